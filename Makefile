@@ -1,0 +1,37 @@
+# `make demo` and `make test` are all that a fresh machine needs: Python 3.11+ and make.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check stress lab clean
+
+help:  ## Say what there is
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/'
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'ticketlab needs Python 3.11 or newer: make PYTHON=python3.12 ...' >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $(STAMP)
+
+demo: $(STAMP)  ## Compare four strategies on an embedded PostgreSQL and write a report
+	$(BIN)/ticketlab run --server embedded
+
+check: $(STAMP)  ## Lint, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: check  ## All checks and tests
+	$(BIN)/pytest -n 2 --dist loadgroup
+
+stress: $(STAMP)  ## Every strategy, longer and with more buyers
+	$(BIN)/ticketlab run --server embedded --all --buyers 4 --buyers 16 --buyers 64 --repeats 5
+
+lab: $(STAMP)  ## Open the notebooks in JupyterLab
+	$(BIN)/jupyter lab notebooks
+
+clean:  ## Remove the environment and what tools cached
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,64 @@
+"""The words that buyers and checks share: how a purchase ended, and why. Knows nothing else.
+
+SQLSTATE codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
+"""
+
+from enum import StrEnum
+from typing import Final
+
+
+class Outcome(StrEnum):
+    """How a purchase ended, as its buyer can know it."""
+
+    SOLD = "sold"
+    SOLD_OUT = "sold_out"
+    """Not enough tickets were left: an answer, not a failure."""
+    CONFLICT = "conflict"
+    """Gave up after its retries; surely nothing was sold."""
+    UNAVAILABLE = "unavailable"
+    """No connection could be had; nothing was sent."""
+    FAILED = "failed"
+    """Surely rolled back."""
+    UNKNOWN = "unknown"
+    """The connection broke while a commit may have been under way: it may have happened."""
+
+
+class Cause(StrEnum):
+    """Why a purchase was not a sale, or why it had to be tried again."""
+
+    NONE = "none"
+    INSUFFICIENT = "insufficient"
+    UNKNOWN_EVENT = "unknown_event"
+    STALE_VERSION = "stale_version"
+    SERIALIZATION = "serialization"
+    DEADLOCK = "deadlock"
+    LOCK_TIMEOUT = "lock_timeout"
+    CONSTRAINT = "constraint"
+    POOL_TIMEOUT = "pool_timeout"
+    CONNECTION = "connection"
+    TRANSACTION = "transaction"
+
+
+OUTCOMES: Final = tuple(Outcome)
+CAUSES: Final = tuple(Cause)
+
+_BY_SQLSTATE: Final = {
+    "40001": Cause.SERIALIZATION,
+    "40P01": Cause.DEADLOCK,
+    "55P03": Cause.LOCK_TIMEOUT,
+}
+_BY_CLASS: Final = {
+    "08": Cause.CONNECTION,  # connection exception
+    "23": Cause.CONSTRAINT,  # integrity constraint violation
+    "53": Cause.CONNECTION,  # insufficient resources, too many connections among them
+    "57": Cause.CONNECTION,  # operator intervention: the server shuts down or ended the backend
+}
+CONFLICTS: Final = frozenset({Cause.STALE_VERSION, Cause.SERIALIZATION, Cause.DEADLOCK, Cause.LOCK_TIMEOUT})
+"""The causes that another try may cure, because another transaction stood in the way."""
+
+
+def cause_of(sqlstate: str | None) -> Cause:
+    """The cause that a SQLSTATE stands for; an error without one never came from the server."""
+    if sqlstate is None:
+        return Cause.CONNECTION
+    return _BY_SQLSTATE.get(sqlstate) or _BY_CLASS.get(sqlstate[:2], Cause.TRANSACTION)
