@@ -42,23 +42,22 @@ class Cause(StrEnum):
 OUTCOMES: Final = tuple(Outcome)
 CAUSES: Final = tuple(Cause)
 
-_BY_SQLSTATE: Final = {
-    "40001": Cause.SERIALIZATION,
-    "40P01": Cause.DEADLOCK,
-    "55P03": Cause.LOCK_TIMEOUT,
-}
-_BY_CLASS: Final = {
-    "08": Cause.CONNECTION,  # connection exception
-    "23": Cause.CONSTRAINT,  # integrity constraint violation
-    "53": Cause.CONNECTION,  # insufficient resources, too many connections among them
-    "57": Cause.CONNECTION,  # operator intervention: the server shuts down or ended the backend
-}
 CONFLICTS: Final = frozenset({Cause.STALE_VERSION, Cause.SERIALIZATION, Cause.DEADLOCK, Cause.LOCK_TIMEOUT})
 """The causes that another try may cure, because another transaction stood in the way."""
 
+_BY_PREFIX: Final = {
+    "40001": Cause.SERIALIZATION,
+    "40P01": Cause.DEADLOCK,
+    "55P03": Cause.LOCK_TIMEOUT,
+    "53300": Cause.CONNECTION,  # too many connections
+    "08": Cause.CONNECTION,  # connection exception
+    "57P": Cause.CONNECTION,  # the server is starting, stopping, or ended this backend
+    "23": Cause.CONSTRAINT,  # integrity constraint violation
+}
+
 
 def cause_of(sqlstate: str | None) -> Cause:
-    """The cause that a SQLSTATE stands for; an error without one never came from the server."""
+    """The cause that a SQLSTATE stands for; an operational error without one never came from the server."""
     if sqlstate is None:
         return Cause.CONNECTION
-    return _BY_SQLSTATE.get(sqlstate) or _BY_CLASS.get(sqlstate[:2], Cause.TRANSACTION)
+    return next((cause for prefix, cause in _BY_PREFIX.items() if sqlstate.startswith(prefix)), Cause.TRANSACTION)

@@ -1,0 +1,22 @@
+"""The system under test: events, tickets, and the ways to sell them.
+
+Knows SQL; knows nothing of load, history or charts.
+"""
+
+from ticketlab.tickets.database import Database
+from ticketlab.tickets.models import Event, Ticket
+from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult, SoldTicket
+from ticketlab.tickets.repository import EventRepository
+from ticketlab.tickets.strategy import RetryPolicy, Strategy
+
+__all__ = [
+    "Database",
+    "Event",
+    "EventRepository",
+    "PurchaseRequest",
+    "PurchaseResult",
+    "RetryPolicy",
+    "SoldTicket",
+    "Strategy",
+    "Ticket",
+]

@@ -1,0 +1,147 @@
+"""What a buyer asks for and what he is told. Plain records: no SQL, no connection."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple, Self
+from uuid import UUID
+
+from psycopg.rows import TupleRow
+
+from ticketlab.errors import InvalidInputError
+from ticketlab.outcomes import Cause, Outcome
+from ticketlab.tickets.models import MAX_INTEGER
+
+
+class SoldTicket(NamedTuple):
+    """A ticket as a purchase made it. A tuple, for a purchase is measured in microseconds."""
+
+    id: UUID
+    event_id: UUID
+    purchase_id: UUID
+    purchased_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PurchaseRequest:
+    """`quantity` tickets of one event, wanted under one `purchase_id`."""
+
+    event_id: UUID
+    quantity: int
+    purchase_id: UUID
+
+    @classmethod
+    def checked(cls, event_id: UUID | str, quantity: int, purchase_id: UUID | str) -> Self:
+        """A request whose values can be sent.
+
+        Raises:
+            InvalidInputError: an id is no UUID, or the quantity is no integer from 1 to 2,147,483,647.
+        """
+        return cls(
+            event_id=checked_uuid("event_id", event_id),
+            quantity=checked_integer("quantity", quantity, at_least=1),
+            purchase_id=checked_uuid("purchase_id", purchase_id),
+        )
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The three values under their names, for a statement's placeholders."""
+        return {"event_id": self.event_id, "quantity": self.quantity, "purchase_id": self.purchase_id}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PurchaseResult:
+    """How a purchase ended.
+
+    `version` and `available_tickets` are those of the event that the purchase made (sold) or saw (sold out);
+    `None` where it saw none. `cause` says why it was no sale, or why the last retry was needed.
+    """
+
+    outcome: Outcome
+    quantity: int
+    tickets: Sequence[SoldTicket] = ()
+    cause: Cause = Cause.NONE
+    attempts: int = 1
+    version: int | None = None
+    available_tickets: int | None = None
+    detail: str = ""
+    """What the database or the pool said, where it said anything."""
+
+    @property
+    def success(self) -> bool:
+        """Whether the tickets are the buyer's."""
+        return self.outcome is Outcome.SOLD
+
+    @property
+    def message(self) -> str:
+        """The outcome in a sentence, for the buyer."""
+        wanted = f"{self.quantity} ticket" + ("s" if self.quantity != 1 else "")
+        tries = f"{self.attempts} attempt" + ("s" if self.attempts != 1 else "")
+        match self.outcome:
+            case Outcome.SOLD:
+                return f"{wanted} purchased."
+            case Outcome.SOLD_OUT:
+                return f"Not enough tickets available: {wanted} wanted, {self.available_tickets} left."
+            case Outcome.CONFLICT:
+                return f"Concurrent modification: gave up after {tries} ({self.cause})."
+            case Outcome.UNAVAILABLE:
+                return f"No database connection: {self.detail}"
+            case Outcome.FAILED:
+                return f"The purchase failed and was rolled back ({self.cause}): {self.detail}"
+            case Outcome.UNKNOWN:
+                return f"The connection broke; the purchase may or may not have happened: {self.detail}"
+
+
+def sold(request: PurchaseRequest, rows: Sequence[TupleRow]) -> PurchaseResult:
+    """The request was met.
+
+    `rows` holds a row a ticket: the columns of `SoldTicket`, then the stock and the version that the event now has.
+    """
+    *_, left, version = rows[0]
+    return PurchaseResult(
+        outcome=Outcome.SOLD,
+        quantity=request.quantity,
+        tickets=[SoldTicket._make(row[:4]) for row in rows],
+        version=version,
+        available_tickets=left,
+    )
+
+
+def sold_out(request: PurchaseRequest, *, version: int, left: int) -> PurchaseResult:
+    """The event, as seen at `version`, had fewer tickets left than were wanted."""
+    return PurchaseResult(
+        outcome=Outcome.SOLD_OUT,
+        quantity=request.quantity,
+        cause=Cause.INSUFFICIENT,
+        version=version,
+        available_tickets=left,
+    )
+
+
+def unknown_event(request: PurchaseRequest) -> PurchaseResult:
+    """There is no such event: nothing was written."""
+    return PurchaseResult(
+        outcome=Outcome.FAILED,
+        quantity=request.quantity,
+        cause=Cause.UNKNOWN_EVENT,
+        detail=f"there is no event {request.event_id}",
+    )
+
+
+def checked_uuid(name: str, value: UUID | str) -> UUID:
+    """`value` as a UUID; InvalidInputError where it is none."""
+    if isinstance(value, UUID):
+        return value
+    try:
+        return UUID(value)
+    except (ValueError, AttributeError, TypeError):
+        raise InvalidInputError(f"{name} must be a UUID, not {value!r}.") from None
+
+
+def checked_integer(name: str, value: object, *, at_least: int) -> int:
+    """`value`, if PostgreSQL's `integer` holds it; InvalidInputError otherwise. A bool is no number here."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise InvalidInputError(f"{name} must be an integer, not {value!r}.")
+    if not at_least <= value <= MAX_INTEGER:
+        raise InvalidInputError(f"{name} must be from {at_least} to {MAX_INTEGER:,}, not {value:,}.")
+    return value

@@ -1,0 +1,196 @@
+"""EventRepository: what an application calls to keep events and to sell their tickets."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy
+from sqlalchemy import delete, func, insert, select, tuple_, update
+
+from ticketlab.errors import InvalidInputError, NotFoundError, StaleVersionError
+from ticketlab.tickets import attempts, strategies
+from ticketlab.tickets.database import Database
+from ticketlab.tickets.models import MAX_INTEGER, MAX_NAME_LENGTH, Event, Ticket
+from ticketlab.tickets.purchase import (
+    PurchaseRequest,
+    PurchaseResult,
+    SoldTicket,
+    checked_integer,
+    checked_uuid,
+)
+from ticketlab.tickets.strategy import Strategy
+
+
+class EventRepository:
+    """Events, their tickets and their sale, in one database, by one strategy.
+
+    Every method may raise UnavailableError where no connection can be had, but for `purchase_tickets`, whose result
+    says so.
+    """
+
+    def __init__(self, database: Database, strategy: Strategy | str = "pessimistic") -> None:
+        """Sell by `strategy`: one of the registry by its name, or a Strategy of your own."""
+        self._database = database
+        self.strategy = strategies.get(strategy) if isinstance(strategy, str) else strategy
+
+    def purchase_tickets(self, event_id: UUID | str, quantity: int, purchase_id: UUID | str) -> PurchaseResult:
+        """Buy `quantity` tickets of an event, all or none, under `purchase_id`.
+
+        Conflicts, lost connections and failed transactions are outcomes of the result, told apart; they are not
+        raised.
+
+        Raises:
+            InvalidInputError: an argument can not be used; nothing was sent.
+        """
+        request = PurchaseRequest.checked(event_id, quantity, purchase_id)
+        return attempts.purchase(self._database, self.strategy, request)
+
+    def create(self, *, name: str, date: datetime, total_tickets: int, available_tickets: int | None = None) -> Event:
+        """A new event, of version 1; without `available_tickets` all tickets are.
+
+        Raises:
+            InvalidInputError: a value can not be used; nothing was sent.
+        """
+        available_tickets = total_tickets if available_tickets is None else available_tickets
+        values = _checked(
+            {"name": name, "date": date, "total_tickets": total_tickets, "available_tickets": available_tickets}
+        )
+        with self._database.session() as session:
+            return session.scalars(insert(Event).returning(Event), [values]).one()
+
+    def get(self, event_id: UUID | str) -> Event:
+        """The event.
+
+        Raises:
+            NotFoundError: there is no such event.
+        """
+        event_id = checked_uuid("event_id", event_id)
+        with self._database.session() as session:
+            event = session.get(Event, event_id)
+        if event is None:
+            raise NotFoundError(f"There is no event {event_id}.")
+        return event
+
+    def list(
+        self,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        limit: int = 50,
+        after: Event | None = None,
+    ) -> Sequence[Event]:
+        """A page of events in order of date, from `start` (included) to `end` (left out).
+
+        The next page begins `after` the last event of this one. Served by the index on `date`, however far the page.
+        """
+        query = select(Event).order_by(Event.date, Event.id).limit(checked_integer("limit", limit, at_least=1))
+        if start is not None:
+            query = query.where(Event.date >= _checked_moment("start", start))
+        if end is not None:
+            query = query.where(Event.date < _checked_moment("end", end))
+        if after is not None:
+            # The first condition says no more than the second, but it is the one that the index on date serves.
+            query = query.where(Event.date >= after.date, tuple_(Event.date, Event.id) > (after.date, after.id))
+        with self._database.session() as session:
+            return session.scalars(query).all()
+
+    def update(
+        self,
+        event_id: UUID | str,
+        expected_version: int,
+        *,
+        name: str | None = None,
+        date: datetime | None = None,
+        total_tickets: int | None = None,
+        available_tickets: int | None = None,
+    ) -> Event:
+        """Change an event that nobody changed since `expected_version`; its version rises by one.
+
+        Raises:
+            InvalidInputError: a value can not be used, or none is given; the event stays as it was.
+            NotFoundError: there is no such event.
+            StaleVersionError: the event has another version by now.
+        """
+        event_id = checked_uuid("event_id", event_id)
+        expected_version = checked_integer("expected_version", expected_version, at_least=1)
+        given = {
+            "name": name,
+            "date": date,
+            "total_tickets": total_tickets,
+            "available_tickets": available_tickets,
+        }
+        values = _checked({field: value for field, value in given.items() if value is not None})
+        if not values:
+            raise InvalidInputError(f"An update needs a value for at least one of: {', '.join(given)}.")
+        change = (
+            update(Event)
+            .where(Event.id == event_id, Event.version == expected_version)
+            # clock_timestamp, not now(): a transaction that waited for the row would set back the clock.
+            .values(**values, version=Event.version + 1, updated_at=func.clock_timestamp())
+            .returning(Event)
+        )
+        try:
+            with self._database.session() as session:
+                changed = session.scalars(change).one_or_none()
+        except sqlalchemy.exc.IntegrityError as error:
+            raise InvalidInputError(
+                f"Event {event_id} can not be changed so: available_tickets may not exceed total_tickets."
+            ) from error
+        if changed is None:
+            found = self.get(event_id).version
+            raise StaleVersionError(
+                f"Event {event_id} has version {found} by now, not {expected_version}: read it again."
+            )
+        return changed
+
+    def delete(self, event_id: UUID | str) -> None:
+        """Delete an event and, by the foreign key, its tickets.
+
+        Raises:
+            NotFoundError: there is no such event.
+        """
+        event_id = checked_uuid("event_id", event_id)
+        with self._database.session() as session:
+            gone = session.scalar(delete(Event).where(Event.id == event_id).returning(Event.id))
+        if gone is None:
+            raise NotFoundError(f"There is no event {event_id}.")
+
+    def tickets_of(self, purchase_id: UUID | str) -> Sequence[SoldTicket]:
+        """The tickets that were bought under `purchase_id`; none where nothing was."""
+        bought = Ticket.purchase_id == checked_uuid("purchase_id", purchase_id)
+        columns = (Ticket.id, Ticket.event_id, Ticket.purchase_id, Ticket.purchased_at)
+        with self._database.session() as session:
+            return [SoldTicket._make(row) for row in session.execute(select(*columns).where(bought))]
+
+
+def _checked(values: dict[str, Any]) -> dict[str, Any]:
+    """The given fields of an event, each checked; InvalidInputError names the first that can not be used."""
+    if "name" in values:
+        _check_name(values["name"])
+    if "date" in values:
+        _checked_moment("date", values["date"])
+    for field in ("total_tickets", "available_tickets"):
+        if field in values:
+            checked_integer(field, values[field], at_least=0)
+    if values.get("available_tickets", 0) > values.get("total_tickets", MAX_INTEGER):
+        raise InvalidInputError(
+            f"available_tickets ({values['available_tickets']:,}) may not exceed "
+            f"total_tickets ({values['total_tickets']:,})."
+        )
+    return values
+
+
+def _check_name(name: object) -> None:
+    if not isinstance(name, str) or not name.strip():
+        raise InvalidInputError(f"name must be a text that is not empty, not {name!r}.")
+    if len(name) > MAX_NAME_LENGTH:
+        raise InvalidInputError(f"name may have {MAX_NAME_LENGTH} characters at most, not {len(name):,}.")
+    if "\0" in name:
+        raise InvalidInputError("name may not hold a NUL character: PostgreSQL stores none.")
+
+
+def _checked_moment(field: str, moment: object) -> datetime:
+    if not isinstance(moment, datetime) or moment.utcoffset() is None:
+        raise InvalidInputError(f"{field} must be a datetime with a time zone, not {moment!r}.")
+    return moment

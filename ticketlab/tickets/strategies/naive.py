@@ -1,0 +1,36 @@
+"""The control: read, check in the application, write back. Two buyers who read the same stock both sell it."""
+
+from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult, sold, sold_out, unknown_event
+from ticketlab.tickets.strategy import Connection, strategy, transaction
+
+READ = "SELECT available_tickets, version FROM events WHERE id = %s"
+
+# `left` was computed from a row that others may have changed since: the lost update.
+WRITE_BACK = """
+WITH event AS (
+    UPDATE events
+    SET available_tickets = %(left)s, version = version + 1, updated_at = clock_timestamp()
+    WHERE id = %(event_id)s
+    RETURNING id, available_tickets, version
+), sold AS (
+    INSERT INTO tickets (event_id, purchase_id)
+    SELECT id, %(purchase_id)s FROM event, generate_series(1, %(quantity)s)
+    RETURNING id, event_id, purchase_id, purchased_at
+)
+SELECT sold.*, event.available_tickets, event.version FROM sold, event
+"""
+
+
+@strategy(safe=False, summary="control: read, check, write back; nothing is locked, nothing compared")
+def naive(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
+    """Sell what the first read promised."""
+    with transaction(connection):
+        event = connection.execute(READ, [request.event_id]).fetchone()
+        if event is None:
+            return unknown_event(request)
+        available, version = event
+        if available < request.quantity:
+            return sold_out(request, version=version, left=available)
+        left = available - request.quantity
+        rows = connection.execute(WRITE_BACK, request.parameters | {"left": left}).fetchall()
+    return sold(request, rows)
