@@ -1,0 +1,170 @@
+"""Every check accepts what is right and rejects what is wrong, with the operations that prove it."""
+
+from uuid import UUID
+
+import pytest
+
+from ticketlab.evidence import checks
+from ticketlab.evidence.checks import (
+    EVIDENCE_LIMIT,
+    Status,
+    judge,
+    no_false_sold_out,
+    no_oversell,
+    overall,
+    sales_in_ledger,
+    tickets_accounted_for,
+)
+
+VALID, INVALID, UNKNOWN = Status.VALID, Status.INVALID, Status.UNKNOWN
+
+
+class TestNoOversell:
+    def test_as_many_tickets_as_seats_is_right(self, history, ledger):
+        """Every seat sold and none left is no oversell."""
+        verdict = no_oversell(history({}, {}), ledger(total=2, available=0, tickets=[1, 2]))
+        assert verdict.status is VALID
+
+    def test_two_buyers_of_the_last_ticket_are_an_oversell(self, history, ledger):
+        """Two confirmed purchases of one seat are an oversell, and the later version is its evidence."""
+        operations = {"version": 3, "buyer": 1}, {"version": 2, "buyer": 2}
+        verdict = no_oversell(history(*operations), ledger(total=1, available=0, tickets=[1, 2]))
+        assert verdict.status is INVALID
+        assert "2 tickets for 1 seats, 1 too many" in verdict.summary
+        assert [(row["buyer"], row["version"]) for row in verdict.evidence] == [(1, 3)]
+
+    def test_a_purchase_of_several_can_be_the_one_too_many(self, history, ledger):
+        """The sale that crosses the last seat is evidence, though its first ticket still had one."""
+        operations = {"version": 2, "quantity": 2}, {"version": 3, "quantity": 2}
+        verdict = no_oversell(history(*operations), ledger(total=3, available=0, tickets=[1, 1, 2, 2]))
+        assert [row["version"] for row in verdict.evidence] == [3]
+
+    def test_a_lost_update_shows_before_the_seats_run_out(self, history, ledger):
+        """A stock that is not what the tickets leave is wrong, though nobody stands without a seat yet."""
+        verdict = no_oversell(history({}, {}), ledger(total=10, available=9, tickets=[1, 2]))
+        assert verdict.status is INVALID
+        assert "the stock says 9 left" in verdict.summary
+        assert verdict.evidence[0]["available"] == 9
+
+    def test_a_stock_below_what_is_left_is_wrong_too(self, history, ledger):
+        """Stock that was taken without a ticket is lost to the seller."""
+        assert no_oversell(history({}), ledger(total=10, available=7, tickets=[1])).status is INVALID
+
+    def test_one_event_does_not_make_up_for_another(self, history, ledger):
+        """An oversold event is found beside one with seats to spare."""
+        books = ledger(events=[(0, 1, 0, 3), (1, 9, 9, 1)], tickets=[(0, 1), (0, 2)])
+        assert no_oversell(history({}, {}), books).status is INVALID
+
+
+class TestSalesInLedger:
+    def test_a_sale_with_its_tickets_is_right(self, history, ledger):
+        """As many tickets as were told, under the purchase's own id."""
+        books = ledger(total=5, available=2, tickets=[1, 1, 2])
+        assert sales_in_ledger(history({"quantity": 2}, {}), books).status is VALID
+
+    @pytest.mark.parametrize(
+        "tickets", [[], [1], [1, 1, 1], [(1, 1), (1, 1)]], ids=["none", "part", "more", "other event"]
+    )
+    def test_a_sale_without_its_tickets_is_wrong(self, history, ledger, tickets):
+        """No ticket, too few, too many, or those of another event: the sale was not what its buyer was told."""
+        books = ledger(events=[(0, 5, 5, 1), (1, 5, 5, 1)], tickets=tickets)
+        verdict = sales_in_ledger(history({"quantity": 2, "buyer": 7}), books)
+        assert verdict.status is INVALID
+        assert verdict.evidence[0]["buyer"] == 7
+        assert verdict.evidence[0]["purchase_id"] == str(UUID(int=1))
+
+    @pytest.mark.parametrize("outcome", ["sold_out", "conflict", "unavailable", "failed", "unknown"])
+    def test_nothing_is_owed_where_nothing_was_sold(self, history, ledger, outcome):
+        """A purchase that was not confirmed needs no ticket."""
+        assert sales_in_ledger(history({"outcome": outcome}), ledger(total=1, available=1)).status is VALID
+
+
+class TestTicketsAccountedFor:
+    def test_tickets_of_sales_are_right(self, history, ledger):
+        """Whoever holds a ticket was told so."""
+        assert tickets_accounted_for(history({}), ledger(total=1, tickets=[1])).status is VALID
+
+    def test_a_ticket_of_nobody_is_wrong(self, history, ledger):
+        """A ticket whose purchase is in no history came from somewhere else."""
+        verdict = tickets_accounted_for(history({}), ledger(total=2, tickets=[1, 99]))
+        assert verdict.status is INVALID
+        assert verdict.evidence == ({"event": 0, "purchase_id": str(UUID(int=99)), "tickets": 1},)
+
+    @pytest.mark.parametrize("outcome", ["sold_out", "conflict", "unavailable", "failed"])
+    def test_a_buyer_who_was_refused_must_hold_nothing(self, history, ledger, outcome):
+        """Told that it failed, but sold."""
+        assert tickets_accounted_for(history({"outcome": outcome}), ledger(total=1, tickets=[1])).status is INVALID
+
+    @pytest.mark.parametrize(("tickets", "status"), [([], VALID), ([1, 1], VALID), ([1], INVALID)])
+    def test_an_unknown_purchase_happened_whole_or_not_at_all(self, history, ledger, tickets, status):
+        """All its tickets or none are consistent with an unknown outcome; a part is not."""
+        operations = {"outcome": "unknown", "quantity": 2}
+        assert tickets_accounted_for(history(operations), ledger(total=2, tickets=tickets)).status is status
+
+    def test_a_ticket_of_another_event_is_wrong(self, history, ledger):
+        """A purchase that holds tickets of an event that it did not ask for."""
+        books = ledger(events=[(0, 1, 1, 1), (1, 1, 0, 2)], tickets=[(1, 1)])
+        assert tickets_accounted_for(history({"event": 0}), books).status is INVALID
+
+
+class TestNoFalseSoldOut:
+    def test_a_refusal_is_right_when_too_few_are_left(self, history, ledger):
+        """One seat left does not serve a purchase of two."""
+        operations = {}, {"outcome": "sold_out", "quantity": 2}
+        assert no_false_sold_out(history(*operations), ledger(total=2, available=1, tickets=[1])).status is VALID
+
+    def test_a_refusal_is_wrong_when_enough_are_left_in_the_end(self, history, ledger):
+        """Seats that stayed unsold were there when the buyer was sent away."""
+        operations = {}, {"outcome": "sold_out", "buyer": 4}
+        verdict = no_false_sold_out(history(*operations), ledger(total=3, available=2, tickets=[1]))
+        assert verdict.status is INVALID
+        assert "2 seats stayed unsold" in verdict.summary
+        assert [row["buyer"] for row in verdict.evidence] == [4]
+
+    def test_the_tickets_decide_and_not_the_stock(self, history, ledger):
+        """A stock of 0 beside seats without a ticket does not make a refusal right."""
+        operations = {}, {"outcome": "sold_out"}
+        assert no_false_sold_out(history(*operations), ledger(total=3, available=0, tickets=[1])).status is INVALID
+
+    def test_an_oversold_event_refuses_rightly(self, history, ledger):
+        """Beyond the last seat every refusal is right."""
+        operations = {}, {}, {"outcome": "sold_out"}
+        assert no_false_sold_out(history(*operations), ledger(total=1, available=0, tickets=[1, 2])).status is VALID
+
+
+class TestJudge:
+    def test_every_check_gives_its_verdict(self, history, ledger):
+        """A right trial is found valid by each check, under the check's own name."""
+        verdicts = judge(history({}, {"outcome": "sold_out"}), ledger(total=1, available=0, version=2, tickets=[1]))
+        assert [each.check for each in verdicts] == [check.__name__ for check in checks.CHECKS]
+        assert {each.status for each in verdicts} == {VALID}
+
+    def test_a_check_that_crashes_decides_nothing(self, history, ledger):
+        """An error in a check is UNKNOWN with its reason, and the other checks still speak."""
+
+        def broken(_history, _ledger):
+            raise ZeroDivisionError("oops")
+
+        verdicts = judge(history({}), ledger(total=1, tickets=[1]), [broken, no_oversell])
+        assert [each.status for each in verdicts] == [UNKNOWN, VALID]
+        assert "ZeroDivisionError: oops" in verdicts[0].summary
+
+    @pytest.mark.parametrize("operations", [(), ({"outcome": "unavailable"},)], ids=["empty", "unavailable"])
+    def test_without_an_answer_nothing_was_shown(self, history, ledger, operations):
+        """No purchase that reached the database: every verdict is UNKNOWN, none VALID."""
+        assert {each.status for each in judge(history(*operations), ledger(total=1, available=1))} == {UNKNOWN}
+
+    def test_evidence_is_kept_short_and_counted_whole(self, history, ledger):
+        """Of many violating operations some are kept, and the summary has their number."""
+        verdict = sales_in_ledger(history(*[{}] * 50), ledger(total=50, available=50))
+        assert len(verdict.evidence) == EVIDENCE_LIMIT
+        assert "50 of 50 sales" in verdict.summary
+
+
+@pytest.mark.parametrize(
+    ("found", "word"),
+    [([VALID, VALID], VALID), ([VALID, UNKNOWN], UNKNOWN), ([UNKNOWN, INVALID, VALID], INVALID), ([], UNKNOWN)],
+)
+def test_the_worst_verdict_is_the_word_for_all(found, word):
+    """One INVALID decides, one UNKNOWN leaves open, and no verdict at all is not VALID."""
+    assert overall(checks.Verdict(check="x", status=each, summary="") for each in found) is word

@@ -1,0 +1,81 @@
+import math
+
+import pytest
+
+from ticketlab.evidence.measures import measure, stock_over_time
+
+MS = 1_000_000
+S = 1_000 * MS
+
+
+def test_outcomes_tickets_and_retries_are_counted(history, ledger):
+    """Each outcome has its number; tickets are counted as tickets and sales as purchases."""
+    operations = (
+        {"quantity": 3},
+        {"attempts": 4},
+        {"outcome": "sold_out"},
+        {"outcome": "conflict", "attempts": 20},
+        {"outcome": "failed"},
+        {"outcome": "unavailable"},
+        {"outcome": "unknown"},
+    )
+    found = measure(history(*operations), ledger(total=2, available=0, tickets=[1, 1, 1, 2]))
+    assert (found.sold, found.sales, found.sold_out, found.conflicts) == (4, 2, 1, 1)
+    assert (found.failed, found.unavailable, found.unknown) == (1, 1, 1)
+    assert (found.seats, found.tickets, found.oversold, found.retries) == (2, 4, 2, 22)
+
+
+def test_throughput_ends_with_the_last_sale_when_the_stock_is_gone(history, ledger):
+    """Two sales in two seconds are one a second, however fast "sold out" is answered afterwards."""
+    operations = (
+        {"completed_ns": 1 * S},
+        {"completed_ns": 2 * S},
+        *({"outcome": "sold_out", "completed_ns": 2 * S + n * MS} for n in range(1_000)),
+    )
+    found = measure(history(*operations), ledger(total=2, available=0, tickets=[1, 2]))
+    assert (found.seconds, found.purchases_per_s) == (2.0, 1.0)
+
+
+def test_throughput_counts_the_whole_time_while_there_is_stock(history, ledger):
+    """A strategy that sells once and then only collides is slow, not fast."""
+    operations = {"completed_ns": 10 * MS}, {"outcome": "conflict", "completed_ns": 4 * S}
+    found = measure(history(*operations), ledger(total=5, available=4, tickets=[1]))
+    assert (found.seconds, found.purchases_per_s) == (4.0, 0.25)
+
+
+def test_a_false_sold_out_does_not_shorten_the_time(history, ledger):
+    """Stock that is left in the end was there all the time, whatever buyers were told."""
+    operations = {"completed_ns": 1 * S}, {"outcome": "sold_out", "completed_ns": 3 * S}
+    assert measure(history(*operations), ledger(total=5, available=4, tickets=[1])).seconds == 3.0
+
+
+def test_a_remainder_that_nobody_wanted_counts_as_gone(history, ledger):
+    """One seat left is no stock for buyers who want two."""
+    operations = {"quantity": 2, "completed_ns": 1 * S}, {"quantity": 2, "outcome": "sold_out", "completed_ns": 3 * S}
+    assert measure(history(*operations), ledger(total=3, available=1, tickets=[1, 1])).seconds == 1.0
+
+
+def test_latency_leaves_out_sold_out_and_counts_those_who_gave_up(history, ledger):
+    """Percentiles are over the work: a quick refusal does not make it faster, a slow failure makes it slower."""
+    operations = (
+        {"scheduled_ns": 0, "invoked_ns": 5 * MS, "completed_ns": 10 * MS},
+        {"outcome": "conflict", "completed_ns": 30 * MS},
+        *({"outcome": "sold_out", "completed_ns": 1 * MS} for _ in range(100)),
+    )
+    found = measure(history(*operations), ledger(total=1, available=0, tickets=[1]))
+    assert found.p50_ms == pytest.approx(20)
+    assert found.p99_ms == pytest.approx(29.8)
+
+
+def test_a_trial_without_purchases_has_numbers_all_the_same(history, ledger):
+    """Nothing bought: no throughput, no latency, and no error."""
+    found = measure(history(), ledger(total=1, available=1))
+    assert (found.seconds, found.purchases_per_s, found.sold) == (0.0, 0.0, 0)
+    assert math.isnan(found.p50_ms)
+
+
+def test_stock_falls_with_each_sale_and_below_zero_with_an_oversell(history, ledger):
+    """The curve starts with every seat and follows the sales in order of their completion."""
+    operations = {"completed_ns": 3 * S, "quantity": 2}, {"completed_ns": 1 * S}, {"outcome": "failed"}
+    curve = stock_over_time(history(*operations), ledger(total=2, tickets=[1, 1, 2]))
+    assert curve.to_numpy().tolist() == [[0, 2], [1, 1], [3, -1]]

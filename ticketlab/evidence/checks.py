@@ -1,0 +1,172 @@
+"""Pure checks over a history and a ledger. Each is a claim, and says which operations prove it wrong.
+
+A check that crashed, or had nothing to go by, is UNKNOWN, never VALID.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final, TypeAlias
+from uuid import UUID
+
+import pandas as pd
+
+from ticketlab.evidence.ledger import Ledger
+from ticketlab.outcomes import Outcome
+
+EVIDENCE_LIMIT: Final = 20
+"""Rows of evidence that a verdict keeps; its summary counts them all."""
+
+
+class Status(StrEnum):
+    """What a check found. UNKNOWN is no kind of VALID."""
+
+    VALID = "VALID"
+    INVALID = "INVALID"
+    UNKNOWN = "UNKNOWN"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The answer of one check, in a word, in a sentence, and with the rows that prove it."""
+
+    check: str
+    status: Status
+    summary: str
+    evidence: Sequence[Mapping[str, Any]] = ()
+    """Up to EVIDENCE_LIMIT rows: operations, events or purchases, by column."""
+
+
+Check: TypeAlias = Callable[[pd.DataFrame, Ledger], Verdict]
+
+
+def no_oversell(history: pd.DataFrame, ledger: Ledger) -> Verdict:
+    """Every event has at most as many tickets as seats, and its stock is what is left of them.
+
+    The evidence of an oversell are the sales beyond the last seat, in the order of the event's version.
+    """
+    name = "no_oversell"
+    seats = ledger.seats()
+    wrong = seats[(seats["oversold"] > 0) | (seats["available"] != seats["total"] - seats["tickets"])]
+    if not wrong.empty:
+        first = wrong.sort_values("oversold", ascending=False).iloc[0]
+        if first["oversold"] > 0:
+            text = (
+                f"event {first['event']}: {first['tickets']:,} tickets for {first['total']:,} seats, "
+                f"{first['oversold']:,} too many"
+            )
+        else:
+            text = (
+                f"event {first['event']}: the stock says {first['available']:,} left, but "
+                f"{first['total']:,} seats less {first['tickets']:,} tickets are {first['total'] - first['tickets']:,}"
+            )
+        beyond = _sales_beyond_the_last_seat(history, seats)
+        return _invalid(name, text + _and_more(len(wrong), "event"), wrong if beyond.empty else beyond)
+    tickets, total = seats["tickets"].sum(), seats["total"].sum()
+    return _valid(name, f"{tickets:,} tickets for {total:,} seats, and the stock agrees")
+
+
+def sales_in_ledger(history: pd.DataFrame, ledger: Ledger) -> Verdict:
+    """Every sale that a buyer was told of is in the ledger, for the right event and with its quantity."""
+    name = "sales_in_ledger"
+    sales = history[history["outcome"] == Outcome.SOLD]
+    found = sales.merge(_purchases(ledger), how="left", on=["event", "purchase_id"])["tickets"].fillna(0)
+    wrong = sales[(found != sales["quantity"].to_numpy()).to_numpy()]
+    if not wrong.empty:
+        return _invalid(name, f"{len(wrong):,} of {len(sales):,} sales are not in the ledger as they were told", wrong)
+    return _valid(name, f"all {len(sales):,} sales are in the ledger with their quantity")
+
+
+def tickets_accounted_for(history: pd.DataFrame, ledger: Ledger) -> Verdict:
+    """Every ticket in the ledger belongs to a purchase that was sold, or whose outcome is unknown and then whole."""
+    name = "tickets_accounted_for"
+    held = _purchases(ledger)
+    columns = ["event", "purchase_id", "quantity", "outcome"]
+    may_hold = history.loc[history["outcome"].isin([Outcome.SOLD, Outcome.UNKNOWN]), columns]
+    joined = held.merge(may_hold, how="left", on=["event", "purchase_id"])
+    # A sale with a wrong quantity is the matter of sales_in_ledger; told twice, it is one violation.
+    half_there = (joined["outcome"] == Outcome.UNKNOWN) & (joined["tickets"] != joined["quantity"])
+    wrong = joined[joined["outcome"].isna() | half_there]
+    if not wrong.empty:
+        text = f"{wrong['tickets'].sum():,} tickets belong to {len(wrong):,} purchases that no buyer was told of"
+        return _invalid(name, text, wrong[["event", "purchase_id", "tickets"]])
+    return _valid(name, f"all {len(ledger.tickets):,} tickets belong to purchases of the history")
+
+
+def no_false_sold_out(history: pd.DataFrame, ledger: Ledger) -> Verdict:
+    """Nobody was told "sold out" while seats enough were left.
+
+    Tickets are never given back in a trial, so what is left at its end was left at every moment before.
+    """
+    name = "no_false_sold_out"
+    seats = ledger.seats()
+    left = (seats["total"] - seats["tickets"]).set_axis(seats["event"])
+    refused = history[history["outcome"] == Outcome.SOLD_OUT]
+    wrong = refused[refused["quantity"] <= refused["event"].map(left)]
+    if not wrong.empty:
+        unsold = int(left[left.index.isin(wrong["event"])].sum())
+        text = f"{len(wrong):,} purchases were refused as sold out, and {unsold:,} seats stayed unsold"
+        return _invalid(name, text, wrong)
+    return _valid(name, f"all {len(refused):,} refusals were right: too few seats were left")
+
+
+CHECKS: Final[Sequence[Check]] = (no_oversell, sales_in_ledger, tickets_accounted_for, no_false_sold_out)
+
+
+def judge(history: pd.DataFrame, ledger: Ledger, checks: Iterable[Check] = CHECKS) -> tuple[Verdict, ...]:
+    """The verdict of each check. Without a single answered purchase nothing was shown, and all are UNKNOWN."""
+    answered = history["outcome"].isin([Outcome.SOLD, Outcome.SOLD_OUT, Outcome.UNKNOWN]).any()
+    if not answered and ledger.tickets.empty:
+        text = "no purchase was answered: nothing was shown"
+        return tuple(Verdict(check=_name(check), status=Status.UNKNOWN, summary=text) for check in checks)
+    return tuple(_run(check, history, ledger) for check in checks)
+
+
+def overall(verdicts: Iterable[Verdict]) -> Status:
+    """One word for many: INVALID if any is, else UNKNOWN if any is, or there are none."""
+    found = {each.status for each in verdicts}
+    if Status.INVALID in found:
+        return Status.INVALID
+    return Status.VALID if found == {Status.VALID} else Status.UNKNOWN
+
+
+def _run(check: Check, history: pd.DataFrame, ledger: Ledger) -> Verdict:
+    try:
+        return check(history, ledger)
+    except Exception as error:  # whatever went wrong in a check, it decided nothing
+        text = f"the check itself failed: {type(error).__name__}: {error}"
+        return Verdict(check=_name(check), status=Status.UNKNOWN, summary=text)
+
+
+def _name(check: Check) -> str:
+    return getattr(check, "__name__", repr(check))
+
+
+def _purchases(ledger: Ledger) -> pd.DataFrame:
+    """The tickets of each purchase, counted: `event`, `purchase_id`, `tickets`."""
+    return ledger.tickets.groupby(["event", "purchase_id"], sort=False).size().rename("tickets").reset_index()
+
+
+def _sales_beyond_the_last_seat(history: pd.DataFrame, seats: pd.DataFrame) -> pd.DataFrame:
+    sales = history[history["outcome"] == Outcome.SOLD].sort_values(["event", "version"], kind="stable")
+    sold_so_far = sales.groupby("event")["quantity"].cumsum()
+    return sales[sold_so_far > sales["event"].map(seats.set_index("event")["total"])]
+
+
+def _valid(check: str, summary: str) -> Verdict:
+    return Verdict(check=check, status=Status.VALID, summary=summary)
+
+
+def _invalid(check: str, summary: str, rows: pd.DataFrame) -> Verdict:
+    evidence = tuple(map(_readable, rows.head(EVIDENCE_LIMIT).to_dict("records")))
+    return Verdict(check=check, status=Status.INVALID, summary=summary, evidence=evidence)
+
+
+def _readable(row: dict[Any, Any]) -> dict[str, Any]:
+    """A row as it can be printed and saved: plain numbers, and UUIDs as they are written."""
+    plain = {str(key): getattr(value, "item", lambda value=value: value)() for key, value in row.items()}
+    return {key: str(UUID(bytes=value)) if isinstance(value, bytes) else value for key, value in plain.items()}
+
+
+def _and_more(count: int, noun: str) -> str:
+    return f" (and {count - 1:,} more {noun}{'s' if count > 2 else ''})" if count > 1 else ""  # noqa: PLR2004 - grammar

@@ -1,0 +1,62 @@
+"""The ledger of a trial: what the database held when the trial was over. Never opens a connection."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+import pandas as pd
+
+from ticketlab.evidence import tables
+from ticketlab.evidence.tables import PURCHASE_ID
+
+EVENT_COLUMNS: Final[dict[str, Any]] = {
+    "event": "int32",  # the event's number in the history, from 0
+    "total": "int32",  # total_tickets: the seats there are
+    "available": "int32",  # available_tickets: what the row says is left
+    "version": "int32",
+}
+TICKET_COLUMNS: Final[dict[str, Any]] = {"event": "int32", "purchase_id": PURCHASE_ID}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ledger:
+    """Events and tickets, read once, in one snapshot."""
+
+    events: pd.DataFrame
+    """One row an event, with the columns of EVENT_COLUMNS."""
+    tickets: pd.DataFrame
+    """One row a ticket, with the columns of TICKET_COLUMNS."""
+
+    @classmethod
+    def of(cls, *, events: Sequence[tuple[int, int, int, int]], tickets: Sequence[tuple[int, bytes]]) -> Self:
+        """A ledger from rows: events as in EVENT_COLUMNS, tickets as in TICKET_COLUMNS with ids of 16 bytes."""
+        return cls(
+            events=pd.DataFrame(list(events), columns=list(EVENT_COLUMNS)).astype(EVENT_COLUMNS),
+            tickets=pd.DataFrame(
+                {
+                    "event": [event for event, _ in tickets],
+                    "purchase_id": tables.purchase_ids(b"".join(purchase_id for _, purchase_id in tickets)),
+                }
+            ).astype(TICKET_COLUMNS),
+        )
+
+    def write(self, folder: Path) -> None:
+        """Save both tables as Parquet."""
+        tables.write(self.events, folder / "events.parquet")
+        tables.write(self.tickets, folder / "tickets.parquet")
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """A ledger as it was saved."""
+        return cls(
+            events=tables.read(folder / "events.parquet", EVENT_COLUMNS),
+            tickets=tables.read(folder / "tickets.parquet", TICKET_COLUMNS),
+        )
+
+    def seats(self) -> pd.DataFrame:
+        """The events, with `tickets` (rows in the ledger) and `oversold` (tickets beyond the seats), per event."""
+        counts = self.tickets.groupby("event").size()
+        tickets = self.events["event"].map(counts).fillna(0).astype("int64")
+        oversold = (tickets - self.events["total"]).clip(lower=0)
+        return self.events.assign(tickets=tickets, oversold=oversold)

@@ -1,0 +1,107 @@
+"""How a trial went, in numbers. Pure functions of its history and ledger."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from ticketlab.evidence.ledger import Ledger
+from ticketlab.outcomes import Outcome
+
+PERCENTILES: Final = {"p50": 50, "p95": 95, "p99": 99}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measures:
+    """One trial in numbers. Latencies are NaN where no purchase was worked on."""
+
+    seconds: float
+    """The selling time: from the start until the stock was gone, or else until the last purchase was over."""
+    seats: int
+    """Seats that there were, all events together."""
+    tickets: int
+    """Tickets in the ledger."""
+    oversold: int
+    """Tickets beyond the seats, all events together."""
+    sold: int
+    """Tickets that buyers were told they own."""
+    sales: int
+    """Purchases that were sold."""
+    sold_out: int
+    conflicts: int
+    failed: int
+    unavailable: int
+    unknown: int
+    purchases_per_s: float
+    """Sales per second of the selling time: a "sold out" is an answer, not work."""
+    p50_ms: float
+    """Latency from the moment a purchase was due, over all but the "sold out" ones: those that gave up count."""
+    p95_ms: float
+    p99_ms: float
+    retries: int
+    """Attempts beyond the first, of all purchases."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields by name."""
+        return asdict(self)
+
+
+def measure(history: pd.DataFrame, ledger: Ledger) -> Measures:
+    """The numbers of one trial."""
+    seats = ledger.seats()
+    outcomes = history["outcome"].value_counts()
+    sales = history[history["outcome"] == Outcome.SOLD]
+    worked_on = history[history["outcome"] != Outcome.SOLD_OUT]
+    latency_ms = (worked_on["completed_ns"] - worked_on["scheduled_ns"]).to_numpy() / 1e6
+    percentiles = (
+        np.percentile(latency_ms, list(PERCENTILES.values())) if len(latency_ms) else [np.nan] * len(PERCENTILES)
+    )
+    seconds = selling_time_s(history, ledger)
+    return Measures(
+        seconds=seconds,
+        seats=int(seats["total"].sum()),
+        tickets=int(seats["tickets"].sum()),
+        oversold=int(seats["oversold"].sum()),
+        sold=int(sales["quantity"].sum()),
+        sales=len(sales),
+        sold_out=int(outcomes[Outcome.SOLD_OUT]),
+        conflicts=int(outcomes[Outcome.CONFLICT]),
+        failed=int(outcomes[Outcome.FAILED]),
+        unavailable=int(outcomes[Outcome.UNAVAILABLE]),
+        unknown=int(outcomes[Outcome.UNKNOWN]),
+        purchases_per_s=len(sales) / seconds if seconds else 0.0,
+        retries=int((history["attempts"] - 1).sum()),
+        **{f"{name}_ms": float(value) for name, value in zip(PERCENTILES, percentiles, strict=True)},
+    )
+
+
+def selling_time_s(history: pd.DataFrame, ledger: Ledger) -> float:
+    """Seconds from the start until the last sale where the stock is gone, else until the last purchase was over.
+
+    Gone means: no event has left as many seats as the smallest purchase wanted of it. A strategy that sells little
+    and then only collides had stock all the time, so its time is not cut short.
+    """
+    if history.empty:
+        return 0.0
+    seats = ledger.seats().set_index("event")
+    smallest = history.groupby("event")["quantity"].min()
+    gone = (seats["total"] - seats["tickets"]).reindex(smallest.index) < smallest
+    sold = history["outcome"] == Outcome.SOLD
+    counted = sold if gone.all() and sold.any() else slice(None)
+    return float(history.loc[counted, "completed_ns"].max()) / 1e9
+
+
+def stock_over_time(history: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
+    """What was left of all seats after each sale, as buyers were told: columns `seconds` and `left`.
+
+    It starts at time 0 with every seat, and falls below zero where more was sold than there was.
+    """
+    sales = history[history["outcome"] == Outcome.SOLD].sort_values("completed_ns", kind="stable")
+    seats = int(ledger.events["total"].sum())
+    return pd.DataFrame(
+        {
+            "seconds": np.concatenate([[0.0], sales["completed_ns"].to_numpy() / 1e9]),
+            "left": seats - np.concatenate([[0], sales["quantity"].to_numpy().cumsum()]),
+        }
+    )

@@ -1,0 +1,90 @@
+"""What the buyers of a trial will want, all of it drawn from one seed. Opens nothing, measures nothing."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+from uuid import UUID
+
+import numpy as np
+
+from ticketlab.errors import InvalidInputError
+from ticketlab.tickets.models import MAX_INTEGER
+
+_BLOCK = 1024
+"""Wishes drawn at a time: one call of the generator costs as much as drawing many."""
+
+
+class Wish(NamedTuple):
+    """One purchase that a buyer will make."""
+
+    event: int
+    """The event's number, from 0."""
+    quantity: int
+    purchase_id: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The load of one trial, in a closed loop: each buyer makes his next purchase when the last one is answered.
+
+    A trial ends when every buyer was told that everything is sold out, when `purchases` were made, or after
+    `seconds`, whichever comes first.
+
+    Raises:
+        InvalidInputError: a value can not be used.
+    """
+
+    buyers: int = 16
+    seconds: float = 5.0
+    purchases: int | None = None
+    """Purchases of all buyers together, shared out evenly."""
+    events: int = 1
+    stock: int = 1000
+    """Seats of each event."""
+    quantity: tuple[int, int] = (1, 1)
+    """The fewest and the most tickets of a purchase; each number in between is as likely."""
+    hot: float | None = None
+    """The share of purchases that want event 0; without it all events are as likely."""
+    warm_up_s: float = 0.3
+    """How long buyers buy from another event first, to open connections and prepare statements; not recorded."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        fewest, most = self.quantity
+        faults = {
+            "buyers must be at least 1": self.buyers < 1,
+            "seconds must be above 0": not self.seconds > 0,
+            "purchases must be at least 1": self.purchases is not None and self.purchases < 1,
+            "events must be at least 1": self.events < 1,
+            f"stock must be from 0 to {MAX_INTEGER:,}": not 0 <= self.stock <= MAX_INTEGER,
+            f"quantity must be from 1 to {MAX_INTEGER:,}, the fewest first": not 1 <= fewest <= most <= MAX_INTEGER,
+            "hot must be a share from 0 to 1": self.hot is not None and not 0 <= self.hot <= 1,
+            "warm_up_s must not be negative": self.warm_up_s < 0,
+            "seed must not be negative": self.seed < 0,
+        }
+        wrong = [fault for fault, found in faults.items() if found]
+        if wrong:
+            raise InvalidInputError(f"This load can not be made: {'; '.join(wrong)}.")
+
+    def purchases_of(self, buyer: int) -> int | None:
+        """How many of `purchases` are this buyer's; None where only time and stock end the trial."""
+        if self.purchases is None:
+            return None
+        return self.purchases // self.buyers + (buyer < self.purchases % self.buyers)
+
+    def wishes(self, buyer: int) -> Iterator[Wish]:
+        """What this buyer will want, without end; the same for the same seed."""
+        generator = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(buyer,)))
+        fewest, most = self.quantity
+        while True:
+            events = self._draw_events(generator).tolist()
+            quantities = generator.integers(fewest, most, size=_BLOCK, endpoint=True).tolist()
+            ids = generator.bytes(16 * _BLOCK)
+            for place, (event, quantity) in enumerate(zip(events, quantities, strict=True)):
+                yield Wish(event, quantity, UUID(bytes=ids[16 * place : 16 * (place + 1)], version=4))
+
+    def _draw_events(self, generator: np.random.Generator) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        if self.hot is None or self.events == 1:
+            return generator.integers(0, self.events, size=_BLOCK)
+        others = generator.integers(1, self.events, size=_BLOCK)
+        return np.where(generator.random(_BLOCK) < self.hot, 0, others)
