@@ -1,0 +1,83 @@
+import shlex
+
+import pytest
+
+from ticketlab.errors import InvalidInputError
+from ticketlab.experiment import Experiment
+
+
+def test_every_setting_is_tried_in_every_repeat():
+    """Each repeat has each strategy with each number of buyers, once."""
+    trials = Experiment(strategies=("naive", "atomic"), buyers=(2, 4), repeats=3).trials()
+    assert [trial.number for trial in trials] == list(range(1, 13))
+    for repeat in (1, 2, 3):
+        settings = [(trial.strategy, trial.plan.buyers) for trial in trials if trial.repeat == repeat]
+        assert sorted(settings) == [("atomic", 2), ("atomic", 4), ("naive", 2), ("naive", 4)]
+
+
+def test_the_order_is_random_and_comes_from_the_seed():
+    """The same seed gives the same order; repeats differ in theirs."""
+    names = ("naive", "atomic", "optimistic", "pessimistic")
+    trials = Experiment(strategies=names, repeats=8, seed=3).trials()
+    assert trials == Experiment(strategies=names, repeats=8, seed=3).trials()
+    orders = {tuple(trial.strategy for trial in trials if trial.repeat == repeat) for repeat in range(1, 9)}
+    assert len(orders) > 1
+
+
+def test_strategies_are_compared_on_the_same_wishes():
+    """Within a repeat all strategies face the same load; each repeat draws another."""
+    trials = Experiment(strategies=("naive", "atomic"), repeats=2).trials()
+    seeds = {(trial.repeat, trial.plan.seed) for trial in trials}
+    assert len(seeds) == 2
+
+
+def test_an_experiment_is_read_as_it_was_written(tmp_path):
+    """Nothing is lost in the file, and fields of a later version do not hinder."""
+    written = Experiment(quantity=(1, 3), hot=0.5, events=4, server_settings={"fsync": "off"}, purchases=10)
+    written.write(tmp_path / "experiment.json")
+    text = (tmp_path / "experiment.json").read_text()
+    (tmp_path / "experiment.json").write_text(text.replace("{", '{"of_a_later_version": 1,', 1))
+    assert Experiment.read(tmp_path / "experiment.json") == written
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"strategies": ()}, "at least one strategy"),
+        ({"strategies": ("naive", "naive")}, "each strategy once"),
+        ({"buyers": ()}, "at least one number of buyers"),
+        ({"buyers": (4, 0)}, "buyers must be at least 1"),
+        ({"repeats": 0}, "at least one repeat"),
+        ({"pool_size": 0}, "a pool of at least one"),
+        ({"name": "../x"}, "a name of letters"),
+        ({"seconds": -1.0}, "seconds must be above 0"),
+    ],
+)
+def test_an_experiment_that_can_not_be_run_is_refused(wrong, words):
+    """Each wrong value is named when the experiment is made, before a server is started for it."""
+    with pytest.raises(InvalidInputError, match=words):
+        Experiment(**wrong)
+
+
+def test_the_command_names_all_that_differs_from_the_defaults():
+    """The command line of an experiment holds its every choice, and reads as a shell would take it."""
+    experiment = Experiment(
+        strategies=("naive",),
+        buyers=(4, 8),
+        quantity=(1, 3),
+        purchases=50,
+        server="embedded",
+        server_settings={"fsync": "off"},
+    )
+    words = shlex.split(experiment.command())
+    assert words[:2] == ["ticketlab", "run"]
+    for option in (
+        "--strategy naive",
+        "--buyers 4,8",
+        "--quantity 1-3",
+        "--purchases 50",
+        "--server embedded",
+        "--set fsync=off",
+    ):
+        assert option in experiment.command()
+    assert "--hot" not in words

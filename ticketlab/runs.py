@@ -1,0 +1,235 @@
+"""A run on disk: what was observed, and what follows from it. Opens no connection and starts no server.
+
+    runs/<time>-<name>/
+        experiment.json  environment.json
+        trials/<n>/trial.json  history.parquet  events.parquet  tickets.parquet
+        verdicts.json  measures.parquet  report.html
+
+What was observed is saved before it is judged, so that a run can be judged again. `trial.json` is written last: a
+trial without one was cut off while it was being saved, and is not read.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import pandas as pd
+
+from ticketlab.errors import NotFoundError
+from ticketlab.evidence import checks, history, measures
+from ticketlab.evidence.checks import Status, Verdict
+from ticketlab.evidence.ledger import Ledger
+from ticketlab.experiment import Experiment
+from ticketlab.report.summary import summarise
+
+DURABILITY = ("fsync", "full_page_writes", "synchronous_commit")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """One saved trial."""
+
+    folder: Path
+    number: int
+    strategy: str
+    safe: bool
+    """Whether the strategy claims to be safe; False for a control."""
+    buyers: int
+    repeat: int
+    interrupted: bool
+
+    def history(self) -> pd.DataFrame:
+        """Every purchase, as its buyer saw it."""
+        return history.read(self.folder / "history.parquet")
+
+    def ledger(self) -> Ledger:
+        """What the database held in the end."""
+        return Ledger.read(self.folder)
+
+    def write_history(self, observed: pd.DataFrame) -> None:
+        """Save what the buyers saw: first, for the ledger may prove out of reach."""
+        self.folder.mkdir(parents=True)
+        history.write(observed, self.folder / "history.parquet")
+
+    def write_ledger(self, ledger: Ledger) -> None:
+        """Save what the database holds, and last of all that the trial is complete."""
+        ledger.write(self.folder)
+        described = {key: value for key, value in asdict(self).items() if key != "folder"}
+        (self.folder / "trial.json").write_text(json.dumps(described, indent=2) + "\n")
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """A trial as it was saved."""
+        return cls(folder=folder, **json.loads((folder / "trial.json").read_text()))
+
+
+class Run:
+    """The results of an experiment, read from its folder. Frames and verdicts are worked out when first asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read the run in `folder`.
+
+        Raises:
+            NotFoundError: there is no run in it, or not a single trial of it was completed.
+        """
+        if not (folder / "experiment.json").is_file():
+            raise NotFoundError(f"There is no run in {folder}: no experiment.json. `ticketlab run` prints its folder.")
+        self.folder = folder
+        self.experiment = Experiment.read(folder / "experiment.json")
+        self.environment: Mapping[str, Any] = json.loads((folder / "environment.json").read_text())
+        complete = sorted(folder.glob("trials/*/trial.json"), key=lambda path: int(path.parent.name))
+        self.trials = [Trial.read(path.parent) for path in complete]
+        if not self.trials:
+            raise NotFoundError(f"The run in {folder} was ended before its first trial was over: nothing to judge.")
+
+    @cached_property
+    def _judged(self) -> list[tuple[Trial, tuple[Verdict, ...], dict[str, Any], pd.DataFrame]]:
+        judged = []
+        for trial in self.trials:
+            observed, ledger = trial.history(), trial.ledger()
+            numbers = measures.measure(observed, ledger).as_dict()
+            stock = measures.stock_over_time(observed, ledger)
+            judged.append((trial, checks.judge(observed, ledger), numbers, stock))
+        return judged
+
+    @property
+    def verdicts(self) -> list[tuple[Trial, tuple[Verdict, ...]]]:
+        """What each check found of each trial, in order of execution."""
+        return [(trial, verdicts) for trial, verdicts, *_ in self._judged]
+
+    @cached_property
+    def measures(self) -> pd.DataFrame:
+        """A row a trial: `trial`, `strategy`, `safe`, `buyers`, `repeat`, the fields of Measures, `verdict`."""
+        rows = [
+            _setting(trial) | numbers | {"verdict": str(checks.overall(verdicts))}
+            for trial, verdicts, numbers, _ in self._judged
+        ]
+        return pd.DataFrame(rows)
+
+    @cached_property
+    def stock(self) -> pd.DataFrame:
+        """What was left after each sale: `strategy`, `buyers`, `repeat`, `seconds`, `left`."""
+        return pd.concat(
+            [
+                stock.assign(strategy=trial.strategy, buyers=trial.buyers, repeat=trial.repeat)
+                for trial, *_, stock in self._judged
+            ],
+            ignore_index=True,
+        )
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """A row a strategy and number of buyers, over the repeats; see `report.summary`."""
+        return summarise(self.measures)
+
+    @property
+    def wrong(self) -> list[str]:
+        """The strategies that claim to be safe and were not found VALID in every trial."""
+        rows = self.measures
+        return list(rows.loc[rows["safe"] & (rows["verdict"] != Status.VALID), "strategy"].unique())
+
+    @property
+    def uncaught(self) -> list[str]:
+        """The controls that were not found INVALID in any trial."""
+        controls = self.measures[~self.measures["safe"]]
+        caught = controls.loc[controls["verdict"] == Status.INVALID, "strategy"]
+        return list(controls.loc[~controls["strategy"].isin(caught), "strategy"].unique())
+
+    @property
+    def ended_early(self) -> bool:
+        """Whether trials are missing, or the last one was cut short."""
+        return len(self.trials) < len(self.experiment.trials()) or any(each.interrupted for each in self.trials)
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader must know beside the table, in sentences."""
+        notes = []
+        if self.ended_early:
+            planned = len(self.experiment.trials())
+            notes.append(f"The run was ended early, in trial {len(self.trials)} of {planned}.")
+        notes += [
+            f"{name} is a control and was not caught: too little contention to see its oversell. "
+            "Try more buyers, more repeats, or fewer events."
+            for name in self.uncaught
+        ]
+        weakened = self.durability_off
+        if weakened:
+            notes.append(f"Durability was off ({', '.join(weakened)}): the timings are not those of a safe server.")
+        return notes
+
+    @property
+    def durability_off(self) -> list[str]:
+        """The durability settings that the server ran without, such as "fsync off"."""
+        settings = self.environment["server"]["settings"]
+        return [f"{name} {settings[name]}" for name in DURABILITY if settings.get(name) != "on"]
+
+    @property
+    def conditions(self) -> str:
+        """Server, durability, buyers, duration and repeats in one line, for tables and charts."""
+        server, ran = self.environment["server"], self.experiment
+        limit = f", at most {ran.purchases:,} purchases" if ran.purchases is not None else ""
+        return " · ".join(
+            [
+                f"PostgreSQL {server['version']} ({server['kind']})",
+                ", ".join(f"{name} {server['settings'].get(name, '?')}" for name in DURABILITY),
+                f"{', '.join(map(str, ran.buyers))} buyers",
+                f"{ran.events} event{'s' if ran.events != 1 else ''} of {ran.stock:,} seats",
+                f"at most {ran.seconds:g} s{limit}",
+                f"{ran.repeats} repeat{'s' if ran.repeats != 1 else ''}",
+            ]
+        )
+
+    def verdict_rows(self) -> list[dict[str, Any]]:
+        """Every verdict as plain data: the trial's setting, `check`, `status`, `summary`, `evidence`."""
+        return [
+            _setting(trial)
+            | {
+                "check": each.check,
+                "status": str(each.status),
+                "summary": each.summary,
+                "evidence": list(each.evidence),
+            }
+            for trial, verdicts in self.verdicts
+            for each in verdicts
+        ]
+
+    def save_judgement(self) -> None:
+        """Write verdicts.json and measures.parquet."""
+        (self.folder / "verdicts.json").write_text(json.dumps(self.verdict_rows(), indent=2) + "\n")
+        self.measures.to_parquet(self.folder / "measures.parquet", index=False)
+
+    def as_json(self) -> dict[str, Any]:
+        """The run as `ticketlab run --json` prints it."""
+        rows = zip(self.measures.to_dict("records"), self.verdicts, strict=True)
+        return {
+            "run": str(self.folder),
+            "environment": self.environment,
+            "trials": [_trial_as_json(row, verdicts) for row, (_, verdicts) in rows],
+        }
+
+
+def _setting(trial: Trial) -> dict[str, Any]:
+    return {
+        "trial": trial.number,
+        "strategy": trial.strategy,
+        "safe": trial.safe,
+        "buyers": trial.buyers,
+        "repeat": trial.repeat,
+    }
+
+
+_PLAIN = ("strategy", "buyers", "repeat", "seconds", "sold", "sold_out", "conflicts", "failed", "unavailable")
+_PLAIN_TOO = ("unknown", "oversold", "purchases_per_s", "retries", "verdict")
+
+
+def _trial_as_json(row: Mapping[Any, Any], verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    # JSON knows no NaN: a trial in which nothing was worked on has no latency.
+    latency = {name: None if pd.isna(row[f"{name}_ms"]) else row[f"{name}_ms"] for name in measures.PERCENTILES}
+    return {
+        **{name: row[name] for name in _PLAIN + _PLAIN_TOO},
+        "latency_ms": latency,
+        "checks": {each.check: {"status": str(each.status), "summary": each.summary} for each in verdicts},
+    }
