@@ -1,1 +1,47 @@
 """A lab that finds out whether a way of selling tickets concurrently is right, and how fast it is."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from ticketlab.experiment import Experiment
+    from ticketlab.lab import run
+    from ticketlab.outcomes import Cause, Outcome
+    from ticketlab.runs import Run
+    from ticketlab.settings import Settings
+    from ticketlab.tickets import Database, Event, EventRepository, PurchaseResult, Strategy
+
+__all__ = [
+    "Cause",
+    "Database",
+    "Event",
+    "EventRepository",
+    "Experiment",
+    "Outcome",
+    "PurchaseResult",
+    "Run",
+    "Settings",
+    "Strategy",
+    "run",
+]
+
+_HOME: Final = {
+    "Cause": "outcomes",
+    "Database": "tickets",
+    "Event": "tickets",
+    "EventRepository": "tickets",
+    "Experiment": "experiment",
+    "Outcome": "outcomes",
+    "PurchaseResult": "tickets",
+    "Run": "runs",
+    "Settings": "settings",
+    "Strategy": "tickets",
+    "run": "lab",
+}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module's attributes are of any type
+    """Import a public name when it is first asked for: `import ticketlab` alone costs next to nothing."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -139,7 +139,7 @@ def check(folder: RunFolder, as_json: AsJson = False) -> None:
     if as_json:
         _print_json(made.as_json())
     else:
-        _print(display.verdicts(made), *display.findings(made))
+        _print(display.verdicts(made), "", *display.faults(made), *display.findings(made))
     raise typer.Exit(_exit_code(made))
 
 
@@ -270,7 +270,15 @@ def _show(made: "Run", *, as_json: bool) -> None:
     if as_json:
         _print_json(made.as_json())
         return
-    _print(made.environment["server"]["why"], display.results(made), *display.findings(made))
+    _print(
+        made.environment["server"]["why"],
+        "",
+        display.results(made),
+        display.legend(made),
+        "",
+        *display.findings(made),
+        "",
+    )
     typer.echo(f"Run:    {made.folder}")
     typer.echo(f"Report: {made.report}")
 

@@ -1,10 +1,11 @@
 """What a person sees in a terminal or a notebook while a run goes on, and when it is over. Prints; decides nothing."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -12,9 +13,11 @@ from rich.table import Table
 from rich.text import Text
 
 from ticketlab import lab
+from ticketlab.evidence.checks import Status
 from ticketlab.runs import Run
 
-_STYLES = {"VALID": "green", "INVALID": "bold red", "UNKNOWN": "yellow"}
+_TEN: Final = 10
+_STYLES: Final = {Status.VALID: "green", Status.INVALID: "bold red", Status.UNKNOWN: "yellow"}
 
 
 @contextmanager
@@ -44,19 +47,41 @@ def progress(console: Console) -> Iterator[Callable[[lab.Progress], None]]:
 
 
 def results(run: Run) -> Table:
-    """One row a strategy and number of buyers: what was sold, how fast, and the verdict."""
-    table = Table(caption=escape(run.conditions), caption_justify="left")
-    many_buyers = len(run.experiment.buyers) > 1
-    table.add_column("strategy", no_wrap=True)
-    if many_buyers:
-        table.add_column("buyers", justify="right")
-    for heading in ("sold", "sold out", "conflicts", "purchases/s", "p50", "p95", "p99 ms", "retries/sale"):
-        table.add_column(heading, justify="right")
-    table.add_column("verdict")
+    """One row a strategy and number of buyers, 80 columns wide: what was sold, how fast, and the verdict."""
+    several = len(run.experiment.buyers) > 1
+    seats = run.experiment.stock * run.experiment.events
+    columns = (f"sold\nof {seats:,}", "sold\nout", "con-\nflicts", "purchases\n/s", "p50/p95/p99\nms", "retries\n/sale")
+    table = _table("strategy", *columns, "verdict", left=("strategy", "verdict"))
     for row in run.summary.to_dict("records"):
-        cells = [_name(row), *([str(row["buyers"])] if many_buyers else []), *_numbers(row), _verdict(row["verdict"])]
-        table.add_row(*cells)
+        table.add_row(_name(row, several_buyers=several), *_numbers(row), _verdict(row["verdict"]))
     return table
+
+
+def legend(run: Run) -> Text:
+    """What the numbers of the table are, and under which conditions they were measured."""
+    kinds = "sold, purchases/s and latency: medians of the repeats, below them their range; other counts: sums\n"
+    return Text((kinds if run.experiment.repeats > 1 else "") + run.conditions, style="dim")
+
+
+def verdicts(run: Run) -> Table:
+    """One row a trial, one column a check."""
+    checks = [each.check for each in run.verdicts[0][1]]
+    setting = ("trial", "strategy", "buyers", "repeat")
+    table = _table(*setting, *(name.replace("_", "\n") for name in checks), left=("strategy",))
+    for trial, found in run.verdicts:
+        about = (str(trial.number), trial.strategy, str(trial.buyers), str(trial.repeat))
+        table.add_row(*map(escape, about), *(_verdict(each.status) for each in found))
+    return table
+
+
+def faults(run: Run) -> list[Text]:
+    """What every check that did not hold has to say, a line each."""
+    return [
+        Text(f"trial {trial.number}, {trial.strategy}, {each.check}: {each.summary}", style=_STYLES[each.status])
+        for trial, found in run.verdicts
+        for each in found
+        if each.status is not Status.VALID
+    ]
 
 
 def findings(run: Run) -> list[Text]:
@@ -79,15 +104,11 @@ def findings(run: Run) -> list[Text]:
     return lines
 
 
-def verdicts(run: Run) -> Table:
-    """One row a check that did not hold, or a row a trial where all did."""
-    table = Table()
-    for heading in ("trial", "strategy", "buyers", "repeat", "check", "verdict", "summary"):
-        table.add_column(heading, overflow="fold")
-    for trial, found in run.verdicts:
-        for each in found:
-            setting = (str(trial.number), trial.strategy, str(trial.buyers), str(trial.repeat))
-            table.add_row(*map(escape, setting), each.check, _verdict(each.status), escape(each.summary))
+def _table(*headings: str, left: Collection[str]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    for heading in headings:
+        words = heading in left  # where space is short a name is folded, a number never
+        table.add_column(heading, justify="left" if words else "right", no_wrap=not words, overflow="fold")
     return table
 
 
@@ -96,30 +117,31 @@ def _first_fault(run: Run, strategy: str) -> str:
     return f"{rows[0]['summary']} (trial {rows[0]['trial']}, {rows[0]['check']})."
 
 
-def _name(row: Mapping[Any, Any]) -> Text:
-    name = Text(str(row["strategy"]))
-    return name if row["safe"] else name.append(" (control)", style="dim")
+def _name(row: Mapping[Any, Any], *, several_buyers: bool) -> Text:
+    buyers = f"\n{row['buyers']} buyers" if several_buyers else ""
+    control = "" if row["safe"] else "\ncontrol"
+    return Text.assemble(row["strategy"], (buyers + control, "dim"))
 
 
 def _numbers(row: Mapping[Any, Any]) -> list[Text | str]:
-    sold = Text(f"{row['sold']:,.0f} of {row['seats']:,}")
-    if row["oversold"]:
-        sold = Text(f"{row['sold']:,.0f} of {row['seats']:,} (+{row['oversold']:,})", style="bold red")
-    speed = f"{row['per_s']:,.0f} ({row['per_s_min']:,.0f}–{row['per_s_max']:,.0f})"
-    latencies = [_number(row[name]) for name in ("p50_ms", "p95_ms", "p99_ms")]
+    speed = f"{row['per_s']:,.0f}"
+    spread = f"\n{row['per_s_min']:,.0f}–{row['per_s_max']:,.0f}" if row["repeats"] > 1 else ""
     return [
-        sold,
-        f"{row['sold_out']:,.0f}",
-        f"{row['conflicts']:,.0f}",
-        speed,
-        *latencies,
-        _number(row["retries_per_sale"], 2),
+        Text.assemble(f"{row['sold']:,.0f}", (f"\n+{row['oversold']:,}" if row["oversold"] else "", "bold red")),
+        f"{row['sold_out']:,}",
+        f"{row['conflicts']:,}",
+        Text.assemble(speed, (spread, "dim")),
+        "/".join(_number(row[name]) for name in ("p50_ms", "p95_ms", "p99_ms")),
+        _number(row["retries_per_sale"], digits=2),
     ]
 
 
-def _number(value: float, digits: int = 1) -> str:
-    return "–" if math.isnan(value) else f"{value:,.{digits}f}"
+def _number(value: float, digits: int | None = None) -> str:
+    """A number with so many digits, or with one below ten and none above."""
+    if math.isnan(value):
+        return "–"
+    return f"{value:,.{digits if digits is not None else int(value < _TEN)}f}"
 
 
 def _verdict(status: str) -> Text:
-    return Text(str(status), style=_STYLES[str(status)])
+    return Text(status, style=_STYLES[Status(status)])

@@ -127,9 +127,15 @@ class Run:
 
     @property
     def wrong(self) -> list[str]:
-        """The strategies that claim to be safe and were not found VALID in every trial."""
-        rows = self.measures
-        return list(rows.loc[rows["safe"] & (rows["verdict"] != Status.VALID), "strategy"].unique())
+        """The strategies that claim to be safe and were not found VALID in every trial.
+
+        A trial that was cut short before anybody was answered shows nothing, and is not held against them.
+        """
+        interrupted = [trial.interrupted for trial in self.trials]
+        held_against = (self.measures["verdict"] == Status.INVALID) | (
+            (self.measures["verdict"] == Status.UNKNOWN) & ~pd.Series(interrupted)
+        )
+        return list(self.measures.loc[self.measures["safe"] & held_against, "strategy"].unique())
 
     @property
     def uncaught(self) -> list[str]:
@@ -200,6 +206,29 @@ class Run:
         """Write verdicts.json and measures.parquet."""
         (self.folder / "verdicts.json").write_text(json.dumps(self.verdict_rows(), indent=2) + "\n")
         self.measures.to_parquet(self.folder / "measures.parquet", index=False)
+
+    @property
+    def report(self) -> Path:
+        """Where the report is written."""
+        return self.folder / "report.html"
+
+    def write_report(self) -> Path:
+        """Write the report, one HTML file that needs no network; returns its path."""
+        from ticketlab.report import page  # draws with Matplotlib, which takes its time
+
+        shown = page.Page(
+            title=f"ticketlab: {self.experiment.name}",
+            run=self.folder.name,
+            command=self.experiment.command(),
+            conditions=self.conditions,
+            measures=self.measures,
+            stock=self.stock,
+            verdicts=self.verdict_rows(),
+            environment=self.environment,
+            notes=self.notes,
+        )
+        self.report.write_text(page.render(shown), encoding="utf-8")
+        return self.report
 
     def as_json(self) -> dict[str, Any]:
         """The run as `ticketlab run --json` prints it."""

@@ -1,0 +1,268 @@
+"""An experiment from end to end on an embedded server: what is found, what is saved, and how it ends."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ticketlab import lab, load
+from ticketlab.errors import InvalidInputError, NotFoundError
+from ticketlab.experiment import Experiment
+from ticketlab.load import Plan
+from ticketlab.runs import Run
+from ticketlab.settings import Settings
+from ticketlab.tickets import EventRepository
+from ticketlab.tickets.strategy import strategy
+
+SMALL = {"buyers": (8,), "repeats": 1, "stock": 200, "seconds": 20.0, "warm_up_s": 0.0, "server": "embedded"}
+TICKETLAB = [str(Path(sys.executable).with_name("ticketlab"))]
+
+
+@pytest.fixture
+def cli(tmp_path):
+    """Run the command line in a process of its own, in an empty folder."""
+
+    def call(*words, **environment):
+        return subprocess.run(
+            [*TICKETLAB, *words],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env=os.environ | environment,
+            check=False,
+        )
+
+    return call
+
+
+@pytest.fixture
+def documented_variables(database_url):
+    """DB_* as they name an empty database."""
+    settings = Settings.from_url(database_url)
+    return {
+        "DB_HOST": settings.host,
+        "DB_PORT": str(settings.port),
+        "DB_USERNAME": settings.username,
+        "DB_PASSWORD": settings.password.get_secret_value(),
+        "DB_NAME": settings.name,
+    }
+
+
+def test_the_control_is_caught_and_the_safe_strategies_are_not(tmp_path):
+    """The lab tells wrong from right: naive oversells, and the others sell exactly every seat."""
+    steps = []
+    run = lab.run(Experiment(**SMALL), out=tmp_path, on_progress=steps.append)
+    found = {row["strategy"]: row for row in run.measures.to_dict("records")}
+    assert found["naive"]["verdict"] == "INVALID"
+    assert found["naive"]["oversold"] > 0 or found["naive"]["tickets"] != found["naive"]["sold"]
+    for name in ("pessimistic", "optimistic", "atomic"):
+        assert found[name]["verdict"] == "VALID"
+        assert found[name]["tickets"] == found[name]["seats"] == 200
+        assert found[name]["sold_out"] >= 8
+    assert (run.wrong, run.uncaught, run.ended_early) == ([], [], False)
+    assert steps[0].trial == 0
+    assert {step.trial for step in steps} == {0, 1, 2, 3, 4}
+
+
+def test_a_saved_run_says_what_the_run_said(tmp_path):
+    """Read again from its folder, a run has the same verdicts, numbers and conditions; its report names them."""
+    run = lab.run(Experiment(**SMALL | {"strategies": ("naive", "atomic")}), out=tmp_path)
+    again = Run(run.folder)
+    assert again.verdict_rows() == run.verdict_rows() == json.loads((run.folder / "verdicts.json").read_text())
+    assert again.as_json() == run.as_json()
+    report = run.report.read_text()
+    assert "fsync on, full_page_writes on, synchronous_commit on" in report
+    assert run.experiment.command() in report
+
+
+def test_buyers_stop_at_their_share_of_the_purchases(tmp_path):
+    """With a number of purchases the trial ends with them, not before and not after."""
+    experiment = Experiment(**SMALL | {"strategies": ("atomic",), "purchases": 50, "stock": 1000})
+    (row,) = lab.run(experiment, out=tmp_path).measures.to_dict("records")
+    assert (row["sales"], row["sold"], row["sold_out"]) == (50, 50, 0)
+
+
+def test_time_ends_a_trial_that_stock_does_not(tmp_path):
+    """With seats to spare buyers buy until the time is up, and throughput counts all of it."""
+    experiment = Experiment(**SMALL | {"strategies": ("atomic",), "seconds": 0.5, "stock": 10**6})
+    (row,) = lab.run(experiment, out=tmp_path).measures.to_dict("records")
+    assert row["sold_out"] == 0
+    assert row["seconds"] > 0.4
+    assert row["sales"] == row["tickets"] > 0
+
+
+def test_many_events_and_quantities_are_judged_event_by_event(tmp_path):
+    """Five events, purchases of one to four: every event is sold to its last ticket, or to a rest nobody wanted."""
+    experiment = Experiment(
+        **SMALL | {"strategies": ("pessimistic",), "events": 5, "stock": 50, "quantity": (1, 4), "hot": 0.5}
+    )
+    run = lab.run(experiment, out=tmp_path)
+    ledger = run.trials[0].ledger()
+    assert set(run.trials[0].history()["event"]) == {0, 1, 2, 3, 4}
+    assert (ledger.events["available"] == 0).all()
+    assert run.measures.loc[0, "verdict"] == "VALID"
+
+
+def test_more_buyers_than_connections_wait_for_one(tmp_path):
+    """Twelve buyers share a pool of two and are all served."""
+    experiment = Experiment(**SMALL | {"strategies": ("atomic",), "buyers": (12,), "pool_size": 2, "stock": 100})
+    (row,) = lab.run(experiment, out=tmp_path).measures.to_dict("records")
+    assert (row["verdict"], row["tickets"], row["unavailable"]) == ("VALID", 100, 0)
+
+
+def test_a_pool_beyond_the_servers_default_gets_its_connections(tmp_path):
+    """The lab's own server is given as many connections as the pool may open."""
+    experiment = Experiment(**SMALL | {"strategies": ("atomic",), "pool_size": 120, "purchases": 10})
+    run = lab.run(experiment, out=tmp_path)
+    assert int(run.environment["server"]["settings"]["max_connections"]) >= 120
+
+
+def test_an_unknown_strategy_starts_nothing(tmp_path):
+    """The names are looked up before a server is started or a folder made."""
+    with pytest.raises(NotFoundError, match="There is no strategy 'magic'"):
+        lab.run(Experiment(**SMALL | {"strategies": ("magic",)}), out=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_that_can_not_be_written_is_said(tmp_path):
+    """A file where the folder of runs should be."""
+    (tmp_path / "runs").write_text("a file")
+    with pytest.raises(InvalidInputError, match="Name a folder with --out"):
+        lab.run(Experiment(**SMALL), out=tmp_path / "runs")
+
+
+def test_a_defect_in_a_strategy_stops_the_trial_and_is_raised(database, an_event):
+    """An error that is none of the database's is no outcome: the other buyers stop, and it is seen."""
+
+    @strategy(summary="has a defect", safe=True)
+    def defective(_connection, _request):
+        raise ZeroDivisionError("a defect")
+
+    repository = EventRepository(database, defective)
+    event_id = an_event(repository).id
+    with pytest.raises(ZeroDivisionError, match="a defect"):
+        load.drive(repository, Plan(buyers=3, seconds=30), [event_id], warm_up_event=event_id)
+
+
+def test_ctrl_c_keeps_what_was_measured_and_leaves_nothing(tmp_path, is_running, eventually):
+    """Interrupted in mid-trial: exit code 130, a run that can be read, its report, and no server."""
+    command = [*TICKETLAB, "run", "--server", "embedded", "--seconds", "600", "--stock", "2000000000", "-s", "atomic"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        eventually(lambda: list(tmp_path.glob("runs/*/experiment.json")) and postgres_of(process.pid))
+        servers = postgres_of(process.pid)
+        eventually(lambda: connected(servers[0]))
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "ended early, in trial 1 of 3" in output
+    (folder,) = tmp_path.glob("runs/*")
+    run = Run(folder)
+    assert run.trials[0].interrupted
+    assert (run.measures["verdict"] != "INVALID").all()
+    assert run.report.is_file()
+    assert not any(map(is_running, servers))
+
+
+def children(pid):
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def postgres_of(pid):
+    """The postmasters that a process has started, from whichever of its threads."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    found = [int(each) for task in tasks for each in task.read_text().split()]
+    return [each for each in found if Path(f"/proc/{each}/comm").read_text().strip() == "postgres"]
+
+
+def connected(postmaster):
+    """Whether buyers are at work: client backends that have a transaction or a statement under way."""
+    titles = [Path(f"/proc/{each}/cmdline").read_text() for each in children(postmaster)]
+    return sum("127.0.0.1" in title for title in titles) >= 8
+
+
+class TestCommandLine:
+    def test_json_is_one_object_with_the_run(self, cli):
+        """Nothing but JSON on standard output, and the exit code of a run in which all is as it should be."""
+        done = cli(
+            "run",
+            "--server",
+            "embedded",
+            "-s",
+            "naive",
+            "-s",
+            "atomic",
+            "--purchases",
+            "300",
+            "--repeats",
+            "1",
+            "--json",
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        printed = json.loads(done.stdout)
+        assert {trial["strategy"]: trial["verdict"] for trial in printed["trials"]} == {
+            "naive": "INVALID",
+            "atomic": "VALID",
+        }
+        again = cli("check", printed["run"], "--json")
+        assert json.loads(again.stdout) == printed
+
+    def test_the_table_shows_the_oversell_and_the_folder(self, cli):
+        """What a person sees: the verdicts, the oversell with its number, and where the run is."""
+        done = cli("run", "--server", "embedded", "--purchases", "400", "--repeats", "1", "--quiet")
+        assert done.returncode == 0, done.stderr
+        for words in ("naive oversold:", "INVALID", "VALID", "No violation found", "fsync on", "Run:", "Report:"):
+            assert words in done.stdout
+        assert max(map(len, done.stdout.splitlines())) <= 80
+
+    def test_a_wrong_strategy_that_claims_to_be_safe_exits_1(self, cli, tmp_path):
+        """The exit code is a gate: judged again with the control's claim changed, the run fails."""
+        done = cli("run", "--server", "embedded", "-s", "naive", "--purchases", "300", "--repeats", "1", "--json")
+        folder = Path(json.loads(done.stdout)["run"])
+        (described,) = (tmp_path / folder).glob("trials/*/trial.json")
+        described.write_text(described.read_text().replace('"safe": false', '"safe": true'))
+        judged = cli("check", str(folder))
+        assert judged.returncode == 1
+        assert "naive claims to be safe and was not found VALID" in judged.stdout
+
+    def test_weak_durability_is_said_beside_the_numbers(self, cli):
+        """A setting that makes commits cheaper is in the table's conditions and in a sentence of its own."""
+        done = cli(
+            "run", "--server", "embedded", "-s", "atomic", "--purchases", "20", "--repeats", "1",
+            "--set", "synchronous_commit=off",
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert "synchronous_commit off" in " ".join(done.stdout.split())
+        assert "Durability was off" in done.stdout
+
+    def test_migrate_follows_the_documented_variables(self, cli, documented_variables):
+        """Upgrade and revert on the database that DB_* names, and again with nothing left to do."""
+        said = [
+            cli("migrate", word, **documented_variables).stdout for word in ("upgrade", "upgrade", "revert", "revert")
+        ]
+        assert [line.split(": ")[1] for line in said] == [
+            "applied 0001\n",
+            "nothing to apply\n",
+            "reverted 0001\n",
+            "nothing to revert\n",
+        ]
+        assert documented_variables["DB_PASSWORD"] not in "".join(said)
+
+    def test_alembic_itself_works_in_the_checkout(self, documented_variables):
+        """Without an alembic.ini: the configuration is in pyproject.toml, the database comes from DB_*."""
+        alembic = str(Path(sys.executable).with_name("alembic"))
+        for words in (["upgrade", "head"], ["check"], ["downgrade", "base"]):
+            done = subprocess.run(
+                [alembic, *words],
+                cwd=Path(__file__).parents[2],
+                env=os.environ | documented_variables,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 0, done.stderr

@@ -1,0 +1,100 @@
+"""The command line refuses what it can not do: a sentence, exit code 2, no traceback, and nothing made."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ticketlab.tickets import strategies
+
+TICKETLAB = str(Path(sys.executable).with_name("ticketlab"))
+
+
+def call(*words, cwd, **environment):
+    return subprocess.run(
+        [TICKETLAB, *words], capture_output=True, text=True, cwd=cwd, env=os.environ | environment, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "--strategy", "magic"], "There is no strategy 'magic'"),
+        (["run", "--buyers", "0"], "buyers must be at least 1"),
+        (["run", "--buyers", "many"], "--buyers takes whole numbers such as 4 or 4,16"),
+        (["run", "--quantity", "3-1"], "the fewest first"),
+        (["run", "--quantity", "1-2-3"], "a range such as 1-4"),
+        (["run", "--seconds", "0"], "seconds must be above 0"),
+        (["run", "--seconds", "soon"], "--seconds"),
+        (["run", "--purchases", "-1"], "purchases must be at least 1"),
+        (["run", "--stock", "3000000000"], "stock must be from 0"),
+        (["run", "--repeats", "0"], "at least one repeat"),
+        (["run", "--hot", "2"], "hot must be a share"),
+        (["run", "--set", "fsync"], "--set takes NAME=VALUE"),
+        (["run", "--server", "mainframe"], "mainframe"),
+        (["run", "--name", "a/b"], "a name of letters"),
+        (["run", "--server", "embedded", "--url", "postgresql://u@127.0.0.1/x"], "a URL is for the kind external"),
+        (["run", "--url", "mysql://u@127.0.0.1/x"], "postgresql://"),
+        (["check", "nowhere"], "There is no run in nowhere"),
+        (["report", "nowhere"], "There is no run in nowhere"),
+        (["migrate", "upgrade", "--url", "postgresql://u:hunter2@127.0.0.1:1/x"], "No database at u@127.0.0.1:1/x"),
+        (["frobnicate"], "frobnicate"),
+    ],
+    ids=" ".join,
+)
+def test_bad_input_is_answered_with_a_sentence(tmp_path, words, said):
+    """Each names what is wrong; nothing is left behind, no password repeated."""
+    done = call(*words, cwd=tmp_path, COLUMNS="200")
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "hunter2" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_names_every_command(tmp_path):
+    """The first thing that a newcomer types lists what there is."""
+    done = call("--help", cwd=tmp_path)
+    assert done.returncode == 0
+    for command in ("run", "check", "report", "strategies", "doctor", "migrate"):
+        assert f" {command} " in done.stdout
+
+
+def test_strategies_lists_the_registry(tmp_path):
+    """Every strategy by its name, and whether it claims to be safe."""
+    done = call("strategies", cwd=tmp_path, COLUMNS="200")
+    assert done.returncode == 0
+    for name in strategies.registry():
+        assert name in done.stdout
+
+
+def test_doctor_says_what_there_is(tmp_path):
+    """Python, the packages that matter and the servers; a usable machine exits 0."""
+    done = call("doctor", cwd=tmp_path, COLUMNS="200")
+    for words in ("python", "psycopg", "container engine", "embedded binaries"):
+        assert words in done.stdout
+    assert done.returncode == 0
+
+
+def test_a_defect_is_told_without_a_traceback():
+    """An error that nobody foresaw exits 3 and asks to be reported; with TICKETLAB_DEBUG it shows itself."""
+    code = (
+        "import sys, ticketlab.cli as cli, ticketlab.servers as servers\n"
+        "def broken(): raise ZeroDivisionError('oops')\n"
+        "servers.survey = broken\n"
+        "sys.argv = ['ticketlab', 'doctor']\n"
+        "cli.main()\n"
+    )
+
+    def run(**environment):
+        return subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | environment, check=False
+        )
+
+    told = run()
+    assert told.returncode == 3
+    assert "a defect of ticketlab: ZeroDivisionError: oops" in told.stderr
+    assert "Traceback" not in told.stderr
+    assert "Traceback" in run(TICKETLAB_DEBUG="1").stderr
