@@ -131,7 +131,7 @@ def check(folder: RunFolder, as_json: AsJson = False) -> None:
 
     Example: ticketlab check runs/20261122-141500-hot-event
     """
-    from ticketlab import display
+    from ticketlab import console
     from ticketlab.runs import Run
 
     made = Run(folder)
@@ -139,7 +139,7 @@ def check(folder: RunFolder, as_json: AsJson = False) -> None:
     if as_json:
         _print_json(made.as_json())
     else:
-        _print(display.verdicts(made), "", *display.faults(made), *display.findings(made))
+        _print(console.verdicts(made), "", *console.faults(made), *console.findings(made))
     raise typer.Exit(_exit_code(made))
 
 
@@ -256,16 +256,16 @@ def main() -> None:
 
 
 def _run(experiment: "Experiment", *, out: Path, url: str | None, quiet: bool) -> "Run":
-    from ticketlab import display, lab
+    from ticketlab import console, lab
 
     if quiet:
         return lab.run(experiment, out=out, url=url)
-    with display.progress(_console(stderr=True)) as on_progress:
+    with console.progress(_console(stderr=True)) as on_progress:
         return lab.run(experiment, out=out, url=url, on_progress=on_progress)
 
 
 def _show(made: "Run", *, as_json: bool) -> None:
-    from ticketlab import display
+    from ticketlab import console
 
     if as_json:
         _print_json(made.as_json())
@@ -273,10 +273,10 @@ def _show(made: "Run", *, as_json: bool) -> None:
     _print(
         made.environment["server"]["why"],
         "",
-        display.results(made),
-        display.legend(made),
+        console.results(made),
+        console.legend(made),
         "",
-        *display.findings(made),
+        *console.findings(made),
         "",
     )
     typer.echo(f"Run:    {made.folder}")

@@ -28,7 +28,7 @@ def describe() -> dict[str, Any]:
     """The machine, Python, the packages and the revision of this code, as plain data."""
     return {
         "machine": {
-            "system": platform.platform(),
+            "system": f"{platform.system()} {platform.machine()}",
             "processor": _processor(),
             "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         },

@@ -13,7 +13,7 @@ FLOORS = [
     {"tickets", "servers", "evidence"},
     {"load", "report"},
     {"experiment", "runs", "environment", "lab"},
-    {"display"},
+    {"console"},
     {"cli"},
 ]
 MAY_NOT_SEE = {"report": {"tickets", "servers"}}

@@ -21,7 +21,7 @@ _STYLES: Final = {Status.VALID: "green", Status.INVALID: "bold red", Status.UNKN
 
 
 @contextmanager
-def progress(console: Console) -> Iterator[Callable[[lab.Progress], None]]:
+def progress(console: Console | None = None) -> Iterator[Callable[[lab.Progress], None]]:
     """A progress bar over the trials of a run, to be given to `lab.run`."""
     columns = (
         SpinnerColumn(),

@@ -1,0 +1,70 @@
+"""The wheel, installed alone in an environment of its own and outside the checkout, is the whole lab."""
+
+import json
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+from ticketlab.settings import Settings
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+def call(*words, cwd, **environment):
+    done = subprocess.run(
+        [str(word) for word in words],
+        cwd=cwd,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """The `ticketlab` command of an environment that holds the wheel, and what the wheel needs."""
+    folder = tmp_path_factory.mktemp("wheel")
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    call(*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, CHECKOUT, cwd=folder)
+    (wheel,) = folder.glob("ticketlab-*.whl")
+    venv.create(folder / "venv", symlinks=True)
+    python = folder / "venv/bin/python"
+    # What the wheel needs is here already: only the wheel itself is installed anew, without the checkout.
+    target = call(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=folder).strip()
+    call(*pip, "--python", python, "install", "--no-deps", wheel, cwd=folder)
+    here = call(sys.executable, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=folder).strip()
+    (Path(target) / "dependencies.pth").write_text(here + "\n")
+    return folder / "venv/bin/ticketlab"
+
+
+def test_it_is_not_the_checkout(installed, tmp_path):
+    """What runs below is the installed package, migrations included."""
+    code = "import ticketlab.tickets.migrations as m; print(m._script_folder())"
+    found = Path(call(installed.with_name("python"), "-c", code, cwd=tmp_path).strip())
+    assert installed.parents[1] in found.parents
+    assert (found / "versions" / "0001_events_and_tickets.py").is_file()
+
+
+def test_it_runs_the_main_job(installed, tmp_path):
+    """`ticketlab run --purchases 200` tells the control from the safe strategies, and writes the report."""
+    printed = json.loads(call(installed, "run", "--server", "embedded", "--purchases", "200", "--json", cwd=tmp_path))
+    verdicts = {trial["strategy"]: trial["verdict"] for trial in printed["trials"]}
+    assert verdicts == {"naive": "INVALID", "pessimistic": "VALID", "optimistic": "VALID", "atomic": "VALID"}
+    assert (tmp_path / printed["run"] / "report.html").is_file()
+
+
+def test_it_migrates(installed, tmp_path, database_url):
+    """`ticketlab migrate` goes up and down, and generates into a folder of the user's."""
+    settings = Settings.from_url(database_url)
+    url = ["--url", settings.url]
+    assert "applied 0001" in call(installed, "migrate", "upgrade", *url, cwd=tmp_path)
+    generated = call(installed, "migrate", "generate", "nothing", "--to", tmp_path / "versions", *url, cwd=tmp_path)
+    assert "nothing to migrate" in generated
+    assert "reverted 0001" in call(installed, "migrate", "revert", *url, cwd=tmp_path)
