@@ -65,7 +65,7 @@ def run(
     all_strategies: Annotated[bool, typer.Option("--all", help="Every strategy there is.")] = False,
     buyers: Annotated[str, typer.Option(metavar="N[,N…]", help="Buyers at once; a trial for each number.")] = "16",
     stock: Annotated[
-        int | None, typer.Option(help="Seats of an event.", show_default="2000, or half of --purchases")
+        int | None, typer.Option(help="Seats of an event.", show_default="1000, or half of --purchases")
     ] = None,
     quantity: Annotated[str, typer.Option(metavar="N|N-M", help="Tickets of a purchase, or a range of them.")] = "1",
     events: Annotated[int, typer.Option(help="Events that are bought from.")] = 1,

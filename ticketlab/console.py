@@ -1,6 +1,7 @@
 """What a person sees in a terminal or a notebook while a run goes on, and when it is over. Prints; decides nothing."""
 
 import math
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
@@ -22,10 +23,17 @@ _STYLES: Final = {Status.VALID: "green", Status.INVALID: "bold red", Status.UNKN
 
 @contextmanager
 def progress(console: Console | None = None) -> Iterator[Callable[[lab.Progress], None]]:
-    """A progress bar over the trials of a run, to be given to `lab.run`."""
+    """Progress over the trials of a run, to be given to `lab.run`: a bar in a terminal, a line in a notebook."""
+    console = console or Console()
+    with _notebook_line() if console.is_jupyter else _terminal_bar(console) as show:
+        yield show
+
+
+@contextmanager
+def _terminal_bar(console: Console) -> Iterator[Callable[[lab.Progress], None]]:
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=20),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -33,17 +41,31 @@ def progress(console: Console | None = None) -> Iterator[Callable[[lab.Progress]
     )
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("starting", total=None, purchases="")
+        yield lambda step: bar.update(
+            task, description=step.doing, total=step.trials, completed=step.finished, purchases=_purchases(step)
+        )
 
-        def show(step: lab.Progress) -> None:
-            bar.update(
-                task,
-                description=escape(step.doing),
-                total=step.trials,
-                completed=max(0, step.trial - 1) if step.doing != "judging" else step.trials,
-                purchases=f"{step.purchases:,} purchases" if step.purchases else "",
-            )
 
-        yield show
+@contextmanager
+def _notebook_line() -> Iterator[Callable[[lab.Progress], None]]:
+    """One output that is written anew, needs no widgets, and says in the end how long the run took."""
+    from IPython.display import Pretty, display
+
+    began = time.monotonic()
+    line = display(Pretty("starting"), display_id=True)
+    trials = 0
+
+    def show(step: lab.Progress) -> None:
+        nonlocal trials
+        trials = step.trials
+        line.update(Pretty(f"{step.finished} of {step.trials} trials done; {step.doing}; {_purchases(step)}"))
+
+    yield show
+    line.update(Pretty(f"{trials} trials in {time.monotonic() - began:.0f} s"))
+
+
+def _purchases(step: lab.Progress) -> str:
+    return f"{step.purchases:,} purchases" if step.purchases else ""
 
 
 def results(run: Run) -> Table:

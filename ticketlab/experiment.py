@@ -43,7 +43,7 @@ class Experiment:
     seconds: float = 4.0
     """A trial's longest time."""
     purchases: int | None = None
-    stock: int = 2000
+    stock: int = 1000
     quantity: tuple[int, int] = (1, 1)
     events: int = 1
     hot: float | None = None

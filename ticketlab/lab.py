@@ -1,7 +1,7 @@
 """`run(experiment) -> Run`: the one place where buyers and servers meet checks and measures."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -34,6 +34,8 @@ class Progress:
     """What is being done, in a few words."""
     purchases: int = 0
     """Purchases of the trial so far."""
+    finished: int = 0
+    """Trials that are over."""
 
 
 def run(
@@ -60,38 +62,43 @@ def run(
     """
     chosen = {name: strategies.get(name) for name in experiment.strategies}
     trials = experiment.trials()
-    on_progress(Progress(trial=0, trials=len(trials), doing=f"starting a server ({experiment.server})"))
+    starting = Progress(trial=0, trials=len(trials), doing=f"starting a server ({experiment.server})")
+    on_progress(starting)
     with servers.open(experiment.server, settings=_server_settings(experiment), url=url) as server:
         folder = _make_folder(experiment, server, out)
         try:
             with Database(Settings.from_url(server.url, pool_size=experiment.pool_size)) as database:
                 migrations.upgrade(database)
-                for trial in trials:
-                    label = (
-                        f"{trial.strategy}, {trial.plan.buyers} buyers, repeat {trial.repeat} of {experiment.repeats}"
-                    )
-                    step = Progress(trial=trial.number, trials=len(trials), doing=label)
-                    on_progress(step)
-                    saved = _observe(
-                        trial,
-                        chosen[trial.strategy],
-                        database,
-                        folder / "trials",
-                        on_tick=_ticker(step, on_progress),
-                    )
-                    if saved.interrupted:
-                        break
+                _observe_all(trials, chosen, database, folder / "trials", on_progress=on_progress)
         except KeyboardInterrupt:
             if not list(folder.glob("trials/*/trial.json")):
                 raise
         except TicketlabError as error:
             error.add_note(f"What was measured before is kept in {folder}.")
             raise
-    on_progress(Progress(trial=len(trials), trials=len(trials), doing="judging"))
+    on_progress(replace(starting, doing="judging", trial=len(trials), finished=len(trials)))
     made = Run(folder)
     made.save_judgement()
     made.write_report()
     return made
+
+
+def _observe_all(
+    trials: Sequence[TrialPlan],
+    chosen: Mapping[str, Strategy],
+    database: Database,
+    folder: Path,
+    *,
+    on_progress: Callable[[Progress], None],
+) -> None:
+    """Run and save trial after trial, until one was interrupted."""
+    for done, trial in enumerate(trials):
+        doing = f"{trial.strategy}, {trial.plan.buyers} buyers, repeat {trial.repeat}"
+        step = Progress(trial=trial.number, trials=len(trials), doing=doing, finished=done)
+        on_progress(step)
+        saved = _observe(trial, chosen[trial.strategy], database, folder, on_tick=_ticker(step, on_progress))
+        if saved.interrupted:
+            return
 
 
 def _observe(

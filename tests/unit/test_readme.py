@@ -1,0 +1,44 @@
+"""The README says what is so."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from ticketlab.tickets import strategies
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+
+
+def section(title):
+    return README.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+def test_the_strategies_table_is_the_registry():
+    """Every strategy has its row, in the registry's order: claim and summary; no other is there."""
+    rows = re.findall(r"^\| `(\w+)` \| (.+?) \| (.+?) \|$", section("The strategies"), re.MULTILINE)
+    expected = [
+        (each.name, "safe" if each.safe else "a control", each.summary.removeprefix("control: "))
+        for each in strategies.registry().values()
+    ]
+    assert rows == expected
+
+
+@pytest.mark.parametrize("target", re.findall(r"\]\(([^)]+)\)", README))
+def test_what_the_readme_links_to_is_there(target):
+    """No link leads nowhere."""
+    assert (ROOT / target).exists()
+
+
+def test_the_make_targets_are_there():
+    """Both commands of the README are in the Makefile."""
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"^make (\w+)", section("Two commands"), re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", re.findall(r"^  ([\w.]+?)(?:/ | [\w.]*? {3,})", section("The map"), re.MULTILINE))
+def test_the_map_shows_what_is_there(name):
+    """Every room and file on the map exists."""
+    assert (ROOT / "ticketlab" / name).exists()

@@ -1,0 +1,201 @@
+"""What each chart shows, in a sentence and its details: the titles, captions and alt texts. Draws nothing.
+
+A sentence claims no more than the repeats show: "fastest" is said only where no interval reaches another.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import pandas as pd
+
+from ticketlab.evidence.checks import Status
+from ticketlab.report.summary import summarise
+from ticketlab.report.words import NO_TRIALS, counted, exact, listed, number, oversold_text, percent, several
+
+_IN_DETAIL: Final = 6
+"""Rows that a caption tells one by one; beyond, the table does."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What a chart shows, and how it looks for those who can not see it."""
+
+    kind: str
+    title: str
+    detail: str = ""
+
+    @property
+    def caption(self) -> str:
+        """The finding and its details, as sentences."""
+        return f"{self.title}. {self.detail}".strip()
+
+    @property
+    def alt(self) -> str:
+        """The text in place of the picture."""
+        return f"{self.kind}. {self.title}."
+
+
+def tickets_sold(measures: pd.DataFrame) -> Finding:
+    """Who sold more tickets than there are seats, and by how many at worst."""
+    kind = "Bars of tickets sold against the seats, one per strategy"
+    if measures.empty:
+        return Finding(kind=kind, title=NO_TRIALS)
+    worst_trial = measures.nlargest(1, "oversold").iloc[0]
+    oversellers = measures.loc[measures["oversold"] > 0, "strategy"].unique()
+    if not len(oversellers):
+        title = "No strategy sold more tickets than there are seats"
+    else:
+        up_to = "up to " if several(measures.loc[measures["strategy"] == worst_trial["strategy"], "tickets"]) else ""
+        title = f"{worst_trial['strategy']} sold {up_to}{oversold_text(worst_trial)}"
+        if others := len(oversellers) - 1:
+            title += f", and {counted(others, 'other')} oversold too"
+    detail = _each(summarise(measures), lambda row: f"{exact(row['sold'])} of {exact(row['seats'])}")
+    return Finding(kind=kind, title=title, detail=f"Tickets in the database, median of the repeats: {detail}")
+
+
+def stock_over_time(stock: pd.DataFrame) -> Finding:
+    """Who sold out first, or who went on selling after the last seat."""
+    kind = "Curves of the tickets left over time, one per trial"
+    if stock.empty:
+        return Finding(kind=kind, title=NO_TRIALS)
+    ends = stock_ends(stock)
+    detail = "As the buyers were told; a curve a repeat."
+    lowest = ends.nsmallest(1, "left").iloc[0]
+    if lowest["left"] < 0:
+        title = (
+            f"{lowest['strategy']} went on selling after the last seat: {counted(-lowest['left'], 'ticket')} too many"
+        )
+        return Finding(kind=kind, title=title, detail=detail)
+    medians = ends.groupby(["strategy", "buyers"], sort=False, as_index=False)[["gone_s"]].median().dropna()
+    if medians.empty:
+        return Finding(kind=kind, title="No strategy sold its last seat", detail=detail)
+    first = medians.sort_values("gone_s").iloc[0]
+    who = first["strategy"] + _with_buyers(first, ends)
+    title = f"{who} sold its last seat after {number(first['gone_s'])} s"
+    if several(ends["strategy"]):
+        title = f"{who} was the first to sell its last seat, after {number(first['gone_s'])} s"
+    return Finding(kind=kind, title=title, detail=detail)
+
+
+def outcomes(measures: pd.DataFrame) -> Finding:
+    """Who gave up most of its purchases to conflicts."""
+    kind = "Stacked bars of how purchases ended, one per strategy"
+    if measures.empty:
+        return Finding(kind=kind, title=NO_TRIALS)
+    rows = summarise(measures)
+    rows["conflict_share"] = conflict_share(rows)
+    detail = "Retries per sale: " + _each(rows, lambda row: number(row["retries_per_sale"]))
+    if not rows["conflicts"].any():
+        return Finding(kind=kind, title="No purchase was given up because of a conflict", detail=detail)
+    row = rows.nlargest(1, "conflict_share").iloc[0]
+    who = row["strategy"] + _with_buyers(row, rows)
+    title = f"{who} gave up {percent(row['conflict_share'])} of its purchases after conflicts"
+    return Finding(kind=kind, title=title, detail=f"Refusals as sold out are not counted in that share. {detail}")
+
+
+def throughput(measures: pd.DataFrame) -> Finding:
+    """Who sells fastest among those that were not proven wrong, if the repeats tell them apart."""
+    kind = "Sales per second with the interval over the repeats, by strategy"
+    if measures.empty:
+        return Finding(kind=kind, title=NO_TRIALS)
+    rows = summarise(measures)
+    at_most, prefix = _at_most_buyers(rows)
+    held = _without_violation(at_most, measures)
+    ranked = held.sort_values("per_s", ascending=False)
+    among = " without a violation" if len(held) < len(at_most) else ""
+    title = prefix + (_alone(ranked.iloc[0]) if len(ranked) == 1 else _fastest(ranked, among))
+    detail = "Purchases sold per second, median (least to most): " + _each(at_most, rate_text)
+    return Finding(kind=kind, title=title[0].upper() + title[1:] if prefix else title, detail=detail)
+
+
+def latency(measures: pd.DataFrame) -> Finding:
+    """Whose slowest purchases wait longest, against whose wait least."""
+    kind = "Latency percentiles p50, p95 and p99, by strategy"
+    if measures.empty:
+        return Finding(kind=kind, title=NO_TRIALS)
+    rows, prefix = _at_most_buyers(summarise(measures))
+    known = _without_violation(rows, measures).dropna(subset=["p50_ms", "p99_ms"]).sort_values("p99_ms")
+    if known.empty:
+        return Finding(kind=kind, title="No purchase was worked on, so there is no latency")
+    least, most = known.iloc[0], known.iloc[-1]
+    if len(known) == 1:
+        title = (
+            f"{least['strategy']}: half of the purchases took at most {number(least['p50_ms'])} ms, "
+            f"99 of 100 at most {number(least['p99_ms'])} ms"
+        )
+    else:
+        title = (
+            f"{prefix}one purchase in a hundred takes longer than {number(least['p99_ms'])} ms with "
+            f"{least['strategy']}, {number(most['p99_ms'])} ms with {most['strategy']}"
+        )
+    detail = _each(rows, lambda row: " / ".join(number(row[name]) for name in ("p50_ms", "p95_ms", "p99_ms")) + " ms")
+    text = f"Refusals as sold out are left out. Medians of p50 / p95 / p99: {detail}"
+    return Finding(kind=kind, title=title[0].upper() + title[1:] if len(known) > 1 else title, detail=text)
+
+
+def stock_ends(stock: pd.DataFrame) -> pd.DataFrame:
+    """One row a curve: `strategy`, `buyers`, `repeat`, `gone_s` (NaN if seats were left), `seconds`, `left`."""
+    curves = stock.groupby(["strategy", "buyers", "repeat"], sort=False)
+    ends = curves.agg(seconds=("seconds", "max"), left=("left", "min"))
+    gone = stock[stock["left"] <= 0].groupby(["strategy", "buyers", "repeat"], sort=False)["seconds"].min()
+    ends["gone_s"] = gone.reindex(ends.index)
+    return ends.reset_index()
+
+
+def conflict_share(rows: pd.DataFrame) -> "pd.Series[float]":
+    """The purchases given up to conflicts among all that were not refused as sold out; NaN where there were none."""
+    worked_on = rows[["sales", "conflicts", "failed", "unavailable", "unknown"]].sum(axis=1)
+    return rows["conflicts"] / worked_on.where(worked_on > 0)
+
+
+def rate_text(row: pd.Series) -> str:
+    """The median of the purchases per second, with the interval over the repeats."""
+    if row["repeats"] == 1:
+        return f"{number(row['per_s'])} (one repeat)"
+    return f"{number(row['per_s'])} ({number(row['per_s_min'])} to {number(row['per_s_max'])})"
+
+
+def _alone(row: pd.Series) -> str:
+    return f"{row['strategy']} sold {counted(row['per_s'], 'purchase')}/s"
+
+
+def _fastest(ranked: pd.DataFrame, among: str) -> str:
+    best = ranked.iloc[0]
+    if best["per_s"] == 0:
+        return "No strategy sold anything"
+    others = ranked.iloc[1:]
+    rivals = others[others["per_s_max"] >= best["per_s_min"]]
+    if len(rivals):
+        names = listed([best["strategy"], *rivals["strategy"]])
+        return f"{names} are too close to call, at about {number(best['per_s'])} purchases/s"
+    only = " (one repeat)" if best["repeats"] == 1 else ""
+    if others.iloc[0]["per_s"] == 0:
+        return f"{best['strategy']} alone sold anything: {number(best['per_s'])} purchases/s{only}"
+    ratio = best["per_s"] / others.iloc[0]["per_s"]
+    return (
+        f"{best['strategy']} is the fastest{among}{only}: {number(best['per_s'])} purchases/s, "
+        f"{number(ratio, 2)} times the next, {others.iloc[0]['strategy']}"
+    )
+
+
+def _without_violation(rows: pd.DataFrame, measures: pd.DataFrame) -> pd.DataFrame:
+    """The rows of strategies that claim to be safe and were not proven wrong anywhere; all rows where there is none."""
+    wrong = measures.loc[measures["verdict"] == Status.INVALID, "strategy"]
+    held = rows[rows["safe"].astype(bool) & ~rows["strategy"].isin(wrong)]
+    return rows if held.empty else held
+
+
+def _at_most_buyers(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    most = rows["buyers"].max()
+    return rows[rows["buyers"] == most], f"with {counted(most, 'buyer')}, " if several(rows["buyers"]) else ""
+
+
+def _each(rows: pd.DataFrame, text: Callable[[pd.Series], str]) -> str:
+    if len(rows) > _IN_DETAIL:
+        return "see the table."
+    return "; ".join(f"{row['strategy']}{_with_buyers(row, rows)} {text(row)}" for _, row in rows.iterrows()) + "."
+
+
+def _with_buyers(row: pd.Series, among: pd.DataFrame) -> str:
+    return f" with {counted(row['buyers'], 'buyer')}" if several(among["buyers"]) else ""

@@ -1,0 +1,192 @@
+"""One hand for every chart: sizes, colours, and where title and conditions stand. Knows no measure and no frame.
+
+Nothing here touches pyplot or leaves Matplotlib's settings changed. The colours are those of Okabe and Ito
+(https://jfly.uni-koeln.de/color/) and of Petroff (https://arxiv.org/abs/2107.02270), without their reds: red says
+"oversold", and nothing else.
+"""
+
+import io
+import re
+import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, Final, Literal, ParamSpec, TypeAlias, TypeVar
+from zlib import crc32
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
+from matplotlib.ticker import FuncFormatter
+
+WIDTH_IN: Final = 7.0
+INK: Final = "#1f2328"
+MUTED: Final = "#5c636b"
+FAINT: Final = "#d8dce0"
+RED: Final = "#c1121f"
+PALE_RED: Final = "#fbe3e4"
+
+_MARGIN_IN: Final = 0.12
+_LINE_SPACING: Final = 1.3
+_TITLE_PT: Final = 12.0
+_SUBTITLE_PT: Final = 8.5
+_FOOT_PT: Final = 7.0
+THOUSANDS: Final = FuncFormatter(lambda value, _: f"{value:,.10g}")
+_NO_BREAK: Final = "\u00a0"
+_KEPT_TOGETHER: Final = (re.compile(r"\d (?=\w|%)"), re.compile(r"(?<=· )[^·]{1,60}(?= ·|$)"), re.compile(r" ·"))
+
+SETTINGS: Final[dict[str, Any]] = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": MUTED,
+    "axes.grid": True,
+    "axes.labelcolor": MUTED,
+    "axes.labelsize": 9,
+    "axes.linewidth": 0.7,
+    "axes.spines.left": False,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 9,
+    "axes.titleweight": "bold",
+    "figure.facecolor": "white",
+    "font.size": 9,
+    "grid.color": FAINT,
+    "grid.linewidth": 0.6,
+    "hatch.linewidth": 0.6,
+    "legend.fontsize": 8.5,
+    "legend.frameon": False,
+    "legend.handletextpad": 0.5,
+    "savefig.dpi": 160,
+    "svg.hashsalt": "ticketlab",  # the same figure is the same file
+    "text.color": INK,
+    "text.parse_math": False,  # the name of a strategy is no formula
+    "xtick.color": MUTED,
+    "xtick.labelsize": 8.5,
+    "ytick.color": MUTED,
+    "ytick.labelsize": 9,
+    "ytick.left": False,
+}
+
+
+Line: TypeAlias = Literal["-", "--", "-.", ":"] | tuple[int, tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """How one strategy is drawn, in every chart of every run."""
+
+    color: str
+    marker: str
+    hatch: str
+    line: Line
+
+
+_KNOWN: Final = {
+    "naive": Look(color="#6e7781", marker="X", hatch="", line="-"),
+    "pessimistic": Look(color="#0072b2", marker="o", hatch="", line="-"),
+    "optimistic": Look(color="#e69f00", marker="s", hatch="", line="-"),
+    "atomic": Look(color="#009e73", marker="D", hatch="", line="-"),
+    "serializable": Look(color="#b3589a", marker="^", hatch="", line="-"),
+    "coalesced": Look(color="#56b4e9", marker="v", hatch="", line="-"),
+}
+_COLORS: Final = ("#832db6", "#a96b59", "#8f8440", "#27408b", "#1b8a9a", "#4b7a1e", "#3d4f4f")
+_MARKERS: Final = ("P", "p", "h", "<", ">", "d", "*")
+_HATCHES: Final = ("///", "...", "\\\\\\", "xxx", "---")
+_LINES: Final[tuple[Line, ...]] = ("--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+class Chart(Figure):
+    """A figure that a notebook shows by itself. A plain one is shown only after pyplot was set up for it."""
+
+    def _repr_png_(self) -> bytes:
+        with settings():
+            picture = io.BytesIO()
+            self.savefig(picture, format="png")
+        return picture.getvalue()
+
+
+@contextmanager
+def settings() -> Iterator[None]:
+    """Matplotlib's own defaults with ours on top, whatever a notebook or a matplotlibrc has set; undone at the end."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(SETTINGS)  # type: ignore[arg-type]  # keys are a Literal of 300 names
+        yield
+
+
+def drawn(chart: Callable[_P, _R]) -> Callable[_P, _R]:
+    """A chart function that draws in our hand."""
+
+    @wraps(chart)
+    def draw(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        with settings():
+            return chart(*args, **kwargs)
+
+    return draw
+
+
+def look_of(strategy: str) -> Look:
+    """The look of a strategy. It depends on the name alone, so that a new strategy changes none of the others."""
+    if strategy in _KNOWN:
+        return _KNOWN[strategy]
+    rest, color = divmod(crc32(strategy.encode()), len(_COLORS))
+    rest, marker = divmod(rest, len(_MARKERS))
+    rest, hatch = divmod(rest, len(_HATCHES))
+    return Look(color=_COLORS[color], marker=_MARKERS[marker], hatch=_HATCHES[hatch], line=_LINES[rest % len(_LINES)])
+
+
+def sheet(*, title: str, subtitle: str, conditions: str, body_in: float) -> Chart:
+    """An empty chart with its words in place; `body_in` inches of height are left for what is drawn.
+
+    The words are wrapped to the width, and the chart grows with them: nothing is cut off, however long they are.
+    """
+    title = _wrap(title, _TITLE_PT, "bold")
+    subtitle, conditions = _wrap(subtitle, _SUBTITLE_PT), _wrap(conditions, _FOOT_PT)
+    title_in, subtitle_in, foot_in = (
+        _height_in(text, size) for text, size in ((title, _TITLE_PT), (subtitle, _SUBTITLE_PT), (conditions, _FOOT_PT))
+    )
+    top_in, bottom_in = title_in + subtitle_in + 1.5 * _MARGIN_IN, foot_in + 1.5 * _MARGIN_IN
+    height_in = top_in + body_in + bottom_in
+    chart = Chart(figsize=(WIDTH_IN, height_in))
+    left, down = _MARGIN_IN / WIDTH_IN, _MARGIN_IN / height_in
+    rect = (left / 2, bottom_in / height_in, 1 - left, body_in / height_in)
+    chart.set_layout_engine("constrained", rect=rect, h_pad=0.06, w_pad=0.06)
+    chart.text(left, 1 - down, title, fontsize=_TITLE_PT, fontweight="bold", va="top")
+    chart.text(left, 1 - down - title_in / height_in, subtitle, fontsize=_SUBTITLE_PT, color=MUTED, va="top")
+    chart.text(left, down, conditions, fontsize=_FOOT_PT, color=MUTED, va="bottom")
+    return chart
+
+
+def elided(text: str, most: int) -> str:
+    """A text of at most so many characters, its middle left out where it is longer."""
+    tail = (most - 1) // 3
+    return text if len(text) <= most else f"{text[: most - 1 - tail]}…{text[-tail:]}"
+
+
+def _wrap(text: str, size_pt: float, weight: str = "normal") -> str:
+    """The text in lines that fit the width; a number stays with what it counts, and a condition with itself."""
+    for pattern in _KEPT_TOGETHER:
+        text = pattern.sub(lambda kept: kept[0].replace(" ", _NO_BREAK), text)
+    font = FontProperties(size=size_pt, weight=weight)
+    room_pt = (WIDTH_IN - 2.5 * _MARGIN_IN) * 72
+    lines = [text]
+    for letters in range(max(len(text), 1), 8, -2):
+        lines = textwrap.wrap(text, letters)
+        if max((_width_pt(line, font) for line in lines), default=0) <= room_pt:
+            break
+    return "\n".join(lines).replace(_NO_BREAK, " ")
+
+
+def _width_pt(line: str, font: FontProperties) -> float:
+    width_pt: float = text_to_path.get_text_width_height_descent(line, font, ismath=False)[0]
+    return width_pt
+
+
+def _height_in(text: str, size_pt: float) -> float:
+    lines = text.count("\n") + 1 if text else 0
+    return lines * size_pt * _LINE_SPACING / 72

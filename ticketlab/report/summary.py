@@ -1,0 +1,74 @@
+"""Many trials as one row per strategy and number of buyers. Pure pandas: knows neither charts nor pages."""
+
+from typing import Final
+
+import pandas as pd
+
+from ticketlab.evidence.checks import Status
+
+COLUMNS: Final = (
+    "strategy",
+    "safe",
+    "buyers",
+    "repeats",
+    "sold",
+    "seats",
+    "oversold",
+    "sales",
+    "sold_out",
+    "conflicts",
+    "failed",
+    "unavailable",
+    "unknown",
+    "per_s",
+    "per_s_min",
+    "per_s_max",
+    "p50_ms",
+    "p95_ms",
+    "p99_ms",
+    "retries_per_sale",
+    "verdict",
+)
+
+_MEDIANS: Final = {"sold": "tickets", "p50_ms": "p50_ms", "p95_ms": "p95_ms", "p99_ms": "p99_ms"}
+_SUMS: Final = ("sales", "sold_out", "conflicts", "failed", "unavailable", "unknown")
+
+
+def summarise(measures: pd.DataFrame) -> pd.DataFrame:
+    """One row per strategy and number of buyers, with the columns of COLUMNS.
+
+    `sold` (tickets in the ledger), `per_s` and the percentiles are medians over the repeats. `oversold` is the
+    largest of the repeats. `sales`, `sold_out`, `conflicts`, `failed`, `unavailable` and `unknown` are sums over
+    the repeats, because a median would hide what happened in one of three. `retries_per_sale` is NaN without a sale.
+    Controls come first, then the strategies as they first appear, each by its number of buyers.
+    """
+    if measures.empty:
+        return pd.DataFrame({name: pd.Series(dtype="object") for name in COLUMNS})
+    groups = measures.groupby(["strategy", "buyers"], sort=False)
+    rows = groups.agg(
+        safe=("safe", "all"),
+        repeats=("repeat", "size"),
+        seats=("seats", "max"),
+        oversold=("oversold", "max"),
+        per_s=("purchases_per_s", "median"),
+        per_s_min=("purchases_per_s", "min"),
+        per_s_max=("purchases_per_s", "max"),
+        **{name: (column, "median") for name, column in _MEDIANS.items()},
+        **{name: (name, "sum") for name in _SUMS},
+    )
+    rows["retries_per_sale"] = groups["retries"].sum() / rows["sales"].where(rows["sales"] > 0)
+    rows["verdict"] = groups["verdict"].agg(worst)
+    return _in_order(rows.reset_index())[list(COLUMNS)]
+
+
+def worst(verdicts: pd.Series) -> str:
+    """INVALID if any is, else VALID if all are, else UNKNOWN."""
+    if (verdicts == Status.INVALID).any():
+        return str(Status.INVALID)
+    return str(Status.VALID if len(verdicts) and (verdicts == Status.VALID).all() else Status.UNKNOWN)
+
+
+def _in_order(rows: pd.DataFrame) -> pd.DataFrame:
+    appeared = {name: place for place, name in enumerate(rows["strategy"].drop_duplicates())}
+    keys = rows.assign(place=rows["strategy"].map(appeared)).sort_values(["safe", "place", "buyers"])
+    return rows.loc[keys.index].reset_index(drop=True)

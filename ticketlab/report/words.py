@@ -1,0 +1,120 @@
+"""What the measures say, in sentences: the headline, and how numbers and names are written."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from ticketlab.evidence.checks import Status
+from ticketlab.report.summary import worst
+
+NO_TRIALS: Final = "No trial was run: there is nothing to show"
+_LISTED: Final = 4
+"""Names that a sentence lists before it says "and n more"."""
+_ONE_PERCENT: Final = 0.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Headline:
+    """The verdict on a run: one word for the strategies that claim to be safe, and sentences that say why."""
+
+    status: Status
+    sentences: Sequence[str]
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A number as it is read: thousands parted, whole from 100 up, else to 3 digits; a dash where there is none."""
+    if not np.isfinite(value):
+        return "—"
+    if value == int(value) or abs(value) >= 10 ** (digits - 1):
+        return f"{value:,.0f}"
+    return np.format_float_positional(value, precision=digits, fractional=False, trim="-")
+
+
+def exact(value: float) -> str:
+    """A number of tickets, not rounded: the median of two repeats may lie between them."""
+    return f"{value:,.10g}"
+
+
+def counted(count: float, noun: str) -> str:
+    """A count with its noun, in the plural where it must be."""
+    return f"{number(count)} {noun}{'' if count == 1 else 's'}"
+
+
+def percent(share: float) -> str:
+    """A share as a percentage; a small one is not rounded to nothing, nor a large one to all."""
+    if not np.isfinite(share):
+        return "—"
+    if 0 < share < _ONE_PERCENT:
+        return "under 1 %"
+    return "over 99 %" if 1 - _ONE_PERCENT < share < 1 else f"{share * 100:.0f} %"
+
+
+def several(column: pd.Series) -> bool:
+    """Whether a column holds more than one value."""
+    return len(column.unique()) > 1
+
+
+def listed(names: Sequence[str], most: int = _LISTED) -> str:
+    """Names as a sentence lists them."""
+    if len(names) > most:
+        names = [*names[: most - 1], f"{len(names) - most + 1} more"]
+    return " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
+
+
+def shown_name(strategy: str, safe: bool) -> str:
+    """A strategy's name, with a control marked as one."""
+    return strategy if safe else f"{strategy} (control)"
+
+
+def headline(measures: pd.DataFrame) -> Headline:
+    """The verdict on a run. A control that was caught speaks for the run; one that was not leaves it undecided."""
+    if measures.empty:
+        return Headline(status=Status.UNKNOWN, sentences=(f"{NO_TRIALS}.",))
+    found = measures.groupby(["strategy", "safe"], sort=False)["verdict"].agg(worst).reset_index()
+    trials = measures["strategy"].value_counts()
+    sentences: list[str] = []
+    for status in (Status.INVALID, Status.UNKNOWN, Status.VALID):
+        names = list(found.loc[found["safe"] & (found["verdict"] == status), "strategy"])
+        if names:
+            sentences.append(_verdict_sentence(status, names, int(trials[names].sum())))
+    controls = found[~found["safe"]]
+    caught = controls[controls["verdict"] == Status.INVALID]
+    missed = controls[controls["verdict"] != Status.INVALID]
+    sentences += [_caught_sentence(str(name), measures) for name in caught["strategy"]]
+    if len(missed):
+        controls_missed = listed(list(missed["strategy"]))
+        sentences.append(
+            f"Not caught: the control {controls_missed}. This run does not show that the checks could have seen it."
+        )
+    status = Status(worst(found.loc[found["safe"], "verdict"])) if found["safe"].any() else Status.UNKNOWN
+    if status is Status.VALID and len(missed):
+        status = Status.UNKNOWN
+    if not found["safe"].any():
+        sentences.append("Only controls were run.")
+    return Headline(status=status, sentences=tuple(sentences))
+
+
+def _verdict_sentence(status: Status, names: Sequence[str], trials: int) -> str:
+    many = len(names) > 1
+    if status is Status.INVALID:
+        return f"Wrong: {listed(names)} broke what {'they promise' if many else 'it promises'}."
+    if status is Status.UNKNOWN:
+        return f"{listed(names)}: the checks could not decide."
+    return f"{listed(names)}: {counted(trials, 'trial')} without a violation."
+
+
+def _caught_sentence(control: str, measures: pd.DataFrame) -> str:
+    trials = measures[measures["strategy"] == control]
+    worst_trial = trials.nlargest(1, "oversold").iloc[0]
+    how = f": {oversold_text(worst_trial)}" if worst_trial["oversold"] > 0 else ""
+    return f"The control {control} was caught, as it must be{how}."
+
+
+def oversold_text(trial: pd.Series) -> str:
+    """What a trial sold beyond its seats; with several events, tickets and seats alone might not show it."""
+    if trial["tickets"] - trial["seats"] == trial["oversold"]:
+        return f"{number(trial['tickets'])} tickets for {counted(trial['seats'], 'seat')}"
+    return f"{counted(trial['oversold'], 'ticket')} too many"
