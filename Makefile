@@ -28,7 +28,7 @@ test: check  ## All checks and tests
 	$(BIN)/pytest -n 2 --dist loadgroup
 
 stress: $(STAMP)  ## Every strategy, longer and with more buyers
-	$(BIN)/ticketlab run --server embedded --all --buyers 4 --buyers 16 --buyers 64 --repeats 5
+	$(BIN)/ticketlab run --server embedded --all --buyers 4,16,64 --repeats 5
 
 lab: $(STAMP)  ## Open the notebooks in JupyterLab
 	$(BIN)/jupyter lab notebooks

@@ -149,7 +149,9 @@ def _numbers(row: Mapping[Any, Any]) -> list[Text | str]:
     speed = f"{row['per_s']:,.0f}"
     spread = f"\n{row['per_s_min']:,.0f}–{row['per_s_max']:,.0f}" if row["repeats"] > 1 else ""
     return [
-        Text.assemble(f"{row['sold']:,.0f}", (f"\n+{row['oversold']:,}" if row["oversold"] else "", "bold red")),
+        Text.assemble(
+            f"{row['sold']:,.0f}", (f"\n+{row['oversold_median']:,.0f}" if row["oversold"] else "", "bold red")
+        ),
         f"{row['sold_out']:,}",
         f"{row['conflicts']:,}",
         Text.assemble(speed, (spread, "dim")),

@@ -14,6 +14,8 @@ from ticketlab.load.plan import Plan
 TELLING_FEW: Final = ("naive", "pessimistic", "optimistic", "atomic")
 """What is compared when nothing else is asked for: a control that oversells, and three that do not."""
 
+_MOST_REPEATS: Final = 1_000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialPlan:
@@ -56,7 +58,7 @@ class Experiment:
         faults = {
             "at least one strategy": not self.strategies,
             "at least one number of buyers": not self.buyers,
-            "at least one repeat": self.repeats < 1,
+            f"from one to {_MOST_REPEATS:,} repeats": not 1 <= self.repeats <= _MOST_REPEATS,
             "each strategy once": len(set(self.strategies)) < len(self.strategies),
             "each number of buyers once": len(set(self.buyers)) < len(self.buyers),
             "a pool of at least one connection": self.pool_size < 1,
@@ -128,8 +130,8 @@ class Experiment:
     @classmethod
     def read(cls, path: Path) -> Self:
         """An experiment as it was saved; fields that this version does not know are left out."""
-        known = {each.name for each in fields(cls)}
-        values: dict[str, Any] = {key: value for key, value in json.loads(path.read_text()).items() if key in known}
+        saved = json.loads(path.read_text())
+        values: dict[str, Any] = {each.name: saved[each.name] for each in fields(cls) if each.name in saved}
         for name in ("strategies", "buyers", "quantity"):
             values[name] = tuple(values[name])
         return cls(**values)

@@ -71,16 +71,26 @@ def run(
                 migrations.upgrade(database)
                 _observe_all(trials, chosen, database, folder / "trials", on_progress=on_progress)
         except KeyboardInterrupt:
-            if not list(folder.glob("trials/*/trial.json")):
+            if not _has_trials(folder):
                 raise
         except TicketlabError as error:
+            if _has_trials(folder):
+                _judge(folder)
             error.add_note(f"What was measured before is kept in {folder}.")
             raise
     on_progress(replace(starting, doing="judging", trial=len(trials), finished=len(trials)))
+    return _judge(folder)
+
+
+def _judge(folder: Path) -> Run:
     made = Run(folder)
     made.save_judgement()
     made.write_report()
     return made
+
+
+def _has_trials(folder: Path) -> bool:
+    return any(folder.glob("trials/*/trial.json"))
 
 
 def _observe_all(
@@ -161,7 +171,6 @@ def _make_folder(experiment: Experiment, server: servers.Server, out: Path) -> P
         raise InvalidInputError(
             f"The run can not be saved in {out}: {error.strerror}. Name a folder with --out."
         ) from error
-    experiment.write(folder / "experiment.json")
     described = environment.describe() | {
         "began": began.isoformat(timespec="seconds"),
         "seed": experiment.seed,
@@ -173,6 +182,7 @@ def _make_folder(experiment: Experiment, server: servers.Server, out: Path) -> P
         },
     }
     (folder / "environment.json").write_text(json.dumps(described, indent=2) + "\n")
+    experiment.write(folder / "experiment.json")  # last: by this file a run is known
     return folder
 
 

@@ -10,15 +10,17 @@ trial without one was cut off while it was being saved, and is not read.
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
 import pandas as pd
+import pyarrow as pa
 
-from ticketlab.errors import NotFoundError
+from ticketlab.errors import InvalidInputError, NotFoundError
 from ticketlab.evidence import checks, history, measures
 from ticketlab.evidence.checks import Status, Verdict
 from ticketlab.evidence.ledger import Ledger
@@ -58,12 +60,15 @@ class Trial:
         """Save what the database holds, and last of all that the trial is complete."""
         ledger.write(self.folder)
         described = {key: value for key, value in asdict(self).items() if key != "folder"}
-        (self.folder / "trial.json").write_text(json.dumps(described, indent=2) + "\n")
+        unfinished = self.folder / "trial.json.tmp"
+        unfinished.write_text(json.dumps(described, indent=2) + "\n")
+        unfinished.rename(self.folder / "trial.json")  # whole or not at all
 
     @classmethod
     def read(cls, folder: Path) -> Self:
         """A trial as it was saved."""
-        return cls(folder=folder, **json.loads((folder / "trial.json").read_text()))
+        saved = json.loads((folder / "trial.json").read_text())
+        return cls(folder=folder, **{each.name: saved[each.name] for each in fields(cls) if each.name != "folder"})
 
 
 class Run:
@@ -74,14 +79,17 @@ class Run:
 
         Raises:
             NotFoundError: there is no run in it, or not a single trial of it was completed.
+            InvalidInputError: its files can not be read, or do not hold what they should.
         """
         if not (folder / "experiment.json").is_file():
             raise NotFoundError(f"There is no run in {folder}: no experiment.json. `ticketlab run` prints its folder.")
         self.folder = folder
-        self.experiment = Experiment.read(folder / "experiment.json")
-        self.environment: Mapping[str, Any] = json.loads((folder / "environment.json").read_text())
-        complete = sorted(folder.glob("trials/*/trial.json"), key=lambda path: int(path.parent.name))
-        self.trials = [Trial.read(path.parent) for path in complete]
+        with _reading(folder):
+            self.experiment = Experiment.read(folder / "experiment.json")
+            self.environment: Mapping[str, Any] = json.loads((folder / "environment.json").read_text())
+            self._server: Mapping[str, Any] = self.environment["server"]
+            complete = [each.parent for each in folder.glob("trials/*/trial.json") if each.parent.name.isdecimal()]
+            self.trials = [Trial.read(each) for each in sorted(complete, key=lambda path: int(path.name))]
         if not self.trials:
             raise NotFoundError(f"The run in {folder} was ended before its first trial was over: nothing to judge.")
 
@@ -89,7 +97,8 @@ class Run:
     def _judged(self) -> list[tuple[Trial, tuple[Verdict, ...], dict[str, Any], pd.DataFrame]]:
         judged = []
         for trial in self.trials:
-            observed, ledger = trial.history(), trial.ledger()
+            with _reading(trial.folder):
+                observed, ledger = trial.history(), trial.ledger()
             numbers = measures.measure(observed, ledger).as_dict()
             stock = measures.stock_over_time(observed, ledger)
             judged.append((trial, checks.judge(observed, ledger), numbers, stock))
@@ -139,10 +148,12 @@ class Run:
 
     @property
     def uncaught(self) -> list[str]:
-        """The controls that were not found INVALID in any trial."""
+        """The controls that no trial found INVALID, though at least one decided."""
         controls = self.measures[~self.measures["safe"]]
-        caught = controls.loc[controls["verdict"] == Status.INVALID, "strategy"]
-        return list(controls.loc[~controls["strategy"].isin(caught), "strategy"].unique())
+        found = controls.groupby("strategy", sort=False)["verdict"].agg(set)
+        return [
+            str(name) for name, verdicts in found.items() if Status.VALID in verdicts and Status.INVALID not in verdicts
+        ]
 
     @property
     def ended_early(self) -> bool:
@@ -154,13 +165,18 @@ class Run:
         """What a reader must know beside the table, in sentences."""
         notes = []
         if self.ended_early:
+            cut_short = ", the last of them cut short" if self.trials[-1].interrupted else ""
             planned = len(self.experiment.trials())
-            notes.append(f"The run was ended early, in trial {len(self.trials)} of {planned}.")
+            notes.append(f"The run was ended early: {len(self.trials)} of {planned} trials were made{cut_short}.")
         notes += [
             f"{name} is a control and was not caught: too little contention to see its oversell. "
             "Try more buyers, more repeats, or fewer events."
             for name in self.uncaught
         ]
+        answered = [(name, int(self.measures[name].sum())) for name in ("failed", "unavailable", "unknown")]
+        if any(count for _, count in answered):
+            counts = ", ".join(f"{count:,} {name}" for name, count in answered if count)
+            notes.append(f"Not every purchase was answered: {counts}. They are in no latency.")
         weakened = self.durability_off
         if weakened:
             notes.append(f"Durability was off ({', '.join(weakened)}): the timings are not those of a safe server.")
@@ -169,13 +185,13 @@ class Run:
     @property
     def durability_off(self) -> list[str]:
         """The durability settings that the server ran without, such as "fsync off"."""
-        settings = self.environment["server"]["settings"]
+        settings = self._server["settings"]
         return [f"{name} {settings[name]}" for name in DURABILITY if settings.get(name) != "on"]
 
     @property
     def conditions(self) -> str:
         """Server, durability, buyers, duration and repeats in one line, for tables and charts."""
-        server, ran = self.environment["server"], self.experiment
+        server, ran = self._server, self.experiment
         limit = f", at most {ran.purchases:,} purchases" if ran.purchases is not None else ""
         return " · ".join(
             [
@@ -203,9 +219,15 @@ class Run:
         ]
 
     def save_judgement(self) -> None:
-        """Write verdicts.json and measures.parquet."""
-        (self.folder / "verdicts.json").write_text(json.dumps(self.verdict_rows(), indent=2) + "\n")
-        self.measures.to_parquet(self.folder / "measures.parquet", index=False)
+        """Write verdicts.json and measures.parquet.
+
+        Raises:
+            InvalidInputError: the folder can not be written.
+        """
+        verdicts = json.dumps(self.verdict_rows(), indent=2) + "\n"
+        with _writing(self.folder):
+            (self.folder / "verdicts.json").write_text(verdicts)
+            self.measures.to_parquet(self.folder / "measures.parquet", index=False)
 
     @property
     def report(self) -> Path:
@@ -227,7 +249,9 @@ class Run:
             environment=self.environment,
             notes=self.notes,
         )
-        self.report.write_text(page.render(shown), encoding="utf-8")
+        rendered = page.render(shown)
+        with _writing(self.folder):
+            self.report.write_text(rendered, encoding="utf-8")
         return self.report
 
     def as_json(self) -> dict[str, Any]:
@@ -238,6 +262,25 @@ class Run:
             "environment": self.environment,
             "trials": [_trial_as_json(row, verdicts) for row, (_, verdicts) in rows],
         }
+
+
+@contextmanager
+def _reading(folder: Path) -> Iterator[None]:
+    """Around reading saved files: whatever is wrong with them is told as one error that names the folder."""
+    try:
+        yield
+    except (OSError, LookupError, TypeError, ValueError, pa.ArrowException) as error:
+        raise InvalidInputError(
+            f"The files in {folder} can not be read as those of a run: {type(error).__name__}: {error}"
+        ) from error
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InvalidInputError(f"Nothing can be written to {folder}: {error.strerror}.") from error
 
 
 def _setting(trial: Trial) -> dict[str, Any]:

@@ -26,6 +26,8 @@ class Settings(BaseSettings):
     username: str = "postgres"
     password: SecretStr = SecretStr("postgres")
     name: str = "app_db"
+    options: str = ""
+    """Options of libpq as in a URL, such as `sslmode=verify-full&sslrootcert=ca.pem`."""
     pool_size: PositiveInt = 20
     """Connections at most."""
     pool_acquire_timeout_s: PositiveFloat = 60.0
@@ -46,14 +48,19 @@ class Settings(BaseSettings):
         except ValidationError as error:
             faults = "; ".join(f"DB_{str(each['loc'][0]).upper()}: {each['msg']}" for each in error.errors())
             raise InvalidInputError(f"The database settings can not be used. {faults}") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidInputError(f"The file {env_file} can not be read: {error}.") from error
 
     @classmethod
     def from_url(cls, url: str, **changes: object) -> Self:
-        """The settings that a `postgresql://user:password@host:port/name` URL stands for; `DB_*` is not read."""
+        """The settings that a `postgresql://user:password@host:port/name?options` URL stands for.
+
+        Neither `DB_*` nor `.env` is read: what the URL and `changes` leave open has its default.
+        """
         fault = "A database URL reads postgresql://user:password@host:port/name"
         try:
             parts = urlsplit(url)
-            port = parts.port or 5432
+            port = 5432 if parts.port is None else parts.port
         except ValueError:
             raise InvalidInputError(f"{fault}; the port of the given one is no number.") from None
         if parts.scheme not in {"postgresql", "postgres"} or not parts.hostname:
@@ -64,14 +71,18 @@ class Settings(BaseSettings):
             "username": unquote(parts.username or "postgres"),
             "password": unquote(parts.password or ""),
             "name": unquote(parts.path.lstrip("/")) or "postgres",
+            "options": parts.query,
         }
-        return cls.load(env_file=None, **(given | changes))
+        defaults = {name: field.default for name, field in cls.model_fields.items()}
+        return cls.load(env_file=None, **(defaults | given | changes))
 
     @property
     def url(self) -> str:
         """The libpq URL, password included: for connecting, never for printing."""
         login = f"{quote(self.username, safe='')}:{quote(self.password.get_secret_value(), safe='')}"
-        return f"postgresql://{login}@{quote(self.host, safe=':[]')}:{self.port}/{quote(self.name, safe='')}"
+        host = f"[{self.host}]" if ":" in self.host else quote(self.host, safe="")  # IPv6 goes in brackets
+        options = f"?{self.options}" if self.options else ""
+        return f"postgresql://{login}@{host}:{self.port}/{quote(self.name, safe='')}{options}"
 
     @property
     def address(self) -> str:

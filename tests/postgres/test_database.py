@@ -62,8 +62,8 @@ def test_a_buyer_past_the_acquire_timeout_is_told_so(database, an_event):
         repository = EventRepository(small)
         result = repository.purchase_tickets(event.id, 1, uuid4())
         assert (result.outcome, result.cause) == (Outcome.UNAVAILABLE, Cause.POOL_TIMEOUT)
-        assert "none within 0.1 s (1 of 1 in use" in result.message
-        with pytest.raises(UnavailableError, match=r"none within 0\.1 s"):
+        assert "No database connection within 0.1 s (1 of 1 in use" in result.message
+        with pytest.raises(UnavailableError, match=r"No database connection within 0\.1 s"):
             repository.get(event.id)
     assert EventRepository(database).get(event.id) == event
 

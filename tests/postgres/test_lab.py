@@ -160,7 +160,7 @@ def test_ctrl_c_keeps_what_was_measured_and_leaves_nothing(tmp_path, is_running,
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
-    assert "ended early, in trial 1 of 3" in output
+    assert "ended early: 1 of 3 trials were made, the last of them cut short" in output
     (folder,) = tmp_path.glob("runs/*")
     run = Run(folder)
     assert run.trials[0].interrupted

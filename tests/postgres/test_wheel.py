@@ -65,6 +65,8 @@ def test_it_migrates(installed, tmp_path, database_url):
     settings = Settings.from_url(database_url)
     url = ["--url", settings.url]
     assert "applied 0001" in call(installed, "migrate", "upgrade", *url, cwd=tmp_path)
-    generated = call(installed, "migrate", "generate", "nothing", "--to", tmp_path / "versions", *url, cwd=tmp_path)
+    generated = call(
+        installed, "migrate", "generate", "nothing", "--versions", tmp_path / "versions", *url, cwd=tmp_path
+    )
     assert "nothing to migrate" in generated
     assert "reverted 0001" in call(installed, "migrate", "revert", *url, cwd=tmp_path)

@@ -119,7 +119,7 @@ class TestNoFalseSoldOut:
         verdict = no_false_sold_out(history(*operations), ledger(total=3, available=2, tickets=[1]))
         assert verdict.status is INVALID
         assert "2 seats stayed unsold" in verdict.summary
-        assert [row["buyer"] for row in verdict.evidence] == [4]
+        assert [(row["buyer"], row["free"]) for row in verdict.evidence] == [(4, 2)]
 
     def test_the_tickets_decide_and_not_the_stock(self, history, ledger):
         """A stock of 0 beside seats without a ticket does not make a refusal right."""

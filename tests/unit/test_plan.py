@@ -50,11 +50,14 @@ def test_purchases_are_shared_out_evenly(purchases, buyers):
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"buyers": 0}, "buyers must be at least 1"),
+        ({"buyers": 0}, "buyers must be from 1"),
+        ({"buyers": 10_001}, "buyers must be from 1"),
         ({"seconds": 0}, "seconds must be above 0"),
         ({"seconds": float("nan")}, "seconds must be above 0"),
+        ({"seconds": float("inf")}, "seconds must be above 0"),
         ({"purchases": 0}, "purchases must be at least 1"),
-        ({"events": 0}, "events must be at least 1"),
+        ({"events": 0}, "events must be from 1"),
+        ({"events": 10_001}, "events must be from 1"),
         ({"stock": -1}, "stock must be from 0"),
         ({"stock": 2**31}, "stock must be from 0"),
         ({"quantity": (0, 1)}, "quantity must be from 1"),
@@ -62,6 +65,7 @@ def test_purchases_are_shared_out_evenly(purchases, buyers):
         ({"quantity": (1, 2**31)}, "quantity must be from 1"),
         ({"hot": 1.5}, "hot must be a share"),
         ({"warm_up_s": -1}, "warm_up_s must not be negative"),
+        ({"warm_up_s": float("nan")}, "warm_up_s must not be negative"),
         ({"seed": -1}, "seed must not be negative"),
     ],
 )

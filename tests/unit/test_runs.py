@@ -79,7 +79,7 @@ def test_a_run_that_was_cut_off_is_read_up_to_there(folder):
     run = Run(folder)
     assert [trial.strategy for trial in run.trials] == ["naive"]
     assert run.ended_early
-    assert "ended early, in trial 1 of 2" in run.notes[0]
+    assert "ended early: 1 of 2 trials were made." in run.notes[0]
 
 
 def test_a_run_without_a_trial_has_nothing_to_judge(folder):

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any, Final, TypeAlias
 from uuid import UUID
 
+import numpy as np
 import pandas as pd
 
 from ticketlab.evidence.ledger import Ledger
@@ -61,13 +62,16 @@ def no_oversell(history: pd.DataFrame, ledger: Ledger) -> Verdict:
                 f"{first['total']:,} seats less {first['tickets']:,} tickets are {first['total'] - first['tickets']:,}"
             )
         beyond = _sales_beyond_the_last_seat(history, seats)
-        return _invalid(name, text + _and_more(len(wrong), "event"), wrong if beyond.empty else beyond)
+        return _invalid(name, _and_more(len(wrong), text, "event"), wrong if beyond.empty else beyond)
     tickets, total = seats["tickets"].sum(), seats["total"].sum()
     return _valid(name, f"{tickets:,} tickets for {total:,} seats, and the stock agrees")
 
 
 def sales_in_ledger(history: pd.DataFrame, ledger: Ledger) -> Verdict:
-    """Every sale that a buyer was told of is in the ledger, for the right event and with its quantity."""
+    """Every sale that a buyer was told of is in the ledger, for the right event and with its quantity.
+
+    A purchase id owns its quantity once, however often its buyer was told of it.
+    """
     name = "sales_in_ledger"
     sales = history[history["outcome"] == Outcome.SOLD]
     found = sales.merge(_purchases(ledger), how="left", on=["event", "purchase_id"])["tickets"].fillna(0)
@@ -96,17 +100,19 @@ def tickets_accounted_for(history: pd.DataFrame, ledger: Ledger) -> Verdict:
 def no_false_sold_out(history: pd.DataFrame, ledger: Ledger) -> Verdict:
     """Nobody was told "sold out" while seats enough were left.
 
-    Tickets are never given back in a trial, so what is left at its end was left at every moment before.
+    A refusal is false where the buyer was shown a stock that would have done, and where the seats that were surely
+    free when he was told suffice: those left in the end, and those that were only asked for afterwards. (Tickets are
+    never given back in a trial.)
     """
     name = "no_false_sold_out"
-    seats = ledger.seats()
-    left = (seats["total"] - seats["tickets"]).set_axis(seats["event"])
     refused = history[history["outcome"] == Outcome.SOLD_OUT]
-    wrong = refused[refused["quantity"] <= refused["event"].map(left)]
+    free = _surely_free(refused, history, ledger)
+    wrong = refused[(refused["quantity"] <= refused["available"]) | (refused["quantity"] <= free)]
     if not wrong.empty:
-        unsold = int(left[left.index.isin(wrong["event"])].sum())
-        text = f"{len(wrong):,} purchases were refused as sold out, and {unsold:,} seats stayed unsold"
-        return _invalid(name, text, wrong)
+        seats = ledger.seats()
+        unsold = int((seats["total"] - seats["tickets"])[seats["event"].isin(wrong["event"])].clip(lower=0).sum())
+        text = f"{len(wrong):,} of {len(refused):,} refusals as sold out were false; {unsold:,} seats stayed unsold"
+        return _invalid(name, text, wrong.assign(free=free))
     return _valid(name, f"all {len(refused):,} refusals were right: too few seats were left")
 
 
@@ -116,9 +122,11 @@ CHECKS: Final[Sequence[Check]] = (no_oversell, sales_in_ledger, tickets_accounte
 def judge(history: pd.DataFrame, ledger: Ledger, checks: Iterable[Check] = CHECKS) -> tuple[Verdict, ...]:
     """The verdict of each check. Without a single answered purchase nothing was shown, and all are UNKNOWN."""
     answered = history["outcome"].isin([Outcome.SOLD, Outcome.SOLD_OUT, Outcome.UNKNOWN]).any()
+    missing = (set(history["event"]) | set(ledger.tickets["event"])) - set(ledger.events["event"])
+    if missing:
+        return _undecided(checks, f"the ledger lacks {_and_more(len(missing), f'event {min(missing)}', 'event')}")
     if not answered and ledger.tickets.empty:
-        text = "no purchase was answered: nothing was shown"
-        return tuple(Verdict(check=_name(check), status=Status.UNKNOWN, summary=text) for check in checks)
+        return _undecided(checks, "no purchase was answered: nothing was shown")
     return tuple(_run(check, history, ledger) for check in checks)
 
 
@@ -138,6 +146,10 @@ def _run(check: Check, history: pd.DataFrame, ledger: Ledger) -> Verdict:
         return Verdict(check=_name(check), status=Status.UNKNOWN, summary=text)
 
 
+def _undecided(checks: Iterable[Check], why: str) -> tuple[Verdict, ...]:
+    return tuple(Verdict(check=_name(check), status=Status.UNKNOWN, summary=why) for check in checks)
+
+
 def _name(check: Check) -> str:
     return getattr(check, "__name__", repr(check))
 
@@ -145,6 +157,22 @@ def _name(check: Check) -> str:
 def _purchases(ledger: Ledger) -> pd.DataFrame:
     """The tickets of each purchase, counted: `event`, `purchase_id`, `tickets`."""
     return ledger.tickets.groupby(["event", "purchase_id"], sort=False).size().rename("tickets").reset_index()
+
+
+def _surely_free(refused: pd.DataFrame, history: pd.DataFrame, ledger: Ledger) -> "pd.Series[int]":
+    """The seats that were free, whatever the order of sales, when each refusal was told."""
+    seats = ledger.seats()
+    left = (seats["total"] - seats["tickets"]).set_axis(seats["event"])
+    first_asked = history.sort_values("invoked_ns").drop_duplicates(["event", "purchase_id"])
+    held = first_asked.merge(_purchases(ledger), on=["event", "purchase_id"]).sort_values("invoked_ns")
+    free = refused["event"].map(left)
+    for event, asked in held.groupby("event"):
+        rows = refused["event"] == event
+        # The tickets of all purchases from a given one on, and none after the last.
+        from_there_on = np.append(asked["tickets"].to_numpy()[::-1].cumsum()[::-1], 0)
+        place = np.searchsorted(asked["invoked_ns"], refused.loc[rows, "completed_ns"], side="right")
+        free[rows] += from_there_on[place]
+    return free
 
 
 def _sales_beyond_the_last_seat(history: pd.DataFrame, seats: pd.DataFrame) -> pd.DataFrame:
@@ -168,5 +196,7 @@ def _readable(row: dict[Any, Any]) -> dict[str, Any]:
     return {key: str(UUID(bytes=value)) if isinstance(value, bytes) else value for key, value in plain.items()}
 
 
-def _and_more(count: int, noun: str) -> str:
-    return f" (and {count - 1:,} more {noun}{'s' if count > 2 else ''})" if count > 1 else ""  # noqa: PLR2004 - grammar
+def _and_more(count: int, first: str, noun: str) -> str:
+    """The first of several, and how many more there are."""
+    more = count - 1
+    return f"{first} (and {more:,} more {noun}{'s' if more > 1 else ''})" if more else first

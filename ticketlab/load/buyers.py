@@ -9,13 +9,18 @@ from ticketlab.load.plan import Plan, Wish
 from ticketlab.outcomes import Outcome
 from ticketlab.tickets import EventRepository, PurchaseResult
 
+_WARM_UP_QUANTITY = 4
+"""Tickets of a warm-up purchase at most: a large one would be work for its own sake."""
 
-def warm_up(repository: EventRepository, plan: Plan, buyer: int, event_id: UUID) -> None:
+
+def warm_up(
+    repository: EventRepository, plan: Plan, buyer: int, event_id: UUID, *, stopped: Callable[[], bool]
+) -> None:
     """Buy from an event that is not part of the trial, at least once."""
     end_ns = time.perf_counter_ns() + int(plan.warm_up_s * 1e9)
     for wish in plan.wishes(plan.buyers + buyer):  # a stream that no buyer of the trial has
-        repository.purchase_tickets(event_id, wish.quantity, wish.purchase_id)
-        if time.perf_counter_ns() >= end_ns:
+        repository.purchase_tickets(event_id, min(wish.quantity, _WARM_UP_QUANTITY), wish.purchase_id)
+        if time.perf_counter_ns() >= end_ns or stopped():
             return
 
 
@@ -32,16 +37,14 @@ def buy(
 
     A buyer who was told that an event can not meet even the smallest purchase asks for it no more.
     """
-    gone: set[int] = set()
+    left = set(plan.wanted)
     most = plan.purchases_of(recorder.buyer)
     for wish in plan.wishes(recorder.buyer):
-        if len(gone) == len(events) or (most is not None and len(recorder) >= most) or stopped():
-            return
-        if wish.event in gone:
-            continue
         invoked_ns = time.perf_counter_ns()
-        if invoked_ns >= until_ns:
+        if invoked_ns >= until_ns or not left or (most is not None and len(recorder) >= most) or stopped():
             return
+        if wish.event not in left:
+            continue
         result = repository.purchase_tickets(events[wish.event], wish.quantity, wish.purchase_id)
         completed_ns = time.perf_counter_ns()
         recorder.record(
@@ -58,7 +61,7 @@ def buy(
             available=result.available_tickets,
         )
         if result.outcome is Outcome.SOLD_OUT and _nothing_left(result, wish, fewest=plan.quantity[0]):
-            gone.add(wish.event)
+            left.discard(wish.event)
 
 
 def _nothing_left(result: PurchaseResult, wish: Wish, *, fewest: int) -> bool:

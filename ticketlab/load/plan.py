@@ -1,5 +1,6 @@
 """What the buyers of a trial will want, all of it drawn from one seed. Opens nothing, measures nothing."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -12,6 +13,9 @@ from ticketlab.tickets.models import MAX_INTEGER
 
 _BLOCK = 1024
 """Wishes drawn at a time: one call of the generator costs as much as drawing many."""
+_MOST_BUYERS = 10_000
+_MOST_EVENTS = 10_000
+"""Far beyond what one process can drive: a slip of the keyboard is told, not tried."""
 
 
 class Wish(NamedTuple):
@@ -52,19 +56,26 @@ class Plan:
     def __post_init__(self) -> None:
         fewest, most = self.quantity
         faults = {
-            "buyers must be at least 1": self.buyers < 1,
-            "seconds must be above 0": not self.seconds > 0,
+            f"buyers must be from 1 to {_MOST_BUYERS:,}": not 1 <= self.buyers <= _MOST_BUYERS,
+            "seconds must be above 0, and finite": not 0 < self.seconds < math.inf,
             "purchases must be at least 1": self.purchases is not None and self.purchases < 1,
-            "events must be at least 1": self.events < 1,
+            f"events must be from 1 to {_MOST_EVENTS:,}": not 1 <= self.events <= _MOST_EVENTS,
             f"stock must be from 0 to {MAX_INTEGER:,}": not 0 <= self.stock <= MAX_INTEGER,
             f"quantity must be from 1 to {MAX_INTEGER:,}, the fewest first": not 1 <= fewest <= most <= MAX_INTEGER,
             "hot must be a share from 0 to 1": self.hot is not None and not 0 <= self.hot <= 1,
-            "warm_up_s must not be negative": self.warm_up_s < 0,
+            "warm_up_s must not be negative, and finite": not 0 <= self.warm_up_s < math.inf,
             "seed must not be negative": self.seed < 0,
         }
         wrong = [fault for fault, found in faults.items() if found]
         if wrong:
             raise InvalidInputError(f"This load can not be made: {'; '.join(wrong)}.")
+
+    @property
+    def wanted(self) -> frozenset[int]:
+        """The events that a purchase may want: all, but where `hot` leaves nothing to the first or to the others."""
+        if self.events > 1 and self.hot in {0, 1}:
+            return frozenset({0} if self.hot else range(1, self.events))
+        return frozenset(range(self.events))
 
     def purchases_of(self, buyer: int) -> int | None:
         """How many of `purchases` are this buyer's; None where only time and stock end the trial."""

@@ -14,6 +14,7 @@ COLUMNS: Final = (
     "sold",
     "seats",
     "oversold",
+    "oversold_median",
     "sales",
     "sold_out",
     "conflicts",
@@ -37,8 +38,8 @@ _SUMS: Final = ("sales", "sold_out", "conflicts", "failed", "unavailable", "unkn
 def summarise(measures: pd.DataFrame) -> pd.DataFrame:
     """One row per strategy and number of buyers, with the columns of COLUMNS.
 
-    `sold` (tickets in the ledger), `per_s` and the percentiles are medians over the repeats. `oversold` is the
-    largest of the repeats. `sales`, `sold_out`, `conflicts`, `failed`, `unavailable` and `unknown` are sums over
+    `sold` (tickets in the ledger), `oversold_median`, `per_s` and the percentiles are medians over the repeats;
+    `oversold` is the largest. `sales`, `sold_out`, `conflicts`, `failed`, `unavailable` and `unknown` are sums over
     the repeats, because a median would hide what happened in one of three. `retries_per_sale` is NaN without a sale.
     Controls come first, then the strategies as they first appear, each by its number of buyers.
     """
@@ -50,6 +51,7 @@ def summarise(measures: pd.DataFrame) -> pd.DataFrame:
         repeats=("repeat", "size"),
         seats=("seats", "max"),
         oversold=("oversold", "max"),
+        oversold_median=("oversold", "median"),
         per_s=("purchases_per_s", "median"),
         per_s_min=("purchases_per_s", "min"),
         per_s_max=("purchases_per_s", "max"),

@@ -7,6 +7,8 @@ from uuid import UUID
 from ticketlab.tickets.database import Database
 from ticketlab.tickets.strategy import Isolation, transaction
 
+_TIMEOUT_S = 10
+"""Between trials no buyer holds a connection: one that is not there soon is not coming."""
 _EVENTS = """
 SELECT wanted.number - 1, total_tickets, available_tickets, version
 FROM events JOIN unnest(%s::uuid[]) WITH ORDINALITY AS wanted(id, number) USING (id)
@@ -30,7 +32,7 @@ class Books:
 
 def clear(database: Database) -> None:
     """Delete every event and every ticket."""
-    with database.reachable(), database.connection() as connection:
+    with database.reachable(), database.connection(timeout_s=_TIMEOUT_S) as connection:
         connection.execute("TRUNCATE events, tickets")
 
 
@@ -38,7 +40,7 @@ def read(database: Database, events: Sequence[UUID]) -> Books:
     """Read both tables in one snapshot."""
     with (
         database.reachable(),
-        database.connection() as connection,
+        database.connection(timeout_s=_TIMEOUT_S) as connection,
         transaction(connection, Isolation.REPEATABLE_READ),
     ):
         return Books(

@@ -1,22 +1,31 @@
 """One psycopg pool, and the SQLAlchemy engine on top of the same pool. Knows connections, no tables."""
 
+import logging
+import os
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
+from weakref import WeakSet
 
 import psycopg
 import sqlalchemy
 from psycopg.rows import TupleRow
-from psycopg_pool import ConnectionPool, PoolTimeout
+from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
-from ticketlab.errors import UnavailableError
+from ticketlab.errors import TicketlabError, UnavailableError
+from ticketlab.outcomes import Cause, cause_of
 from ticketlab.settings import Settings
 
-_CONNECT_TIMEOUT_S = 5
+_CONNECT_TIMEOUT_S: Final = 5
+_NO_CONNECTION: Final = (PoolTimeout, PoolClosed, TooManyRequests)
+
+# Lost connections are told as outcomes and errors; without a handler the pool's log would be printed besides.
+logging.getLogger("psycopg.pool").addHandler(logging.NullHandler())
 
 
 class _Connection(psycopg.Connection[TupleRow]):
@@ -37,6 +46,7 @@ class Database:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self._connections: WeakSet[psycopg.Connection[TupleRow]] = WeakSet()
         self.pool = ConnectionPool[psycopg.Connection[TupleRow]](
             settings.url,
             connection_class=_Connection,
@@ -48,6 +58,7 @@ class Database:
                 # A single statement in autocommit mode is a transaction too: its level is not left to the server.
                 "options": "-c default_transaction_isolation=read\\ committed",
             },
+            configure=self._connections.add,
             min_size=0,
             max_size=settings.pool_size,
             timeout=settings.pool_acquire_timeout_s,
@@ -63,7 +74,7 @@ class Database:
             use_native_hstore=False,  # no look-up of a type that is not used
         )
         event.listen(self.engine, "connect", _make_transactional)
-        event.listen(self.engine, "close", _make_autocommit)
+        event.listen(self.engine, "close", self._take_back)
 
     def __enter__(self) -> Self:
         """Open the pool, once a first connection has shown that the server answers.
@@ -79,7 +90,9 @@ class Database:
                 "Check DB_HOST, DB_PORT, DB_USERNAME, DB_PASSWORD and DB_NAME, or the URL."
             ) from error
         self.pool.open()
-        return self
+        # Once, on a connection that is surely sound: one that broke in here would never come back to the pool.
+        with self.reachable(), self.engine.connect():
+            return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -93,16 +106,16 @@ class Database:
         self.pool.close()
 
     @contextmanager
-    def connection(self) -> Iterator[psycopg.Connection[TupleRow]]:
+    def connection(self, *, timeout_s: float | None = None) -> Iterator[psycopg.Connection[TupleRow]]:
         """A psycopg connection of the pool, in autocommit mode.
 
         Raises:
-            UnavailableError: none could be had within the acquire timeout.
+            UnavailableError: none could be had within `timeout_s`, by default the acquire timeout.
         """
         try:
-            connection = self.pool.getconn()
-        except PoolTimeout as error:
-            raise UnavailableError(self._no_connection()) from error
+            connection = self.pool.getconn(timeout_s)
+        except _NO_CONNECTION as error:
+            raise UnavailableError(self._no_connection(timeout_s)) from error
         try:
             yield connection
         finally:
@@ -120,35 +133,63 @@ class Database:
 
     @contextmanager
     def reachable(self) -> Iterator[None]:
-        """Around work for which a lost connection is no outcome but an error.
+        """Around work for which a failure of the database is no outcome but an error.
 
         Raises:
             UnavailableError: psycopg or SQLAlchemy said that no connection could be had, or that it broke.
+            TicketlabError: the database could not do the work just now, for a lock or a timeout.
         """
         try:
             yield
         except (sqlalchemy.exc.OperationalError, psycopg.OperationalError) as error:
             said = error.orig if isinstance(error, sqlalchemy.exc.OperationalError) else error
-            if isinstance(said, PoolTimeout):
+            if isinstance(said, _NO_CONNECTION):
                 raise UnavailableError(self._no_connection()) from error
-            raise UnavailableError(f"The database {self.settings.address} said: {str(said).strip()}") from error
+            lost = cause_of(getattr(said, "sqlstate", None)) is Cause.CONNECTION
+            kind = UnavailableError if lost else TicketlabError
+            raise kind(f"The database {self.settings.address} said: {str(said).strip()}") from error
 
-    def _no_connection(self) -> str:
+    def sever(self) -> None:
+        """End what is under way on every connection of this process; whoever waits for an answer is told it was lost.
+
+        The server is asked to end the backends, so that nothing is committed afterwards. Where it does not answer,
+        the sockets are shut all the same.
+        """
+        alive = [each for each in list(self._connections) if not each.closed]
+        backends = [each.info.backend_pid for each in alive]
+        with (
+            suppress(psycopg.OperationalError),  # a server that does not answer is what this is for
+            psycopg.connect(self.settings.url, connect_timeout=_CONNECT_TIMEOUT_S, autocommit=True) as connection,
+        ):
+            connection.execute("SELECT pg_terminate_backend(pid, 1000) FROM unnest(%s::int[]) AS pid", [backends])
+        for each in alive:
+            _shut(each)
+        self.pool.check()  # those that nobody was using are replaced, and not handed to the next buyer
+
+    def _no_connection(self, timeout_s: float | None = None) -> str:
         stats = self.pool.get_stats()
         in_use = stats["pool_size"] - stats["pool_available"]
         return (
-            f"none within {self.settings.pool_acquire_timeout_s:g} s "
+            f"No database connection within {timeout_s or self.settings.pool_acquire_timeout_s:g} s "
             f"({in_use} of {self.settings.pool_size} in use or being made). "
             "Let fewer buyers in, make the pool larger (DB_POOL_SIZE), or see whether the server still answers."
         )
+
+    def _take_back(self, connection: psycopg.Connection[TupleRow], _record: object) -> None:
+        """What SQLAlchemy closes goes back to the pool as it was taken."""
+        if connection.closed:
+            # Its own close() does nothing any more, and the pool would count it as taken for ever.
+            self.pool.putconn(connection)
+        else:
+            connection.rollback()
+            connection.autocommit = True
 
 
 def _make_transactional(connection: psycopg.Connection[TupleRow], _record: object) -> None:
     connection.autocommit = False
 
 
-def _make_autocommit(connection: psycopg.Connection[TupleRow], _record: object) -> None:
-    # Lost connections refuse the change, and need it no more: the pool will drop them.
-    if not connection.closed:
-        connection.rollback()
-        connection.autocommit = True
+def _shut(connection: psycopg.Connection[TupleRow]) -> None:
+    # Not connection.close(): that would wait for whoever is waiting on it.
+    with suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as copy:
+        copy.shutdown(socket.SHUT_RDWR)

@@ -3,6 +3,9 @@
 The scripts lie in `migrations/` of a checkout, or inside the installed package.
 """
 
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from alembic import command
@@ -11,6 +14,7 @@ from alembic.operations import MigrationScript
 from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
 from alembic.util import CommandError
+from sqlalchemy.exc import DBAPIError
 
 from ticketlab.errors import TicketlabError
 from ticketlab.tickets.database import Database
@@ -18,54 +22,52 @@ from ticketlab.tickets.database import Database
 _PACKAGE = Path(__file__).parent.parent
 
 
-def upgrade(database: Database) -> list[str]:
-    """Bring the schema to the newest revision; returns the revisions that were applied, oldest first."""
+def upgrade(database: Database, *, versions: Path | None = None) -> list[str]:
+    """Bring the schema to the newest revision; returns the revisions that were applied, oldest first.
+
+    Raises:
+        TicketlabError: a migration failed, and was rolled back; the text says what the database said.
+    """
     before = current(database)
-    with database.reachable(), database.engine.begin() as connection:
-        config = _config()
-        config.attributes["connection"] = connection
+    with _migrating(database, versions) as config:
         command.upgrade(config, "head")
     scripts = ScriptDirectory.from_config(config)
     return [each.revision for each in scripts.iterate_revisions("head", before or "base")][::-1]
 
 
-def revert(database: Database) -> str | None:
+def revert(database: Database, *, versions: Path | None = None) -> str | None:
     """Take back the last revision that was applied; returns it, or None where there was none."""
     last = current(database)
     if last is not None:
-        with database.reachable(), database.engine.begin() as connection:
-            config = _config()
-            config.attributes["connection"] = connection
+        with _migrating(database, versions) as config:
             command.downgrade(config, "-1")
     return last
 
 
-def generate(database: Database, message: str, *, folder: Path | None = None) -> Path | None:
+def generate(database: Database, message: str, *, versions: Path | None = None) -> Path | None:
     """Write the migration that brings the database to the models; returns its file, or None where nothing differs.
 
     Args:
         database: one that stands at the newest revision.
         message: what the migration does; it becomes the file's name.
-        folder: where to write it; by default among the scripts of the checkout.
+        versions: where to write it; by default among the scripts of the checkout.
 
     Raises:
         TicketlabError: the database is not at the newest revision, or the folder may not be written.
     """
-    with database.reachable(), database.engine.begin() as connection:
-        config = _config(folder)
-        config.attributes["connection"] = connection
+    with _migrating(database, versions) as config:
         try:
             written = command.revision(
                 config,
                 message,
                 autogenerate=True,
-                version_path=str(folder) if folder else None,
+                version_path=str(versions) if versions else None,
                 process_revision_directives=_drop_empty,
             )
-        except CommandError as error:
-            raise TicketlabError(f"No migration was written: {error} Run `ticketlab migrate upgrade`.") from error
         except OSError as error:
-            raise TicketlabError(f"No migration was written: {error}. Name a folder of yours with --to.") from error
+            raise TicketlabError(
+                f"No migration was written: {error}. Name a folder of yours with --versions."
+            ) from error
     return Path(written.path) if isinstance(written, Script) else None
 
 
@@ -81,12 +83,37 @@ def _drop_empty(_context: MigrationContext, _revision: object, directives: list[
         directives.clear()
 
 
-def _config(folder: Path | None = None) -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(_script_folder()))
-    config.set_main_option("path_separator", "newline")
-    versions = [_script_folder() / "versions", *([folder] if folder else [])]
-    config.set_main_option("version_locations", "\n".join(map(str, versions)))
+@contextmanager
+def _migrating(database: Database, versions: Path | None) -> Iterator[Config]:
+    """Alembic's configuration with a connection in one transaction, and its failures as sentences."""
+    try:
+        with database.reachable(), database.engine.begin() as connection:
+            config = configuration(versions)
+            config.attributes["connection"] = connection
+            yield config
+    except CommandError as error:
+        raise TicketlabError(
+            f"Alembic says: {error} Database {database.settings.address}; `ticketlab migrate upgrade` brings it to "
+            "the newest revision, and --versions names a folder with migrations of your own."
+        ) from error
+    except DBAPIError as error:
+        raise TicketlabError(
+            f"The database {database.settings.address} refused: {str(error.orig).strip()}\nNothing was changed. The "
+            "migrations need a role that may create tables; where the documented tables are there already, take an "
+            "empty database, or mark this one as migrated with `alembic stamp head`."
+        ) from error
+
+
+def configuration(versions: Path | None = None) -> Config:
+    """Alembic's configuration, with the migrations of `versions` beside ticketlab's own; it prints nothing."""
+    config = Config(stdout=io.StringIO())
+    folders = [_script_folder() / "versions", *([versions] if versions else [])]
+    for name, value in (
+        ("script_location", str(_script_folder())),
+        ("path_separator", "newline"),
+        ("version_locations", "\n".join(map(str, folders))),
+    ):
+        config.set_main_option(name, value.replace("%", "%%"))  # where % would begin an interpolation
     return config
 
 

@@ -12,6 +12,8 @@ from ticketlab.errors import InvalidInputError
 from ticketlab.outcomes import Cause, Outcome
 from ticketlab.tickets.models import MAX_INTEGER
 
+_READABLE = 10**18
+
 
 class SoldTicket(NamedTuple):
     """A ticket as a purchase made it. A tuple, for a purchase is measured in microseconds."""
@@ -85,7 +87,7 @@ class PurchaseResult:
             case Outcome.CONFLICT:
                 return f"Concurrent modification: gave up after {tries} ({self.cause})."
             case Outcome.UNAVAILABLE:
-                return f"No database connection: {self.detail}"
+                return self.detail
             case Outcome.FAILED:
                 return f"The purchase failed and was rolled back ({self.cause}): {self.detail}"
             case Outcome.UNKNOWN:
@@ -143,5 +145,6 @@ def checked_integer(name: str, value: object, *, at_least: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise InvalidInputError(f"{name} must be an integer, not {value!r}.")
     if not at_least <= value <= MAX_INTEGER:
-        raise InvalidInputError(f"{name} must be from {at_least} to {MAX_INTEGER:,}, not {value:,}.")
+        shown = f"{value:,}" if abs(value) < _READABLE else "a number of more digits than are worth reading"
+        raise InvalidInputError(f"{name} must be from {at_least} to {MAX_INTEGER:,}, not {shown}.")
     return value

@@ -1,7 +1,7 @@
 """EventRepository: what an application calls to keep events and to sell their tickets."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -31,7 +31,7 @@ class EventRepository:
 
     def __init__(self, database: Database, strategy: Strategy | str = "pessimistic") -> None:
         """Sell by `strategy`: one of the registry by its name, or a Strategy of your own."""
-        self._database = database
+        self.database = database
         self.strategy = strategies.get(strategy) if isinstance(strategy, str) else strategy
 
     def purchase_tickets(self, event_id: UUID | str, quantity: int, purchase_id: UUID | str) -> PurchaseResult:
@@ -44,7 +44,7 @@ class EventRepository:
             InvalidInputError: an argument can not be used; nothing was sent.
         """
         request = PurchaseRequest.checked(event_id, quantity, purchase_id)
-        return attempts.purchase(self._database, self.strategy, request)
+        return attempts.purchase(self.database, self.strategy, request)
 
     def create(self, *, name: str, date: datetime, total_tickets: int, available_tickets: int | None = None) -> Event:
         """A new event, of version 1; without `available_tickets` all tickets are.
@@ -56,7 +56,7 @@ class EventRepository:
         values = _checked(
             {"name": name, "date": date, "total_tickets": total_tickets, "available_tickets": available_tickets}
         )
-        with self._database.session() as session:
+        with self.database.session() as session:
             return session.scalars(insert(Event).returning(Event), [values]).one()
 
     def get(self, event_id: UUID | str) -> Event:
@@ -66,7 +66,7 @@ class EventRepository:
             NotFoundError: there is no such event.
         """
         event_id = checked_uuid("event_id", event_id)
-        with self._database.session() as session:
+        with self.database.session() as session:
             event = session.get(Event, event_id)
         if event is None:
             raise NotFoundError(f"There is no event {event_id}.")
@@ -92,7 +92,7 @@ class EventRepository:
         if after is not None:
             # The first condition says no more than the second, but it is the one that the index on date serves.
             query = query.where(Event.date >= after.date, tuple_(Event.date, Event.id) > (after.date, after.id))
-        with self._database.session() as session:
+        with self.database.session() as session:
             return session.scalars(query).all()
 
     def update(
@@ -131,12 +131,10 @@ class EventRepository:
             .returning(Event)
         )
         try:
-            with self._database.session() as session:
+            with self.database.session() as session:
                 changed = session.scalars(change).one_or_none()
-        except sqlalchemy.exc.IntegrityError as error:
-            raise InvalidInputError(
-                f"Event {event_id} can not be changed so: available_tickets may not exceed total_tickets."
-            ) from error
+        except (sqlalchemy.exc.IntegrityError, sqlalchemy.exc.DataError) as error:
+            raise InvalidInputError(f"Event {event_id} can not be changed so: {str(error.orig).strip()}") from error
         if changed is None:
             found = self.get(event_id).version
             raise StaleVersionError(
@@ -151,7 +149,7 @@ class EventRepository:
             NotFoundError: there is no such event.
         """
         event_id = checked_uuid("event_id", event_id)
-        with self._database.session() as session:
+        with self.database.session() as session:
             gone = session.scalar(delete(Event).where(Event.id == event_id).returning(Event.id))
         if gone is None:
             raise NotFoundError(f"There is no event {event_id}.")
@@ -160,7 +158,7 @@ class EventRepository:
         """The tickets that were bought under `purchase_id`; none where nothing was."""
         bought = Ticket.purchase_id == checked_uuid("purchase_id", purchase_id)
         columns = (Ticket.id, Ticket.event_id, Ticket.purchase_id, Ticket.purchased_at)
-        with self._database.session() as session:
+        with self.database.session() as session:
             return [SoldTicket._make(row) for row in session.execute(select(*columns).where(bought))]
 
 
@@ -186,11 +184,22 @@ def _check_name(name: object) -> None:
         raise InvalidInputError(f"name must be a text that is not empty, not {name!r}.")
     if len(name) > MAX_NAME_LENGTH:
         raise InvalidInputError(f"name may have {MAX_NAME_LENGTH} characters at most, not {len(name):,}.")
-    if "\0" in name:
-        raise InvalidInputError("name may not hold a NUL character: PostgreSQL stores none.")
+    if "\0" in name or not _is_unicode(name):
+        raise InvalidInputError("name may not hold a NUL character or half a surrogate pair: PostgreSQL stores none.")
 
 
 def _checked_moment(field: str, moment: object) -> datetime:
     if not isinstance(moment, datetime) or moment.utcoffset() is None:
         raise InvalidInputError(f"{field} must be a datetime with a time zone, not {moment!r}.")
-    return moment
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise InvalidInputError(f"{field} must be within the years 1 to 9999 of UTC, not {moment}.") from None
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

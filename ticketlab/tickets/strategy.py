@@ -6,7 +6,7 @@ A strategy's statements go through the connection that it is given, and its COMM
 
 import random
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeAlias
@@ -19,6 +19,8 @@ from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult
 
 Connection: TypeAlias = psycopg.Connection[TupleRow]
 Purchase: TypeAlias = Callable[[Connection, PurchaseRequest], PurchaseResult]
+
+_MOST_DOUBLINGS: Final = 60
 
 
 class Isolation(StrEnum):
@@ -43,7 +45,8 @@ class RetryPolicy:
 
     def pause_s(self, attempt: int) -> float:
         """How long to wait after the given attempt, counted from 1."""
-        return random.uniform(0, min(self.longest_pause_s, self.first_pause_s * 2 ** (attempt - 1)))
+        doublings = min(attempt - 1, _MOST_DOUBLINGS)
+        return random.uniform(0, min(self.longest_pause_s, self.first_pause_s * 2**doublings))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,20 +110,26 @@ def committing() -> Iterator[None]:
 def transaction(connection: Connection, isolation: Isolation = Isolation.READ_COMMITTED) -> Iterator[None]:
     """One transaction: committed at the end of the block, rolled back when the block raises.
 
-    A block that wrote nothing calls `connection.rollback()` before it returns: a COMMIT after row locks would wait
-    for the disk. BEGIN names the isolation level, so that a server's own default never changes what is measured;
+    A block that locked rows and wrote nothing calls `roll_back` before it returns: a COMMIT after row locks would
+    wait for the disk. BEGIN names the isolation level, so that a server's own default never changes what is measured;
     it costs no more round trips than a bare BEGIN.
     """
     connection.execute(_BEGIN[isolation], prepare=False)
     try:
         yield
     except BaseException:
-        # A dead connection has nothing left to roll back, and its complaint must not hide what killed it.
-        with suppress(psycopg.OperationalError):
-            connection.rollback()
+        roll_back(connection)
         raise
     with committing():
-        connection.commit()
+        connection.commit()  # which does nothing after `roll_back`
+
+
+def roll_back(connection: Connection) -> None:
+    """End the transaction and keep nothing of it; a connection that is lost has nothing left to roll back.
+
+    Not `connection.rollback()`: psycopg then deallocates every prepared statement, and the next purchases would pay.
+    """
+    connection.pgconn.exec_(b"ROLLBACK")
 
 
 _BEGIN: Final = {level: f"BEGIN ISOLATION LEVEL {level}".encode() for level in Isolation}

@@ -1,7 +1,7 @@
 """The documented one: lock the event's row, look, sell. Whoever comes second waits for the first to commit."""
 
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult, sold, sold_out, unknown_event
-from ticketlab.tickets.strategy import Connection, strategy, transaction
+from ticketlab.tickets.strategy import Connection, roll_back, strategy, transaction
 
 LOCK = "SELECT available_tickets, version FROM events WHERE id = %s FOR UPDATE"
 
@@ -30,7 +30,7 @@ def pessimistic(connection: Connection, request: PurchaseRequest) -> PurchaseRes
             return unknown_event(request)
         available, version = event
         if available < request.quantity:
-            connection.rollback()
+            roll_back(connection)
             return sold_out(request, version=version, left=available)
         rows = connection.execute(SELL, request.parameters).fetchall()
     return sold(request, rows)
