@@ -127,7 +127,7 @@ def run(
         url = Settings.load().url
     made = _run(experiment, out=out, url=url, quiet=quiet or as_json)
     _show(made, as_json=as_json)
-    raise typer.Exit(_exit_code(made))
+    raise typer.Exit(EXIT_WRONG if made.wrong else EXIT_INTERRUPTED if made.ended_early else 0)
 
 
 @app.command()
@@ -148,7 +148,7 @@ def check(folder: RunFolder, as_json: AsJson = False) -> None:
         _print_json(made.as_json())
     else:
         _print(console.verdicts(made), "", *console.faults(made), *console.findings(made))
-    raise typer.Exit(_exit_code(made))
+    raise typer.Exit(EXIT_WRONG if made.wrong else 0)
 
 
 @app.command()
@@ -284,12 +284,6 @@ def _show(made: "Run", *, as_json: bool) -> None:
     )
     typer.echo(f"Run:    {made.folder}")
     typer.echo(f"Report: {made.report}")
-
-
-def _exit_code(made: "Run") -> int:
-    if made.wrong:
-        return EXIT_WRONG
-    return EXIT_INTERRUPTED if made.ended_early else 0
 
 
 def _database(url: str | None) -> "Database":

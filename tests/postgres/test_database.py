@@ -139,6 +139,73 @@ def test_a_lost_connection_is_not_given_out_again(database, an_event):
     assert repository.get(event.id).available_tickets == 9
 
 
+@pytest.mark.parametrize("moment", ["idle", "in the session", "before the commit"])
+def test_a_lost_connection_of_a_session_costs_no_slot_of_the_pool(database, an_event, moment):
+    """A pool of one connection survives the loss of that one, whenever in a session it happens."""
+    event = an_event(EventRepository(database))
+    with open_with(database, pool_size=1, pool_acquire_timeout_s=5) as small:
+
+        def end_the_backend():
+            with psycopg.connect(database.settings.url, autocommit=True) as other:
+                other.execute("SELECT pg_terminate_backend(pid, 10000) FROM unnest(%s::int[]) AS pid", [backends])
+
+        with small.connection() as connection:
+            backends = [connection.info.backend_pid]
+        if moment == "idle":
+            end_the_backend()
+
+        def use_it():
+            with small.session() as session:
+                if moment == "in the session":
+                    end_the_backend()
+                session.get(Event, event.id)
+                if moment == "before the commit":
+                    end_the_backend()
+
+        with pytest.raises(UnavailableError):
+            use_it()
+        assert EventRepository(small).get(event.id) == event
+        assert small.pool.get_stats()["pool_size"] == 1
+
+
+def test_a_closed_pool_is_no_connection(database, an_event):
+    """A purchase after the end of the database is told as one for which nothing was sent."""
+    event = an_event(EventRepository(database))
+    with open_with(database) as again:
+        repository = EventRepository(again)
+    assert repository.purchase_tickets(event.id, 1, uuid4()).outcome is Outcome.UNAVAILABLE
+
+
+def test_severing_ends_what_hangs_and_leaves_a_pool_that_works(database, an_event, eventually):
+    """A purchase that waits for a lock is told that its connection was lost, and the next one gets a sound one."""
+    repository = EventRepository(database)
+    event = an_event(repository)
+    with psycopg.connect(database.settings.url) as holder, ThreadPoolExecutor(1) as threads:
+        holder.execute("LOCK TABLE events")
+        hanging = threads.submit(repository.purchase_tickets, event.id, 1, uuid4())
+        with psycopg.connect(database.settings.url, autocommit=True) as observer:
+            blocked = "SELECT count(*) FROM pg_stat_activity WHERE %s = ANY(pg_blocking_pids(pid))"
+            eventually(lambda: observer.execute(blocked, [holder.info.backend_pid]).fetchone() == (1,))
+        database.sever()
+        result = hanging.result(timeout=30)
+        assert (result.outcome, result.cause) == (Outcome.FAILED, Cause.CONNECTION)
+        holder.rollback()
+    assert repository.purchase_tickets(event.id, 1, uuid4()).success
+
+
+def test_statements_stay_prepared_after_a_refusal(database, an_event):
+    """A refusal rolls back without deallocating what the next purchase on the connection will use."""
+    repository = EventRepository(database, "pessimistic")
+    event = an_event(repository)
+    prepared = "SELECT count(*) FROM pg_prepared_statements"
+    repository.purchase_tickets(event.id, 1, uuid4())
+    with database.connection() as connection:
+        before = connection.execute(prepared).fetchone()[0]
+    assert repository.purchase_tickets(event.id, 99, uuid4()).outcome is Outcome.SOLD_OUT
+    with database.connection() as connection:
+        assert connection.execute(prepared).fetchone()[0] >= before > 1
+
+
 def test_the_isolation_level_is_not_left_to_the_server(database):
     """A single statement runs at READ COMMITTED even where the database's default is another."""
     with psycopg.connect(database.settings.url, autocommit=True) as other:

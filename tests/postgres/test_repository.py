@@ -1,10 +1,12 @@
 """EventRepository on a real PostgreSQL: what it keeps, what it refuses, and what it says."""
 
-from datetime import UTC, datetime, timedelta
+import re
+from datetime import UTC, datetime, timedelta, timezone
 from uuid import uuid4
 
 import psycopg
 import pytest
+from sqlalchemy import event as events
 
 from ticketlab.errors import InvalidInputError, NotFoundError, StaleVersionError
 from ticketlab.outcomes import Cause, Outcome
@@ -46,6 +48,10 @@ def test_available_tickets_may_be_fewer_than_all(repository):
         ({"name": None}, "name must be"),
         ({"name": "x" * 256}, "255 characters at most, not 256"),
         ({"name": "nul \0"}, "NUL"),
+        ({"name": "half \ud800"}, "surrogate"),
+        ({"date": datetime.max.replace(tzinfo=timezone(timedelta(hours=-12)))}, "years 1 to 9999"),
+        ({"date": datetime.min.replace(tzinfo=timezone(timedelta(hours=14)))}, "years 1 to 9999"),
+        ({"total_tickets": 10**5000}, "total_tickets must be from 0"),
         ({"date": datetime(2026, 12, 1)}, "date must be a datetime with a time zone"),  # noqa: DTZ001 - the point
         ({"date": "2026-12-01"}, "date must be a datetime with a time zone"),
         ({"total_tickets": -1, "available_tickets": 0}, "total_tickets must be from 0"),
@@ -107,6 +113,14 @@ class TestUpdate:
             repository.update(event.id, 1, **change)
         assert repository.get(event.id) == event
 
+    def test_a_version_that_can_not_rise_is_refused(self, repository, database, an_event):
+        """After two thousand million updates there is no next version: told, and the event stays as it was."""
+        event = an_event(repository)
+        with psycopg.connect(database.settings.url) as connection:
+            connection.execute("UPDATE events SET version = 2147483647")
+        with pytest.raises(InvalidInputError, match="integer out of range"):
+            repository.update(event.id, 2147483647, name="x")
+
 
 class TestList:
     def test_events_come_in_order_of_date_within_the_range(self, repository):
@@ -136,29 +150,38 @@ class TestList:
             )
             connection.execute("ANALYZE events")
             connection.commit()
-            seen = []
-            connection.execute("LOAD 'auto_explain'")
-        from sqlalchemy import event as events
-
-        @events.listens_for(database.engine, "before_cursor_execute", retval=True)
-        def explain(_connection, _cursor, statement, parameters, _context, _many):
-            seen.append((statement, parameters))
-            return statement, parameters
-
+        seen = []
+        listen = ("before_cursor_execute", lambda *told: seen.append(told[2:4]))
+        events.listen(database.engine, *listen)
         page = repository.list(start=datetime.now(UTC), limit=10)
         repository.list(limit=10, after=page[-1])
-        events.remove(database.engine, "before_cursor_execute", explain)
-        for statement, parameters in [each for each in seen if "FROM events" in each[0]]:
-            with database.connection() as connection:
-                plan = "\n".join(row for (row,) in connection.execute(f"EXPLAIN {statement}", parameters).fetchall())
-            assert "events_date_idx" in plan
-            assert "Seq Scan" not in plan
+        events.remove(database.engine, *listen)
+        plans = [self.plan(database, *each) for each in seen]
+        assert len(plans) == 2
+        for plan in plans:
+            assert "using events_date_idx" in plan
+            assert re.search(r"Index Cond: \(+date >= ", plan)
+
+    def plan(self, database, statement, parameters):
+        with database.connection() as connection:
+            rows = connection.execute(f"EXPLAIN {statement}", parameters, prepare=False).fetchall()
+        return "\n".join(row for (row,) in rows)
 
     @pytest.mark.parametrize("wrong", [{"limit": 0}, {"start": datetime(2026, 1, 1)}, {"end": "now"}])  # noqa: DTZ001
     def test_a_page_that_can_not_be_is_refused(self, repository, wrong):
         """A limit of nothing, a moment without a time zone."""
         with pytest.raises(InvalidInputError):
             repository.list(**wrong)
+
+
+def test_tickets_of_one_purchase_are_not_those_of_another(repository, an_event):
+    """Each purchase has its own tickets; one that bought nothing has none."""
+    event, first, second = an_event(repository), uuid4(), uuid4()
+    repository.purchase_tickets(event.id, 2, first)
+    repository.purchase_tickets(event.id, 3, second)
+    assert {ticket.purchase_id for ticket in repository.tickets_of(first)} == {first}
+    assert (len(repository.tickets_of(first)), len(repository.tickets_of(str(second)))) == (2, 3)
+    assert repository.tickets_of(uuid4()) == []
 
 
 def test_deleting_an_event_deletes_its_tickets(repository, database, an_event):

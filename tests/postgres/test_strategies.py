@@ -3,21 +3,35 @@
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from threading import Barrier
 from uuid import uuid4
 
 import psycopg
 import pytest
 
-from ticketlab.outcomes import Cause, Outcome
-from ticketlab.tickets import EventRepository, RetryPolicy, strategies
-from ticketlab.tickets.strategy import strategy, transaction
+from ticketlab.outcomes import Cause, Outcome, cause_of
+from ticketlab.tickets import Database, EventRepository, RetryPolicy, strategies
+from ticketlab.tickets.strategy import ConflictError, Isolation, strategy, transaction
 
 SAFE = [each.name for each in strategies.registry().values() if each.safe]
 CONTROLS = [each.name for each in strategies.registry().values() if not each.safe]
 
 SELL_ONE = "UPDATE events SET available_tickets = available_tickets - 1, version = version + 1 WHERE id = %s"
 WAITS = "SELECT count(*) FROM pg_stat_activity WHERE %s = ANY(pg_blocking_pids(pid))"
+
+WAIT_AT_COMMIT = """
+CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_lock(7); RETURN NULL; END $$;
+CREATE CONSTRAINT TRIGGER wait AFTER INSERT ON tickets DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION wait();
+"""
+
+
+@pytest.fixture(autouse=True)
+def nothing_for_the_pool_to_clean_up(caplog):
+    """Whatever a purchase meets, it gives its connection back outside of any transaction."""
+    yield
+    assert "rolling back returned connection" not in caplog.text
 
 
 class Meeting:
@@ -183,18 +197,156 @@ def test_a_connection_lost_before_the_commit_is_a_failure(database, an_event, ri
     assert (result.outcome, result.cause) == (Outcome.FAILED, Cause.CONNECTION)
 
 
+@pytest.mark.parametrize("name", SAFE)
+def test_a_connection_lost_in_the_commit_leaves_the_outcome_unknown(database, an_event, waiting, name):
+    """The commit itself is under way when the backend is ended: whether it happened can not be known from here."""
+    repository = EventRepository(database, name)
+    event = an_event(repository)
+    with psycopg.connect(database.settings.url) as other, ThreadPoolExecutor(1) as threads:
+        # A constraint that is checked at commit, and waits there for a lock that the other one holds.
+        other.execute(WAIT_AT_COMMIT)
+        other.commit()
+        other.execute("SELECT pg_advisory_lock(7)")
+        purchase = threads.submit(repository.purchase_tickets, event.id, 1, uuid4())
+        waiting(other)
+        end_those_who_wait_for(database, other)
+        result = purchase.result(timeout=30)
+    assert (result.outcome, result.cause) == (Outcome.UNKNOWN, Cause.CONNECTION)
+    assert "may or may not have happened" in result.message
+
+
+def test_a_refusal_is_decided_by_what_is_read_after_it(database):
+    """Atomic: tickets that came back between the refusal and the reading are bought with another try."""
+    atomic = strategies.get("atomic")
+
+    class Between:
+        """A connection after whose first statement tickets come back."""
+
+        def __init__(self, connection):
+            self._connection = connection
+
+        def execute(self, *arguments):
+            answer = self._connection.execute(*arguments)
+            if repository.get(event.id).available_tickets == 0:
+                with psycopg.connect(database.settings.url) as other:
+                    other.execute("UPDATE events SET available_tickets = 5, version = version + 1")
+            return answer
+
+    interrupted = replace(atomic, purchase=lambda connection, request: atomic.purchase(Between(connection), request))
+    repository = EventRepository(database, interrupted)
+    event = repository.create(name="x", date=datetime(2026, 12, 1, tzinfo=UTC), total_tickets=5, available_tickets=0)
+    result = repository.purchase_tickets(event.id, 2, uuid4())
+    assert (result.outcome, result.attempts, result.cause) == (Outcome.SOLD, 2, Cause.STALE_VERSION)
+    assert (result.version, result.available_tickets) == (3, 3)
+
+
+@pytest.mark.parametrize("name", SAFE)
+def test_the_stamp_of_a_buyer_who_waited_is_not_set_back(database, an_event, rival, waiting, name):
+    """A purchase that began before another, and sold after it, has the later updated_at."""
+    repository = EventRepository(database, name)
+    event = an_event(repository)
+    with ThreadPoolExecutor(1) as threads, rival(event.id) as other:
+        purchase = threads.submit(repository.purchase_tickets, event.id, 1, uuid4())
+        waiting(other)
+        stamp = "UPDATE events SET updated_at = clock_timestamp() WHERE id = %s RETURNING updated_at"
+        (stamped,) = other.execute(stamp, [event.id]).fetchone()
+        other.commit()
+        assert purchase.result(timeout=30).success
+    assert repository.get(event.id).updated_at > stamped
+
+
+def test_no_connection_is_held_while_a_buyer_pauses(database, an_event):
+    """A pool of one serves somebody else between two tries of a purchase."""
+    seen = []
+
+    @strategy(summary="conflicts once", safe=True, retry=RetryPolicy(tries=2, first_pause_s=0.01))
+    def conflicting(connection, request):
+        seen.append(small.pool.get_stats()["pool_available"])
+        if len(seen) == 1:
+            raise ConflictError(Cause.STALE_VERSION)
+        return strategies.get("atomic").purchase(connection, request)
+
+    class Pausing(RetryPolicy):
+        """Looks at the pool when the pause begins."""
+
+        def pause_s(self, attempt):
+            with small.connection(timeout_s=5) as connection:
+                assert connection.execute("SELECT 1").fetchone() == (1,)
+            return super().pause_s(attempt)
+
+    with Database(database.settings.model_copy(update={"pool_size": 1})) as small:
+        patient = replace(conflicting, retry=Pausing(tries=2, first_pause_s=0.01))
+        repository = EventRepository(small, patient)
+        result = repository.purchase_tickets(an_event(repository).id, 1, uuid4())
+    assert (result.outcome, result.attempts, len(seen)) == (Outcome.SOLD, 2, 2)
+
+
+def test_a_pool_that_is_empty_at_a_retry_is_a_failure_and_not_unavailable(database, an_event):
+    """Something had been sent, and was rolled back: the result does not say that nothing was."""
+
+    @strategy(summary="conflicts, and takes the last connection", safe=True, retry=RetryPolicy(tries=2))
+    def greedy(connection, _request):
+        taken.append(connection)
+        raise ConflictError(Cause.DEADLOCK)
+
+    class Taking(RetryPolicy):
+        """Takes the pool's only connection for good when the pause begins."""
+
+        def pause_s(self, _attempt):
+            held.append(small.pool.getconn())
+            return 0.0
+
+    taken, held = [], []
+    with Database(database.settings.model_copy(update={"pool_size": 1, "pool_acquire_timeout_s": 0.1})) as small:
+        repository = EventRepository(small, replace(greedy, retry=Taking(tries=2)))
+        result = repository.purchase_tickets(an_event(repository).id, 1, uuid4())
+        small.pool.putconn(held[0])
+    assert (result.outcome, result.cause, result.attempts) == (Outcome.FAILED, Cause.POOL_TIMEOUT, 2)
+
+
+@pytest.mark.parametrize("sqlstate", ["40001", "40P01", "55P03"])
+def test_a_conflict_that_the_server_tells_is_tried_again(database, an_event, sqlstate):
+    """Serialization failure, deadlock, lock not available: the next try sells, and the result names the cause."""
+    attempts = []
+
+    @strategy(summary="fails once as told", safe=True, retry=RetryPolicy(tries=3, first_pause_s=0))
+    def failing_once(connection, request):
+        attempts.append(1)
+        if len(attempts) == 1:
+            with transaction(connection):
+                connection.execute(f"DO $$ BEGIN RAISE EXCEPTION 'as told' USING ERRCODE = '{sqlstate}'; END $$")
+        return strategies.get("atomic").purchase(connection, request)
+
+    repository = EventRepository(database, failing_once)
+    result = repository.purchase_tickets(an_event(repository).id, 1, uuid4())
+    assert (result.outcome, result.attempts, result.cause) == (Outcome.SOLD, 2, cause_of(sqlstate))
+
+
+@pytest.mark.parametrize("level", Isolation)
+def test_a_transaction_runs_at_the_level_it_names(database, level):
+    """BEGIN says the level, whatever the default of the server is."""
+    with database.connection() as connection:
+        connection.execute("SET default_transaction_isolation = 'serializable'")
+        with transaction(connection, level):
+            assert connection.execute("SHOW transaction_isolation").fetchone() == (level.lower(),)
+
+
 def _lose_the_connection(database, an_event, rival, waiting, name):
     repository = EventRepository(database, name)
     event = an_event(repository)
     with ThreadPoolExecutor(1) as threads, rival(event.id) as other:
         purchase = threads.submit(repository.purchase_tickets, event.id, 1, uuid4())
         waiting(other)
-        with psycopg.connect(database.settings.url, autocommit=True) as killer:
-            killer.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE %s = ANY(pg_blocking_pids(pid))",
-                [other.info.backend_pid],
-            )
+        end_those_who_wait_for(database, other)
         return purchase.result(timeout=30)
+
+
+def end_those_who_wait_for(database, other):
+    with psycopg.connect(database.settings.url, autocommit=True) as killer:
+        killer.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE %s = ANY(pg_blocking_pids(pid))",
+            [other.info.backend_pid],
+        )
 
 
 def test_a_deadlock_is_a_conflict_that_may_be_tried_again(database, an_event):

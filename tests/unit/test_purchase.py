@@ -9,7 +9,7 @@ from ticketlab.tickets import PurchaseRequest, PurchaseResult
 EVENT, PURCHASE = uuid4(), uuid4()
 
 
-@pytest.mark.parametrize("quantity", [0, -1, 2**31, 2**40, 1.0, "2", None, True])
+@pytest.mark.parametrize("quantity", [0, -1, 2**31, pytest.param(10**5000, id="endless"), 1.0, "2", None, True])
 def test_a_quantity_must_be_a_positive_integer_of_the_column(quantity):
     """Zero, negative, too large, or no integer at all: told before anything is sent."""
     with pytest.raises(InvalidInputError, match="quantity must be"):

@@ -46,6 +46,34 @@ def test_a_url_survives_the_round_trip():
     assert Settings.from_url(settings.url) == settings
 
 
+def test_the_environment_does_not_colour_a_url(monkeypatch):
+    """What a URL leaves open has its default, not what DB_* says of another database."""
+    monkeypatch.setenv("DB_POOL_SIZE", "7")
+    monkeypatch.setenv("DB_PASSWORD", "of-another")
+    settings = Settings.from_url("postgresql://me@127.0.0.1/x")
+    assert (settings.pool_size, settings.port, settings.password.get_secret_value()) == (20, 5432, "")
+
+
+def test_options_of_a_url_are_kept():
+    """Verified TLS is not weakened by a detour through the settings."""
+    url = "postgresql://me:pw@db.example:5433/x?sslmode=verify-full&sslrootcert=ca.pem"
+    assert Settings.from_url(url).url == url
+
+
+def test_an_ipv6_host_goes_in_brackets():
+    """A colon of the address is not taken for that of the port."""
+    assert Settings.from_url("postgresql://me:pw@[::1]:5433/x").url == "postgresql://me:pw@[::1]:5433/x"
+    assert "@[::1]:5432/" in Settings.load(env_file=None, host="::1").url
+
+
+def test_a_dot_env_that_can_not_be_read_is_told(tmp_path):
+    """The file is named, and no traceback follows."""
+    path = tmp_path / ".env"
+    path.write_bytes(b"DB_HOST=\xff\xfe")
+    with pytest.raises(InvalidInputError, match=r"\.env can not be read"):
+        Settings.load(env_file=path)
+
+
 @pytest.mark.parametrize(
     "url", ["mysql://root@localhost/x", "localhost:5432", "postgresql://u@h:port/x", "postgresql:///x"]
 )

@@ -190,6 +190,6 @@ def _make_transactional(connection: psycopg.Connection[TupleRow], _record: objec
 
 
 def _shut(connection: psycopg.Connection[TupleRow]) -> None:
-    # Not connection.close(): that would wait for whoever is waiting on it.
-    with suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as copy:
+    # Not connection.close(): that would wait for whoever is waiting on it. It may be lost by now, which is as good.
+    with suppress(OSError, psycopg.OperationalError), socket.socket(fileno=os.dup(connection.fileno())) as copy:
         copy.shutdown(socket.SHUT_RDWR)
