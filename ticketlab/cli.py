@@ -70,7 +70,7 @@ def run(
     all_strategies: Annotated[bool, typer.Option("--all", help="Every strategy there is.")] = False,
     buyers: Annotated[str, typer.Option(metavar="N[,N…]", help="Buyers at once; a trial for each number.")] = "16",
     stock: Annotated[
-        int | None, typer.Option(help="Seats of an event.", show_default="1000, or half of --purchases")
+        int | None, typer.Option(help="Seats of an event.", show_default="1000, or too few for --purchases")
     ] = None,
     quantity: Annotated[str, typer.Option(metavar="N|N-M", help="Tickets of a purchase, or a range of them.")] = "1",
     events: Annotated[int, typer.Option(help="Events that are bought from.")] = 1,
@@ -114,7 +114,11 @@ def run(
         seed=seed,
         seconds=seconds if seconds is not None else default.seconds if purchases is None else 60.0,
         purchases=purchases,
-        stock=stock if stock is not None else default.stock if purchases is None else max(1, purchases // 2),
+        stock=stock
+        if stock is not None
+        else default.stock
+        if purchases is None
+        else max(1, purchases // (2 * max(1, events))),
         quantity=_quantity(quantity),
         events=events,
         hot=hot,
@@ -274,7 +278,7 @@ def _show(made: "Run", *, as_json: bool) -> None:
         _print_json(made.as_json())
         return
     _print(
-        made.environment["server"]["why"],
+        made.server,
         "",
         console.results(made),
         console.legend(made),

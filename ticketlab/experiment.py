@@ -3,10 +3,12 @@
 import json
 import random
 import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self
+
+from pydantic import TypeAdapter
 
 from ticketlab.errors import InvalidInputError
 from ticketlab.load.plan import Plan
@@ -38,8 +40,8 @@ class Experiment:
     """
 
     name: str = "hot-event"
-    strategies: Sequence[str] = TELLING_FEW
-    buyers: Sequence[int] = (16,)
+    strategies: tuple[str, ...] = TELLING_FEW
+    buyers: tuple[int, ...] = (16,)
     repeats: int = 3
     seed: int = 1
     seconds: float = 4.0
@@ -129,12 +131,12 @@ class Experiment:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """An experiment as it was saved; fields that this version does not know are left out."""
-        saved = json.loads(path.read_text())
-        values: dict[str, Any] = {each.name: saved[each.name] for each in fields(cls) if each.name in saved}
-        for name in ("strategies", "buyers", "quantity"):
-            values[name] = tuple(values[name])
-        return cls(**values)
+        """An experiment as it was saved; fields that this version does not know are left out.
+
+        Raises:
+            OSError, ValueError: the file can not be read, or holds no experiment.
+        """
+        return TypeAdapter(cls).validate_json(path.read_bytes())
 
 
 def _range(quantity: tuple[int, int]) -> str:

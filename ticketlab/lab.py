@@ -77,6 +77,7 @@ def run(
             if _has_trials(folder):
                 _judge(folder)
             error.add_note(f"What was measured before is kept in {folder}.")
+            error.add_note(f"Last in the server's log: {server.log().strip().rpartition(chr(10))[2]}")
             raise
     on_progress(replace(starting, doing="judging", trial=len(trials), finished=len(trials)))
     return _judge(folder)

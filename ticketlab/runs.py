@@ -12,13 +12,14 @@ trial without one was cut off while it was being saved, and is not read.
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
 import pandas as pd
 import pyarrow as pa
+from pydantic import TypeAdapter
 
 from ticketlab.errors import InvalidInputError, NotFoundError
 from ticketlab.evidence import checks, history, measures
@@ -68,7 +69,17 @@ class Trial:
     def read(cls, folder: Path) -> Self:
         """A trial as it was saved."""
         saved = json.loads((folder / "trial.json").read_text())
-        return cls(folder=folder, **{each.name: saved[each.name] for each in fields(cls) if each.name != "folder"})
+        return TypeAdapter(cls).validate_python({**saved, "folder": folder})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Server:
+    """The part of environment.json that results can not be read without."""
+
+    kind: str
+    version: str
+    why: str
+    settings: Mapping[str, str]
 
 
 class Run:
@@ -87,7 +98,7 @@ class Run:
         with _reading(folder):
             self.experiment = Experiment.read(folder / "experiment.json")
             self.environment: Mapping[str, Any] = json.loads((folder / "environment.json").read_text())
-            self._server: Mapping[str, Any] = self.environment["server"]
+            self._server = TypeAdapter(_Server).validate_python(self.environment["server"])
             complete = [each.parent for each in folder.glob("trials/*/trial.json") if each.parent.name.isdecimal()]
             self.trials = [Trial.read(each) for each in sorted(complete, key=lambda path: int(path.name))]
         if not self.trials:
@@ -99,8 +110,8 @@ class Run:
         for trial in self.trials:
             with _reading(trial.folder):
                 observed, ledger = trial.history(), trial.ledger()
-            numbers = measures.measure(observed, ledger).as_dict()
-            stock = measures.stock_over_time(observed, ledger)
+                numbers = measures.measure(observed, ledger).as_dict()
+                stock = measures.stock_over_time(observed, ledger)
             judged.append((trial, checks.judge(observed, ledger), numbers, stock))
         return judged
 
@@ -156,6 +167,11 @@ class Run:
         ]
 
     @property
+    def server(self) -> str:
+        """Which server the run took, and why, in a line."""
+        return self._server.why
+
+    @property
     def ended_early(self) -> bool:
         """Whether trials are missing, or the last one was cut short."""
         return len(self.trials) < len(self.experiment.trials()) or any(each.interrupted for each in self.trials)
@@ -185,7 +201,7 @@ class Run:
     @property
     def durability_off(self) -> list[str]:
         """The durability settings that the server ran without, such as "fsync off"."""
-        settings = self._server["settings"]
+        settings = self._server.settings
         return [f"{name} {settings[name]}" for name in DURABILITY if settings.get(name) != "on"]
 
     @property
@@ -195,8 +211,8 @@ class Run:
         limit = f", at most {ran.purchases:,} purchases" if ran.purchases is not None else ""
         return " · ".join(
             [
-                f"PostgreSQL {server['version']} ({server['kind']})",
-                ", ".join(f"{name} {server['settings'].get(name, '?')}" for name in DURABILITY),
+                f"PostgreSQL {server.version} ({server.kind})",
+                ", ".join(f"{name} {server.settings.get(name, '?')}" for name in DURABILITY),
                 f"{', '.join(map(str, ran.buyers))} buyers",
                 f"{ran.events} event{'s' if ran.events != 1 else ''} of {ran.stock:,} seats",
                 f"at most {ran.seconds:g} s{limit}",

@@ -17,7 +17,9 @@ from ticketlab.servers import folders
 from ticketlab.settings import Settings
 from ticketlab.tickets import Database, migrations
 
-DEADLINE_S = 30
+DEADLINE_S = 60
+# A test run that was started in the background may have been told to ignore it, and its children with it.
+HEEDS_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
 
 
 @pytest.fixture(scope="session")
@@ -44,12 +46,12 @@ def own_folder():
 
 @pytest.fixture
 def eventually():
-    """Wait until something is so, and fail when it is not within the deadline."""
+    """Wait until something is so, and fail when it is not within the deadline, showing what `found` finds then."""
 
-    def wait(condition):
+    def wait(condition, found=lambda: None):
         deadline = time.monotonic() + DEADLINE_S
         while not condition():
-            assert time.monotonic() < deadline, "this has not come true"
+            assert time.monotonic() < deadline, f"this has not come true: {found()}"
             time.sleep(0.01)
 
     return wait
@@ -62,7 +64,7 @@ def child():
     @contextlib.contextmanager
     def start(source, **environment):
         process = subprocess.Popen(
-            [sys.executable, "-c", source],
+            [sys.executable, "-c", HEEDS_CTRL_C + source],
             stdin=subprocess.PIPE,  # the child waits on this
             stdout=subprocess.PIPE,
             env=os.environ | environment,

@@ -158,7 +158,12 @@ def test_a_process_that_is_ended_leaves_no_server(number, child, eventually, is_
         pids = [*reaper.processes_of(folder), opened["watcher"]]
         assert all(map(is_running, pids))
         process.send_signal(number)
-        eventually(lambda: not folder.exists() and not any(map(is_running, pids)))
+
+        def left():
+            rows = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in (process.pid, *pids) if is_running(pid)]
+            return [*rows, *folder.glob("*")]
+
+        eventually(lambda: not folder.exists() and not any(map(is_running, pids)), found=left)
 
 
 def test_a_frozen_server_is_removed_as_well(child, eventually, is_running):

@@ -152,7 +152,11 @@ def test_a_defect_in_a_strategy_stops_the_trial_and_is_raised(database, an_event
 
 def test_ctrl_c_keeps_what_was_measured_and_leaves_nothing(tmp_path, is_running, eventually):
     """Interrupted in mid-trial: exit code 130, a run that can be read, its report, and no server."""
-    command = [*TICKETLAB, "run", "--server", "embedded", "--seconds", "600", "--stock", "2000000000", "-s", "atomic"]
+    heeding = (
+        "import signal, ticketlab.cli; signal.signal(signal.SIGINT, signal.default_int_handler); ticketlab.cli.main()"
+    )
+    words = ["run", "--server", "embedded", "--seconds", "600", "--stock", "2000000000", "-s", "atomic"]
+    command = [sys.executable, "-c", heeding, *words]
     with subprocess.Popen(
         command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
@@ -303,7 +307,11 @@ def test_a_server_that_dies_ends_the_run_and_keeps_what_was_measured(tmp_path, m
     with pytest.raises(UnavailableError) as caught:
         lab.run(experiment, out=tmp_path, on_progress=kill_before_the_second)
     (folder,) = tmp_path.iterdir()
-    assert caught.value.__notes__ == [f"What was measured before is kept in {folder}."]
+    assert caught.value.__notes__ == [
+        f"What was measured before is kept in {folder}.",
+        f"Last in the server's log: {postmasters[0].log().splitlines()[-1]}",
+    ]
+    assert "shut down" in caught.value.__notes__[1]
     run = Run(folder)
     assert (len(run.trials), run.ended_early, run.report.is_file()) == (1, True, True)
     assert run.measures["verdict"].tolist() == ["VALID"]

@@ -73,6 +73,14 @@ class TestSalesInLedger:
         assert verdict.evidence[0]["buyer"] == 7
         assert verdict.evidence[0]["purchase_id"] == str(UUID(int=1))
 
+    @pytest.mark.parametrize(
+        ("tickets", "status"), [([1, 1], VALID), ([1, 1, 1, 1], INVALID), ([1], INVALID)], ids=["once", "twice", "part"]
+    )
+    def test_a_sale_told_of_twice_owns_its_quantity_once(self, history, ledger, tickets, status):
+        """Whoever asks again under the same purchase id is told again of the tickets that he has."""
+        operations = [{"purchase_id": 1, "quantity": 2, "buyer": buyer} for buyer in (0, 1)]
+        assert sales_in_ledger(history(*operations), ledger(total=9, tickets=tickets)).status is status
+
     @pytest.mark.parametrize("outcome", ["sold_out", "conflict", "unavailable", "failed", "unknown"])
     def test_nothing_is_owed_where_nothing_was_sold(self, history, ledger, outcome):
         """A purchase that was not confirmed needs no ticket."""
@@ -100,6 +108,11 @@ class TestTicketsAccountedFor:
         """All its tickets or none are consistent with an unknown outcome; a part is not."""
         operations = {"outcome": "unknown", "quantity": 2}
         assert tickets_accounted_for(history(operations), ledger(total=2, tickets=tickets)).status is status
+
+    def test_a_purchase_told_of_twice_is_one_purchase(self, history, ledger):
+        """First not known, then told as sold: its tickets are its own."""
+        operations = {"purchase_id": 1, "outcome": "unknown", "quantity": 2}, {"purchase_id": 1, "quantity": 2}
+        assert tickets_accounted_for(history(*operations), ledger(total=2, tickets=[1, 1])).status is VALID
 
     def test_a_ticket_of_another_event_is_wrong(self, history, ledger):
         """A purchase that holds tickets of an event that it did not ask for."""
@@ -131,6 +144,85 @@ class TestNoFalseSoldOut:
         operations = {}, {}, {"outcome": "sold_out"}
         assert no_false_sold_out(history(*operations), ledger(total=1, available=0, tickets=[1, 2])).status is VALID
 
+    @pytest.mark.parametrize(("left", "status"), [(1, VALID), (2, INVALID), (3, INVALID)])
+    def test_seats_that_fit_exactly_are_enough(self, history, ledger, left, status):
+        """Refused two: one left in the end is too few, two are enough, and so are three."""
+        operations = {}, {"outcome": "sold_out", "quantity": 2}
+        assert no_false_sold_out(history(*operations), ledger(total=1 + left, tickets=[1])).status is status
+
+    @pytest.mark.parametrize(("shown", "status"), [(-1, VALID), (1, VALID), (2, INVALID), (3, INVALID)])
+    def test_a_refusal_beside_a_stock_that_would_do_contradicts_itself(self, history, ledger, shown, status):
+        """Two were refused to a buyer who was shown two, though all was sold in the end; to see none proves nothing."""
+        operations = {"quantity": 3}, {"outcome": "sold_out", "quantity": 2, "available": shown, "buyer": 4}
+        verdict = no_false_sold_out(history(*operations), ledger(total=3, tickets=[1, 1, 1]))
+        assert verdict.status is status
+        assert [row["buyer"] for row in verdict.evidence] == ([4] if status is INVALID else [])
+
+    def test_seats_that_were_sold_later_were_free_before(self, history, ledger):
+        """Two seats whose buyers only came after the refusal of two were there when it was told."""
+        operations = (
+            {"invoked_ns": 0},
+            {"outcome": "sold_out", "quantity": 2, "invoked_ns": 5, "completed_ns": 10, "buyer": 4},
+            {"invoked_ns": 11},
+            {"invoked_ns": 12},
+        )
+        verdict = no_false_sold_out(history(*operations), ledger(total=3, tickets=[1, 3, 4]))
+        assert verdict.status is INVALID
+        assert [(row["buyer"], row["free"]) for row in verdict.evidence] == [(4, 2)]
+        assert "0 seats stayed unsold" in verdict.summary
+
+    def test_later_sales_that_leave_too_few_prove_nothing(self, history, ledger):
+        """One seat was sold after the refusal of two, and the other may have been before it."""
+        operations = (
+            {"invoked_ns": 0},
+            {"outcome": "sold_out", "quantity": 2, "invoked_ns": 5, "completed_ns": 10},
+            {"invoked_ns": 11},
+        )
+        assert no_false_sold_out(history(*operations), ledger(total=2, tickets=[1, 3])).status is VALID
+
+    @pytest.mark.parametrize(("invoked_ns", "status"), [(9, VALID), (10, VALID), (11, INVALID)])
+    def test_a_concurrent_sale_may_have_come_first(self, history, ledger, invoked_ns, status):
+        """Closed intervals: a sale invoked while the refusal ran, or at the tick of its end, proves nothing."""
+        operations = (
+            {"outcome": "sold_out", "invoked_ns": 5, "completed_ns": 10},
+            {"invoked_ns": invoked_ns, "completed_ns": 20},
+        )
+        assert no_false_sold_out(history(*operations), ledger(total=1, tickets=[2])).status is status
+
+    def test_a_sale_counts_from_when_it_was_first_asked_for(self, history, ledger):
+        """A purchase that is repeated after the refusal may have been made before it."""
+        operations = (
+            {"purchase_id": 7, "outcome": "unknown", "invoked_ns": 3, "completed_ns": 30},
+            {"outcome": "sold_out", "invoked_ns": 5, "completed_ns": 10},
+            {"purchase_id": 7, "invoked_ns": 31},
+        )
+        assert no_false_sold_out(history(*operations), ledger(total=1, tickets=[7])).status is VALID
+
+    def test_seats_of_another_event_are_no_seats(self, history, ledger):
+        """What is left of one event, or is sold of it later, does not make a refusal of another one false."""
+        operations = (
+            {"event": 0, "invoked_ns": 0},
+            {"event": 0, "outcome": "sold_out", "invoked_ns": 5, "completed_ns": 10},
+            {"event": 1, "invoked_ns": 11},
+        )
+        books = ledger(events=[(0, 1, 0, 2), (1, 9, 8, 2)], tickets=[(0, 1), (1, 3)])
+        assert no_false_sold_out(history(*operations), books).status is VALID
+
+    def test_each_refusal_is_judged_by_its_own_event_and_time(self, history, ledger):
+        """Of four refusals, two an event, only the one before its event's sale was false."""
+        operations = (
+            {"event": 1, "outcome": "sold_out", "completed_ns": 10, "buyer": 1},
+            {"event": 0, "outcome": "sold_out", "completed_ns": 30, "buyer": 2},
+            {"event": 0, "invoked_ns": 5, "completed_ns": 9},
+            {"event": 1, "invoked_ns": 20, "completed_ns": 29},
+            {"event": 1, "outcome": "sold_out", "completed_ns": 30, "buyer": 3},
+            {"event": 0, "outcome": "sold_out", "completed_ns": 10, "buyer": 4},
+        )
+        books = ledger(events=[(1, 1, 0, 2), (0, 1, 0, 2)], tickets=[(0, 3), (1, 4)])
+        verdict = no_false_sold_out(history(*operations), books)
+        assert [(row["buyer"], row["free"]) for row in verdict.evidence] == [(1, 1)]
+        assert "1 of 4 refusals" in verdict.summary
+
 
 class TestJudge:
     def test_every_check_gives_its_verdict(self, history, ledger):
@@ -153,6 +245,33 @@ class TestJudge:
     def test_without_an_answer_nothing_was_shown(self, history, ledger, operations):
         """No purchase that reached the database: every verdict is UNKNOWN, none VALID."""
         assert {each.status for each in judge(history(*operations), ledger(total=1, available=1))} == {UNKNOWN}
+
+    def test_unknown_outcomes_alone_are_judged(self, history, ledger):
+        """Purchases that may have happened are a trial: half of one in the ledger is wrong, none is right."""
+        lost = history({"outcome": "unknown", "quantity": 2})
+        assert overall(judge(lost, ledger(total=2, available=2))) is VALID
+        assert overall(judge(lost, ledger(total=2, available=1, tickets=[1]))) is INVALID
+
+    def test_a_ticket_that_nobody_was_told_of_is_judged_though_nobody_was_answered(self, history, ledger):
+        """Every buyer was turned away, and yet one holds a ticket."""
+        verdicts = judge(history({"outcome": "unavailable"}), ledger(total=1, available=0, tickets=[1]))
+        assert [each.check for each in verdicts if each.status is INVALID] == ["tickets_accounted_for"]
+
+    def test_a_purchase_told_of_twice_is_right_in_every_check(self, history, ledger):
+        """One purchase id, two confirmations, one ticket."""
+        told = history({"purchase_id": 1, "buyer": 0}, {"purchase_id": 1, "buyer": 1})
+        assert overall(judge(told, ledger(total=1, available=0, version=2, tickets=[1]))) is VALID
+
+    @pytest.mark.parametrize(
+        ("operations", "tickets"),
+        [([{}, {"event": 5}], [1]), ([{}], [1, (5, 1)]), ([{"event": 5, "outcome": "unavailable"}], [])],
+        ids=["bought", "ticket", "asked for"],
+    )
+    def test_a_ledger_that_lacks_an_event_decides_nothing(self, history, ledger, operations, tickets):
+        """Without the event's seats nothing is VALID, and nothing INVALID: each verdict names what is missing."""
+        verdicts = judge(history(*operations), ledger(total=1, available=0, tickets=tickets))
+        assert {(each.status, each.summary) for each in verdicts} == {(UNKNOWN, "the ledger lacks event 5")}
+        assert len(verdicts) == len(checks.CHECKS)
 
     def test_evidence_is_kept_short_and_counted_whole(self, history, ledger):
         """Of many violating operations some are kept, and the summary has their number."""

@@ -25,10 +25,17 @@ def test_the_order_is_random_and_comes_from_the_seed():
 
 
 def test_strategies_are_compared_on_the_same_wishes():
-    """Within a repeat all strategies face the same load; each repeat draws another."""
-    trials = Experiment(strategies=("naive", "atomic"), repeats=2).trials()
-    seeds = {(trial.repeat, trial.plan.seed) for trial in trials}
-    assert len(seeds) == 2
+    """Within a repeat all strategies, with however many buyers, share one seed; each repeat has its own."""
+    trials = Experiment(strategies=("naive", "atomic"), buyers=(2, 4), repeats=3).trials()
+    seeds = [{trial.plan.seed for trial in trials if trial.repeat == repeat} for repeat in (1, 2, 3)]
+    assert [len(each) for each in seeds] == [1, 1, 1]
+    assert len(set.union(*seeds)) == 3
+
+
+def test_experiments_of_different_seeds_draw_different_wishes():
+    """No seed of one experiment's repeats is one of the next experiment's."""
+    seeds = [{trial.plan.seed for trial in Experiment(repeats=1_000, seed=seed).trials()} for seed in (1, 2)]
+    assert not seeds[0] & seeds[1]
 
 
 def test_an_experiment_is_read_as_it_was_written(tmp_path):

@@ -55,6 +55,56 @@ def test_a_remainder_that_nobody_wanted_counts_as_gone(history, ledger):
     assert measure(history(*operations), ledger(total=3, available=1, tickets=[1, 1])).seconds == 1.0
 
 
+@pytest.mark.parametrize(("left", "seconds"), [(0, 2.0), (1, 5.0)])
+def test_the_selling_ends_when_every_event_is_gone(history, ledger, left, seconds):
+    """One event gone is not the end while another one has a seat."""
+    operations = (
+        {"event": 0, "completed_ns": 1 * S},
+        {"event": 1, "completed_ns": 2 * S},
+        {"event": 0, "outcome": "sold_out", "completed_ns": 4 * S},
+        {"event": 1, "outcome": "conflict", "completed_ns": 5 * S},
+    )
+    books = ledger(events=[(0, 1, 0, 2), (1, 1 + left, left, 2)], tickets=[(0, 1), (1, 2)])
+    assert measure(history(*operations), books).seconds == seconds
+
+
+@pytest.mark.parametrize(("left", "seconds"), [(0, 1.0), (1, 1.0), (2, 3.0), (3, 3.0)])
+def test_the_smallest_purchase_decides_what_is_gone(history, ledger, left, seconds):
+    """What is too little for four is still stock for a buyer of two."""
+    operations = (
+        {"quantity": 2, "completed_ns": 1 * S},
+        {"quantity": 4, "outcome": "sold_out", "completed_ns": 3 * S},
+    )
+    books = ledger(total=2 + left, available=left, tickets=[1, 1])
+    assert measure(history(*operations), books).seconds == seconds
+
+
+def test_the_smallest_purchase_is_that_of_the_event(history, ledger):
+    """One seat left is nothing to an event's buyers of two, whatever those of another event want."""
+    operations = (
+        {"event": 0, "quantity": 1, "completed_ns": 1 * S},
+        {"event": 1, "quantity": 2, "completed_ns": 2 * S},
+        {"event": 1, "quantity": 2, "outcome": "sold_out", "completed_ns": 4 * S},
+    )
+    books = ledger(events=[(1, 3, 1, 2), (0, 1, 0, 2)], tickets=[(0, 1), (1, 2), (1, 2)])
+    assert measure(history(*operations), books).seconds == 2.0
+
+
+def test_stock_that_was_gone_without_a_sale_takes_the_whole_time(history, ledger):
+    """No sale, no last sale: the time is that of the refusals."""
+    operations = {"outcome": "sold_out", "completed_ns": 3 * S}
+    found = measure(history(operations), ledger(total=0, available=0))
+    assert (found.seconds, found.purchases_per_s) == (3.0, 0.0)
+
+
+@pytest.mark.parametrize("outcome", ["sold_out", "failed", "unavailable", "unknown"])
+def test_quick_answers_that_are_no_work_do_not_lower_the_latency(history, ledger, outcome):
+    """A hundred answers in a millisecond beside one sale in ten: the latency is that of the sale."""
+    operations = {"completed_ns": 10 * MS}, *({"outcome": outcome, "completed_ns": 1 * MS} for _ in range(100))
+    found = measure(history(*operations), ledger(total=1, available=0, tickets=[1]))
+    assert (found.p50_ms, found.p95_ms, found.p99_ms) == (10.0, 10.0, 10.0)
+
+
 def test_latency_leaves_out_sold_out_and_counts_those_who_gave_up(history, ledger):
     """Percentiles are over the work: a quick refusal does not make it faster, a slow failure makes it slower."""
     operations = (

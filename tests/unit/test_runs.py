@@ -1,12 +1,14 @@
 """A run on disk is judged again from what was observed, without a server."""
 
 import json
+import os
+import re
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from ticketlab.errors import NotFoundError
+from ticketlab.errors import InvalidInputError, NotFoundError
 from ticketlab.experiment import Experiment
 from ticketlab.runs import Run, Trial
 
@@ -63,6 +65,39 @@ def test_a_safe_strategy_that_was_not_shown_to_be_right_is_not_as_it_should_be(f
     assert Run(folder).wrong == ["atomic"]
 
 
+def test_a_safe_strategy_whose_trial_was_cut_short_before_it_showed_anything_is_not_wrong(folder, history, ledger):
+    """Ctrl-C before the first answer says nothing against a strategy."""
+    nothing = history({"outcome": "unavailable"}), ledger(total=1, available=1)
+    write(folder, 3, "atomic", True, *nothing, repeat=2, interrupted=True)
+    run = Run(folder)
+    assert run.measures["verdict"].tolist() == ["INVALID", "VALID", "UNKNOWN"]
+    assert (run.wrong, run.ended_early) == ([], True)
+    assert run.notes[0] == "The run was ended early: 3 of 2 trials were made, the last of them cut short."
+
+
+def test_a_safe_strategy_that_oversold_before_it_was_cut_short_is_wrong(folder, history, ledger):
+    """Ctrl-C does not undo what was seen until then."""
+    write(folder, 3, "atomic", True, history({}, {}), ledger(total=1, tickets=[1, 2]), repeat=2, interrupted=True)
+    assert Run(folder).wrong == ["atomic"]
+
+
+def test_a_control_that_showed_nothing_is_not_called_uncaught(folder, history, ledger):
+    """A control whose only trial is UNKNOWN had no chance to oversell."""
+    (folder / "trials" / "1" / "trial.json").unlink()
+    write(folder, 3, "naive", False, history({"outcome": "unavailable"}), ledger(total=1, available=1))
+    run = Run(folder)
+    assert run.measures["verdict"].tolist() == ["VALID", "UNKNOWN"]
+    assert (run.wrong, run.uncaught) == ([], [])
+
+
+def test_a_control_that_was_caught_once_is_caught(folder, history, ledger):
+    """One trial that oversold is enough, though another did not."""
+    write(folder, 3, "naive", False, history({}, {"outcome": "sold_out"}), ledger(total=1, tickets=[1]), repeat=2)
+    run = Run(folder)
+    assert run.measures["verdict"].tolist() == ["INVALID", "VALID", "VALID"]
+    assert run.uncaught == []
+
+
 def test_a_control_that_was_not_caught_is_said_so(folder, history, ledger):
     """A control that did nothing wrong this time is no proof of anything but too little contention."""
     (folder / "trials" / "1" / "trial.json").unlink()
@@ -82,6 +117,38 @@ def test_a_run_that_was_cut_off_is_read_up_to_there(folder):
     assert "ended early: 1 of 2 trials were made." in run.notes[0]
 
 
+def test_a_trial_that_could_not_be_completed_is_none(folder, history, ledger, monkeypatch):
+    """A trial whose description was still being written when all ended is left out."""
+
+    def cut_off(_self, _target):
+        raise OSError("the lights went out")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", cut_off)
+        with pytest.raises(OSError, match="the lights went out"):
+            write(folder, 3, "atomic", True, history({}), ledger(total=1, tickets=[1]), repeat=2)
+    assert [trial.number for trial in Run(folder).trials] == [1, 2]
+
+
+def test_a_saved_trial_leaves_nothing_unfinished(folder):
+    """What was written aside is in its place, and a trial is its four files."""
+    expected = ["events.parquet", "history.parquet", "tickets.parquet", "trial.json"]
+    assert sorted(path.name for path in (folder / "trials" / "1").iterdir()) == expected
+
+
+def test_a_folder_among_the_trials_without_a_number_is_none_of_them(folder):
+    """What somebody keeps beside the trials is not read, whatever is in it."""
+    (folder / "trials" / "old").mkdir()
+    (folder / "trials" / "old" / "trial.json").write_text("not read")
+    assert [trial.number for trial in Run(folder).trials] == [1, 2]
+
+
+def test_trials_are_read_in_the_order_of_their_numbers(folder, history, ledger):
+    """The tenth comes after the second."""
+    write(folder, 10, "atomic", True, history({}), ledger(total=1, tickets=[1]), repeat=2)
+    assert [trial.number for trial in Run(folder).trials] == [1, 2, 10]
+
+
 def test_a_run_without_a_trial_has_nothing_to_judge(folder):
     """Cut off before the first trial was over: said so."""
     for path in folder.glob("trials/*/trial.json"):
@@ -94,6 +161,110 @@ def test_a_folder_that_is_no_run_is_said_to_be_none(tmp_path):
     """The folder is named, and what is missing."""
     with pytest.raises(NotFoundError, match=r"no experiment\.json"):
         Run(tmp_path / "nowhere")
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def changed(**values):
+    def change(path):
+        path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+    return change
+
+
+def text(written):
+    return lambda path: path.write_text(written)
+
+
+def numbered(column):
+    def number(path):
+        pd.read_parquet(path).assign(**{column: 7}).to_parquet(path)
+
+    return number
+
+
+def without(column):
+    def drop(path):
+        pd.read_parquet(path).drop(columns=column).to_parquet(path)
+
+    return drop
+
+
+@pytest.mark.parametrize(
+    ("file", "spoil"),
+    [
+        pytest.param("experiment.json", cut, id="experiment cut off"),
+        pytest.param("experiment.json", text(""), id="experiment empty"),
+        pytest.param("experiment.json", text("[]"), id="experiment a list"),
+        pytest.param("experiment.json", text("7"), id="experiment a number"),
+        pytest.param("experiment.json", changed(stock="many"), id="stock a word"),
+        pytest.param("experiment.json", changed(stock=-1), id="stock negative"),
+        pytest.param("experiment.json", changed(buyers=16), id="buyers no list"),
+        pytest.param("experiment.json", changed(quantity=[1]), id="quantity no range"),
+        pytest.param("experiment.json", changed(repeats=None), id="repeats null"),
+        pytest.param("experiment.json", changed(seconds="four"), id="seconds a word"),
+        pytest.param("environment.json", Path.unlink, id="environment missing"),
+        pytest.param("environment.json", cut, id="environment cut off"),
+        pytest.param("environment.json", text("{}"), id="environment without a server"),
+        pytest.param("environment.json", text("[]"), id="environment a list"),
+        pytest.param("experiment.json", changed(name=5), id="name a number"),
+        pytest.param("experiment.json", changed(server_settings=[]), id="settings a list"),
+        pytest.param("experiment.json", changed(strategies=[1, 2]), id="strategies numbers"),
+        pytest.param("experiment.json", changed(strategies="naive"), id="strategies a word"),
+        pytest.param("experiment.json", changed(stock=2.5), id="half a seat"),
+        pytest.param("environment.json", changed(server={}), id="server empty"),
+        pytest.param("environment.json", changed(server={"settings": None}), id="settings null"),
+        pytest.param("trials/2/trial.json", changed(safe="perhaps"), id="safe perhaps"),
+        pytest.param("trials/2/trial.json", changed(buyers="x"), id="buyers a word"),
+        pytest.param("trials/2/trial.json", cut, id="trial cut off"),
+        pytest.param("trials/2/trial.json", text("[]"), id="trial a list"),
+        pytest.param("trials/2/trial.json", text('{"number": 2}'), id="trial without a strategy"),
+    ],
+)
+def test_a_run_that_is_spoilt_is_refused(folder, file, spoil):
+    """A file that is cut off, or holds what it should not, is an error that names the run's folder."""
+    spoil(folder / file)
+    with pytest.raises(InvalidInputError, match=rf"{re.escape(str(folder))} can not be read as those of a run"):
+        Run(folder)
+
+
+@pytest.mark.parametrize(
+    ("file", "spoil"),
+    [
+        pytest.param("history.parquet", cut, id="history cut off"),
+        pytest.param("history.parquet", Path.unlink, id="history missing"),
+        pytest.param("history.parquet", text("no Parquet"), id="history of another format"),
+        pytest.param("history.parquet", text(""), id="history empty"),
+        pytest.param("history.parquet", without("outcome"), id="history without outcomes"),
+        pytest.param("history.parquet", numbered("purchase_id"), id="purchase ids as numbers"),
+        pytest.param("tickets.parquet", without("event"), id="tickets without events"),
+        pytest.param("tickets.parquet", without("purchase_id"), id="tickets without purchases"),
+        pytest.param("events.parquet", without("total"), id="events without seats"),
+        pytest.param("events.parquet", Path.unlink, id="events missing"),
+    ],
+)
+def test_a_trial_that_is_spoilt_is_refused(folder, file, spoil):
+    """What was observed can not be read: an error that names the trial's folder, and no verdict."""
+    trial = folder / "trials" / "2"
+    spoil(trial / file)
+    with pytest.raises(InvalidInputError, match=rf"{re.escape(str(trial))} can not be read as those of a run"):
+        Run(folder).verdicts  # noqa: B018 - judged when first asked for
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "counts"),
+    [
+        (["failed", "failed", "unavailable", "unknown"], "2 failed, 1 unavailable, 1 unknown"),
+        (["unknown"], "1 unknown"),
+    ],
+)
+def test_purchases_without_an_answer_are_counted_in_a_note(folder, history, ledger, outcomes, counts):
+    """They are in no latency, and a reader of the table must know."""
+    unanswered = history({}, *({"outcome": each} for each in outcomes))
+    write(folder, 3, "atomic", True, unanswered, ledger(total=9, available=8, tickets=[1]), repeat=2)
+    assert Run(folder).notes == [f"Not every purchase was answered: {counts}. They are in no latency."]
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
@@ -126,6 +297,37 @@ def test_the_judgement_is_saved_beside_what_was_observed(folder):
     ]
     assert saved[0]["evidence"][0]["version"] == 4
     pd.testing.assert_frame_equal(pd.read_parquet(folder / "measures.parquet"), run.measures)
+
+
+@pytest.mark.parametrize(
+    ("save", "file"),
+    [
+        (Run.save_judgement, "verdicts.json"),
+        (Run.save_judgement, "measures.parquet"),
+        (Run.write_report, "report.html"),
+    ],
+    ids=["verdicts", "measures", "report"],
+)
+def test_what_can_not_be_written_is_said(folder, save, file):
+    """Something else stands where the file belongs: the run's folder is named, and why."""
+    (folder / file).mkdir()
+    with pytest.raises(
+        InvalidInputError, match=rf"Nothing can be written to {re.escape(str(folder))}: .*Is a directory"
+    ):
+        save(Run(folder))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write into every folder")
+@pytest.mark.parametrize("save", [Run.save_judgement, Run.write_report], ids=["judgement", "report"])
+def test_a_folder_that_is_only_for_reading_is_said_to_be_one(folder, save):
+    """A run in somebody else's folder can be read, and is not written to."""
+    folder.chmod(0o500)
+    try:
+        with pytest.raises(InvalidInputError, match=rf"written to {re.escape(str(folder))}: Permission denied"):
+            save(Run(folder))
+    finally:
+        folder.chmod(0o700)
+    assert not {"verdicts.json", "measures.parquet", "report.html"} & {path.name for path in folder.iterdir()}
 
 
 def test_the_json_of_a_run_has_the_documented_fields(folder):

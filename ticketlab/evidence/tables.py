@@ -24,6 +24,15 @@ def write(frame: pd.DataFrame, path: Path) -> None:
 
 
 def read(path: Path, columns: Mapping[str, Any]) -> pd.DataFrame:
-    """The frame that was saved, its columns in the given types."""
-    frame: pd.DataFrame = pq.read_table(path).to_pandas(types_mapper={pa.binary(16): PURCHASE_ID}.get)
+    """The frame that was saved, its columns in the given types.
+
+    Raises:
+        OSError, ValueError, pyarrow.ArrowException: the file can not be read, or holds something else.
+    """
+    frame: pd.DataFrame = pq.read_table(path, columns=list(columns)).to_pandas(
+        types_mapper={pa.binary(16): PURCHASE_ID}.get
+    )
+    for name, kind in columns.items():
+        if isinstance(kind, pd.CategoricalDtype) and not frame[name].isin(kind.categories).all():
+            raise ValueError(f"column {name} of {path.name} holds more than {', '.join(kind.categories)}")
     return frame.astype(dict(columns))

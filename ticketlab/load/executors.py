@@ -47,7 +47,7 @@ def drive(
     strategy raises, stops the others and is raised here.
     """
     stop = threading.Event()
-    start = _Start(plan.buyers)
+    start = _Start(plan)
     recorders = [Recorder(buyer) for buyer in range(plan.buyers)]
 
     def live(recorder: Recorder) -> None:
@@ -56,7 +56,6 @@ def drive(
             until_ns = start.agree() + int(plan.seconds * 1e9)
             buyers.buy(repository, plan, recorder, events, until_ns=until_ns, stopped=stop.is_set)
         except BaseException:
-            start.abort()
             stop.set()
             raise
 
@@ -64,21 +63,16 @@ def drive(
     interrupted = False
     with ThreadPoolExecutor(max_workers=plan.buyers, thread_name_prefix="buyer") as threads:
         try:
-            lives += (threads.submit(live, recorder) for recorder in recorders)
-            overdue_s = plan.warm_up_s + plan.seconds + GRACE_S
-            if not _await(lives, stop, within_s=overdue_s, on_tick=lambda: on_tick(sum(map(len, recorders)))):
-                repository.database.sever()
+            _submit_all(threads, live, recorders, lives)
+            _await(lives, stop, start.overdue, on_tick=lambda: on_tick(sum(map(len, recorders))))
         except KeyboardInterrupt:
             interrupted = True
-        except RuntimeError as error:  # raised by Thread.start alone
-            raise TicketlabError(
-                f"Only {len(lives)} of {plan.buyers} buyers could be started: {error}. Let fewer buyers in."
-            ) from error
         finally:
-            # Whatever happened: nobody waits for a buyer who will not come, and nobody begins another purchase.
+            # Whatever happened: nobody begins another purchase, or waits for a buyer who will not come.
             stop.set()
             start.abort()
-            _call_home(lives, repository.database.sever)
+            threads.shutdown(wait=False, cancel_futures=True)
+            _call_home(lives, repository.database.sever, at_once=start.overdue())
     _raise_first(lives)
     return Driven(history=history.collect(recorders, start_ns=start.instant_ns), interrupted=interrupted)
 
@@ -86,9 +80,11 @@ def drive(
 class _Start:
     """The instant at which all buyers start, agreed when the last of them is ready."""
 
-    def __init__(self, buyers: int) -> None:
+    def __init__(self, plan: Plan) -> None:
         self.instant_ns = 0
-        self._barrier = threading.Barrier(buyers, action=self._choose)
+        self._plan = plan
+        self._made_ns = time.perf_counter_ns()
+        self._barrier = threading.Barrier(plan.buyers, action=self._choose)
 
     def _choose(self) -> None:
         self.instant_ns = time.perf_counter_ns() + _HEAD_START_NS
@@ -103,33 +99,61 @@ class _Start:
         """Let nobody wait for a buyer who will not come."""
         self._barrier.abort()
 
+    def overdue(self) -> bool:
+        """Whether purchases should long have been over: those of the trial, or before its start those of the warm-up.
+
+        The warm-up may take longer: it opens the connections, and many buyers may wait for few of them.
+        """
+        if self.instant_ns:
+            return time.perf_counter_ns() > self.instant_ns + int((self._plan.seconds + GRACE_S) * 1e9)
+        return time.perf_counter_ns() > self._made_ns + int((self._plan.warm_up_s + 4 * GRACE_S) * 1e9)
+
+
+def _submit_all(
+    threads: ThreadPoolExecutor,
+    live: Callable[[Recorder], None],
+    recorders: Sequence[Recorder],
+    lives: list[Future[None]],
+) -> None:
+    """Start every buyer, filling `lives`, so that those who were started are known whatever happens to the next."""
+    for recorder in recorders:
+        try:
+            lives.append(threads.submit(live, recorder))
+        except RuntimeError as error:
+            raise TicketlabError(
+                f"Only {len(lives)} of {len(recorders)} buyers could be started: {error}. Let fewer buyers in."
+            ) from error
+
 
 def _await(
-    lives: Sequence[Future[None]], stop: threading.Event, *, within_s: float, on_tick: Callable[[], None]
-) -> bool:
-    """Wait until all are over or one has failed, ticking; False where that takes too long."""
-    deadline = time.monotonic() + within_s
-    while wait(lives, timeout=_TICK_S, return_when=FIRST_EXCEPTION).not_done and not stop.is_set():
+    lives: Sequence[Future[None]],
+    stop: threading.Event,
+    overdue: Callable[[], bool],
+    *,
+    on_tick: Callable[[], None],
+) -> None:
+    """Wait, ticking, until all are over, one has failed, or the time that it may take is over."""
+    while wait(lives, timeout=_TICK_S, return_when=FIRST_EXCEPTION).not_done and not stop.is_set() and not overdue():
         on_tick()
-        if time.monotonic() > deadline:
-            return False
-    return True
 
 
-def _call_home(lives: Sequence[Future[None]], sever: Callable[[], None]) -> None:
+def _call_home(lives: Sequence[Future[None]], sever: Callable[[], None], *, at_once: bool) -> None:
     """Wait for the purchases under way; those that take too long, or too long for Ctrl-C, lose their connection."""
+    patience_s = 0.0 if at_once else GRACE_S
+    begun = [life for life in lives if not life.cancelled()]  # wait() would wait for the others for ever
     while True:
         try:
-            if not wait(lives, timeout=GRACE_S).not_done:
+            if not wait(begun, timeout=patience_s).not_done:
                 return
         except KeyboardInterrupt:
             pass  # once more: not another moment
         sever()
+        patience_s = GRACE_S
 
 
 def _raise_first(lives: Sequence[Future[None]]) -> None:
     """Raise what a buyer failed with; a broken barrier is only the echo of somebody else's end."""
     for life in lives:
-        error = life.exception()
+        error = None if life.cancelled() else life.exception()
         if error is not None and not isinstance(error, threading.BrokenBarrierError):
             raise error
