@@ -130,7 +130,7 @@ def latency(measures: pd.DataFrame) -> Finding:
             f"{least['strategy']}, {number(most['p99_ms'])} ms with {most['strategy']}"
         )
     detail = _each(rows, lambda row: " / ".join(number(row[name]) for name in ("p50_ms", "p95_ms", "p99_ms")) + " ms")
-    text = f"Refusals as sold out are left out. Medians of p50 / p95 / p99: {detail}"
+    text = f"Of purchases that were sold, or given up after conflicts. Medians of p50 / p95 / p99: {detail}"
     return Finding(kind=kind, title=title[0].upper() + title[1:] if len(known) > 1 else title, detail=text)
 
 

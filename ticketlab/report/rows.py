@@ -129,7 +129,7 @@ def throughput(measures: pd.DataFrame, *, conditions: str) -> Chart:
 def latency(measures: pd.DataFrame, *, conditions: str) -> Chart:
     """The medians of p50, p95 and p99, each with its interval over the repeats."""
     rows = summarise(measures)
-    subtitle = f"{_key_text(rows, 'Mark', interval=True, dot=False)} Without refusals as sold out."
+    subtitle = f"{_key_text(rows, 'Mark', interval=True, dot=False)} Purchases sold, or given up after conflicts."
     chart, axes = _sheet(
         rows, findings.latency(measures).title, subtitle, conditions, row_in=_ROW_IN * 1.25, legend_in=_LEGEND_LINE_IN
     )
