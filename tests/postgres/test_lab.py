@@ -315,3 +315,18 @@ def test_a_server_that_dies_ends_the_run_and_keeps_what_was_measured(tmp_path, m
     run = Run(folder)
     assert (len(run.trials), run.ended_early, run.report.is_file()) == (1, True, True)
     assert run.measures["verdict"].tolist() == ["VALID"]
+
+
+def test_an_external_server_is_left_as_it_was(cli, server, database):
+    """The lab works in a database of its own on the server it is given: others stay untouched, and its own goes."""
+    with psycopg.connect(server.url) as connection:
+        names = "SELECT datname FROM pg_database ORDER BY 1"
+        before = connection.execute(names).fetchall()
+        done = cli(
+            "run", "--url", database.settings.url, "-s", "naive", "--purchases", "200", "--repeats", "1", "--quiet"
+        )
+        assert done.returncode == 0, done.stderr
+        assert "(external) · fsync on" in done.stdout
+        assert database.settings.password.get_secret_value() not in done.stdout + done.stderr
+        assert connection.execute(names).fetchall() == before
+    assert EventRepository(database).list() == []
