@@ -213,7 +213,7 @@ class Run:
             [
                 f"PostgreSQL {server.version} ({server.kind})",
                 ", ".join(f"{name} {server.settings.get(name, '?')}" for name in DURABILITY),
-                f"{', '.join(map(str, ran.buyers))} buyers",
+                f"{', '.join(map(str, ran.buyers))} buyer{'s' if ran.buyers != (1,) else ''}",
                 f"{ran.events} event{'s' if ran.events != 1 else ''} of {ran.stock:,} seats",
                 f"at most {ran.seconds:g} s{limit}",
                 f"{ran.repeats} repeat{'s' if ran.repeats != 1 else ''}",

@@ -80,6 +80,20 @@ def waiting(database, eventually):
     return wait
 
 
+@pytest.fixture
+def buy_behind(rival, waiting):
+    """A purchase that waits for the rival's row, `then` comes to the rival's connection; the purchase's result."""
+
+    def buy(repository, event, quantity, *, then):
+        with ThreadPoolExecutor(1) as threads, rival(event.id) as other:
+            purchase = threads.submit(repository.purchase_tickets, event.id, quantity, uuid4())
+            waiting(other)
+            then(other)
+            return purchase.result(timeout=30)
+
+    return buy
+
+
 def tickets(database, event_id):
     with psycopg.connect(database.settings.url) as connection:
         return connection.execute("SELECT count(*) FROM tickets WHERE event_id = %s", [event_id]).fetchone()[0]
@@ -101,56 +115,40 @@ def test_a_control_sells_the_last_ticket_twice(database, an_event, name):
 
 
 @pytest.mark.parametrize("name", SAFE)
-def test_a_buyer_who_waited_for_the_last_ticket_is_told_that_it_is_gone(database, an_event, rival, waiting, name):
+def test_a_buyer_who_waited_for_the_last_ticket_is_told_that_it_is_gone(database, an_event, buy_behind, name):
     """Another sells the last ticket and commits while this buyer waits for the row: he sees that, and sells nothing."""
     repository = EventRepository(database, name)
     event = an_event(repository, tickets=1)
-    with ThreadPoolExecutor(1) as threads, rival(event.id) as other:
-        purchase = threads.submit(repository.purchase_tickets, event.id, 1, uuid4())
-        waiting(other)
-        other.commit()
-        result = purchase.result(timeout=30)
+    result = buy_behind(repository, event, 1, then=psycopg.Connection.commit)
     assert (result.outcome, result.available_tickets, result.version) == (Outcome.SOLD_OUT, 0, 2)
     assert tickets(database, event.id) == 1
 
 
 @pytest.mark.parametrize("name", SAFE)
-def test_a_buyer_who_waited_buys_what_another_gave_up(database, an_event, rival, waiting, name):
+def test_a_buyer_who_waited_buys_what_another_gave_up(database, an_event, buy_behind, name):
     """The other's transaction is rolled back: the last ticket is this buyer's."""
     repository = EventRepository(database, name)
     event = an_event(repository, tickets=1)
-    with ThreadPoolExecutor(1) as threads, rival(event.id) as other:
-        purchase = threads.submit(repository.purchase_tickets, event.id, 1, uuid4())
-        waiting(other)
-        other.rollback()
-        result = purchase.result(timeout=30)
+    result = buy_behind(repository, event, 1, then=psycopg.Connection.rollback)
     assert (result.outcome, result.available_tickets, result.version) == (Outcome.SOLD, 0, 2)
     assert tickets(database, event.id) == 1
 
 
-def test_optimistic_tries_again_when_the_version_moved(database, an_event, rival, waiting):
+def test_optimistic_tries_again_when_the_version_moved(database, an_event, buy_behind):
     """A sale between its read and its write costs one more attempt, and the result says why."""
     repository = EventRepository(database, "optimistic")
     event = an_event(repository)
-    with ThreadPoolExecutor(1) as threads, rival(event.id) as other:
-        purchase = threads.submit(repository.purchase_tickets, event.id, 2, uuid4())
-        waiting(other)
-        other.commit()
-        result = purchase.result(timeout=30)
+    result = buy_behind(repository, event, 2, then=psycopg.Connection.commit)
     assert (result.outcome, result.attempts, result.cause) == (Outcome.SOLD, 2, Cause.STALE_VERSION)
     assert (result.version, result.available_tickets) == (3, 7)
 
 
-def test_optimistic_gives_up_after_its_last_try(database, an_event, rival, waiting):
+def test_optimistic_gives_up_after_its_last_try(database, an_event, buy_behind):
     """With no try left a moved version is a conflict, told with its cause, and nothing is sold."""
     once = replace(strategies.get("optimistic"), retry=RetryPolicy(tries=1))
     repository = EventRepository(database, once)
     event = an_event(repository)
-    with ThreadPoolExecutor(1) as threads, rival(event.id) as other:
-        purchase = threads.submit(repository.purchase_tickets, event.id, 2, uuid4())
-        waiting(other)
-        other.commit()
-        result = purchase.result(timeout=30)
+    result = buy_behind(repository, event, 2, then=psycopg.Connection.commit)
     assert (result.outcome, result.attempts, result.cause) == (Outcome.CONFLICT, 1, Cause.STALE_VERSION)
     assert "Concurrent modification" in result.message
     assert tickets(database, event.id) == 1
@@ -183,17 +181,15 @@ def test_a_missing_table_is_a_failed_transaction(database, an_event, name):
 
 
 @pytest.mark.parametrize("name", ["optimistic", "atomic"])
-def test_a_connection_lost_in_the_committing_statement_leaves_the_outcome_unknown(
-    database, an_event, rival, waiting, name
-):
+def test_a_connection_lost_in_the_committing_statement_leaves_the_outcome_unknown(database, an_event, buy_behind, name):
     """The backend is ended while the one statement that commits is under way: nobody can tell from here."""
-    result = _lose_the_connection(database, an_event, rival, waiting, name)
+    result = _lose_the_connection(database, an_event, buy_behind, name)
     assert (result.outcome, result.cause) == (Outcome.UNKNOWN, Cause.CONNECTION)
 
 
-def test_a_connection_lost_before_the_commit_is_a_failure(database, an_event, rival, waiting):
+def test_a_connection_lost_before_the_commit_is_a_failure(database, an_event, buy_behind):
     """The backend is ended while it waits for the lock: what was not committed is surely rolled back."""
-    result = _lose_the_connection(database, an_event, rival, waiting, "pessimistic")
+    result = _lose_the_connection(database, an_event, buy_behind, "pessimistic")
     assert (result.outcome, result.cause) == (Outcome.FAILED, Cause.CONNECTION)
 
 
@@ -331,14 +327,10 @@ def test_a_transaction_runs_at_the_level_it_names(database, level):
             assert connection.execute("SHOW transaction_isolation").fetchone() == (level.lower(),)
 
 
-def _lose_the_connection(database, an_event, rival, waiting, name):
+def _lose_the_connection(database, an_event, buy_behind, name):
     repository = EventRepository(database, name)
     event = an_event(repository)
-    with ThreadPoolExecutor(1) as threads, rival(event.id) as other:
-        purchase = threads.submit(repository.purchase_tickets, event.id, 1, uuid4())
-        waiting(other)
-        end_those_who_wait_for(database, other)
-        return purchase.result(timeout=30)
+    return buy_behind(repository, event, 1, then=lambda other: end_those_who_wait_for(database, other))
 
 
 def end_those_who_wait_for(database, other):

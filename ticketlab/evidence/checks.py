@@ -131,8 +131,13 @@ def judge(history: pd.DataFrame, ledger: Ledger, checks: Iterable[Check] = CHECK
 
 
 def overall(verdicts: Iterable[Verdict]) -> Status:
-    """One word for many: INVALID if any is, else UNKNOWN if any is, or there are none."""
-    found = {each.status for each in verdicts}
+    """One word for many verdicts; see `worst`."""
+    return worst(each.status for each in verdicts)
+
+
+def worst(statuses: Iterable[str]) -> Status:
+    """INVALID if any is, else UNKNOWN if any is, or there are none."""
+    found = set(statuses)
     if Status.INVALID in found:
         return Status.INVALID
     return Status.VALID if found == {Status.VALID} else Status.UNKNOWN

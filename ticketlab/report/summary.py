@@ -4,7 +4,7 @@ from typing import Final
 
 import pandas as pd
 
-from ticketlab.evidence.checks import Status
+from ticketlab.evidence.checks import worst
 
 COLUMNS: Final = (
     "strategy",
@@ -59,15 +59,8 @@ def summarise(measures: pd.DataFrame) -> pd.DataFrame:
         **{name: (name, "sum") for name in _SUMS},
     )
     rows["retries_per_sale"] = groups["retries"].sum() / rows["sales"].where(rows["sales"] > 0)
-    rows["verdict"] = groups["verdict"].agg(worst)
+    rows["verdict"] = groups["verdict"].agg(lambda verdicts: str(worst(verdicts)))
     return _in_order(rows.reset_index())[list(COLUMNS)]
-
-
-def worst(verdicts: pd.Series) -> str:
-    """INVALID if any is, else VALID if all are, else UNKNOWN."""
-    if (verdicts == Status.INVALID).any():
-        return str(Status.INVALID)
-    return str(Status.VALID if len(verdicts) and (verdicts == Status.VALID).all() else Status.UNKNOWN)
 
 
 def _in_order(rows: pd.DataFrame) -> pd.DataFrame:

@@ -7,8 +7,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from ticketlab.evidence.checks import Status
-from ticketlab.report.summary import worst
+from ticketlab.evidence.checks import Status, worst
 
 NO_TRIALS: Final = "No trial was run: there is nothing to show"
 _LISTED: Final = 4
@@ -73,7 +72,11 @@ def headline(measures: pd.DataFrame) -> Headline:
     """The verdict on a run. A control that was caught speaks for the run; one that was not leaves it undecided."""
     if measures.empty:
         return Headline(status=Status.UNKNOWN, sentences=(f"{NO_TRIALS}.",))
-    found = measures.groupby(["strategy", "safe"], sort=False)["verdict"].agg(worst).reset_index()
+    found = (
+        measures.groupby(["strategy", "safe"], sort=False)["verdict"]
+        .agg(lambda verdicts: str(worst(verdicts)))
+        .reset_index()
+    )
     trials = measures["strategy"].value_counts()
     sentences: list[str] = []
     for status in (Status.INVALID, Status.UNKNOWN, Status.VALID):
@@ -89,7 +92,7 @@ def headline(measures: pd.DataFrame) -> Headline:
         sentences.append(
             f"Not caught: the control {controls_missed}. This run does not show that the checks could have seen it."
         )
-    status = Status(worst(found.loc[found["safe"], "verdict"])) if found["safe"].any() else Status.UNKNOWN
+    status = worst(found.loc[found["safe"], "verdict"]) if found["safe"].any() else Status.UNKNOWN
     if status is Status.VALID and len(missed):
         status = Status.UNKNOWN
     if not found["safe"].any():

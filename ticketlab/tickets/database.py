@@ -90,9 +90,13 @@ class Database:
                 "Check DB_HOST, DB_PORT, DB_USERNAME, DB_PASSWORD and DB_NAME, or the URL."
             ) from error
         self.pool.open()
-        # Once, on a connection that is surely sound: one that broke in here would never come back to the pool.
-        with self.reachable(), self.engine.connect():
-            return self
+        try:
+            # Once, on a connection that is surely sound: one that broke in here would never come back to the pool.
+            with self.reachable(), self.engine.connect():
+                return self
+        except BaseException:
+            self.close()
+            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
