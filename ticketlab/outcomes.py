@@ -30,23 +30,39 @@ class Cause(StrEnum):
     INSUFFICIENT = "insufficient"
     UNKNOWN_EVENT = "unknown_event"
     STALE_VERSION = "stale_version"
+    CONCURRENT_UPDATE = "concurrent_update"
+    """40001: a row was changed by another transaction since this one's snapshot."""
     SERIALIZATION = "serialization"
+    """40001: no row was changed twice, but no serial order gives what was read and written."""
     DEADLOCK = "deadlock"
     LOCK_TIMEOUT = "lock_timeout"
     CONSTRAINT = "constraint"
     POOL_TIMEOUT = "pool_timeout"
+    QUEUE_FULL = "queue_full"
     CONNECTION = "connection"
     TRANSACTION = "transaction"
+    REPEATED = "repeated"
+    """The purchase id had bought before: the tickets are those of that time."""
 
 
 OUTCOMES: Final = tuple(Outcome)
 CAUSES: Final = tuple(Cause)
 
-CONFLICTS: Final = frozenset({Cause.STALE_VERSION, Cause.SERIALIZATION, Cause.DEADLOCK, Cause.LOCK_TIMEOUT})
+CONFLICTS: Final = (
+    Cause.STALE_VERSION,
+    Cause.CONCURRENT_UPDATE,
+    Cause.SERIALIZATION,
+    Cause.DEADLOCK,
+    Cause.LOCK_TIMEOUT,
+)
 """The causes that another try may cure, because another transaction stood in the way."""
+RETRY_CAUSES: Final = (*CONFLICTS, Cause.POOL_TIMEOUT)
+"""Every cause that a retry policy may name."""
 
+_SERIALIZABILITY: Final = "predicate.c"
+"""The file of PostgreSQL that tells one 40001 from the other: its messages are translated, this is not."""
 _BY_PREFIX: Final = {
-    "40001": Cause.SERIALIZATION,
+    "40001": Cause.CONCURRENT_UPDATE,
     "40P01": Cause.DEADLOCK,
     "55P03": Cause.LOCK_TIMEOUT,
     "53300": Cause.CONNECTION,  # too many connections
@@ -56,8 +72,13 @@ _BY_PREFIX: Final = {
 }
 
 
-def cause_of(sqlstate: str | None) -> Cause:
-    """The cause that a SQLSTATE stands for; an operational error without one never came from the server."""
+def cause_of(sqlstate: str | None, *, raised_in: str | None = None) -> Cause:
+    """The cause that a SQLSTATE stands for; an operational error without one never came from the server.
+
+    `raised_in` is the source file of PostgreSQL that the error names, where it names one.
+    """
     if sqlstate is None:
         return Cause.CONNECTION
+    if sqlstate == "40001" and raised_in == _SERIALIZABILITY:
+        return Cause.SERIALIZATION
     return next((cause for prefix, cause in _BY_PREFIX.items() if sqlstate.startswith(prefix)), Cause.TRANSACTION)

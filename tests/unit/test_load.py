@@ -221,7 +221,7 @@ class TestBuy:
         ("told", "kept"),
         [
             (
-                {"outcome": SOLD, "attempts": 3, "version": 8, "available_tickets": 5, "cause": Cause.STALE_VERSION},
+                {"outcome": SOLD, "retries": (Cause.STALE_VERSION,) * 2, "version": 8, "available_tickets": 5, "cause": Cause.STALE_VERSION},
                 [SOLD, "stale_version", 3, 8, 5],
             ),
             (
@@ -229,7 +229,7 @@ class TestBuy:
                 [SOLD_OUT, "insufficient", 1, 9, 0],
             ),
             (
-                {"outcome": Outcome.CONFLICT, "attempts": 20, "cause": Cause.SERIALIZATION},
+                {"outcome": Outcome.CONFLICT, "retries": (Cause.SERIALIZATION,) * 19, "cause": Cause.SERIALIZATION},
                 [Outcome.CONFLICT, "serialization", 20, NOT_SEEN, NOT_SEEN],
             ),
             ({"outcome": UNKNOWN, "cause": Cause.CONNECTION}, [UNKNOWN, "connection", 1, NOT_SEEN, NOT_SEEN]),

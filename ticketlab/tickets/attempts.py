@@ -1,57 +1,119 @@
-"""One purchase from request to result: the connection, the tries, and what each kind of failure means."""
+"""One purchase from request to result: the tries, what each kind of failure means, and that an id buys once."""
 
 import time
 from dataclasses import replace
 
 import psycopg
+import sqlalchemy.exc
 
-from ticketlab.errors import UnavailableError
-from ticketlab.outcomes import CONFLICTS, Cause, Outcome, cause_of
+from ticketlab.errors import InvalidInputError, UnavailableError
+from ticketlab.outcomes import Cause, Outcome, cause_of
 from ticketlab.tickets.database import Database
-from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult
-from ticketlab.tickets.strategy import CommitUnknownError, ConflictError, Strategy
+from ticketlab.tickets.purchase import Basket, PurchaseRequest, PurchaseResult, SoldTicket
+from ticketlab.tickets.strategy import CommitUnknownError, ConflictError, QueueFullError, Strategy
+
+BOUGHT_BEFORE = "SELECT id, event_id, purchase_id, purchased_at FROM tickets WHERE purchase_id = %s ORDER BY id"
 
 
-def purchase(database: Database, strategy: Strategy, request: PurchaseRequest) -> PurchaseResult:
+def purchase(database: Database, strategy: Strategy, request: PurchaseRequest | Basket) -> PurchaseResult:
     """Buy with `strategy`, trying again after conflicts as its policy says; no database error escapes.
 
     The connection goes back to the pool before each pause, so that a buyer who waits keeps nobody from buying.
+
+    Raises:
+        InvalidInputError: a basket was asked for, and the strategy sells none.
     """
-    attempt, last_conflict = 1, Cause.NONE
+    retries: list[Cause] = []
+    began_s = time.monotonic()
     while True:
+        unanswered = Outcome.FAILED
         try:
-            with database.connection() as connection:
-                result = strategy.purchase(connection, request)
+            result = _attempt(database, strategy, request)
         except ConflictError as error:
             cause, detail = error.cause, ""
         except UnavailableError as error:
+            cause = Cause.QUEUE_FULL if isinstance(error, QueueFullError) else Cause.POOL_TIMEOUT
+            detail = str(error)
             # After a first attempt, which was rolled back, something had been sent.
-            outcome = Outcome.UNAVAILABLE if attempt == 1 else Outcome.FAILED
-            return _failure(request, outcome, Cause.POOL_TIMEOUT, attempt, str(error))
+            unanswered = Outcome.FAILED if retries else Outcome.UNAVAILABLE
         except CommitUnknownError as error:
-            return _failure(request, Outcome.UNKNOWN, Cause.CONNECTION, attempt, str(error))
-        except psycopg.Error as error:
-            cause, detail = _cause(error), str(error).strip()
+            return _failure(request, Outcome.UNKNOWN, Cause.CONNECTION, retries, str(error))
+        except (psycopg.Error, sqlalchemy.exc.DBAPIError) as error:
+            said = _said(error)
+            cause, detail = _cause(said), str(said).strip()
         else:
-            if attempt == 1:
-                return result
-            # What a sale had to wait for is told beside it; a refusal keeps its own cause.
-            cause = last_conflict if result.success else result.cause
-            return replace(result, attempts=attempt, cause=cause)
+            return _told_of(result, retries) if retries else result
 
-        if cause not in CONFLICTS:
-            return _failure(request, Outcome.FAILED, cause, attempt, detail)
-        if attempt >= strategy.retry.tries:
-            return _failure(request, Outcome.CONFLICT, cause, attempt, detail)
-        time.sleep(strategy.retry.pause_s(attempt))
-        attempt, last_conflict = attempt + 1, cause
+        policy = strategy.retry
+        if cause not in policy.causes:
+            return _failure(request, unanswered, cause, retries, detail)
+        pause_s = policy.pause_s(len(retries) + 1)
+        in_time = policy.deadline_s is None or time.monotonic() + pause_s <= began_s + policy.deadline_s
+        if len(retries) + 1 >= policy.tries or not in_time:
+            outcome = unanswered if cause is Cause.POOL_TIMEOUT else Outcome.CONFLICT
+            return _failure(request, outcome, cause, retries, detail)
+        retries.append(cause)
+        time.sleep(pause_s)
+
+
+def _attempt(database: Database, strategy: Strategy, request: PurchaseRequest | Basket) -> PurchaseResult:
+    """Try once. An id that has bought before buys nothing more: its tickets are the result.
+
+    A ticket's id is made from its purchase's, so that a second sale under one id collides with the first one on the
+    primary key of `tickets`, even when both are under way at once, on whatever event and by whatever strategy.
+    """
+    try:
+        with strategy.through(database) as way:
+            if isinstance(request, PurchaseRequest):
+                result = strategy.purchase(way, request)
+            elif strategy.basket is not None:
+                result = strategy.basket(way, request)
+            else:
+                raise InvalidInputError(f"The strategy {strategy.name} sells one event at a time, no baskets.")
+    except (psycopg.IntegrityError, sqlalchemy.exc.IntegrityError) as error:
+        if _said(error).diag.constraint_name != "tickets_pkey":
+            raise
+        before = _bought_before(database, request)
+        if before is None:
+            raise ConflictError(Cause.CONCURRENT_UPDATE) from error  # it was taken back meanwhile
+        return before
+    if result.outcome is Outcome.SOLD_OUT:
+        return _bought_before(database, request) or result
+    return result
+
+
+def _bought_before(database: Database, request: PurchaseRequest | Basket) -> PurchaseResult | None:
+    with database.connection() as connection:
+        rows = connection.execute(BOUGHT_BEFORE, [request.purchase_id]).fetchall()
+    if not rows:
+        return None
+    tickets = [SoldTicket._make(row) for row in rows]
+    return PurchaseResult(outcome=Outcome.SOLD, quantity=len(tickets), tickets=tickets, cause=Cause.REPEATED)
+
+
+def _told_of(result: PurchaseResult, retries: list[Cause]) -> PurchaseResult:
+    """The result, with what it had to wait for; a refusal, and a sale of before, keep their own cause."""
+    cause = retries[-1] if result.cause is Cause.NONE else result.cause
+    return replace(result, retries=retries, cause=cause)
+
+
+def _said(error: psycopg.Error | sqlalchemy.exc.DBAPIError) -> psycopg.Error:
+    """The database's own error, which SQLAlchemy wraps."""
+    if isinstance(error, psycopg.Error):
+        return error
+    assert isinstance(error.orig, psycopg.Error)
+    return error.orig
 
 
 def _cause(error: psycopg.Error) -> Cause:
     if error.sqlstate is None and not isinstance(error, psycopg.OperationalError):
         return Cause.TRANSACTION  # raised by psycopg itself: a value that can not be sent, a misused connection
-    return cause_of(error.sqlstate)
+    return cause_of(error.sqlstate, raised_in=error.diag.source_file)
 
 
-def _failure(request: PurchaseRequest, outcome: Outcome, cause: Cause, attempts: int, detail: str) -> PurchaseResult:
-    return PurchaseResult(outcome=outcome, quantity=request.quantity, cause=cause, attempts=attempts, detail=detail)
+def _failure(
+    request: PurchaseRequest | Basket, outcome: Outcome, cause: Cause, retries: list[Cause], detail: str
+) -> PurchaseResult:
+    return PurchaseResult(
+        outcome=outcome, quantity=request.quantity, cause=cause, retries=tuple(retries), detail=detail
+    )

@@ -136,6 +136,21 @@ class Database:
             yield session
 
     @contextmanager
+    def unit_of_work(self) -> Iterator[Session]:
+        """A SQLAlchemy session in no transaction yet, whose errors are nobody's but the caller's.
+
+        Raises:
+            UnavailableError: a statement needed a connection, and none could be had.
+        """
+        with Session(self.engine, expire_on_commit=False) as session:
+            try:
+                yield session
+            except sqlalchemy.exc.OperationalError as error:
+                if isinstance(error.orig, _NO_CONNECTION):
+                    raise UnavailableError(self._no_connection()) from error
+                raise
+
+    @contextmanager
     def reachable(self) -> Iterator[None]:
         """Around work for which a failure of the database is no outcome but an error.
 

@@ -1,6 +1,6 @@
 """What a buyer asks for and what he is told. Plain records: no SQL, no connection."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple, Self
@@ -52,22 +52,71 @@ class PurchaseRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Basket:
+    """Tickets of several events, wanted under one `purchase_id`: all of them or none."""
+
+    quantities: Mapping[UUID, int]
+    """How many of each event, in the buyer's order; in which no safe strategy locks their rows."""
+    purchase_id: UUID
+
+    @classmethod
+    def checked(cls, quantities: Mapping[UUID, int] | Mapping[str, int], purchase_id: UUID | str) -> Self:
+        """A basket whose values can be sent.
+
+        Raises:
+            InvalidInputError: an id is no UUID, a quantity is no integer from 1 to 2,147,483,647, or there is none.
+        """
+        if not quantities:
+            raise InvalidInputError("A basket needs tickets of at least one event.")
+        checked = {
+            checked_uuid("event_id", event_id): checked_integer("quantity", quantity, at_least=1)
+            for event_id, quantity in quantities.items()
+        }
+        if len(checked) < len(quantities):
+            raise InvalidInputError("A basket names each event once.")
+        return cls(quantities=checked, purchase_id=checked_uuid("purchase_id", purchase_id))
+
+    @property
+    def quantity(self) -> int:
+        """The tickets of all events together."""
+        return sum(self.quantities.values())
+
+
+class BasketLine(NamedTuple):
+    """One event of a basket: what was wanted of it, and the version and stock that the purchase made or saw."""
+
+    event_id: UUID
+    quantity: int
+    version: int
+    available_tickets: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PurchaseResult:
     """How a purchase ended.
 
-    `version` and `available_tickets` are those of the event that the purchase made (sold) or saw (sold out);
-    `None` where it saw none. `cause` says why it was no sale, or why the last retry was needed.
+    `version` and `available_tickets` are those of the event that the purchase made (sold) or saw (sold out); `None`
+    where it saw none, and for a basket, whose `lines` have them. `cause` says why it was no sale, or why the last
+    retry was needed.
     """
 
     outcome: Outcome
     quantity: int
     tickets: Sequence[SoldTicket] = ()
     cause: Cause = Cause.NONE
-    attempts: int = 1
+    retries: Sequence[Cause] = ()
+    """Why each attempt before the last one failed, in their order."""
     version: int | None = None
     available_tickets: int | None = None
+    lines: Sequence[BasketLine] = ()
+    """Of a basket that was sold every event, of one that was sold out those events that had too few tickets left."""
     detail: str = ""
     """What the database or the pool said, where it said anything."""
+
+    @property
+    def attempts(self) -> int:
+        """How often it was tried."""
+        return 1 + len(self.retries)
 
     @property
     def success(self) -> bool:
@@ -81,9 +130,13 @@ class PurchaseResult:
         tries = f"{self.attempts} attempt" + ("s" if self.attempts != 1 else "")
         match self.outcome:
             case Outcome.SOLD:
-                return f"{wanted} purchased."
+                return f"{wanted} purchased{' before' if self.cause is Cause.REPEATED else ''}."
             case Outcome.SOLD_OUT:
-                return f"Not enough tickets available: {wanted} wanted, {self.available_tickets} left."
+                left = [
+                    f"{line.quantity} of event {line.event_id}: {line.available_tickets} left" for line in self.lines
+                ]
+                told = "; ".join(left) or f"{wanted} wanted, {self.available_tickets} left"
+                return f"Not enough tickets available: {told}."
             case Outcome.CONFLICT:
                 return f"Concurrent modification: gave up after {tries} ({self.cause})."
             case Outcome.UNAVAILABLE:
@@ -120,13 +173,14 @@ def sold_out(request: PurchaseRequest, *, version: int, left: int) -> PurchaseRe
     )
 
 
-def unknown_event(request: PurchaseRequest) -> PurchaseResult:
-    """There is no such event: nothing was written."""
+def unknown_event(request: PurchaseRequest | Basket, *, missing: Iterable[UUID] = ()) -> PurchaseResult:
+    """There is no such event, or of a basket the `missing` ones are not there: nothing was written."""
+    unknown = [request.event_id] if isinstance(request, PurchaseRequest) else sorted(missing)
     return PurchaseResult(
         outcome=Outcome.FAILED,
         quantity=request.quantity,
         cause=Cause.UNKNOWN_EVENT,
-        detail=f"there is no event {request.event_id}",
+        detail=f"there is no event {', no event '.join(map(str, unknown))}",
     )
 
 

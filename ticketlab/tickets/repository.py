@@ -1,6 +1,6 @@
 """EventRepository: what an application calls to keep events and to sell their tickets."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -13,13 +13,14 @@ from ticketlab.tickets import attempts, strategies
 from ticketlab.tickets.database import Database
 from ticketlab.tickets.models import MAX_INTEGER, MAX_NAME_LENGTH, Event, Ticket
 from ticketlab.tickets.purchase import (
+    Basket,
     PurchaseRequest,
     PurchaseResult,
     SoldTicket,
     checked_integer,
     checked_uuid,
 )
-from ticketlab.tickets.strategy import Strategy
+from ticketlab.tickets.strategy import Strategy, transaction
 
 
 class EventRepository:
@@ -37,14 +38,34 @@ class EventRepository:
     def purchase_tickets(self, event_id: UUID | str, quantity: int, purchase_id: UUID | str) -> PurchaseResult:
         """Buy `quantity` tickets of an event, all or none, under `purchase_id`.
 
-        Conflicts, lost connections and failed transactions are outcomes of the result, told apart; they are not
-        raised.
+        An id that has bought before buys nothing more: the result has the tickets of that time, and says so in its
+        cause. So a call whose answer was lost can be made again. Conflicts, lost connections and failed transactions
+        are outcomes of the result, told apart; they are not raised.
 
         Raises:
             InvalidInputError: an argument can not be used; nothing was sent.
         """
         request = PurchaseRequest.checked(event_id, quantity, purchase_id)
         return attempts.purchase(self.database, self.strategy, request)
+
+    def purchase_basket(
+        self, quantities: Mapping[UUID, int] | Mapping[str, int], purchase_id: UUID | str
+    ) -> PurchaseResult:
+        """Buy tickets of several events, `quantities` of each, all of them or none, under one `purchase_id`.
+
+        Raises:
+            InvalidInputError: an argument can not be used, or the strategy sells no baskets; nothing was sent.
+        """
+        return attempts.purchase(self.database, self.strategy, Basket.checked(quantities, purchase_id))
+
+    def settle(self, event_ids: Iterable[UUID]) -> None:
+        """Bring the rows of these events up to what was sold, where the strategy counts stock elsewhere meanwhile.
+
+        Every method that reads stock does this first; only what reads the tables past this class has to ask for it.
+        """
+        if self.strategy.settle is not None:
+            with self.database.reachable(), self.database.connection() as connection, transaction(connection):
+                self.strategy.settle(connection, sorted(event_ids))
 
     def create(self, *, name: str, date: datetime, total_tickets: int, available_tickets: int | None = None) -> Event:
         """A new event, of version 1; without `available_tickets` all tickets are.

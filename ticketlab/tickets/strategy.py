@@ -5,20 +5,28 @@ A strategy's statements go through the connection that it is given, and its COMM
 """
 
 import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
+from uuid import UUID
 
 import psycopg
+import sqlalchemy.exc
 from psycopg.rows import TupleRow
 
-from ticketlab.outcomes import Cause, cause_of
-from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult
+from ticketlab.errors import UnavailableError
+from ticketlab.outcomes import CONFLICTS, Cause, cause_of
+from ticketlab.tickets.database import Database
+from ticketlab.tickets.purchase import Basket, PurchaseRequest, PurchaseResult
 
 Connection: TypeAlias = psycopg.Connection[TupleRow]
-Purchase: TypeAlias = Callable[[Connection, PurchaseRequest], PurchaseResult]
+Purchase: TypeAlias = Callable[[Any, PurchaseRequest], PurchaseResult]
+"""Makes one attempt with what the strategy works through: a Connection, unless it says otherwise."""
+BasketPurchase: TypeAlias = Callable[[Any, Basket], PurchaseResult]
+Settle: TypeAlias = Callable[[Connection, Sequence[UUID]], None]
+"""Brings the rows of these events up to what was sold; inside a transaction of its own."""
 
 _MOST_DOUBLINGS: Final = 60
 
@@ -33,20 +41,27 @@ class Isolation(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """How often a purchase that met a conflict is tried, and how long it waits in between.
+    """How often a purchase that met a conflict is tried, for how long, and how long it waits in between.
 
-    The wait is drawn from 0 to `first_pause_s`, doubled with each attempt up to `longest_pause_s` ("full jitter":
+    The pause is `first_pause_s`, doubled with each attempt up to `longest_pause_s`; a share of `jitter` of it is
+    drawn at random. All of it by default ("full jitter":
     https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
     """
 
     tries: int = 1
     first_pause_s: float = 0.002
     longest_pause_s: float = 0.1
+    jitter: float = 1.0
+    deadline_s: float | None = None
+    """No attempt begins later than this after the first one began."""
+    causes: Sequence[Cause] = CONFLICTS
+    """What is worth another try; any of `RETRY_CAUSES`."""
 
     def pause_s(self, attempt: int) -> float:
         """How long to wait after the given attempt, counted from 1."""
         doublings = min(attempt - 1, _MOST_DOUBLINGS)
-        return random.uniform(0, min(self.longest_pause_s, self.first_pause_s * 2**doublings))
+        longest: float = min(self.longest_pause_s, self.first_pause_s * 2**doublings)
+        return longest * random.uniform(1 - self.jitter, 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,18 +70,34 @@ class Strategy:
 
     name: str
     summary: str
+    """The mechanism, in a line."""
+    cost: str
+    """What it costs, in a line."""
+    when: str
+    """When to take it, in a line."""
     safe: bool
     isolation: Isolation
     retry: RetryPolicy
     purchase: Purchase
+    basket: BasketPurchase | None
+    """Sells several events at once; None where the strategy can not."""
+    settle: Settle | None
+    """Where stock is counted elsewhere while it is sold, brings the events' rows up to date; None where it never is."""
+    through: Callable[[Database], AbstractContextManager[Any]]
+    """Opens what `purchase` and `basket` work through, for one attempt."""
 
 
 def strategy(
     *,
     summary: str,
     safe: bool,
+    cost: str = "",
+    when: str = "",
     isolation: Isolation = Isolation.READ_COMMITTED,
     retry: RetryPolicy | None = None,
+    basket: BasketPurchase | None = None,
+    settle: Settle | None = None,
+    through: Callable[[Database], AbstractContextManager[Any]] = Database.connection,
 ) -> Callable[[Purchase], Strategy]:
     """Make a purchase function a strategy of the function's name."""
 
@@ -74,10 +105,15 @@ def strategy(
         return Strategy(
             name=getattr(purchase, "__name__", repr(purchase)),
             summary=summary,
+            cost=cost,
+            when=when,
             safe=safe,
             isolation=isolation,
             retry=retry or RetryPolicy(),
             purchase=purchase,
+            basket=basket,
+            settle=settle,
+            through=through,
         )
 
     return record
@@ -91,6 +127,10 @@ class ConflictError(Exception):
         self.cause = cause
 
 
+class QueueFullError(UnavailableError):
+    """So many purchases wait already that one more would only wait in vain; nothing was sent."""
+
+
 class CommitUnknownError(Exception):
     """The connection broke while a commit was under way: nobody can know from here whether it happened."""
 
@@ -100,9 +140,10 @@ def committing() -> Iterator[None]:
     """Around the one statement that commits: a lost connection in here leaves the outcome unknown."""
     try:
         yield
-    except psycopg.OperationalError as error:
-        if cause_of(error.sqlstate) is Cause.CONNECTION:
-            raise CommitUnknownError(str(error).strip()) from error
+    except (psycopg.OperationalError, sqlalchemy.exc.OperationalError) as error:
+        said = error.orig if isinstance(error, sqlalchemy.exc.OperationalError) else error
+        if cause_of(getattr(said, "sqlstate", None)) is Cause.CONNECTION:
+            raise CommitUnknownError(str(said).strip()) from error
         raise
 
 

@@ -1,7 +1,9 @@
 """One statement checks, decrements and inserts: one round trip, and the row is locked for no longer than that."""
 
 from ticketlab.outcomes import Cause
-from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult, sold, sold_out, unknown_event
+from ticketlab.tickets import baskets
+from ticketlab.tickets.purchase import Basket, PurchaseRequest, PurchaseResult, sold, sold_out, unknown_event
+from ticketlab.tickets.sale import READ
 from ticketlab.tickets.strategy import ConflictError, Connection, RetryPolicy, committing, strategy
 
 # A second buyer waits for the first one's lock; PostgreSQL then checks the condition again on the new row.
@@ -12,21 +14,59 @@ WITH event AS (
     WHERE id = %(event_id)s AND available_tickets >= %(quantity)s
     RETURNING id, available_tickets, version
 ), sold AS (
-    INSERT INTO tickets (event_id, purchase_id)
-    SELECT id, %(purchase_id)s FROM event, generate_series(1, %(quantity)s)
+    INSERT INTO tickets (id, event_id, purchase_id)
+    SELECT md5(%(purchase_id)s::text || number)::uuid, id, %(purchase_id)s
+    FROM event, generate_series(1, %(quantity)s) AS number
     RETURNING id, event_id, purchase_id, purchased_at
 )
 SELECT sold.*, event.available_tickets, event.version FROM sold, event
 """
 
-# The refusal says not what it saw, so the stock is read again: that reading is what the buyer is told.
-READ = "SELECT available_tickets, version FROM events WHERE id = %s"
+# All or nothing: the rows are locked in the order of their ids, as they then are, before any of them is written.
+SELL_ALL_IF_ENOUGH = """
+WITH wanted AS (
+    SELECT * FROM unnest(%(event_ids)s::uuid[], %(quantities)s::integer[]) AS wanted(event_id, quantity)
+), locked AS MATERIALIZED (
+    SELECT id, available_tickets, quantity
+    FROM events JOIN wanted ON id = event_id
+    ORDER BY id FOR NO KEY UPDATE OF events
+), event AS (
+    UPDATE events
+    SET available_tickets = locked.available_tickets - quantity, version = version + 1, updated_at = clock_timestamp()
+    FROM locked
+    WHERE events.id = locked.id
+      AND (SELECT count(*) FROM locked WHERE available_tickets >= quantity) = (SELECT count(*) FROM wanted)
+    RETURNING events.id, quantity, events.available_tickets, version
+), sold AS (
+    INSERT INTO tickets (id, event_id, purchase_id)
+    SELECT md5(%(purchase_id)s::text || row_number() OVER (ORDER BY id))::uuid, id, %(purchase_id)s
+    FROM event, generate_series(1, quantity)
+    RETURNING id, event_id, purchase_id, purchased_at
+)
+SELECT sold.*, event.available_tickets, event.version FROM sold JOIN event ON event.id = sold.event_id
+"""
+
+
+def basket(connection: Connection, wanted: Basket) -> PurchaseResult:
+    """Sell where every stock suffices, in one statement."""
+    with committing():
+        rows = connection.execute(SELL_ALL_IF_ENOUGH, baskets.parameters(wanted)).fetchall()
+    if rows:
+        return baskets.sold(wanted, rows)
+    events = connection.execute(baskets.READ_ALL, [list(wanted.quantities)]).fetchall()
+    refusal = baskets.refused(wanted, events)
+    if refusal is None:
+        raise ConflictError(Cause.STALE_VERSION)  # tickets came back in between
+    return refusal
 
 
 @strategy(
     safe=True,
     summary="one statement: conditional UPDATE and INSERT … RETURNING",
+    cost="one round trip; the refusal has to be read for again",
+    when="by default: the least that a single purchase can cost",
     retry=RetryPolicy(tries=5),
+    basket=basket,
 )
 def atomic(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """Sell where the stock suffices, in one statement."""
@@ -34,6 +74,7 @@ def atomic(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
         rows = connection.execute(SELL_IF_ENOUGH, request.parameters).fetchall()
     if rows:
         return sold(request, rows)
+    # The refusal says not what it saw, so the stock is read again: that reading is what the buyer is told.
     event = connection.execute(READ, [request.event_id]).fetchone()
     if event is None:
         return unknown_event(request)

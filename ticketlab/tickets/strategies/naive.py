@@ -1,9 +1,8 @@
 """The control: read, check in the application, write back. Two buyers who read the same stock both sell it."""
 
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult, sold, sold_out, unknown_event
+from ticketlab.tickets.sale import READ
 from ticketlab.tickets.strategy import Connection, strategy, transaction
-
-READ = "SELECT available_tickets, version FROM events WHERE id = %s"
 
 # `left` was computed from a row that others may have changed since: the lost update.
 WRITE_BACK = """
@@ -13,24 +12,34 @@ WITH event AS (
     WHERE id = %(event_id)s
     RETURNING id, available_tickets, version
 ), sold AS (
-    INSERT INTO tickets (event_id, purchase_id)
-    SELECT id, %(purchase_id)s FROM event, generate_series(1, %(quantity)s)
+    INSERT INTO tickets (id, event_id, purchase_id)
+    SELECT md5(%(purchase_id)s::text || number)::uuid, id, %(purchase_id)s
+    FROM event, generate_series(1, %(quantity)s) AS number
     RETURNING id, event_id, purchase_id, purchased_at
 )
 SELECT sold.*, event.available_tickets, event.version FROM sold, event
 """
 
 
-@strategy(safe=False, summary="control: read, check, write back; nothing is locked, nothing compared")
+def read_check_write_back(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
+    """Sell what the first read promised; inside a transaction."""
+    event = connection.execute(READ, [request.event_id]).fetchone()
+    if event is None:
+        return unknown_event(request)
+    available, version = event
+    if available < request.quantity:
+        return sold_out(request, version=version, left=available)
+    left = available - request.quantity
+    return sold(request, connection.execute(WRITE_BACK, request.parameters | {"left": left}).fetchall())
+
+
+@strategy(
+    safe=False,
+    summary="control: read, check, write back; nothing is locked, nothing compared",
+    cost="oversells as soon as two buyers meet",
+    when="never: it shows what the checks can see",
+)
 def naive(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """Sell what the first read promised."""
     with transaction(connection):
-        event = connection.execute(READ, [request.event_id]).fetchone()
-        if event is None:
-            return unknown_event(request)
-        available, version = event
-        if available < request.quantity:
-            return sold_out(request, version=version, left=available)
-        left = available - request.quantity
-        rows = connection.execute(WRITE_BACK, request.parameters | {"left": left}).fetchall()
-    return sold(request, rows)
+        return read_check_write_back(connection, request)

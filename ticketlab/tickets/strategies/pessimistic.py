@@ -1,36 +1,32 @@
 """The documented one: lock the event's row, look, sell. Whoever comes second waits for the first to commit."""
 
-from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult, sold, sold_out, unknown_event
-from ticketlab.tickets.strategy import Connection, roll_back, strategy, transaction
+from ticketlab.tickets.baskets import sell_basket_if_enough
+from ticketlab.tickets.purchase import Basket, PurchaseRequest, PurchaseResult
+from ticketlab.tickets.sale import sell_if_enough
+from ticketlab.tickets.strategy import Connection, strategy, transaction
 
 LOCK = "SELECT available_tickets, version FROM events WHERE id = %s FOR UPDATE"
 
-# Stock and tickets in one statement: one round trip less while the lock is held.
-SELL = """
-WITH event AS (
-    UPDATE events
-    SET available_tickets = available_tickets - %(quantity)s, version = version + 1, updated_at = clock_timestamp()
-    WHERE id = %(event_id)s
-    RETURNING id, available_tickets, version
-), sold AS (
-    INSERT INTO tickets (event_id, purchase_id)
-    SELECT id, %(purchase_id)s FROM event, generate_series(1, %(quantity)s)
-    RETURNING id, event_id, purchase_id, purchased_at
+# In the order of their ids, everybody: nobody waits for a row of somebody who waits for his.
+LOCK_ALL = "SELECT id, available_tickets, version FROM events WHERE id = ANY(%s) ORDER BY id FOR UPDATE"
+
+
+def basket(connection: Connection, wanted: Basket) -> PurchaseResult:
+    """Sell under the row locks of all events."""
+    with transaction(connection):
+        events = connection.execute(LOCK_ALL, [list(wanted.quantities)]).fetchall()
+        return sell_basket_if_enough(connection, wanted, events)
+
+
+@strategy(
+    safe=True,
+    summary="SELECT … FOR UPDATE, then write (the documented one)",
+    cost="three round trips with the row locked: buyers of one event queue for it",
+    when="decisions that need the application between reading and writing",
+    basket=basket,
 )
-SELECT sold.*, event.available_tickets, event.version FROM sold, event
-"""
-
-
-@strategy(safe=True, summary="SELECT … FOR UPDATE, then write (the documented one)")
 def pessimistic(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """Sell under the row lock of the event."""
     with transaction(connection):
         event = connection.execute(LOCK, [request.event_id]).fetchone()
-        if event is None:
-            return unknown_event(request)
-        available, version = event
-        if available < request.quantity:
-            roll_back(connection)
-            return sold_out(request, version=version, left=available)
-        rows = connection.execute(SELL, request.parameters).fetchall()
-    return sold(request, rows)
+        return sell_if_enough(connection, request, event)
