@@ -70,7 +70,7 @@ def settle(connection: Connection, events: Sequence[UUID]) -> None:
     safe=True,
     summary="seats laid out in advance, taken with FOR UPDATE SKIP LOCKED",
     cost="a row a seat; stock is only known once settled, and the sales have no order",
-    when="seats with numbers, or many buyers who should not wait for one another's commit",
+    when="seats that are things of their own, and buyers who should not wait for each other's commit",
     settle=settle,
 )
 def skip_locked(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
