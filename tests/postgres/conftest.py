@@ -205,3 +205,16 @@ def buy_together(together):
             return [purchase.result(timeout=DEADLINE_S) for purchase in purchases]
 
     return buy
+
+
+@pytest.fixture
+def served(monkeypatch):
+    """How many purchases each attempt at a transaction had."""
+    sizes, sell = [], coalesced._sell_to_all
+
+    def count(connection, requests):
+        sizes.append(len(requests))
+        return sell(connection, requests)
+
+    monkeypatch.setattr(coalesced, "_sell_to_all", count)
+    return sizes

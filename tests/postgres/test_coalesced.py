@@ -93,7 +93,7 @@ def test_an_absurd_quantity_is_refused_alone(database, repository, an_event, buy
     assert sales(database) == {a: 2, c: 1}
 
 
-def test_an_id_buys_once_in_a_batch(database, repository, an_event, buy_together):
+def test_an_id_buys_once_in_a_batch(database, repository, an_event, buy_together, served):
     """The second purchase of one id, whatever it asks for, has the tickets of the first, and says so."""
     event, (a, b) = an_event(repository), ids(2)
     first, again, other = buy_together(event, (2, a), (3, a), (1, b))
@@ -101,6 +101,7 @@ def test_an_id_buys_once_in_a_batch(database, repository, an_event, buy_together
     assert (sorted(again.tickets), again.quantity) == (sorted(first.tickets), 2)
     assert (other.version, other.available_tickets) == (3, 7)
     assert sales(database) == {a: 2, b: 1}
+    assert served == [3]
 
 
 def test_an_id_that_buys_elsewhere_at_the_same_moment_buys_once(database, repository, an_event, together, waiting):

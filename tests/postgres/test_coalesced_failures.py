@@ -45,19 +45,6 @@ def repository(single):
     return EventRepository(single, "coalesced")
 
 
-@pytest.fixture
-def served(monkeypatch):
-    """How many purchases each attempt at a transaction had."""
-    sizes, sell = [], coalesced._sell_to_all
-
-    def count(connection, requests):
-        sizes.append(len(requests))
-        return sell(connection, requests)
-
-    monkeypatch.setattr(coalesced, "_sell_to_all", count)
-    return sizes
-
-
 def results(purchases):
     return [purchase.result(timeout=TIMEOUT_S) for purchase in purchases]
 
@@ -127,8 +114,10 @@ def test_a_connection_lost_before_the_commit_is_a_failure_of_all(
     assert again == [Outcome.SOLD, Outcome.SOLD, Outcome.SOLD_OUT]
 
 
-def test_an_answer_that_was_lost_is_had_by_asking_again(database, repository, an_event, monkeypatch, buy_together):
-    """The batch was committed, and nobody was told: with the same ids each has the tickets of that time."""
+def test_an_answer_that_was_lost_is_had_by_asking_again(
+    database, repository, an_event, monkeypatch, buy_together, served
+):
+    """The batch was committed, and nobody was told: with the same ids each has its tickets, in one transaction."""
 
     def lose(connection, requests):
         coalesced.serve(connection, requests)
@@ -140,6 +129,7 @@ def test_an_answer_that_was_lost_is_had_by_asking_again(database, repository, an
         assert [each.outcome for each in buy_together(event, *wanted)] == [Outcome.UNKNOWN] * 3
     found = buy_together(event, *wanted)
     assert [(each.outcome, each.cause) for each in found] == [(Outcome.SOLD, Cause.REPEATED)] * 3
+    assert served == [3, 3]
     assert sales(database) == {each: 2 for _, each in wanted}
 
 
