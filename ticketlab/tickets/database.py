@@ -3,10 +3,10 @@
 import logging
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 from weakref import WeakSet
 
 import psycopg
@@ -22,6 +22,15 @@ from ticketlab.outcomes import Cause, cause_of
 from ticketlab.settings import Settings
 
 _CONNECT_TIMEOUT_S: Final = 5
+CONNECTION: Final[Mapping[str, Any]] = {
+    "autocommit": True,
+    "prepare_threshold": 0,
+    "application_name": "ticketlab",
+    "connect_timeout": _CONNECT_TIMEOUT_S,
+    # A single statement in autocommit mode is a transaction too: its level is not left to the server.
+    "options": "-c default_transaction_isolation=read\\ committed",
+}
+"""What every connection of the pool is opened with."""
 _NO_CONNECTION: Final = (PoolTimeout, PoolClosed, TooManyRequests)
 
 # Lost connections are told as outcomes and errors; without a handler the pool's log would be printed besides.
@@ -50,14 +59,7 @@ class Database:
         self.pool = ConnectionPool[psycopg.Connection[TupleRow]](
             settings.url,
             connection_class=_Connection,
-            kwargs={
-                "autocommit": True,
-                "prepare_threshold": 0,
-                "application_name": "ticketlab",
-                "connect_timeout": _CONNECT_TIMEOUT_S,
-                # A single statement in autocommit mode is a transaction too: its level is not left to the server.
-                "options": "-c default_transaction_isolation=read\\ committed",
-            },
+            kwargs=dict(CONNECTION),
             configure=self._connections.add,
             min_size=0,
             max_size=settings.pool_size,
