@@ -271,27 +271,30 @@ def test_a_claim_with_a_history_must_pass_every_check(history, ledger):
 
 # pgbench
 
-SUMMARY = """\
-transaction type: -
-number of clients: 4
-number of transactions actually processed: 5000
-number of failed transactions: 0 (0.000%)
-initial connection time = 11.1 ms
-tps = 2500.000000 (without initial connection time)
-"""
+
+def log(*ends):
+    """A log of pgbench's: the client of each transaction and the microsecond at which it ended."""
+    return "".join(f"{client} 1 500 0 {end // 10**6} {end % 10**6}\n" for client, end in ends)
 
 
-def test_the_first_second_of_pgbench_is_not_counted():
-    """5,000 transactions in 2 s, 1,000 of them in the first: 4,000 a second."""
-    read = pgbench.read(SUMMARY, "progress: 1.0 s, 1000.0 tps, lat 1.0 ms stddev 0.1, 0 failed\n")
-    assert read == pgbench.Printed(transactions=5000, per_s=4000.0)
+def test_pgbench_is_counted_from_the_last_clients_first_transaction():
+    """Client 1 came late, at 0.4 s: of the second after that five transactions are counted, and all seven claimed."""
+    ends = [(0, 100), (1, 400_000), (0, 500_000), (0, 600_000), (1, 700_000), (0, 800_000), (1, 1_400_000)]
+    read = pgbench.read(log(*ends), clients=2, warm_up_s=0.0, seconds=1.0)
+    assert read == pgbench.Counted(transactions=7, per_s=5.0)
+
+
+def test_pgbench_is_counted_after_the_warm_up_and_for_no_longer_than_asked():
+    """Ten a second throughout: of three seconds the second one is counted, in whichever order threads have logged."""
+    ends = [(number % 2, 5_000_000 + number * 100_000) for number in range(31)]
+    read = pgbench.read(log(*reversed(ends)), clients=2, warm_up_s=1.0, seconds=1.0)
+    assert read == pgbench.Counted(transactions=31, per_s=10.0)
 
 
 @pytest.mark.parametrize(
-    ("summary", "progress"),
-    [(SUMMARY, ""), ("", "progress: 1.0 s, 1000.0 tps"), (SUMMARY, "progress: 2.0 s, 2500.0 tps")],
+    "ends", [(), ((0, 1), (0, 2_000_000)), ((0, 1), (1, 1_900_000), (0, 2_000_000))], ids=["none", "one", "late"]
 )
-def test_a_pgbench_that_says_too_little_is_an_error(summary, progress):
-    """No number is better than a guess."""
-    with pytest.raises(TicketlabError, match="pgbench"):
-        pgbench.read(summary, progress)
+def test_clients_that_were_not_at_work_for_half_of_the_time_are_an_error(ends):
+    """No transaction at all, a client without any, a client that came too late: no number is better than a guess."""
+    with pytest.raises(TicketlabError, match="2 clients made a transaction"):
+        pgbench.read(log(*ends), clients=2, warm_up_s=0.0, seconds=1.0)

@@ -22,7 +22,7 @@ NAMES = {
     "pgbench_one_statement": Kind.PEER,
     "limit": Kind.LIMIT,
 }
-SPEEDS = {1: 98_765.0, 2: 123_456.0, 3: 12_345.0}
+SPEEDS = {1: 54_321.0, 2: 65_432.0, 3: 12_345.0}
 
 
 def results(*, buyers=BUYERS, repeats=3, missing=(), fault=""):
@@ -66,8 +66,8 @@ def test_a_cell_has_the_median_and_below_it_the_range():
     """In purchases a second, and the range in thousands."""
     lines = rendered(tables.speeds(results(buyers=(16,)))).splitlines()
     row = next(place for place, line in enumerate(lines) if line.startswith("atomic"))
-    assert lines[row].split() == ["atomic", "98,765"]
-    assert lines[row + 1].split() == ["12.3–123k"]
+    assert lines[row].split() == ["atomic", "54,321"]
+    assert lines[row + 1].split() == ["12.3–65.4k"]
 
 
 def test_a_single_repeat_has_no_range():
@@ -96,7 +96,7 @@ def test_an_unproven_claim_is_said_in_its_place_and_below():
 def test_what_was_not_measured_is_a_dash():
     """As after Ctrl-C."""
     lines = rendered(tables.speeds(results(buyers=(1, 16), missing={("limit", 16)}))).splitlines()
-    assert next(line for line in lines if line.startswith("limit")).split() == ["limit", "98,765", "–"]
+    assert next(line for line in lines if line.startswith("limit")).split() == ["limit", "54,321", "–"]
 
 
 def test_each_ratio_has_its_table():

@@ -104,8 +104,6 @@ class Results:
             notes.append(f"The bench was ended early, after {len(self.trials)} trials.")
         if not any(each.kind is Kind.PEER for each in self.contenders):
             notes.append("pgbench is left out: no PostgreSQL installation on this machine has one that runs.")
-        elif self.bench.seconds % 1:
-            notes.append("pgbench takes whole seconds only: its trials were longer, rounded up.")
         selling = [each.name for each in self.contenders if each.kind is Kind.STRATEGY]
         weakened = [each for each in DURABILITY if self.server.settings.get(each) != "on"]
         if weakened:

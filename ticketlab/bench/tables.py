@@ -75,7 +75,7 @@ def _each_table(
     unproven = {(each.contender, each.buyers) for each in results.trials if each.fault}
     for start in range(0, len(buyers), _COLUMNS):
         shown = buyers[start : start + _COLUMNS]
-        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+        table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
         table.add_column("buyers", width=_NAME_WIDTH, overflow="fold")
         for each in shown:
             table.add_column(f"{each:,}", justify="right", no_wrap=True)
