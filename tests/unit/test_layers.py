@@ -13,6 +13,7 @@ FLOORS = [
     {"tickets", "servers", "evidence"},
     {"load", "report"},
     {"experiment", "runs", "environment", "lab"},
+    {"bench"},
     {"console"},
     {"cli"},
 ]
