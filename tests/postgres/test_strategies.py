@@ -1,7 +1,6 @@
 """What happens when purchases meet: each order is played, and the server is asked who waits. Nothing sleeps."""
 
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from threading import Barrier
@@ -17,21 +16,13 @@ from ticketlab.tickets.strategy import ConflictError, Isolation, strategy, trans
 SAFE = [each.name for each in strategies.registry().values() if each.safe]
 CONTROLS = [each.name for each in strategies.registry().values() if not each.safe]
 
-SELL_ONE = "UPDATE events SET available_tickets = available_tickets - 1, version = version + 1 WHERE id = %s"
-WAITS = "SELECT count(*) FROM pg_stat_activity WHERE %s = ANY(pg_blocking_pids(pid))"
+pytestmark = pytest.mark.usefixtures("nothing_for_the_pool_to_clean_up")
 
 WAIT_AT_COMMIT = """
 CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_lock(7); RETURN NULL; END $$;
 CREATE CONSTRAINT TRIGGER wait AFTER INSERT ON tickets DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW EXECUTE FUNCTION wait();
 """
-
-
-@pytest.fixture(autouse=True)
-def nothing_for_the_pool_to_clean_up(caplog):
-    """Whatever a purchase meets, it gives its connection back outside of any transaction."""
-    yield
-    assert "rolling back returned connection" not in caplog.text
 
 
 class Meeting:
@@ -52,32 +43,6 @@ class Meeting:
 
     def __getattr__(self, name):
         return getattr(self._connection, name)
-
-
-@pytest.fixture
-def rival(database):
-    """Another buyer, who holds a transaction open in which one ticket of the event is sold."""
-
-    @contextmanager
-    def selling(event_id):
-        with psycopg.connect(database.settings.url) as connection:
-            connection.execute(SELL_ONE, [event_id])
-            connection.execute("INSERT INTO tickets (event_id, purchase_id) VALUES (%s, %s)", [event_id, uuid4()])
-            yield connection
-
-    return selling
-
-
-@pytest.fixture
-def waiting(database, eventually):
-    """Wait until a session waits for a lock of the given connection."""
-
-    def wait(connection):
-        with psycopg.connect(database.settings.url, autocommit=True) as observer:
-            backend = [connection.info.backend_pid]
-            eventually(lambda: observer.execute(WAITS, backend).fetchone() == (1,))
-
-    return wait
 
 
 @pytest.fixture
@@ -181,20 +146,24 @@ def test_a_missing_table_is_a_failed_transaction(database, an_event, name):
 
 
 @pytest.mark.parametrize("name", ["optimistic", "atomic"])
-def test_a_connection_lost_in_the_committing_statement_leaves_the_outcome_unknown(database, an_event, buy_behind, name):
+def test_a_connection_lost_in_the_committing_statement_leaves_the_outcome_unknown(
+    database, an_event, buy_behind, name, end_those_who_wait
+):
     """The backend is ended while the one statement that commits is under way: nobody can tell from here."""
-    result = _lose_the_connection(database, an_event, buy_behind, name)
+    result = _lose_the_connection(database, an_event, buy_behind, end_those_who_wait, name)
     assert (result.outcome, result.cause) == (Outcome.UNKNOWN, Cause.CONNECTION)
 
 
-def test_a_connection_lost_before_the_commit_is_a_failure(database, an_event, buy_behind):
+def test_a_connection_lost_before_the_commit_is_a_failure(database, an_event, buy_behind, end_those_who_wait):
     """The backend is ended while it waits for the lock: what was not committed is surely rolled back."""
-    result = _lose_the_connection(database, an_event, buy_behind, "pessimistic")
+    result = _lose_the_connection(database, an_event, buy_behind, end_those_who_wait, "pessimistic")
     assert (result.outcome, result.cause) == (Outcome.FAILED, Cause.CONNECTION)
 
 
 @pytest.mark.parametrize("name", SAFE)
-def test_a_connection_lost_in_the_commit_leaves_the_outcome_unknown(database, an_event, waiting, name):
+def test_a_connection_lost_in_the_commit_leaves_the_outcome_unknown(
+    database, an_event, waiting, name, end_those_who_wait
+):
     """The commit itself is under way when the backend is ended: whether it happened can not be known from here."""
     repository = EventRepository(database, name)
     event = an_event(repository)
@@ -205,7 +174,7 @@ def test_a_connection_lost_in_the_commit_leaves_the_outcome_unknown(database, an
         other.execute("SELECT pg_advisory_lock(7)")
         purchase = threads.submit(repository.purchase_tickets, event.id, 1, uuid4())
         waiting(other)
-        end_those_who_wait_for(database, other)
+        end_those_who_wait(other)
         result = purchase.result(timeout=30)
     assert (result.outcome, result.cause) == (Outcome.UNKNOWN, Cause.CONNECTION)
     assert "may or may not have happened" in result.message
@@ -327,18 +296,10 @@ def test_a_transaction_runs_at_the_level_it_names(database, level):
             assert connection.execute("SHOW transaction_isolation").fetchone() == (level.lower(),)
 
 
-def _lose_the_connection(database, an_event, buy_behind, name):
+def _lose_the_connection(database, an_event, buy_behind, end_those_who_wait, name):
     repository = EventRepository(database, name)
     event = an_event(repository)
-    return buy_behind(repository, event, 1, then=lambda other: end_those_who_wait_for(database, other))
-
-
-def end_those_who_wait_for(database, other):
-    with psycopg.connect(database.settings.url, autocommit=True) as killer:
-        killer.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE %s = ANY(pg_blocking_pids(pid))",
-            [other.info.backend_pid],
-        )
+    return buy_behind(repository, event, 1, then=end_those_who_wait)
 
 
 def test_a_deadlock_is_a_conflict_that_may_be_tried_again(database, an_event):
