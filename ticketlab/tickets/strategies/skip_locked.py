@@ -44,7 +44,10 @@ WITH event AS (
 INSERT INTO free_seats (event_id) SELECT id FROM event, generate_series(1, %(seats)s)
 """
 
-COUNT = "SELECT count(*) FROM free_seats WHERE event_id = %s"
+# Laid out and not, held by others or not.
+STOCK = """
+SELECT available_tickets + (SELECT count(*) FROM free_seats WHERE event_id = events.id) FROM events WHERE id = %s
+"""
 
 PUT_BACK = """
 WITH seat AS (
@@ -88,17 +91,25 @@ def skip_locked(connection: Connection, request: PurchaseRequest) -> PurchaseRes
         rows = _take_more(connection, request, available=available)
         if rows:
             return sold(request, rows)
-        # Every seat that is left is locked by this transaction now, and the last block is laid out.
-        (left,) = connection.execute(COUNT, [request.event_id]).fetchone() or (0,)
+        # Every seat that is laid out is locked by this transaction now.
+        left = _stock(connection, request)
         roll_back(connection)
         return sold_out(request, version=version, left=left)
 
 
 def _take_more(connection: Connection, request: PurchaseRequest, *, available: int) -> list[TupleRow]:
-    """Take what another has laid out meanwhile; else lay out the next block; else wait for what is held."""
+    """Take what another has laid out meanwhile; else lay out the next block; else wait for what is held.
+
+    Nothing is laid out for who asks for more than there are, though all who hold a seat should give it back.
+    """
     rows = connection.execute(TAKE, request.parameters).fetchall()
-    if not rows and available:
+    if not rows and available and _stock(connection, request) >= request.quantity:
         seats = min(available, max(BLOCK, request.quantity))
         connection.execute(LAY_OUT, {"event_id": request.event_id, "seats": seats})
         rows = connection.execute(TAKE, request.parameters).fetchall()
     return rows or connection.execute(WAIT_AND_TAKE, request.parameters).fetchall()
+
+
+def _stock(connection: Connection, request: PurchaseRequest) -> int:
+    (stock,) = connection.execute(STOCK, [request.event_id]).fetchone() or (0,)
+    return int(stock)
