@@ -221,7 +221,13 @@ class TestBuy:
         ("told", "kept"),
         [
             (
-                {"outcome": SOLD, "retries": (Cause.STALE_VERSION,) * 2, "version": 8, "available_tickets": 5, "cause": Cause.STALE_VERSION},
+                {
+                    "outcome": SOLD,
+                    "retries": (Cause.STALE_VERSION,) * 2,
+                    "version": 8,
+                    "available_tickets": 5,
+                    "cause": Cause.STALE_VERSION,
+                },
                 [SOLD, "stale_version", 3, 8, 5],
             ),
             (
