@@ -203,14 +203,11 @@ class Gate:
     def waiting_for(self, pid):
         return [each for (each,) in self._connection.execute(self.WAITS, [pid])]
 
-    def held(self):
-        """The backend that stands at the gate, once one does."""
+    def held(self, count=1):
+        """The first backend that stands at the gate, once as many do."""
         own = self._connection.info.backend_pid
-        self._eventually(lambda: self.waiting_for(own))
+        self._eventually(lambda: len(self.waiting_for(own)) == count)
         return self.waiting_for(own)[0]
-
-    def await_who_waits_for(self, pid):
-        self._eventually(lambda: self.waiting_for(pid))
 
     def cancel(self, pid):
         """Roll back who stands at the gate."""

@@ -134,7 +134,9 @@ def test_a_basket_that_can_not_be_is_refused(database, quantities, purchase_id, 
 
 @pytest.mark.parametrize("commit", [True, False])
 @pytest.mark.parametrize("name", SAFE)
-def test_a_basket_waits_for_whoever_holds_one_of_its_events(database, elsewhere, events, gate, books, name, commit):
+def test_a_basket_waits_for_whoever_holds_one_of_its_events(
+    database, elsewhere, events, gate, eventually, books, name, commit
+):
     """Another has the last tickets of one event in hand: the basket is refused when he commits, else sold."""
     repository, other = EventRepository(database, name), EventRepository(elsewhere, "pessimistic")
     one, two, three = (event.id for event in events)
@@ -144,7 +146,7 @@ def test_a_basket_waits_for_whoever_holds_one_of_its_events(database, elsewhere,
             holding = threads.submit(other.purchase_tickets, three, 10, uuid4())
             backend = gate.held()
             buying = threads.submit(repository.purchase_basket, {one: 2, two: 2, three: 2}, uuid4())
-            gate.await_who_waits_for(backend)
+            eventually(lambda: gate.waiting_for(backend))
             if not commit:
                 gate.cancel(backend)
                 holding.result(timeout=30)

@@ -11,14 +11,18 @@ from psycopg.rows import TupleRow
 
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult, sold, sold_out, unknown_event
 from ticketlab.tickets.strategies.no_key_update import LOCK, LOCK_ALL
-from ticketlab.tickets.strategy import Connection, committing, roll_back, strategy, transaction
+from ticketlab.tickets.strategy import Connection, RetryPolicy, committing, roll_back, strategy, transaction
 
 BLOCK = 1_000
 """Seats laid out at a time."""
 
+# The event's key is locked first, as its tickets will ask for at the end: who holds a seat waits for nobody who may be
+# waiting for that seat.
 TAKE = """
-WITH seat AS (
-    SELECT id FROM free_seats WHERE event_id = %(event_id)s LIMIT %(quantity)s FOR UPDATE SKIP LOCKED
+WITH event AS MATERIALIZED (
+    SELECT id FROM events WHERE id = %(event_id)s FOR KEY SHARE
+), seat AS (
+    SELECT id FROM free_seats WHERE event_id = (SELECT id FROM event) LIMIT %(quantity)s FOR UPDATE SKIP LOCKED
 ), taken AS (
     DELETE FROM free_seats
     WHERE id = ANY (ARRAY(SELECT id FROM seat)) AND (SELECT count(*) FROM seat) = %(quantity)s
@@ -74,6 +78,7 @@ def settle(connection: Connection, events: Sequence[UUID]) -> None:
     summary="seats laid out in advance, taken with FOR UPDATE SKIP LOCKED",
     cost="a row a seat; stock is only known once settled, and the sales have no order",
     when="seats that are things of their own, and buyers who should not wait for each other's commit",
+    retry=RetryPolicy(tries=5),  # beside a strategy that locks FOR UPDATE, PostgreSQL may find a deadlock
     settle=settle,
 )
 def skip_locked(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
