@@ -8,6 +8,7 @@ import pytest
 
 from ticketlab.outcomes import Cause, Outcome
 from ticketlab.tickets import EventRepository, strategies
+from ticketlab.tickets.purchase import ticket_ids
 
 SAFE = [each.name for each in strategies.registry().values() if each.safe]
 BASKETS = [name for name in SAFE if strategies.get(name).basket]
@@ -42,6 +43,24 @@ def test_a_call_that_is_made_again_is_told_of_the_same_tickets(repository, an_ev
     first = repository.purchase_tickets(event.id, 3, purchase_id)
     assert same_tickets(first, repository.purchase_tickets(event.id, 3, purchase_id))
     agreed(repository, event, tickets=3)
+
+
+def test_every_strategy_makes_the_same_ids(repository, an_event):
+    """What Python says they are is what the SQL makes of them, to the number of two digits."""
+    event, purchase_id = an_event(repository, tickets=12), uuid4()
+    result = repository.purchase_tickets(event.id, 12, purchase_id)
+    assert {ticket.id for ticket in result.tickets} == {*ticket_ids(purchase_id, 12)}
+
+
+@pytest.mark.parametrize("name", BASKETS)
+def test_a_basket_numbers_its_tickets_through(database, an_event, name):
+    """Its ids are those of a purchase of as many, the first of them for the event of the smallest id."""
+    repository, purchase_id = EventRepository(database, name), uuid4()
+    first, second = sorted(an_event(repository).id for _ in range(2))
+    result = repository.purchase_basket({second: 2, first: 9}, purchase_id)
+    made = [ticket.id for event_id in (first, second) for ticket in result.tickets if ticket.event_id == event_id]
+    ids = ticket_ids(purchase_id, 11)
+    assert ({*made[:9]}, {*made[9:]}) == ({*ids[:9]}, {*ids[9:]})
 
 
 def test_who_bought_the_last_tickets_is_not_told_that_they_are_gone(repository, an_event, agreed):
