@@ -15,6 +15,7 @@ from rich.text import Text
 
 from ticketlab import lab
 from ticketlab.evidence.checks import Status
+from ticketlab.report.words import retries_by_cause
 from ticketlab.runs import Run
 
 _TEN: Final = 10
@@ -122,6 +123,7 @@ def findings(run: Run) -> list[Text]:
         trials = run.measures[run.measures["strategy"].isin(held["strategy"])]
         sales = int(trials["sales"].sum())
         lines.append(Text(f"No violation found in {sales:,} sales by {names}.", style="green"))
+    lines += map(Text, retries_by_cause(run.measures))
     lines += [Text(note, style="yellow") for note in run.notes]
     return lines
 

@@ -43,7 +43,9 @@ def test_ids_may_be_text():
         (PurchaseResult(outcome=Outcome.SOLD, quantity=2), "2 tickets purchased"),
         (PurchaseResult(outcome=Outcome.SOLD_OUT, quantity=2, available_tickets=1), "2 tickets wanted, 1 left"),
         (
-            PurchaseResult(outcome=Outcome.CONFLICT, quantity=1, cause=Cause.STALE_VERSION, retries=(Cause.STALE_VERSION,) * 19),
+            PurchaseResult(
+                outcome=Outcome.CONFLICT, quantity=1, cause=Cause.STALE_VERSION, retries=(Cause.STALE_VERSION,) * 19
+            ),
             "gave up after 20 attempts (stale_version)",
         ),
         (PurchaseResult(outcome=Outcome.UNAVAILABLE, quantity=1, detail="none within 60 s"), "none within 60 s"),
