@@ -174,20 +174,14 @@ def report(folder: RunFolder) -> None:
 
 @app.command()
 def strategies(as_json: AsJson = False) -> None:
-    """List the strategies: what each does, and whether it claims to be safe."""
-    from rich.table import Table
-
+    """List the strategies: how each works, what it costs, and when to take it."""
+    from ticketlab import console
     from ticketlab.tickets.strategies import registry
 
     if as_json:
-        fields = ("name", "summary", "safe", "isolation")
-        _print_json([{field: getattr(each, field) for field in fields} for each in registry().values()])
-        return
-    table = Table("strategy", "claims to be", "isolation", "tries", "how")
-    for each in registry().values():
-        claim = "safe" if each.safe else "a control"
-        table.add_row(each.name, claim, each.isolation.lower(), str(each.retry.tries), each.summary)
-    _print(table)
+        _print_json([console.strategy_as_json(each) for each in registry().values()])
+    else:
+        _print(console.strategies(registry().values()))
 
 
 @app.command()

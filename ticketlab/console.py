@@ -2,8 +2,9 @@
 
 import math
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any, Final
 
 from rich import box
@@ -17,6 +18,7 @@ from ticketlab import lab
 from ticketlab.evidence.checks import Status
 from ticketlab.report.words import retries_by_cause
 from ticketlab.runs import Run
+from ticketlab.tickets import Strategy
 
 _TEN: Final = 10
 _STYLES: Final = {Status.VALID: "green", Status.INVALID: "bold red", Status.UNKNOWN: "yellow"}
@@ -126,6 +128,35 @@ def findings(run: Run) -> list[Text]:
     lines += map(Text, retries_by_cause(run.measures))
     lines += [Text(note, style="yellow") for note in run.notes]
     return lines
+
+
+def strategies(family: Iterable[Strategy]) -> Table:
+    """Every strategy, 80 columns wide: what it claims, how it works, what it costs, when to take it."""
+    table = Table(box=None, show_header=False, padding=(0, 2, 1, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for each in family:
+        claims = f"{each.isolation.lower()}{', baskets' if each.basket else ''}"
+        name = Text.assemble(each.name, (f"\n{'safe' if each.safe else 'a control'}\n{claims}", "dim"))
+        about = (
+            each.summary.removeprefix("control: "),
+            ("\ncosts  ", "dim"),
+            each.cost,
+            ("\nwhen   ", "dim"),
+            each.when,
+        )
+        table.add_row(name, Text.assemble(*about))
+    return table
+
+
+def strategy_as_json(strategy: Strategy) -> dict[str, Any]:
+    """A strategy as `ticketlab strategies --json` prints it."""
+    fields = ("name", "summary", "cost", "when", "safe", "isolation")
+    return {field: getattr(strategy, field) for field in fields} | {
+        "sells_baskets": strategy.basket is not None,
+        "settles": strategy.settle is not None,
+        "retry": asdict(strategy.retry),
+    }
 
 
 def _table(*headings: str, left: Collection[str]) -> Table:

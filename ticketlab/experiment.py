@@ -13,8 +13,8 @@ from pydantic import TypeAdapter
 from ticketlab.errors import InvalidInputError
 from ticketlab.load.plan import Plan
 
-TELLING_FEW: Final = ("naive", "pessimistic", "optimistic", "atomic")
-"""What is compared when nothing else is asked for: a control that oversells, and three that do not."""
+TELLING_FEW: Final = ("naive", "pessimistic", "optimistic", "serializable", "atomic", "coalesced")
+"""What is compared when nothing else is asked for: a control that oversells, and five that do not."""
 
 _MOST_REPEATS: Final = 1_000
 

@@ -16,10 +16,10 @@ def section(title):
 
 
 def test_the_strategies_table_is_the_registry():
-    """Every strategy has its row, in the registry's order: claim and summary; no other is there."""
-    rows = re.findall(r"^\| `(\w+)` \| (.+?) \| (.+?) \|$", section("The strategies"), re.MULTILINE)
+    """Every strategy has its row, in the registry's order: claim, mechanism, cost and when to take it; no other."""
+    rows = re.findall(r"^\| `(\w+)` \| (.+) \| (.+) \| (.+) \| (.+) \|$", section("The strategies"), re.MULTILINE)
     expected = [
-        (each.name, "safe" if each.safe else "a control", each.summary.removeprefix("control: "))
+        (each.name, "safe" if each.safe else "a control", each.summary.removeprefix("control: "), each.cost, each.when)
         for each in strategies.registry().values()
     ]
     assert rows == expected

@@ -1,7 +1,8 @@
 """What the strategies that sell baskets have in common: how tickets of several events are written, and told of."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, TypeAlias
+from uuid import UUID
 
 from psycopg.rows import TupleRow
 
@@ -30,14 +31,43 @@ WITH wanted AS (
 SELECT sold.*, event.available_tickets, event.version FROM sold JOIN event ON event.id = sold.event_id
 """
 
+# For rows that are not locked yet, one after the other.
+SELL_LINE: Final = """
+WITH event AS (
+    UPDATE events
+    SET available_tickets = available_tickets - %(quantity)s, version = version + 1, updated_at = clock_timestamp()
+    WHERE id = %(event_id)s
+    RETURNING id, available_tickets, version
+), sold AS (
+    INSERT INTO tickets (id, event_id, purchase_id)
+    SELECT md5(%(purchase_id)s::text || %(sold_before)s + number)::uuid, id, %(purchase_id)s
+    FROM event, generate_series(1, %(quantity)s) AS number
+    RETURNING id, event_id, purchase_id, purchased_at
+)
+SELECT sold.*, event.available_tickets, event.version FROM sold, event
+"""
 
-def sell_basket_if_enough(connection: Connection, basket: Basket, events: Sequence[TupleRow]) -> PurchaseResult:
+
+Stock: TypeAlias = Mapping[UUID, tuple[int, int]]
+"""Of each event what is available, and the version at which it is so."""
+
+
+def sell_basket_if_enough(connection: Connection, basket: Basket, events: Iterable[TupleRow]) -> PurchaseResult:
     """Decide by the id, stock and version of each event, whose rows are locked, and sell."""
-    refusal = refused(basket, events)
+    refusal = refused(basket, stock_of(events))
     if refusal is not None:
         roll_back(connection)
         return refusal
     return sold(basket, connection.execute(SELL_ALL, parameters(basket)).fetchall())
+
+
+def sell_in_order(connection: Connection, basket: Basket) -> PurchaseResult:
+    """Sell one line after the other, in the order of the events' ids: the order in which everybody locks."""
+    rows: list[TupleRow] = []
+    for event_id, quantity in sorted(basket.quantities.items()):
+        line = {"event_id": event_id, "quantity": quantity, "purchase_id": basket.purchase_id}
+        rows += connection.execute(SELL_LINE, line | {"sold_before": len(rows)})
+    return sold(basket, rows)
 
 
 def parameters(basket: Basket) -> dict[str, Any]:
@@ -49,31 +79,35 @@ def parameters(basket: Basket) -> dict[str, Any]:
     }
 
 
-def refused(basket: Basket, events: Iterable[TupleRow]) -> PurchaseResult | None:
-    """Why the basket can not be sold by what was read of its events, or None where it can."""
-    seen = {event_id: (available, version) for event_id, available, version in events}
-    if len(seen) < len(basket.quantities):
-        return unknown_event(basket, missing=basket.quantities.keys() - seen.keys())
-    short = [
-        BasketLine(event_id, quantity, seen[event_id][1], seen[event_id][0])
-        for event_id, quantity in basket.quantities.items()
-        if seen[event_id][0] < quantity
-    ]
+def stock_of(events: Iterable[TupleRow]) -> Stock:
+    """What was read of events: rows of id, stock and version."""
+    return {event_id: (available, version) for event_id, available, version in events}
+
+
+def refused(basket: Basket, stock: Stock) -> PurchaseResult | None:
+    """Why the basket can not be sold by the stock of its events, or None where it can."""
+    missing = basket.quantities.keys() - stock.keys()
+    if missing:
+        return unknown_event(basket, missing=missing)
+    short = [line for line in lines(basket, stock) if line.available_tickets < line.quantity]
     if not short:
         return None
-    return PurchaseResult(
-        outcome=Outcome.SOLD_OUT, quantity=basket.quantity, cause=Cause.INSUFFICIENT, lines=tuple(short)
-    )
+    return PurchaseResult(outcome=Outcome.SOLD_OUT, quantity=basket.quantity, cause=Cause.INSUFFICIENT, lines=short)
 
 
 def sold(basket: Basket, rows: Sequence[TupleRow]) -> PurchaseResult:
     """The basket was sold; `rows` as those that `purchase.sold` takes."""
-    made = {event_id: (version, left) for _, event_id, _, _, left, version in rows}
     return PurchaseResult(
         outcome=Outcome.SOLD,
         quantity=basket.quantity,
         tickets=[SoldTicket._make(row[:4]) for row in rows],
-        lines=tuple(
-            BasketLine(event_id, quantity, *made[event_id]) for event_id, quantity in basket.quantities.items()
-        ),
+        lines=lines(basket, {event_id: (left, version) for _, event_id, _, _, left, version in rows}),
     )
+
+
+def lines(basket: Basket, stock: Stock) -> list[BasketLine]:
+    """The lines of the basket, with the version and the stock of each event as the purchase made or saw them."""
+    return [
+        BasketLine(event_id, quantity, version=stock[event_id][1], available_tickets=stock[event_id][0])
+        for event_id, quantity in basket.quantities.items()
+    ]

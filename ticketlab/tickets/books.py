@@ -31,9 +31,9 @@ class Books:
 
 
 def clear(database: Database) -> None:
-    """Delete every event and every ticket."""
+    """Delete every event and every ticket, and whatever else belongs to an event."""
     with database.reachable(), database.connection(timeout_s=_TIMEOUT_S) as connection:
-        connection.execute("TRUNCATE events, tickets")
+        connection.execute("TRUNCATE events CASCADE")
 
 
 def read(database: Database, events: Sequence[UUID]) -> Books:

@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self, TypeVar
 from weakref import WeakSet
 
 import psycopg
@@ -20,6 +20,8 @@ from sqlalchemy.pool import NullPool
 from ticketlab.errors import TicketlabError, UnavailableError
 from ticketlab.outcomes import Cause, cause_of
 from ticketlab.settings import Settings
+
+T = TypeVar("T")
 
 _CONNECT_TIMEOUT_S: Final = 5
 _NO_CONNECTION: Final = (PoolTimeout, PoolClosed, TooManyRequests)
@@ -47,6 +49,7 @@ class Database:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._connections: WeakSet[psycopg.Connection[TupleRow]] = WeakSet()
+        self._companions: dict[object, Any] = {}
         self.pool = ConnectionPool[psycopg.Connection[TupleRow]](
             settings.url,
             connection_class=_Connection,
@@ -124,6 +127,14 @@ class Database:
             yield connection
         finally:
             self.pool.putconn(connection)
+
+    def companion(self, make: Callable[["Database"], T]) -> T:
+        """What `make` makes of this database: made at first use, and then the same for everybody who works on it."""
+        try:
+            made: T = self._companions[make]
+        except KeyError:
+            made = self._companions.setdefault(make, make(self))  # of two that are made at once, one is kept
+        return made
 
     @contextmanager
     def session(self) -> Iterator[Session]:

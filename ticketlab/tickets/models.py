@@ -1,10 +1,24 @@
-"""The documented tables as SQLAlchemy models. The migrations are made from, and checked against, these."""
+"""The tables as SQLAlchemy models: the documented ones, and what some strategies keep beside them.
+
+The migrations are made from, and checked against, these.
+"""
 
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, DateTime, ForeignKey, MetaData, String, func, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    ForeignKey,
+    Identity,
+    MetaData,
+    SmallInteger,
+    String,
+    func,
+    text,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column
 
 MAX_INTEGER = 2**31 - 1
@@ -27,6 +41,7 @@ class Base(MappedAsDataclass, DeclarativeBase, kw_only=True):
 
 _Id = Annotated[UUID, mapped_column(primary_key=True, server_default=text("uuid_generate_v4()"))]
 _Moment = Annotated[datetime, mapped_column(DateTime(timezone=True))]
+_OfEvent = Annotated[UUID, mapped_column(ForeignKey("events.id", ondelete="CASCADE"))]
 _StampedMoment = Annotated[datetime, mapped_column(DateTime(timezone=True), server_default=func.now())]
 
 
@@ -49,13 +64,35 @@ class Event(Base):
     created_at: Mapped[_StampedMoment] = mapped_column(init=False)
     updated_at: Mapped[_StampedMoment] = mapped_column(init=False)
 
+    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 - read by the mapper, once
+
 
 class Ticket(Base):
     """One sold ticket. `purchase_id` groups the tickets that were bought together."""
 
     __tablename__ = "tickets"
 
-    id: Mapped[_Id] = mapped_column(init=False)
-    event_id: Mapped[UUID] = mapped_column(ForeignKey("events.id", ondelete="CASCADE"), index=True)
+    id: Mapped[_Id] = mapped_column(default=None, kw_only=True)
+    event_id: Mapped[_OfEvent] = mapped_column(index=True)
     purchase_id: Mapped[UUID] = mapped_column(index=True)
     purchased_at: Mapped[_StampedMoment] = mapped_column(init=False, index=True)
+
+
+class FreeSeat(Base):
+    """A seat that is for sale: taken off the event's stock in advance, and deleted when it is sold."""
+
+    __tablename__ = "free_seats"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True, init=False)
+    event_id: Mapped[_OfEvent] = mapped_column(index=True)
+
+
+class StockShard(Base):
+    """A share of an event's stock, taken off its row so that buyers of one event need not meet on one row."""
+
+    __tablename__ = "stock_shards"
+    __table_args__ = (CheckConstraint("available >= 0", name="CHK_stock_shards_available_non_negative"),)
+
+    event_id: Mapped[_OfEvent] = mapped_column(primary_key=True)
+    shard: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    available: Mapped[int]

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import md5
 from typing import Any, NamedTuple, Self
 from uuid import UUID
 
@@ -147,10 +148,25 @@ class PurchaseResult:
                 return f"The connection broke; the purchase may or may not have happened: {self.detail}"
 
 
+def ticket_ids(purchase_id: UUID, quantity: int) -> list[UUID]:
+    """The ids of a purchase's tickets: the MD5 of its id and the ticket's number, as the SQL `md5(…)::uuid` makes them.
+
+    Name-based as in RFC 9562, section 5.8, so that the same purchase can not be written twice.
+    """
+    prefix = md5(str(purchase_id).encode(), usedforsecurity=False)
+    ids = []
+    for number in range(1, quantity + 1):
+        name = prefix.copy()
+        name.update(b"%d" % number)
+        ids.append(UUID(bytes=name.digest()))
+    return ids
+
+
 def sold(request: PurchaseRequest, rows: Sequence[TupleRow]) -> PurchaseResult:
     """The request was met.
 
-    `rows` holds a row a ticket: the columns of `SoldTicket`, then the stock and the version that the event now has.
+    `rows` holds a row a ticket: the columns of `SoldTicket`, then the stock and the version that the event now has,
+    or NULL where the sale left the event's row alone.
     """
     *_, left, version = rows[0]
     return PurchaseResult(

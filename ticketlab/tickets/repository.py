@@ -87,6 +87,7 @@ class EventRepository:
             NotFoundError: there is no such event.
         """
         event_id = checked_uuid("event_id", event_id)
+        self.settle([event_id])
         with self.database.session() as session:
             event = session.get(Event, event_id)
         if event is None:
@@ -113,6 +114,9 @@ class EventRepository:
         if after is not None:
             # The first condition says no more than the second, but it is the one that the index on date serves.
             query = query.where(Event.date >= after.date, tuple_(Event.date, Event.id) > (after.date, after.id))
+        if self.strategy.settle is not None:
+            with self.database.session() as session:
+                self.settle([event.id for event in session.scalars(query)])
         with self.database.session() as session:
             return session.scalars(query).all()
 
@@ -151,6 +155,7 @@ class EventRepository:
             .values(**values, version=Event.version + 1, updated_at=func.clock_timestamp())
             .returning(Event)
         )
+        self.settle([event_id])
         try:
             with self.database.session() as session:
                 changed = session.scalars(change).one_or_none()

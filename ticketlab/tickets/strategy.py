@@ -165,12 +165,29 @@ def transaction(connection: Connection, isolation: Isolation = Isolation.READ_CO
         connection.commit()  # which does nothing after `roll_back`
 
 
+@contextmanager
+def pipelined_transaction(connection: Connection) -> Iterator[None]:
+    """One READ COMMITTED transaction whose statements, COMMIT and all, are sent before the first answer is awaited.
+
+    A connection that is lost in here leaves the outcome unknown: the COMMIT was on its way.
+    """
+    try:
+        with committing(), connection.pipeline():
+            connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED", prepare=False)
+            yield
+            connection.execute("COMMIT", prepare=False)
+    except BaseException:
+        roll_back(connection)
+        raise
+
+
 def roll_back(connection: Connection) -> None:
     """End the transaction and keep nothing of it; a connection that is lost has nothing left to roll back.
 
     Not `connection.rollback()`: psycopg then deallocates every prepared statement, and the next purchases would pay.
     """
-    connection.pgconn.exec_(b"ROLLBACK")
+    if not connection.closed:
+        connection.pgconn.exec_(b"ROLLBACK")
 
 
 _BEGIN: Final = {level: f"BEGIN ISOLATION LEVEL {level}".encode() for level in Isolation}

@@ -54,7 +54,7 @@ def basket(connection: Connection, wanted: Basket) -> PurchaseResult:
     if rows:
         return baskets.sold(wanted, rows)
     events = connection.execute(baskets.READ_ALL, [list(wanted.quantities)]).fetchall()
-    refusal = baskets.refused(wanted, events)
+    refusal = baskets.refused(wanted, baskets.stock_of(events))
     if refusal is None:
         raise ConflictError(Cause.STALE_VERSION)  # tickets came back in between
     return refusal

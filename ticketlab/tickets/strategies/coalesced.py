@@ -1,0 +1,275 @@
+"""Purchases that wait for the same event are gathered and committed as one transaction, each with its own answer.
+
+Buyers of a hot event do not queue for its row, they queue in the application for the next transaction (see
+`gatherer`): one lock, one round trip and one flush to disk then serve all of them. The row is locked all the same, so
+that several processes, each with a queue of its own, and any other strategy stay right beside it.
+"""
+
+from collections.abc import Container, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import TupleRow
+
+from ticketlab.outcomes import Cause, Outcome, cause_of
+from ticketlab.tickets import baskets
+from ticketlab.tickets.database import Database
+from ticketlab.tickets.gatherer import Answer, Gatherer, Request
+from ticketlab.tickets.purchase import (
+    Basket,
+    PurchaseRequest,
+    PurchaseResult,
+    SoldTicket,
+    sold,
+    sold_out,
+    ticket_ids,
+    unknown_event,
+)
+from ticketlab.tickets.strategies.atomic import SELL_IF_ENOUGH
+from ticketlab.tickets.strategies.no_key_update import LOCK_ALL
+from ticketlab.tickets.strategy import (
+    CommitUnknownError,
+    Connection,
+    RetryPolicy,
+    committing,
+    roll_back,
+    strategy,
+    transaction,
+)
+
+# Everybody or nobody: the usual case, in one statement. Each purchase makes a version of its own.
+SELL_TO_ALL = """
+WITH event AS (
+    UPDATE events
+    SET available_tickets = available_tickets - %(tickets)s,
+        version = version + %(purchases)s,
+        updated_at = clock_timestamp()
+    WHERE id = %(event_id)s AND available_tickets >= %(tickets)s
+    RETURNING id, available_tickets, version
+), sold AS (
+    INSERT INTO tickets (id, event_id, purchase_id)
+    SELECT md5(purchase_id::text || number)::uuid, id, purchase_id
+    FROM event, unnest(%(purchase_ids)s::uuid[], %(numbers)s::integer[]) AS ticket(purchase_id, number)
+    RETURNING purchased_at
+)
+SELECT available_tickets, version, (SELECT min(purchased_at) FROM sold) FROM event
+"""
+
+BOUGHT_BEFORE = "SELECT id, event_id, purchase_id, purchased_at FROM tickets WHERE purchase_id = ANY(%s) ORDER BY id"
+
+# What was decided under the locks: a row a purchase and event. `sold_before` numbers the tickets through a basket.
+SELL_AS_DECIDED = """
+WITH wanted AS (
+    SELECT * FROM unnest(
+        %(event_ids)s::uuid[], %(purchase_ids)s::uuid[], %(sold_before)s::integer[], %(quantities)s::integer[]
+    ) AS wanted(event_id, purchase_id, sold_before, quantity)
+), total AS (
+    SELECT event_id, sum(quantity) AS tickets, count(*) AS purchases FROM wanted GROUP BY event_id
+), event AS (
+    UPDATE events
+    SET available_tickets = available_tickets - tickets, version = version + purchases, updated_at = clock_timestamp()
+    FROM total WHERE id = event_id
+), sold AS (
+    INSERT INTO tickets (id, event_id, purchase_id)
+    SELECT md5(purchase_id::text || sold_before + number)::uuid, event_id, purchase_id
+    FROM wanted, generate_series(1, quantity) AS number
+    RETURNING purchased_at
+)
+SELECT min(purchased_at) FROM sold
+"""
+
+
+def serve(connection: Connection, requests: Sequence[Request]) -> Sequence[Answer]:
+    """Sell to all in one transaction; where that fails for one, to each in a transaction of his own."""
+    try:
+        return _sell_to_all(connection, requests) or _decide_and_sell(connection, requests)
+    except psycopg.Error as error:
+        if len(requests) == 1 or cause_of(error.sqlstate) is Cause.CONNECTION:
+            raise
+    return [_alone(connection, each) for each in requests]
+
+
+def _alone(connection: Connection, request: Request) -> Answer:
+    try:
+        (answer,) = _decide_and_sell(connection, [request])
+    except (psycopg.Error, CommitUnknownError) as error:
+        return error
+    return answer
+
+
+def _sell_to_all(connection: Connection, requests: Sequence[Request]) -> Sequence[Answer]:
+    """Sell if there is enough for everybody and nobody has bought before; no answers where that is not so."""
+    single = [each for each in requests if isinstance(each, PurchaseRequest)]
+    if len(single) < len(requests):
+        return ()
+    try:
+        with committing():
+            if len(single) == 1:
+                rows = connection.execute(SELL_IF_ENOUGH, single[0].parameters).fetchall()
+                return [sold(single[0], rows)] if rows else ()
+            row = connection.execute(SELL_TO_ALL, _wanted(single)).fetchone()
+    except psycopg.errors.UniqueViolation:
+        return ()
+    return _sold_to_all(single, *row) if row else ()
+
+
+def _wanted(requests: Sequence[PurchaseRequest]) -> dict[str, Any]:
+    return {
+        "event_id": requests[0].event_id,
+        "tickets": sum(each.quantity for each in requests),
+        "purchases": len(requests),
+        "purchase_ids": [each.purchase_id for each in requests for _ in range(each.quantity)],
+        "numbers": [number for each in requests for number in range(1, each.quantity + 1)],
+    }
+
+
+def _sold_to_all(
+    requests: Sequence[PurchaseRequest], left: int, version: int, purchased_at: datetime
+) -> Sequence[PurchaseResult]:
+    """Everybody's own answer, from the last one, who left what is left, back to the first."""
+    answers = []
+    for each in reversed(requests):
+        answers.append(
+            PurchaseResult(
+                outcome=Outcome.SOLD,
+                quantity=each.quantity,
+                tickets=_tickets(each, purchased_at),
+                version=version,
+                available_tickets=left,
+            )
+        )
+        left, version = left + each.quantity, version - 1
+    return answers[::-1]
+
+
+def _decide_and_sell(connection: Connection, requests: Sequence[Request]) -> Sequence[Answer]:
+    """Lock every event, decide for one purchase after the other, and write what was decided."""
+    with transaction(connection):
+        wanted = {event_id for each in requests for event_id in _quantities(each)}
+        events = connection.execute(LOCK_ALL, [list(wanted)]).fetchall()
+        # Only now, under the locks: whoever bought from these events has committed.
+        bought = _bought_before(connection, requests)
+        answers = decide(requests, events, bought)
+        sales = [each for each, answer in zip(requests, answers, strict=True) if _is_sale(answer)]
+        if sales:
+            (row,) = connection.execute(SELL_AS_DECIDED, _parameters(sales))
+            bought |= {each.purchase_id: _tickets(each, row[0]) for each in sales}
+        else:
+            roll_back(connection)
+    return [
+        _with_tickets(answer, bought[each.purchase_id]) if answer.success else answer
+        for each, answer in zip(requests, answers, strict=True)
+    ]
+
+
+def decide(
+    requests: Sequence[Request], events: Sequence[TupleRow], bought: Container[UUID]
+) -> Sequence[PurchaseResult]:
+    """First come, first served: who asks for too many is refused, and the next may still fit. Without the tickets.
+
+    Args:
+        requests: the purchases, in the order in which they came.
+        events: id, stock and version of every event that there is.
+        bought: the purchase ids that have bought before.
+    """
+    stock = dict(baskets.stock_of(events))
+    answers: list[PurchaseResult] = []
+    sold_now: set[UUID] = set()
+    for each in requests:
+        if each.purchase_id in bought or each.purchase_id in sold_now:
+            answers.append(PurchaseResult(outcome=Outcome.SOLD, quantity=each.quantity, cause=Cause.REPEATED))
+            continue
+        answer = _refused(each, stock)
+        if answer is None:
+            answer = _take(each, stock)
+            sold_now.add(each.purchase_id)
+        answers.append(answer)
+    return answers
+
+
+def _refused(request: Request, stock: Mapping[UUID, tuple[int, int]]) -> PurchaseResult | None:
+    if isinstance(request, Basket):
+        return baskets.refused(request, stock)
+    if request.event_id not in stock:
+        return unknown_event(request)
+    available, version = stock[request.event_id]
+    return sold_out(request, version=version, left=available) if available < request.quantity else None
+
+
+def _take(request: Request, stock: dict[UUID, tuple[int, int]]) -> PurchaseResult:
+    """Take what is wanted off the stock; each sale makes a version of its own."""
+    for event_id, quantity in _quantities(request).items():
+        available, version = stock[event_id]
+        stock[event_id] = available - quantity, version + 1
+    if isinstance(request, PurchaseRequest):
+        left, version = stock[request.event_id]
+        return PurchaseResult(outcome=Outcome.SOLD, quantity=request.quantity, version=version, available_tickets=left)
+    lines = baskets.lines(request, stock)
+    return PurchaseResult(outcome=Outcome.SOLD, quantity=request.quantity, lines=lines)
+
+
+def _quantities(request: Request) -> Mapping[UUID, int]:
+    return request.quantities if isinstance(request, Basket) else {request.event_id: request.quantity}
+
+
+def _is_sale(answer: PurchaseResult) -> bool:
+    return answer.success and answer.cause is not Cause.REPEATED
+
+
+def _bought_before(connection: Connection, requests: Sequence[Request]) -> dict[UUID, list[SoldTicket]]:
+    found: dict[UUID, list[SoldTicket]] = {}
+    for row in connection.execute(BOUGHT_BEFORE, [[each.purchase_id for each in requests]]):
+        ticket = SoldTicket._make(row)
+        found.setdefault(ticket.purchase_id, []).append(ticket)
+    return found
+
+
+def _parameters(sales: Sequence[Request]) -> dict[str, Any]:
+    """The sales by purchase and event, as columns; a basket's events in the order of their ids."""
+    rows = []
+    for each in sales:
+        sold_before = 0
+        for event_id, quantity in sorted(_quantities(each).items()):
+            rows.append((event_id, each.purchase_id, sold_before, quantity))
+            sold_before += quantity
+    columns = map(list, zip(*rows, strict=True))
+    return dict(zip(("event_ids", "purchase_ids", "sold_before", "quantities"), columns, strict=True))
+
+
+def _tickets(request: Request, purchased_at: datetime) -> list[SoldTicket]:
+    ids = iter(ticket_ids(request.purchase_id, request.quantity))
+    return [
+        SoldTicket(next(ids), event_id, request.purchase_id, purchased_at)
+        for event_id, quantity in sorted(_quantities(request).items())
+        for _ in range(quantity)
+    ]
+
+
+def _with_tickets(answer: PurchaseResult, tickets: Sequence[SoldTicket]) -> PurchaseResult:
+    return replace(answer, quantity=len(tickets), tickets=tickets)
+
+
+def _gatherer(database: Database) -> Gatherer:
+    return Gatherer(database, serve)
+
+
+def _through(database: Database) -> AbstractContextManager[Gatherer]:
+    return nullcontext(database.companion(_gatherer))
+
+
+@strategy(
+    safe=True,
+    summary="those who wait for one event are gathered and sold to in one transaction",
+    cost="a queue in each process; what fails for the whole batch fails for all in it",
+    when="one hot event and many buyers at once: the most that can be sold",
+    retry=RetryPolicy(tries=5),
+    basket=Gatherer.purchase,
+    through=_through,
+)
+def coalesced(gatherer: Gatherer, request: PurchaseRequest) -> PurchaseResult:
+    """Wait for the next transaction on the event, and for its answer."""
+    return gatherer.purchase(request)

@@ -1,0 +1,20 @@
+"""The isolation level does it: a row that changed since the snapshot can not be changed again. The loser retries."""
+
+from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult
+from ticketlab.tickets.sale import READ, sell_if_enough
+from ticketlab.tickets.strategy import Connection, Isolation, RetryPolicy, strategy, transaction
+
+
+@strategy(
+    safe=True,
+    summary="REPEATABLE READ, retry on 40001: the first to update wins",
+    cost="as optimistic, and the loser has waited for the winner's commit",
+    when="the code reads and writes the same rows, and must not be rewritten",
+    isolation=Isolation.REPEATABLE_READ,
+    retry=RetryPolicy(tries=50, longest_pause_s=0.05),
+)
+def repeatable_read(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
+    """Sell by the snapshot, if the event is still as it was then."""
+    with transaction(connection, Isolation.REPEATABLE_READ):
+        event = connection.execute(READ, [request.event_id]).fetchone()
+        return sell_if_enough(connection, request, event)

@@ -1,0 +1,27 @@
+"""The whole purchase in one PL/pgSQL call: lock, look, write, without a round trip in between.
+
+The function is made by migration 0002, and reads there as it runs: migrations/versions/0002_stock_beside_the_row.py.
+"""
+
+from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult, sold, sold_out, unknown_event
+from ticketlab.tickets.strategy import Connection, committing, strategy
+
+CALL = "SELECT * FROM sell_tickets(%(event_id)s, %(quantity)s, %(purchase_id)s)"
+
+
+@strategy(
+    safe=True,
+    summary="the whole purchase in one PL/pgSQL call",
+    cost="one round trip; the logic lives in the database, and is deployed by migrations",
+    when="several statements must run under the lock, and round trips are dear",
+)
+def server_function(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
+    """Let the server sell."""
+    with committing():
+        rows = connection.execute(CALL, request.parameters).fetchall()
+    if not rows:
+        return unknown_event(request)
+    ticket_id, *_, left, version = rows[0]
+    if ticket_id is None:
+        return sold_out(request, version=version, left=left)
+    return sold(request, rows)
