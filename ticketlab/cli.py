@@ -71,12 +71,17 @@ Versions = Annotated[
 def run(
     *,
     strategy: Annotated[list[str] | None, typer.Option("--strategy", "-s", help="Repeatable.")] = None,
-    all_strategies: Annotated[bool, typer.Option("--all", help="Every strategy there is.")] = False,
+    all_strategies: Annotated[
+        bool, typer.Option("--all", help="Every strategy there is; with --basket, every one that sells baskets.")
+    ] = False,
     buyers: Annotated[str, typer.Option(metavar="N[,N…]", help="Buyers at once; a trial for each number.")] = "16",
     stock: Annotated[
         int | None, typer.Option(help="Seats of an event.", show_default="1000, or too few for --purchases")
     ] = None,
     quantity: Annotated[str, typer.Option(metavar="N|N-M", help="Tickets of a purchase, or a range of them.")] = "1",
+    basket: Annotated[
+        str, typer.Option(metavar="N|N-M", help="Events of a purchase, bought together or not at all.")
+    ] = "1",
     events: Annotated[int, typer.Option(help="Events that are bought from.")] = 1,
     hot: Annotated[float | None, typer.Option(help="Share of purchases that want the first event.")] = None,
     seconds: Annotated[
@@ -104,9 +109,9 @@ def run(
     Example: ticketlab run -s pessimistic -s atomic --buyers 4,16,64 --repeats 5
     """
     from ticketlab.experiment import TELLING_FEW, Experiment
-    from ticketlab.tickets import strategies
 
-    names = list(strategies.registry()) if all_strategies else strategy or TELLING_FEW
+    together = _range("--basket", basket)
+    names = _all_that_sell(baskets=together != (1, 1)) if all_strategies else strategy or TELLING_FEW
     kind, url = _place(server, url)
     default = Experiment()
     experiment = Experiment(
@@ -122,7 +127,8 @@ def run(
         else default.stock
         if purchases is None
         else max(1, purchases // (2 * max(1, events))),
-        quantity=_quantity(quantity),
+        quantity=_range("--quantity", quantity),
+        basket=together,
         events=events,
         hot=hot,
         warm_up_s=warm_up,
@@ -369,6 +375,12 @@ def _database(url: str | None) -> "Database":
     return Database(Settings.from_url(url) if url else Settings.load())
 
 
+def _all_that_sell(*, baskets: bool) -> list[str]:
+    from ticketlab.tickets.strategies import registry
+
+    return [name for name, each in registry().items() if each.basket is not None or not baskets]
+
+
 def _integers(option: str, text: str, *, separator: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in text.split(separator))
@@ -376,10 +388,10 @@ def _integers(option: str, text: str, *, separator: str) -> tuple[int, ...]:
         raise InvalidInputError(f"{option} takes whole numbers such as 4 or 4{separator}16, not {text!r}.") from None
 
 
-def _quantity(text: str) -> tuple[int, int]:
-    numbers = _integers("--quantity", text, separator="-")
+def _range(option: str, text: str) -> tuple[int, int]:
+    numbers = _integers(option, text, separator="-")
     if len(numbers) > 2:  # noqa: PLR2004 - a range has two ends
-        raise InvalidInputError(f"--quantity takes a number or a range such as 1-4, not {text!r}.")
+        raise InvalidInputError(f"{option} takes a number or a range such as 1-4, not {text!r}.")
     return numbers[0], numbers[-1]
 
 

@@ -13,10 +13,11 @@ from ticketlab import environment, load, servers
 from ticketlab.errors import InvalidInputError, TicketlabError
 from ticketlab.evidence.ledger import Ledger
 from ticketlab.experiment import Experiment, TrialPlan
-from ticketlab.runs import Run, Trial
+from ticketlab.runs import Run
 from ticketlab.settings import Settings
 from ticketlab.tickets import Database, EventRepository, Strategy, books, migrations, strategies
 from ticketlab.tickets.models import MAX_INTEGER
+from ticketlab.trials import Trial
 
 _DEFAULT_MAX_CONNECTIONS: Final = 100
 SPARE_CONNECTIONS: Final = 10
@@ -58,9 +59,10 @@ def run(
     Raises:
         NotFoundError: a strategy that the experiment names does not exist; nothing was started.
         ServerError: no server could be brought up; nothing was written.
-        InvalidInputError: the server kind and the URL do not go together.
+        InvalidInputError: the server kind and the URL do not go together, or a strategy sells no baskets where the
+            experiment has them; nothing was started.
     """
-    chosen = {name: strategies.get(name) for name in experiment.strategies}
+    chosen = _chosen(experiment)
     trials = experiment.trials()
     starting = Progress(trial=0, trials=len(trials), doing=f"starting a server ({experiment.server})")
     on_progress(starting)
@@ -82,6 +84,15 @@ def run(
             raise
     on_progress(replace(starting, doing="judging", trial=len(trials), finished=len(trials)))
     return _judge(folder)
+
+
+def _chosen(experiment: Experiment) -> dict[str, Strategy]:
+    chosen = {name: strategies.get(name) for name in experiment.strategies}
+    without = [name for name, each in chosen.items() if each.basket is None]
+    if experiment.sells_baskets and without:
+        able = ", ".join(name for name, each in strategies.registry().items() if each.basket is not None)
+        raise InvalidInputError(f"No baskets are sold by {', '.join(without)}. Strategies that sell them: {able}.")
+    return chosen
 
 
 def _judge(folder: Path) -> Run:
@@ -131,6 +142,7 @@ def _observe(
         interrupted=driven.interrupted,
     )
     saved.write_history(driven.history)
+    repository.settle([*events, warm_up_event])  # the ledger is read past the repository
     saved.write_ledger(read_ledger(database, events))
     return saved
 
