@@ -16,7 +16,8 @@ READ_ALL: Final = "SELECT id, available_tickets, version FROM events WHERE id = 
 # tickets are numbered through the whole basket, so that one purchase id collides with itself whatever it asks for.
 SELL_ALL: Final = """
 WITH wanted AS (
-    SELECT * FROM unnest(%(event_ids)s::uuid[], %(quantities)s::integer[]) AS wanted(event_id, quantity)
+    SELECT *
+    FROM unnest((SELECT %(event_ids)s::uuid[]), (SELECT %(quantities)s::integer[])) AS wanted(event_id, quantity)
 ), event AS (
     UPDATE events
     SET available_tickets = available_tickets - quantity, version = version + 1, updated_at = clock_timestamp()
@@ -41,7 +42,7 @@ WITH event AS (
 ), sold AS (
     INSERT INTO tickets (id, event_id, purchase_id)
     SELECT md5(%(purchase_id)s::text || %(sold_before)s + number)::uuid, id, %(purchase_id)s
-    FROM event, generate_series(1, %(quantity)s) AS number
+    FROM event, generate_series(1, (SELECT %(quantity)s::integer)) AS number
     RETURNING id, event_id, purchase_id, purchased_at
 )
 SELECT sold.*, event.available_tickets, event.version FROM sold, event

@@ -16,7 +16,7 @@ WITH event AS (
 ), sold AS (
     INSERT INTO tickets (id, event_id, purchase_id)
     SELECT md5(%(purchase_id)s::text || number)::uuid, id, %(purchase_id)s
-    FROM event, generate_series(1, %(quantity)s) AS number
+    FROM event, generate_series(1, (SELECT %(quantity)s::integer)) AS number
     RETURNING id, event_id, purchase_id, purchased_at
 )
 SELECT sold.*, event.available_tickets, event.version FROM sold, event
@@ -25,7 +25,8 @@ SELECT sold.*, event.available_tickets, event.version FROM sold, event
 # All or nothing: the rows are locked in the order of their ids, as they then are, before any of them is written.
 SELL_ALL_IF_ENOUGH = """
 WITH wanted AS (
-    SELECT * FROM unnest(%(event_ids)s::uuid[], %(quantities)s::integer[]) AS wanted(event_id, quantity)
+    SELECT *
+    FROM unnest((SELECT %(event_ids)s::uuid[]), (SELECT %(quantities)s::integer[])) AS wanted(event_id, quantity)
 ), locked AS MATERIALIZED (
     SELECT id, available_tickets, quantity
     FROM events JOIN wanted ON id = event_id
