@@ -16,8 +16,7 @@ READ_ALL: Final = "SELECT id, available_tickets, version FROM events WHERE id = 
 # tickets are numbered through the whole basket, so that one purchase id collides with itself whatever it asks for.
 SELL_ALL: Final = """
 WITH wanted AS (
-    SELECT *
-    FROM unnest((SELECT %(event_ids)s::uuid[]), (SELECT %(quantities)s::integer[])) AS wanted(event_id, quantity)
+    SELECT * FROM unnest(%(event_ids)s::uuid[], %(quantities)s::integer[]) AS wanted(event_id, quantity)
 ), event AS (
     UPDATE events
     SET available_tickets = available_tickets - quantity, version = version + 1, updated_at = clock_timestamp()

@@ -25,8 +25,7 @@ SELECT sold.*, event.available_tickets, event.version FROM sold, event
 # All or nothing: the rows are locked in the order of their ids, as they then are, before any of them is written.
 SELL_ALL_IF_ENOUGH = """
 WITH wanted AS (
-    SELECT *
-    FROM unnest((SELECT %(event_ids)s::uuid[]), (SELECT %(quantities)s::integer[])) AS wanted(event_id, quantity)
+    SELECT * FROM unnest(%(event_ids)s::uuid[], %(quantities)s::integer[]) AS wanted(event_id, quantity)
 ), locked AS MATERIALIZED (
     SELECT id, available_tickets, quantity
     FROM events JOIN wanted ON id = event_id
