@@ -1,6 +1,7 @@
 """The server and the databases that the tests of this folder run on, and what tests of killed processes need."""
 
 import contextlib
+import dataclasses
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Event
 from uuid import uuid4
 
 import psycopg
@@ -18,7 +20,7 @@ import pytest
 from ticketlab import servers
 from ticketlab.servers import folders
 from ticketlab.settings import Settings
-from ticketlab.tickets import Database, EventRepository, migrations
+from ticketlab.tickets import Database, EventRepository, RetryPolicy, migrations
 from ticketlab.tickets.strategies import coalesced
 
 DEADLINE_S = 60
@@ -106,9 +108,29 @@ def is_running():
 @pytest.fixture
 def database(database_url):
     """A migrated database, open."""
-    with Database(Settings.from_url(database_url)) as database:
+    with _migrated(database_url) as database:
+        yield database
+
+
+@pytest.fixture(scope="module")
+def shared_database(server):
+    """A migrated database for those tests of a file that keep to events of their own: one costs more than they do."""
+    with servers.scratch_database(server.url) as url, _migrated(url) as database:
+        yield database
+
+
+@contextlib.contextmanager
+def _migrated(url):
+    with Database(Settings.from_url(url)) as database:
         migrations.upgrade(database)
         yield database
+
+
+@pytest.fixture
+def elsewhere(database):
+    """The same database as another process sees it: with connections of its own, and queues of its own."""
+    with Database(database.settings) as another:
+        yield another
 
 
 @pytest.fixture
@@ -218,3 +240,119 @@ def served(monkeypatch):
 
     monkeypatch.setattr(coalesced, "_sell_to_all", count)
     return sizes
+
+
+@pytest.fixture
+def books(database):
+    """What the tables say of an event, past any repository: stock on its row, version, tickets."""
+
+    def read(event_id):
+        with psycopg.connect(database.settings.url) as connection:
+            return connection.execute(
+                "SELECT available_tickets, version, (SELECT count(*) FROM tickets WHERE event_id = events.id)"
+                " FROM events WHERE id = %s",
+                [event_id],
+            ).fetchone()
+
+    return read
+
+
+@pytest.fixture
+def agreed():
+    """That the stock on an event's row, once settled, is what its tickets leave of all seats."""
+
+    def check(repository, event, *, tickets):
+        after = repository.get(event.id)
+        with psycopg.connect(repository.database.settings.url) as connection:
+            statement = "SELECT count(*) FROM tickets WHERE event_id = %s"
+            assert connection.execute(statement, [event.id]).fetchone() == (tickets,)
+        assert after.available_tickets == after.total_tickets - tickets
+
+    return check
+
+
+class Gate:
+    """Where purchases that have sold stand at their commit, while it is shut: what they did is done, and not yet so."""
+
+    # Shared, and until the end of the transaction: whoever passes the open gate shuts it for nobody.
+    WAIT_AT_COMMIT = """
+        CREATE OR REPLACE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN PERFORM pg_advisory_xact_lock_shared(7); RETURN NULL; END
+        $$;
+        DROP TRIGGER IF EXISTS wait ON tickets;
+        CREATE CONSTRAINT TRIGGER wait AFTER INSERT ON tickets DEFERRABLE INITIALLY DEFERRED
+            FOR EACH ROW EXECUTE FUNCTION wait();
+    """
+    WAITS = "SELECT pid FROM pg_stat_activity WHERE %s = ANY(pg_blocking_pids(pid))"
+
+    def __init__(self, connection, eventually):
+        self._connection = connection
+        self._eventually = eventually
+        connection.execute(self.WAIT_AT_COMMIT)
+
+    def shut(self):
+        self._connection.execute("SELECT pg_advisory_lock(7)")
+
+    def open(self):
+        self._connection.execute("SELECT pg_advisory_unlock_all()")
+
+    def waiting_for(self, pid):
+        return [each for (each,) in self._connection.execute(self.WAITS, [pid])]
+
+    def held(self, count=1):
+        """The first backend that stands at the gate, once as many do."""
+        own = self._connection.info.backend_pid
+        self._eventually(lambda: len(self.waiting_for(own)) == count)
+        return self.waiting_for(own)[0]
+
+    def cancel(self, pid):
+        """Roll back who stands at the gate."""
+        self._connection.execute("SELECT pg_cancel_backend(%s)", [pid])
+
+    def end(self, pid):
+        """End the backend of who stands at the gate."""
+        self._connection.execute("SELECT pg_terminate_backend(%s, 10000)", [pid])
+
+
+@pytest.fixture
+def gate(database, eventually):
+    """A gate before every commit of tickets, open at first."""
+    with psycopg.connect(database.settings.url, autocommit=True) as connection:
+        yield Gate(connection, eventually)
+
+
+@pytest.fixture
+def meet(gate, eventually):
+    """Two purchases: the first stands at its commit until the second has come to wait for it, or to try again.
+
+    Then the first one is committed, or with `commit=False` rolled back. Returns both results.
+    """
+
+    def play(first, second, *, commit):
+        came = Event()
+
+        class Noting(RetryPolicy):
+            """Notes that a purchase pauses; who never waits for a lock is known to have come by that."""
+
+            def pause_s(self, attempt):
+                came.set()
+                return super().pause_s(attempt)
+
+        repository, *wanted = second
+        retry = Noting(**dataclasses.asdict(repository.strategy.retry))
+        noted = EventRepository(repository.database, dataclasses.replace(repository.strategy, retry=retry))
+        gate.shut()
+        with ThreadPoolExecutor(2) as threads:
+            try:
+                one = threads.submit(first[0].purchase_tickets, *first[1:])
+                backend = gate.held()
+                two = threads.submit(noted.purchase_tickets, *wanted)
+                eventually(lambda: came.is_set() or gate.waiting_for(backend), two)
+                if not commit:
+                    gate.cancel(backend)
+                    one.result(timeout=30)
+            finally:
+                gate.open()
+            return one.result(timeout=30), two.result(timeout=30)
+
+    return play

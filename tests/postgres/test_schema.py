@@ -70,6 +70,11 @@ def catalog(url):
     return {name: query(url, statement) for name, statement in CATALOG.items()}
 
 
+def revert_all(database, revisions):
+    """Take back these revisions, which are all, the newest first."""
+    assert [migrations.revert(database) for _ in revisions] == revisions[::-1]
+
+
 def objects(url):
     """All that was made in the database, but for Alembic's own book-keeping."""
     made = query(
@@ -138,11 +143,28 @@ def test_a_drift_would_be_found(database):
 def test_downgrade_leaves_nothing(empty):
     """After the last revert the database holds what it held before the first upgrade."""
     before = objects(empty.settings.url)
-    assert migrations.upgrade(empty) == ["0001"]
+    assert migrations.upgrade(empty) == ["0001", "0002"]
     assert len(objects(empty.settings.url)) > len(before)
-    assert migrations.revert(empty) == "0001"
+    assert [migrations.revert(empty), migrations.revert(empty)] == ["0002", "0001"]
     assert objects(empty.settings.url) == before
     assert migrations.revert(empty) is None
+
+
+def test_each_migration_leaves_what_the_one_before_it_made(empty):
+    """Taken back by one, the database is as it was at the revision before; the documented tables come first."""
+    config = configuration()
+    with empty.engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+    documented = catalog(empty.settings.url), objects(empty.settings.url)
+    assert migrations.upgrade(empty) == ["0002"]
+    assert {name for _, name in objects(empty.settings.url) - documented[1]} >= {
+        "free_seats",
+        "stock_shards",
+        "sell_tickets",
+    }
+    assert migrations.revert(empty) == "0002"
+    assert (catalog(empty.settings.url), objects(empty.settings.url)) == documented
 
 
 def test_what_was_there_before_is_left_alone(empty):
@@ -150,8 +172,7 @@ def test_what_was_there_before_is_left_alone(empty):
     with psycopg.connect(empty.settings.url) as connection:
         connection.execute("CREATE FUNCTION uuid_generate_v4() RETURNS uuid LANGUAGE sql RETURN gen_random_uuid()")
     before = objects(empty.settings.url)
-    migrations.upgrade(empty)
-    migrations.revert(empty)
+    revert_all(empty, migrations.upgrade(empty))
     assert objects(empty.settings.url) == before
 
 
@@ -159,9 +180,9 @@ def test_up_down_up_holds_with_data(database, an_event):
     """A database with events and tickets goes down and up again, and sells as before."""
     repository = EventRepository(database)
     assert repository.purchase_tickets(an_event(repository).id, 2, "123e4567-e89b-42d3-a456-426614174000").success
-    migrations.revert(database)
+    revert_all(database, ["0001", "0002"])
     assert inspect(database.engine).get_table_names() == ["alembic_version"]
-    assert migrations.upgrade(database) == ["0001"]
+    assert migrations.upgrade(database) == ["0001", "0002"]
     assert repository.list() == []
     assert repository.purchase_tickets(an_event(repository).id, 2, "123e4567-e89b-42d3-a456-426614174000").success
 

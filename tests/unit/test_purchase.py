@@ -5,6 +5,7 @@ import pytest
 from ticketlab.errors import InvalidInputError
 from ticketlab.outcomes import Cause, Outcome
 from ticketlab.tickets import PurchaseRequest, PurchaseResult
+from ticketlab.tickets.purchase import Basket, BasketLine, ticket_ids, unknown_event
 
 EVENT, PURCHASE = uuid4(), uuid4()
 
@@ -41,9 +42,20 @@ def test_ids_may_be_text():
     ("result", "words"),
     [
         (PurchaseResult(outcome=Outcome.SOLD, quantity=2), "2 tickets purchased"),
+        (PurchaseResult(outcome=Outcome.SOLD, quantity=1, cause=Cause.REPEATED), "1 ticket purchased before."),
         (PurchaseResult(outcome=Outcome.SOLD_OUT, quantity=2, available_tickets=1), "2 tickets wanted, 1 left"),
         (
-            PurchaseResult(outcome=Outcome.CONFLICT, quantity=1, cause=Cause.STALE_VERSION, retries=(Cause.STALE_VERSION,) * 19),
+            PurchaseResult(
+                outcome=Outcome.SOLD_OUT,
+                quantity=9,
+                lines=[BasketLine(EVENT, 2, 7, 1), BasketLine(PURCHASE, 4, 3, 0)],
+            ),
+            f"available: 2 of event {EVENT}: 1 left; 4 of event {PURCHASE}: 0 left.",
+        ),
+        (
+            PurchaseResult(
+                outcome=Outcome.CONFLICT, quantity=1, cause=Cause.STALE_VERSION, retries=(Cause.STALE_VERSION,) * 19
+            ),
             "gave up after 20 attempts (stale_version)",
         ),
         (PurchaseResult(outcome=Outcome.UNAVAILABLE, quantity=1, detail="none within 60 s"), "none within 60 s"),
@@ -59,3 +71,49 @@ def test_every_outcome_has_its_message(result, words):
     """A buyer is told in a sentence what became of his purchase, and only a sale is a success."""
     assert words in result.message
     assert result.success is (result.outcome is Outcome.SOLD)
+
+
+class TestBasket:
+    def test_it_keeps_the_order_in_which_it_was_named(self):
+        """Ids may be text; the quantities stay with their events, and add up."""
+        basket = Basket.checked({str(PURCHASE): 3, str(EVENT): 2}, str(PURCHASE))
+        assert list(basket.quantities.items()) == [(PURCHASE, 3), (EVENT, 2)]
+        assert (basket.quantity, basket.purchase_id) == (5, PURCHASE)
+
+    def test_it_is_not_changed_with_what_it_was_made_of(self):
+        """What is sent is what was checked."""
+        quantities = {EVENT: 1}
+        basket = Basket.checked(quantities, PURCHASE)
+        quantities[EVENT] = 0
+        assert basket.quantities == {EVENT: 1}
+
+    @pytest.mark.parametrize(
+        ("quantities", "words"),
+        [
+            ({}, "at least one event"),
+            (None, "quantities must map"),
+            ([(EVENT, 1)], "quantities must map"),
+            ({EVENT: 1, str(EVENT): 1}, "names each event once"),
+            ({EVENT: 1, "no uuid": 1}, "event_id must be a UUID"),
+            ({EVENT: 1, PURCHASE: 0}, "quantity must be from 1"),
+            ({EVENT: 1.5}, "quantity must be an integer"),
+        ],
+    )
+    def test_what_is_no_basket_is_refused(self, quantities, words):
+        """Each wrong value gets one clear error."""
+        with pytest.raises(InvalidInputError, match=words):
+            Basket.checked(quantities, PURCHASE)
+
+    def test_unknown_events_of_it_are_named(self):
+        """All of them, in the order of their ids, and no other."""
+        one, two = sorted([uuid4(), uuid4()])
+        result = unknown_event(Basket.checked({EVENT: 1, two: 1, one: 1}, PURCHASE), missing=[two, one])
+        assert result.detail == f"there is no event {one}, no event {two}"
+
+
+def test_the_ids_of_tickets_are_made_of_their_purchase():
+    """The MD5 of the purchase's id and the ticket's number: the same ones whenever it is asked for, and no others."""
+    ids = ticket_ids(UUID("123e4567-e89b-42d3-a456-426614174000"), 2)
+    assert ids == [UUID("f2961159-1985-a89b-962b-9f5d66de33c9"), UUID("8e69a7e4-d2d2-9f4e-b9a8-5f726d62a8ad")]
+    assert ticket_ids(UUID("123e4567-e89b-42d3-a456-426614174000"), 11)[:2] == ids
+    assert not {*ids} & {*ticket_ids(uuid4(), 11)}

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from ticketlab.errors import NotFoundError
+from ticketlab.outcomes import RETRY_CAUSES
 from ticketlab.tickets import RetryPolicy, strategies
 
 
@@ -43,3 +44,23 @@ def test_pauses_grow_to_a_bound_and_are_jittered():
     longest = [max(policy.pause_s(attempt) for _ in range(2_000)) for attempt in (1, 2, 3, 4, 9)]
     assert longest == pytest.approx([0.01, 0.02, 0.04, 0.05, 0.05], rel=0.02)
     assert policy.pause_s(1) != policy.pause_s(1)
+
+
+@pytest.mark.parametrize(("jitter", "least"), [(0.0, 0.01), (0.5, 0.005), (1.0, 0.0)])
+def test_jitter_is_the_share_of_a_pause_that_is_left_to_chance(jitter, least):
+    """None of it and every pause is as long as it may be; all of it and some are next to nothing."""
+    policy = RetryPolicy(first_pause_s=0.01, jitter=jitter)
+    random.seed(1)
+    pauses = [policy.pause_s(1) for _ in range(2_000)]
+    assert min(pauses) == pytest.approx(least, abs=0.0001)
+    assert max(pauses) == pytest.approx(0.01, abs=0.0001)
+
+
+def test_a_pause_after_very_many_attempts_can_still_be_computed():
+    """The doublings end somewhere."""
+    assert RetryPolicy(longest_pause_s=0.1, jitter=0).pause_s(10**9) == 0.1
+
+
+def test_every_strategy_retries_for_causes_that_a_retry_may_cure():
+    """None names a cause outside of those that are worth another try."""
+    assert all({*each.retry.causes} <= {*RETRY_CAUSES} for each in strategies.registry().values())

@@ -23,6 +23,8 @@ def purchase(database: Database, strategy: Strategy, request: PurchaseRequest | 
     Raises:
         InvalidInputError: a basket was asked for, and the strategy sells none.
     """
+    if isinstance(request, Basket) and strategy.basket is None:
+        raise InvalidInputError(f"The strategy {strategy.name} sells one event at a time, no baskets.")
     retries: list[Cause] = []
     began_s = time.monotonic()
     while True:
@@ -34,8 +36,9 @@ def purchase(database: Database, strategy: Strategy, request: PurchaseRequest | 
         except UnavailableError as error:
             cause = Cause.QUEUE_FULL if isinstance(error, QueueFullError) else Cause.POOL_TIMEOUT
             detail = str(error)
-            # After a first attempt, which was rolled back, something had been sent.
-            unanswered = Outcome.FAILED if retries else Outcome.UNAVAILABLE
+            # After an attempt that had a connection, and was rolled back, something had been sent.
+            sent = any(each is not Cause.POOL_TIMEOUT for each in retries)
+            unanswered = Outcome.FAILED if sent else Outcome.UNAVAILABLE
         except CommitUnknownError as error:
             return _failure(request, Outcome.UNKNOWN, Cause.CONNECTION, retries, str(error))
         except (psycopg.Error, sqlalchemy.exc.DBAPIError) as error:
@@ -66,10 +69,9 @@ def _attempt(database: Database, strategy: Strategy, request: PurchaseRequest | 
         with strategy.through(database) as way:
             if isinstance(request, PurchaseRequest):
                 result = strategy.purchase(way, request)
-            elif strategy.basket is not None:
-                result = strategy.basket(way, request)
             else:
-                raise InvalidInputError(f"The strategy {strategy.name} sells one event at a time, no baskets.")
+                assert strategy.basket is not None
+                result = strategy.basket(way, request)
     except (psycopg.IntegrityError, sqlalchemy.exc.IntegrityError) as error:
         if _said(error).diag.constraint_name != "tickets_pkey":
             raise
@@ -77,9 +79,7 @@ def _attempt(database: Database, strategy: Strategy, request: PurchaseRequest | 
         if before is None:
             raise ConflictError(Cause.CONCURRENT_UPDATE) from error  # it was taken back meanwhile
         return before
-    if result.outcome is Outcome.SOLD_OUT:
-        return _bought_before(database, request) or result
-    return result
+    return result if result.success else _bought_before(database, request) or result
 
 
 def _bought_before(database: Database, request: PurchaseRequest | Basket) -> PurchaseResult | None:

@@ -67,6 +67,8 @@ class Basket:
         Raises:
             InvalidInputError: an id is no UUID, a quantity is no integer from 1 to 2,147,483,647, or there is none.
         """
+        if not isinstance(quantities, Mapping):
+            raise InvalidInputError(f"quantities must map each event to how many are wanted, not {quantities!r}.")
         if not quantities:
             raise InvalidInputError("A basket needs tickets of at least one event.")
         checked = {

@@ -116,7 +116,8 @@ class EventRepository:
             query = query.where(Event.date >= after.date, tuple_(Event.date, Event.id) > (after.date, after.id))
         if self.strategy.settle is not None:
             with self.database.session() as session:
-                self.settle([event.id for event in session.scalars(query)])
+                found = [event.id for event in session.scalars(query)]
+            self.settle(found)  # once the connection is given back: who holds one must not wait for another
         with self.database.session() as session:
             return session.scalars(query).all()
 

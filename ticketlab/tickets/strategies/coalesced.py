@@ -65,7 +65,10 @@ BOUGHT_BEFORE = "SELECT id, event_id, purchase_id, purchased_at FROM tickets WHE
 SELL_AS_DECIDED = """
 WITH wanted AS (
     SELECT * FROM unnest(
-        %(event_ids)s::uuid[], %(purchase_ids)s::uuid[], %(sold_before)s::integer[], %(quantities)s::integer[]
+        (SELECT %(event_ids)s::uuid[]),
+        (SELECT %(purchase_ids)s::uuid[]),
+        (SELECT %(sold_before)s::integer[]),
+        (SELECT %(quantities)s::integer[])
     ) AS wanted(event_id, purchase_id, sold_before, quantity)
 ), total AS (
     SELECT event_id, sum(quantity) AS tickets, count(*) AS purchases FROM wanted GROUP BY event_id

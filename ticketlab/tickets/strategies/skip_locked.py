@@ -11,14 +11,19 @@ from psycopg.rows import TupleRow
 
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult, sold, sold_out, unknown_event
 from ticketlab.tickets.strategies.no_key_update import LOCK, LOCK_ALL
-from ticketlab.tickets.strategy import Connection, committing, roll_back, strategy, transaction
+from ticketlab.tickets.strategy import Connection, RetryPolicy, committing, roll_back, strategy, transaction
 
 BLOCK = 1_000
 """Seats laid out at a time."""
 
+# The event's key is locked first, as its tickets will ask for at the end: who holds a seat waits for nobody who may be
+# waiting for that seat.
 TAKE = """
-WITH seat AS (
-    SELECT id FROM free_seats WHERE event_id = %(event_id)s LIMIT %(quantity)s FOR UPDATE SKIP LOCKED
+WITH event AS MATERIALIZED (
+    SELECT id FROM events WHERE id = %(event_id)s FOR KEY SHARE
+), seat AS (
+    SELECT id FROM free_seats WHERE event_id = (SELECT id FROM event)
+    LIMIT (SELECT %(quantity)s::integer) FOR UPDATE SKIP LOCKED
 ), taken AS (
     DELETE FROM free_seats
     WHERE id = ANY (ARRAY(SELECT id FROM seat)) AND (SELECT count(*) FROM seat) = %(quantity)s
@@ -44,7 +49,10 @@ WITH event AS (
 INSERT INTO free_seats (event_id) SELECT id FROM event, generate_series(1, %(seats)s)
 """
 
-COUNT = "SELECT count(*) FROM free_seats WHERE event_id = %s"
+# Laid out and not, held by others or not.
+STOCK = """
+SELECT available_tickets + (SELECT count(*) FROM free_seats WHERE event_id = events.id) FROM events WHERE id = %s
+"""
 
 PUT_BACK = """
 WITH seat AS (
@@ -71,6 +79,7 @@ def settle(connection: Connection, events: Sequence[UUID]) -> None:
     summary="seats laid out in advance, taken with FOR UPDATE SKIP LOCKED",
     cost="a row a seat; stock is only known once settled, and the sales have no order",
     when="seats that are things of their own, and buyers who should not wait for each other's commit",
+    retry=RetryPolicy(tries=5),  # beside a strategy that locks FOR UPDATE, PostgreSQL may find a deadlock
     settle=settle,
 )
 def skip_locked(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
@@ -88,17 +97,25 @@ def skip_locked(connection: Connection, request: PurchaseRequest) -> PurchaseRes
         rows = _take_more(connection, request, available=available)
         if rows:
             return sold(request, rows)
-        # Every seat that is left is locked by this transaction now, and the last block is laid out.
-        (left,) = connection.execute(COUNT, [request.event_id]).fetchone() or (0,)
+        # Every seat that is laid out is locked by this transaction now.
+        left = _stock(connection, request)
         roll_back(connection)
         return sold_out(request, version=version, left=left)
 
 
 def _take_more(connection: Connection, request: PurchaseRequest, *, available: int) -> list[TupleRow]:
-    """Take what another has laid out meanwhile; else lay out the next block; else wait for what is held."""
+    """Take what another has laid out meanwhile; else lay out the next block; else wait for what is held.
+
+    Nothing is laid out for who asks for more than there are, though all who hold a seat should give it back.
+    """
     rows = connection.execute(TAKE, request.parameters).fetchall()
-    if not rows and available:
+    if not rows and available and _stock(connection, request) >= request.quantity:
         seats = min(available, max(BLOCK, request.quantity))
         connection.execute(LAY_OUT, {"event_id": request.event_id, "seats": seats})
         rows = connection.execute(TAKE, request.parameters).fetchall()
     return rows or connection.execute(WAIT_AND_TAKE, request.parameters).fetchall()
+
+
+def _stock(connection: Connection, request: PurchaseRequest) -> int:
+    (stock,) = connection.execute(STOCK, [request.event_id]).fetchone() or (0,)
+    return int(stock)
