@@ -28,6 +28,7 @@ test: check  ## All checks and tests
 	$(BIN)/pytest -n 2 --dist loadgroup
 
 stress: $(STAMP)  ## Every strategy, longer and with more buyers
+	$(BIN)/pytest tests/stress -n 2
 	$(BIN)/ticketlab run --server embedded --all --buyers 4,16,64 --repeats 5
 
 lab: $(STAMP)  ## Open the notebooks in JupyterLab

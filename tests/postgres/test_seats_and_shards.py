@@ -169,18 +169,20 @@ def test_more_seats_than_there_are_are_not_laid_out_in_vain(database, laid_out):
         assert connection.execute(numbers).fetchone() == before
 
 
-def test_who_waits_for_the_event_holds_none_of_its_stock(repository, database, laid_out, gate, eventually):
-    """Another locks the event FOR UPDATE, and may come to wait for a seat or a counter: that would be a circle."""
+@pytest.mark.parametrize("settling", [False, True])
+def test_who_waits_for_the_event_holds_none_of_its_stock(repository, database, laid_out, gate, eventually, settling):
+    """Nor who settles it. Another locks the event FOR UPDATE, and may come to wait for a seat or a counter: that would be a circle."""
     event = laid_out(repository, tickets=100)
     hold = "SELECT 1 FROM events WHERE id = %s FOR UPDATE"
     with psycopg.connect(database.settings.url) as other, ThreadPoolExecutor(1) as threads:
         other.execute(hold, [event.id])
-        purchase = threads.submit(repository.purchase_tickets, event.id, 1, uuid4())
+        ask = (repository.settle, [event.id]) if settling else (repository.purchase_tickets, event.id, 1, uuid4())
+        waiting = threads.submit(*ask)
         eventually(lambda: gate.waiting_for(other.info.backend_pid))
         for table in ("free_seats", "stock_shards"):
             other.execute(f"SELECT 1 FROM {table} WHERE event_id = %s FOR UPDATE NOWAIT", [event.id])
         other.rollback()
-        assert purchase.result(timeout=30).success
+        waiting.result(timeout=30)
 
 
 @pytest.mark.parametrize("strategy", ["atomic", "pessimistic", "orm_optimistic", "sharded", "skip_locked"])
