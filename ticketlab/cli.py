@@ -378,7 +378,7 @@ def _database(url: str | None) -> "Database":
 def _all_that_sell(*, baskets: bool) -> list[str]:
     from ticketlab.tickets.strategies import registry
 
-    return [name for name, each in registry().items() if each.basket is not None or not baskets]
+    return [name for name, each in registry().items() if (each.basket if baskets else not each.for_baskets)]
 
 
 def _integers(option: str, text: str, *, separator: str) -> tuple[int, ...]:
