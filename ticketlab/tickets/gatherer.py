@@ -115,7 +115,7 @@ class Gatherer:
                 )
 
     def _lead(self, event_id: UUID, place: _Place) -> None:
-        """Serve this place and everybody who waits; hand over, so that the next batch begins; then let them go."""
+        """Serve this place and all who wait, let them go, and hand over to the first of those who came meanwhile."""
         batch = [place]
         try:
             # First the connection: whoever comes while it is waited for is served with the others.
@@ -129,9 +129,9 @@ class Gatherer:
                 each.answer = error
         finally:
             try:
-                self._leave(event_id, place)
-            finally:
                 self._let_go(batch[1:])
+            finally:
+                self._leave(event_id, place)
 
     def _gather(self, event_id: UUID, batch: list[_Place], *, at_most: int) -> None:
         """Add those who wait, in the order in which they came."""

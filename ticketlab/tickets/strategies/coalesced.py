@@ -49,7 +49,7 @@ WITH event AS (
         version = version + %(purchases)s,
         updated_at = clock_timestamp()
     WHERE id = %(event_id)s AND available_tickets >= %(tickets)s
-    RETURNING id, available_tickets, version, %(purchase_ids)s::uuid[] AS ids, %(quantities)s::integer[] AS quantities
+    RETURNING id, available_tickets, version, %(purchase_ids)b::uuid[] AS ids, %(quantities)b::integer[] AS quantities
 ), sold AS (
     INSERT INTO tickets (id, event_id, purchase_id)
     SELECT md5(purchase_id::text || number)::uuid, id, purchase_id
@@ -151,7 +151,10 @@ def _sold_to_all(
             PurchaseResult(
                 outcome=Outcome.SOLD,
                 quantity=each.quantity,
-                tickets=_tickets(each, purchased_at),
+                tickets=[
+                    SoldTicket(ticket_id, each.event_id, each.purchase_id, purchased_at)
+                    for ticket_id in ticket_ids(each.purchase_id, each.quantity)
+                ],
                 version=version,
                 available_tickets=left,
             )
