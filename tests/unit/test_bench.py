@@ -93,8 +93,8 @@ def test_the_range_of_more_repeats_is_surer(repeats, held):
 def test_less_than_half_of_its_best_at_64_buyers_is_a_collapse():
     """The note has the figures."""
     cells = figures.speeds(frame(trial("a", 1000.0, buyers=8), trial("a", 499.0, buyers=64)))
-    assert figures.collapses(cells, ["a"]) == [
-        "a collapses: 499 purchases/s at 64 buyers, 0.50 of its best (1,000 at 8)."
+    assert figures.collapses(cells, {"a": "much work for nothing"}) == [
+        "a collapses: 499 purchases/s at 64 buyers, 0.50 of its best (1,000 at 8). Its cost: much work for nothing."
     ]
 
 
@@ -102,7 +102,7 @@ def test_less_than_half_of_its_best_at_64_buyers_is_a_collapse():
 def test_half_of_its_best_or_no_trial_at_64_buyers_is_none(at_64):
     """What was not measured is not claimed."""
     trials = frame(trial("a", 1000.0, buyers=8), *(trial("a", each, buyers=64) for each in at_64))
-    assert figures.collapses(figures.speeds(trials), ["a"]) == []
+    assert figures.collapses(figures.speeds(trials), {"a": "nothing"}) == []
 
 
 def test_conflicts_above_one_in_a_hundred_are_told_with_their_share():

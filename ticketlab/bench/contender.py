@@ -70,3 +70,5 @@ class Contender:
     name: str
     kind: Kind
     sell: Sell
+    cost: str = ""
+    """Of a strategy, what it costs by its nature."""

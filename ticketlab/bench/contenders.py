@@ -17,7 +17,10 @@ LIMIT: Final = "limit"
 def of(strategies: Iterable[Strategy], program: Path | None) -> list[Contender]:
     """The strategies, those of their SQL that there is a bare loop for, pgbench where there is one, and the limit."""
     chosen = list(strategies)
-    through = [Contender(name=each.name, kind=Kind.STRATEGY, sell=partial(repository.sell, each)) for each in chosen]
+    through = [
+        Contender(name=each.name, kind=Kind.STRATEGY, sell=partial(repository.sell, each), cost=each.cost)
+        for each in chosen
+    ]
     loops = [
         Contender(name=bare_name(each.name), kind=Kind.BARE, sell=partial(bare.sell, bare.PURCHASES[each.name]))
         for each in chosen

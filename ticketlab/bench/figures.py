@@ -60,10 +60,10 @@ def ratios(trials: pd.DataFrame, to: str) -> Cells:
     return _spreads(pairs.assign(per_s=pairs["per_s"] / pairs["per_s_base"]))
 
 
-def collapses(cells: Cells, contenders: Iterable[str]) -> list[str]:
-    """The contenders that sell less than half of their best at 64 buyers, a sentence each."""
+def collapses(cells: Cells, costs: Mapping[str, str]) -> list[str]:
+    """Of the contenders, those that sell less than half of their best at 64 buyers, and what it is that costs them."""
     notes = []
-    for name in contenders:
+    for name, cost in costs.items():
         medians = {buyers: each.median for (contender, buyers), each in cells.items() if contender == name}
         if COLLAPSE_BUYERS not in medians:
             continue
@@ -72,7 +72,7 @@ def collapses(cells: Cells, contenders: Iterable[str]) -> list[str]:
         if share < _COLLAPSE:
             notes.append(
                 f"{name} collapses: {medians[COLLAPSE_BUYERS]:,.0f} purchases/s at {COLLAPSE_BUYERS} buyers, "
-                f"{share:.2f} of its best ({medians[best]:,.0f} at {best})."
+                f"{share:.2f} of its best ({medians[best]:,.0f} at {best}). Its cost: {cost}."
             )
     return notes
 

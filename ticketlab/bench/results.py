@@ -104,11 +104,11 @@ class Results:
             notes.append(f"The bench was ended early, after {len(self.trials)} trials.")
         if not any(each.kind is Kind.PEER for each in self.contenders):
             notes.append("pgbench is left out: no PostgreSQL installation on this machine has one that runs.")
-        selling = [each.name for each in self.contenders if each.kind is Kind.STRATEGY]
+        costs = {each.name: each.cost for each in self.contenders if each.kind is Kind.STRATEGY}
         weakened = [each for each in DURABILITY if self.server.settings.get(each) != "on"]
         if weakened:
             notes.append(f"Durability was off ({', '.join(weakened)}): the speeds are not those of a safe server.")
-        return [*notes, *figures.collapses(self.speeds, selling), *figures.failures(self.frame)]
+        return [*notes, *figures.collapses(self.speeds, costs), *figures.failures(self.frame)]
 
     @property
     def conditions(self) -> str:
