@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from ticketlab.evidence import tables
-from ticketlab.evidence.history import COLUMNS
+from ticketlab.evidence.history import COLUMNS, RETRIES
 from ticketlab.evidence.ledger import Ledger
 
 
@@ -31,6 +31,8 @@ def history():
             "attempts": 1,
             "version": -1,
             "available": -1,
+            "line": 0,
+            **dict.fromkeys(RETRIES.values(), 0),
         }
         rows = [plain | {"purchase_id": number} | each for number, each in enumerate(operations, start=1)]
         ids = b"".join(purchase_id(row.pop("purchase_id")) for row in rows)

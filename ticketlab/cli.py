@@ -1,6 +1,7 @@
 """The command line: each command parses, calls one function of the lab, and prints.
 
-Exit codes: 0 all is as it should be; 1 a strategy that claims to be safe was found wrong; 2 bad input or no server;
+Exit codes: 0 all is as it should be; 1 a strategy that claims to be safe was found wrong, or a claim of the bench not
+proven; 2 bad input or no server;
 3 a defect of ticketlab; 130 ended by Ctrl-C. What takes long to import is imported inside the command that needs it,
 so that `--help` stays instant.
 """
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console, RenderableType
 
+    from ticketlab.bench import HotEvent, Results
     from ticketlab.experiment import Experiment
     from ticketlab.runs import Run
     from ticketlab.tickets import Database
@@ -39,6 +41,8 @@ app = typer.Typer(
 )
 migrate = typer.Typer(help="Bring a database to the documented schema, or back.", no_args_is_help=True)
 app.add_typer(migrate, name="migrate")
+bench = typer.Typer(help="Set the lab beside its peers, on one server, claim by claim proven.", no_args_is_help=True)
+app.add_typer(bench, name="bench")
 
 
 class ServerKind(StrEnum):
@@ -67,12 +71,17 @@ Versions = Annotated[
 def run(
     *,
     strategy: Annotated[list[str] | None, typer.Option("--strategy", "-s", help="Repeatable.")] = None,
-    all_strategies: Annotated[bool, typer.Option("--all", help="Every strategy there is.")] = False,
+    all_strategies: Annotated[
+        bool, typer.Option("--all", help="Every strategy there is; with --basket, every one that sells baskets.")
+    ] = False,
     buyers: Annotated[str, typer.Option(metavar="N[,N…]", help="Buyers at once; a trial for each number.")] = "16",
     stock: Annotated[
         int | None, typer.Option(help="Seats of an event.", show_default="1000, or too few for --purchases")
     ] = None,
     quantity: Annotated[str, typer.Option(metavar="N|N-M", help="Tickets of a purchase, or a range of them.")] = "1",
+    basket: Annotated[
+        str, typer.Option(metavar="N|N-M", help="Events of a purchase, bought together or not at all.")
+    ] = "1",
     events: Annotated[int, typer.Option(help="Events that are bought from.")] = 1,
     hot: Annotated[float | None, typer.Option(help="Share of purchases that want the first event.")] = None,
     seconds: Annotated[
@@ -100,11 +109,10 @@ def run(
     Example: ticketlab run -s pessimistic -s atomic --buyers 4,16,64 --repeats 5
     """
     from ticketlab.experiment import TELLING_FEW, Experiment
-    from ticketlab.settings import Settings
-    from ticketlab.tickets import strategies
 
-    names = list(strategies.registry()) if all_strategies else strategy or TELLING_FEW
-    kind = ServerKind.EXTERNAL if url and server is ServerKind.AUTO else server
+    together = _range("--basket", basket)
+    names = _all_that_sell(baskets=together != (1, 1)) if all_strategies else strategy or TELLING_FEW
+    kind, url = _place(server, url)
     default = Experiment()
     experiment = Experiment(
         name=name,
@@ -119,7 +127,8 @@ def run(
         else default.stock
         if purchases is None
         else max(1, purchases // (2 * max(1, events))),
-        quantity=_quantity(quantity),
+        quantity=_range("--quantity", quantity),
+        basket=together,
         events=events,
         hot=hot,
         warm_up_s=warm_up,
@@ -127,8 +136,6 @@ def run(
         server=kind.value,
         server_settings=dict(_setting(each) for each in setting or ()),
     )
-    if kind is ServerKind.EXTERNAL and url is None:
-        url = Settings.load().url
     made = _run(experiment, out=out, url=url, quiet=quiet or as_json)
     _show(made, as_json=as_json)
     raise typer.Exit(EXIT_WRONG if made.wrong else EXIT_INTERRUPTED if made.ended_early else 0)
@@ -202,6 +209,54 @@ def doctor(as_json: AsJson = False) -> None:
     raise typer.Exit(0 if usable else EXIT_BAD_INPUT)
 
 
+@bench.callback()
+def _bench() -> None:
+    """Keep `hot-event` a word of its own: a single command would be called without it."""
+
+
+@bench.command("hot-event")
+def hot_event(
+    *,
+    strategy: Annotated[
+        list[str] | None,
+        typer.Option("--strategy", "-s", help="Repeatable.", show_default="every one that claims to be safe"),
+    ] = None,
+    buyers: Annotated[
+        str, typer.Option(metavar="N[,N…]", help="Buyers at once; a trial for each number.")
+    ] = "1,8,16,32,64,256",
+    repeats: Annotated[int, typer.Option(help="Trials of each contender at each number of buyers.")] = 3,
+    seconds: Annotated[float, typer.Option(help="A trial's time.")] = 1.0,
+    pool_size: Annotated[int, typer.Option(help="Connections of the pool.")] = 20,
+    seed: Annotated[int, typer.Option(help="What the buyers want, and the order of the trials.")] = 1,
+    server: Annotated[ServerKind, typer.Option(help="Where the PostgreSQL comes from.")] = ServerKind.AUTO,
+    url: Url = None,
+    as_json: AsJson = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+) -> None:
+    """Sell one hot event by strategies, by their bare SQL and by pgbench in turn; prove each claim from the ledger.
+
+    Example: ticketlab bench hot-event -s atomic --buyers 1,16,64 --repeats 5
+    """
+    from ticketlab.bench.hot_event import HotEvent, safe_strategies
+
+    kind, url = _place(server, url)
+    asked = HotEvent(
+        strategies=tuple(strategy or safe_strategies()),
+        buyers=_integers("--buyers", buyers, separator=","),
+        repeats=repeats,
+        seconds=seconds,
+        seed=seed,
+        pool_size=pool_size,
+        server=kind.value,
+    )
+    results = _run_bench(asked, url=url, quiet=quiet or as_json)
+    if as_json:
+        _print_json(results.as_json())
+    else:
+        _show_bench(results)
+    raise typer.Exit(EXIT_WRONG if results.errors else EXIT_INTERRUPTED if results.ended_early else 0)
+
+
 @migrate.command()
 def upgrade(versions: Versions = None, url: Url = None) -> None:
     """Run the migrations that the database does not have yet. Was: npm run migration:run."""
@@ -250,10 +305,23 @@ def main() -> None:
         if os.environ.get("TICKETLAB_DEBUG"):
             raise
         _complain(
-            f"This is a defect of ticketlab: {type(error).__name__}: {error}\n"
-            "Please report it, with what TICKETLAB_DEBUG=1 shows of it."
+            "\n".join(
+                [
+                    f"This is a defect of ticketlab: {type(error).__name__}: {error}",
+                    *getattr(error, "__notes__", []),
+                    "Please report it, with what TICKETLAB_DEBUG=1 shows of it.",
+                ]
+            )
         )
         sys.exit(EXIT_DEFECT)
+
+
+def _place(server: ServerKind, url: str | None) -> tuple[ServerKind, str | None]:
+    """Which kind of server is meant, and where an external one is: at the URL, else where DB_* say."""
+    from ticketlab.settings import Settings
+
+    kind = ServerKind.EXTERNAL if url and server is ServerKind.AUTO else server
+    return kind, Settings.load().url if kind is ServerKind.EXTERNAL and url is None else url
 
 
 def _run(experiment: "Experiment", *, out: Path, url: str | None, quiet: bool) -> "Run":
@@ -284,11 +352,33 @@ def _show(made: "Run", *, as_json: bool) -> None:
     typer.echo(f"Report: {made.report}")
 
 
+def _run_bench(asked: "HotEvent", *, url: str | None, quiet: bool) -> "Results":
+    from ticketlab import bench, console
+
+    if quiet:
+        return bench.run(asked, url=url)
+    with console.progress(_console(stderr=True)) as on_progress:
+        return bench.run(asked, url=url, on_progress=on_progress)
+
+
+def _show_bench(results: "Results") -> None:
+    from ticketlab.bench import tables
+
+    shown = (tables.speeds(results), tables.ratios(results), "", tables.legend(results))
+    _print(results.server.why, "", *shown, *tables.remarks(results))
+
+
 def _database(url: str | None) -> "Database":
     from ticketlab.settings import Settings
     from ticketlab.tickets import Database
 
     return Database(Settings.from_url(url) if url else Settings.load())
+
+
+def _all_that_sell(*, baskets: bool) -> list[str]:
+    from ticketlab.tickets.strategies import registry
+
+    return [name for name, each in registry().items() if (each.basket if baskets else not each.for_baskets)]
 
 
 def _integers(option: str, text: str, *, separator: str) -> tuple[int, ...]:
@@ -298,10 +388,10 @@ def _integers(option: str, text: str, *, separator: str) -> tuple[int, ...]:
         raise InvalidInputError(f"{option} takes whole numbers such as 4 or 4{separator}16, not {text!r}.") from None
 
 
-def _quantity(text: str) -> tuple[int, int]:
-    numbers = _integers("--quantity", text, separator="-")
+def _range(option: str, text: str) -> tuple[int, int]:
+    numbers = _integers(option, text, separator="-")
     if len(numbers) > 2:  # noqa: PLR2004 - a range has two ends
-        raise InvalidInputError(f"--quantity takes a number or a range such as 1-4, not {text!r}.")
+        raise InvalidInputError(f"{option} takes a number or a range such as 1-4, not {text!r}.")
     return numbers[0], numbers[-1]
 
 

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any, Final
@@ -16,10 +16,12 @@ from rich.text import Text
 
 from ticketlab import lab
 from ticketlab.evidence.checks import Status
+from ticketlab.report.words import retries_by_cause
 from ticketlab.runs import Run
 from ticketlab.tickets import Strategy
 
 _TEN: Final = 10
+_LATENCY_WIDTH: Final = 14
 _STYLES: Final = {Status.VALID: "green", Status.INVALID: "bold red", Status.UNKNOWN: "yellow"}
 
 
@@ -124,6 +126,7 @@ def findings(run: Run) -> list[Text]:
         trials = run.measures[run.measures["strategy"].isin(held["strategy"])]
         sales = int(trials["sales"].sum())
         lines.append(Text(f"No violation found in {sales:,} sales by {names}.", style="green"))
+    lines += map(Text, retries_by_cause(run.measures))
     lines += [Text(note, style="yellow") for note in run.notes]
     return lines
 
@@ -186,9 +189,15 @@ def _numbers(row: Mapping[Any, Any]) -> list[Text | str]:
         f"{row['sold_out']:,}",
         f"{row['conflicts']:,}",
         Text.assemble(speed, (spread, "dim")),
-        "/".join(_number(row[name]) for name in ("p50_ms", "p95_ms", "p99_ms")),
+        _latency([_number(row[name]) for name in ("p50_ms", "p95_ms", "p99_ms")]),
         _number(row["retries_per_sale"], digits=2),
     ]
+
+
+def _latency(percentiles: Sequence[str]) -> str:
+    """On one line, or where that would take the room of the names, one below the other."""
+    told = "/".join(percentiles)
+    return told if len(told) <= _LATENCY_WIDTH else "/\n".join(percentiles)
 
 
 def _number(value: float, digits: int | None = None) -> str:

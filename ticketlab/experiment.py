@@ -49,6 +49,8 @@ class Experiment:
     purchases: int | None = None
     stock: int = 1000
     quantity: tuple[int, int] = (1, 1)
+    basket: tuple[int, int] = (1, 1)
+    """The fewest and the most events of a purchase."""
     events: int = 1
     hot: float | None = None
     warm_up_s: float = 0.3
@@ -94,10 +96,16 @@ class Experiment:
             events=self.events,
             stock=self.stock,
             quantity=self.quantity,
+            basket=self.basket,
             hot=self.hot,
             warm_up_s=self.warm_up_s,
             seed=seed,
         )
+
+    @property
+    def sells_baskets(self) -> bool:
+        """Whether a purchase may be of several events: not every strategy can."""
+        return self.basket != (1, 1)
 
     def command(self) -> str:
         """The command line that runs this experiment again."""
@@ -109,6 +117,7 @@ class Experiment:
             ("--buyers", ",".join(map(str, self.buyers)), "16"),
             ("--stock", self.stock, None),
             ("--quantity", _range(self.quantity), "1"),
+            ("--basket", _range(self.basket), "1"),
             ("--events", self.events, default.events),
             ("--hot", self.hot, default.hot),
             ("--seconds", f"{self.seconds:g}", None),
@@ -139,6 +148,6 @@ class Experiment:
         return TypeAdapter(cls).validate_json(path.read_bytes())
 
 
-def _range(quantity: tuple[int, int]) -> str:
-    fewest, most = quantity
+def _range(numbers: tuple[int, int]) -> str:
+    fewest, most = numbers
     return str(fewest) if fewest == most else f"{fewest}-{most}"

@@ -13,13 +13,14 @@ from ticketlab import environment, load, servers
 from ticketlab.errors import InvalidInputError, TicketlabError
 from ticketlab.evidence.ledger import Ledger
 from ticketlab.experiment import Experiment, TrialPlan
-from ticketlab.runs import Run, Trial
+from ticketlab.runs import Run
 from ticketlab.settings import Settings
 from ticketlab.tickets import Database, EventRepository, Strategy, books, migrations, strategies
 from ticketlab.tickets.models import MAX_INTEGER
+from ticketlab.trials import Trial
 
 _DEFAULT_MAX_CONNECTIONS: Final = 100
-_SPARE_CONNECTIONS: Final = 10
+SPARE_CONNECTIONS: Final = 10
 """Connections beside the pool's: those that PostgreSQL keeps for superusers, and the lab's own."""
 
 
@@ -58,13 +59,15 @@ def run(
     Raises:
         NotFoundError: a strategy that the experiment names does not exist; nothing was started.
         ServerError: no server could be brought up; nothing was written.
-        InvalidInputError: the server kind and the URL do not go together.
+        InvalidInputError: the server kind and the URL do not go together, or a strategy sells no baskets where the
+            experiment has them; nothing was started.
     """
-    chosen = {name: strategies.get(name) for name in experiment.strategies}
+    chosen = _chosen(experiment)
     trials = experiment.trials()
     starting = Progress(trial=0, trials=len(trials), doing=f"starting a server ({experiment.server})")
     on_progress(starting)
-    with servers.open(experiment.server, settings=_server_settings(experiment), url=url) as server:
+    settings = {**settings_for(experiment.pool_size, server=experiment.server), **experiment.server_settings}
+    with servers.open(experiment.server, settings=settings, url=url) as server:
         folder = _make_folder(experiment, server, out)
         try:
             with Database(Settings.from_url(server.url, pool_size=experiment.pool_size)) as database:
@@ -81,6 +84,15 @@ def run(
             raise
     on_progress(replace(starting, doing="judging", trial=len(trials), finished=len(trials)))
     return _judge(folder)
+
+
+def _chosen(experiment: Experiment) -> dict[str, Strategy]:
+    chosen = {name: strategies.get(name) for name in experiment.strategies}
+    without = [name for name, each in chosen.items() if each.basket is None]
+    if experiment.sells_baskets and without:
+        able = ", ".join(name for name, each in strategies.registry().items() if each.basket is not None)
+        raise InvalidInputError(f"No baskets are sold by {', '.join(without)}. Strategies that sell them: {able}.")
+    return chosen
 
 
 def _judge(folder: Path) -> Run:
@@ -130,7 +142,8 @@ def _observe(
         interrupted=driven.interrupted,
     )
     saved.write_history(driven.history)
-    saved.write_ledger(_read_ledger(database, events))
+    repository.settle([*events, warm_up_event])  # the ledger is read past the repository
+    saved.write_ledger(read_ledger(database, events))
     return saved
 
 
@@ -149,16 +162,20 @@ def _create_events(repository: EventRepository, trial: TrialPlan) -> tuple[list[
     return events, repository.create(name="warm-up", date=date, total_tickets=MAX_INTEGER).id
 
 
-def _read_ledger(database: Database, events: Sequence[UUID]) -> Ledger:
+def read_ledger(database: Database, events: Sequence[UUID]) -> Ledger:
+    """What the database holds of these events, read in one snapshot."""
     read = books.read(database, events)
     return Ledger.of(events=read.events, tickets=read.tickets)
 
 
-def _server_settings(experiment: Experiment) -> dict[str, str | int]:
-    """What was asked for, and as many connections as the pool may open where the default of 100 is too few."""
-    needed = experiment.pool_size + _SPARE_CONNECTIONS
-    too_few = needed > _DEFAULT_MAX_CONNECTIONS and experiment.server != "external"
-    return {**({"max_connections": needed} if too_few else {}), **experiment.server_settings}
+def settings_for(connections: int, *, server: str) -> dict[str, str | int]:
+    """The settings that let so many connections in at once, where the default of 100 and the server's kind ask for any.
+
+    An external server's are its owner's.
+    """
+    needed = connections + SPARE_CONNECTIONS
+    too_few = needed > _DEFAULT_MAX_CONNECTIONS and server != "external"
+    return {"max_connections": needed} if too_few else {}
 
 
 def _make_folder(experiment: Experiment, server: servers.Server, out: Path) -> Path:

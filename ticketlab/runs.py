@@ -12,64 +12,22 @@ trial without one was cut off while it was being saved, and is not read.
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 from pydantic import TypeAdapter
 
 from ticketlab.errors import InvalidInputError, NotFoundError
 from ticketlab.evidence import checks, history, measures
 from ticketlab.evidence.checks import Status, Verdict
-from ticketlab.evidence.ledger import Ledger
 from ticketlab.experiment import Experiment
 from ticketlab.report.summary import summarise
+from ticketlab.trials import Judged, Trial, judge, reading
 
 DURABILITY = ("fsync", "full_page_writes", "synchronous_commit")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
-    """One saved trial."""
-
-    folder: Path
-    number: int
-    strategy: str
-    safe: bool
-    """Whether the strategy claims to be safe; False for a control."""
-    buyers: int
-    repeat: int
-    interrupted: bool
-
-    def history(self) -> pd.DataFrame:
-        """Every purchase, as its buyer saw it."""
-        return history.read(self.folder / "history.parquet")
-
-    def ledger(self) -> Ledger:
-        """What the database held in the end."""
-        return Ledger.read(self.folder)
-
-    def write_history(self, observed: pd.DataFrame) -> None:
-        """Save what the buyers saw: first, for the ledger may prove out of reach."""
-        self.folder.mkdir(parents=True)
-        history.write(observed, self.folder / "history.parquet")
-
-    def write_ledger(self, ledger: Ledger) -> None:
-        """Save what the database holds, and last of all that the trial is complete."""
-        ledger.write(self.folder)
-        described = {key: value for key, value in asdict(self).items() if key != "folder"}
-        unfinished = self.folder / "trial.json.tmp"
-        unfinished.write_text(json.dumps(described, indent=2) + "\n")
-        unfinished.rename(self.folder / "trial.json")  # whole or not at all
-
-    @classmethod
-    def read(cls, folder: Path) -> Self:
-        """A trial as it was saved."""
-        saved = json.loads((folder / "trial.json").read_text())
-        return TypeAdapter(cls).validate_python({**saved, "folder": folder})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +53,7 @@ class Run:
         if not (folder / "experiment.json").is_file():
             raise NotFoundError(f"There is no run in {folder}: no experiment.json. `ticketlab run` prints its folder.")
         self.folder = folder
-        with _reading(folder):
+        with reading(folder):
             self.experiment = Experiment.read(folder / "experiment.json")
             self.environment: Mapping[str, Any] = json.loads((folder / "environment.json").read_text())
             self._server = TypeAdapter(_Server).validate_python(self.environment["server"])
@@ -105,27 +63,20 @@ class Run:
             raise NotFoundError(f"The run in {folder} was ended before its first trial was over: nothing to judge.")
 
     @cached_property
-    def _judged(self) -> list[tuple[Trial, tuple[Verdict, ...], dict[str, Any], pd.DataFrame]]:
-        judged = []
-        for trial in self.trials:
-            with _reading(trial.folder):
-                observed, ledger = trial.history(), trial.ledger()
-                numbers = measures.measure(observed, ledger).as_dict()
-                stock = measures.stock_over_time(observed, ledger)
-            judged.append((trial, checks.judge(observed, ledger), numbers, stock))
-        return judged
+    def _judged(self) -> list[Judged]:
+        return [judge(trial) for trial in self.trials]
 
     @property
     def verdicts(self) -> list[tuple[Trial, tuple[Verdict, ...]]]:
         """What each check found of each trial, in order of execution."""
-        return [(trial, verdicts) for trial, verdicts, *_ in self._judged]
+        return [(each.trial, each.verdicts) for each in self._judged]
 
     @cached_property
     def measures(self) -> pd.DataFrame:
         """A row a trial: `trial`, `strategy`, `safe`, `buyers`, `repeat`, the fields of Measures, `verdict`."""
         rows = [
-            _setting(trial) | numbers | {"verdict": str(checks.overall(verdicts))}
-            for trial, verdicts, numbers, _ in self._judged
+            each.trial.setting | each.measures.as_dict() | {"verdict": str(checks.overall(each.verdicts))}
+            for each in self._judged
         ]
         return pd.DataFrame(rows)
 
@@ -134,8 +85,8 @@ class Run:
         """What was left after each sale: `strategy`, `buyers`, `repeat`, `seconds`, `left`."""
         return pd.concat(
             [
-                stock.assign(strategy=trial.strategy, buyers=trial.buyers, repeat=trial.repeat)
-                for trial, *_, stock in self._judged
+                each.stock.assign(strategy=each.trial.strategy, buyers=each.trial.buyers, repeat=each.trial.repeat)
+                for each in self._judged
             ],
             ignore_index=True,
         )
@@ -167,6 +118,11 @@ class Run:
         ]
 
     @property
+    def unordered(self) -> list[str]:
+        """The strategies with sales that carry no version of their event."""
+        return list(dict.fromkeys(each.trial.strategy for each in self._judged if each.without_version))
+
+    @property
     def server(self) -> str:
         """Which server the run took, and why, in a line."""
         return self._server.why
@@ -185,9 +141,13 @@ class Run:
             planned = len(self.experiment.trials())
             notes.append(f"The run was ended early: {len(self.trials)} of {planned} trials were made{cut_short}.")
         notes += [
-            f"{name} is a control and was not caught: too little contention to see its oversell. "
-            "Try more buyers, more repeats, or fewer events."
+            f"{name} is a control and was not caught: try more buyers, more repeats, fewer events, or --basket 2-3 "
+            "for a control of baskets."
             for name in self.uncaught
+        ]
+        notes += [
+            f"{name}: its sales carry no version, so their order is not decided; the count of tickets is."
+            for name in self.unordered
         ]
         answered = [(name, int(self.measures[name].sum())) for name in ("failed", "unavailable", "unknown")]
         if any(count for _, count in answered):
@@ -208,13 +168,16 @@ class Run:
     def conditions(self) -> str:
         """Server, durability, buyers, duration and repeats in one line, for tables and charts."""
         server, ran = self._server, self.experiment
+        fewest, most = ran.basket
+        sizes = f"{most}" if fewest == most else f"{fewest} to {most}"
+        baskets = f", baskets of {sizes}" if ran.sells_baskets else ""
         limit = f", at most {ran.purchases:,} purchases" if ran.purchases is not None else ""
         return " · ".join(
             [
                 f"PostgreSQL {server.version} ({server.kind})",
                 ", ".join(f"{name} {server.settings.get(name, '?')}" for name in DURABILITY),
                 f"{', '.join(map(str, ran.buyers))} buyer{'s' if ran.buyers != (1,) else ''}",
-                f"{ran.events} event{'s' if ran.events != 1 else ''} of {ran.stock:,} seats",
+                f"{ran.events} event{'s' if ran.events != 1 else ''} of {ran.stock:,} seats{baskets}",
                 f"at most {ran.seconds:g} s{limit}",
                 f"{ran.repeats} repeat{'s' if ran.repeats != 1 else ''}",
             ]
@@ -223,7 +186,7 @@ class Run:
     def verdict_rows(self) -> list[dict[str, Any]]:
         """Every verdict as plain data: the trial's setting, `check`, `status`, `summary`, `evidence`."""
         return [
-            _setting(trial)
+            trial.setting
             | {
                 "check": each.check,
                 "status": str(each.status),
@@ -281,32 +244,11 @@ class Run:
 
 
 @contextmanager
-def _reading(folder: Path) -> Iterator[None]:
-    """Around reading saved files: whatever is wrong with them is told as one error that names the folder."""
-    try:
-        yield
-    except (OSError, LookupError, TypeError, ValueError, pa.ArrowException) as error:
-        raise InvalidInputError(
-            f"The files in {folder} can not be read as those of a run: {type(error).__name__}: {error}"
-        ) from error
-
-
-@contextmanager
 def _writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise InvalidInputError(f"Nothing can be written to {folder}: {error.strerror}.") from error
-
-
-def _setting(trial: Trial) -> dict[str, Any]:
-    return {
-        "trial": trial.number,
-        "strategy": trial.strategy,
-        "safe": trial.safe,
-        "buyers": trial.buyers,
-        "repeat": trial.repeat,
-    }
 
 
 _PLAIN = ("strategy", "buyers", "repeat", "seconds", "sold", "sold_out", "conflicts", "failed", "unavailable")
@@ -318,6 +260,7 @@ def _trial_as_json(row: Mapping[Any, Any], verdicts: Sequence[Verdict]) -> dict[
     latency = {name: None if pd.isna(row[f"{name}_ms"]) else row[f"{name}_ms"] for name in measures.PERCENTILES}
     return {
         **{name: row[name] for name in _PLAIN + _PLAIN_TOO},
+        "retries_by_cause": {str(cause): row[column] for cause, column in history.RETRIES.items()},
         "latency_ms": latency,
         "checks": {each.check: {"status": str(each.status), "summary": each.summary} for each in verdicts},
     }

@@ -41,7 +41,7 @@ BEGIN
     RETURN QUERY
     INSERT INTO tickets AS sold (id, event_id, purchase_id)
     SELECT md5(wanted_purchase::text || number)::uuid, wanted_event, wanted_purchase
-    FROM generate_series(1, wanted_quantity) AS number
+    FROM generate_series(1, (SELECT wanted_quantity)) AS number
     RETURNING sold.id, sold.event_id, sold.purchase_id, sold.purchased_at, stock, seen;
 END
 $$

@@ -46,6 +46,11 @@ def test_a_server_says_which_kind_it_is_and_why(server):
     assert server.why == f"embedded PostgreSQL {server.version}: asked for by name"
 
 
+def test_an_embedded_server_says_where_its_own_programs_are(server):
+    """They run on this machine, by this user."""
+    assert servers.program("pgbench", beside=server.binaries) == server.binaries / "pgbench"
+
+
 def test_durability_is_on_unless_asked_otherwise(server):
     """A default server is as durable as PostgreSQL's defaults are."""
     durability = {name: server.settings[name] for name in ("fsync", "full_page_writes", "synchronous_commit")}

@@ -14,6 +14,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from ticketlab.evidence.history import RETRIES
 from ticketlab.report import charts, findings
 from ticketlab.report.style import RED, look_of
 from ticketlab.report.summary import COLUMNS, summarise
@@ -33,7 +34,8 @@ def trial(strategy: str = "atomic", **fields: object) -> dict[str, object]:
         "trial": 0, "strategy": strategy, "safe": strategy != "naive", "buyers": 16, "repeat": 0, "seconds": 0.5,
         "seats": 100, "tickets": tickets, "oversold": over, "sold": tickets, "sales": tickets, "sold_out": 16,
         "conflicts": 0, "failed": 0, "unavailable": 0, "unknown": 0, "purchases_per_s": 200.0, "p50_ms": 2.0,
-        "p95_ms": 4.0, "p99_ms": 8.0, "retries": 0, "verdict": "INVALID" if over else "VALID",
+        "p95_ms": 4.0, "p99_ms": 8.0, "retries": 0, **dict.fromkeys(RETRIES.values(), 0),
+        "verdict": "INVALID" if over else "VALID",
     }  # fmt: skip
     return row | fields
 
@@ -94,6 +96,13 @@ def test_a_summary_has_one_row_per_strategy_and_number_of_buyers_controls_first(
     assert list(zip(rows["strategy"], rows["buyers"], strict=True)) == [
         ("naive", 16), ("pessimistic", 4), ("pessimistic", 16), ("atomic", 16),
     ]  # fmt: skip
+
+
+def test_a_summary_adds_up_the_retries_of_each_cause():
+    """Over the repeats, each cause by itself."""
+    measures = measures_of(trial(retries_deadlock=2, retries_stale_version=7), trial(repeat=1, retries_deadlock=3))
+    row = summarise(measures).iloc[0]
+    assert (row["retries_deadlock"], row["retries_stale_version"], row["retries_pool_timeout"]) == (5, 7, 0)
 
 
 def test_a_summary_takes_medians_of_speed_the_worst_oversell_and_sums_of_outcomes():

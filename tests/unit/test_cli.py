@@ -26,6 +26,10 @@ def call(*words, cwd, **environment):
         (["run", "--buyers", "many"], "--buyers takes whole numbers such as 4 or 4,16"),
         (["run", "--quantity", "3-1"], "the fewest first"),
         (["run", "--quantity", "1-2-3"], "a range such as 1-4"),
+        (["run", "--basket", "2"], "basket must be from 1 to as many events as may be wanted (1)"),
+        (["run", "--basket", "two"], "--basket takes whole numbers"),
+        (["run", "--basket", "1-2-3"], "--basket takes a number or a range"),
+        (["run", "--basket", "2", "--events", "4", "-s", "naive", "-s", "atomic"], "No baskets are sold by naive."),
         (["run", "--seconds", "0"], "seconds must be above 0"),
         (["run", "--seconds", "soon"], "--seconds"),
         (["run", "--purchases", "-1"], "purchases must be at least 1"),
@@ -40,6 +44,19 @@ def call(*words, cwd, **environment):
         (["run", "--name", "a/b"], "a name of letters"),
         (["run", "--server", "embedded", "--url", "postgresql://u@127.0.0.1/x"], "a URL is for the kind external"),
         (["run", "--url", "mysql://u@127.0.0.1/x"], "postgresql://"),
+        (["bench", "hot-event", "-s", "magic"], "There is no strategy 'magic'"),
+        (["bench", "hot-event", "-s", "atomic", "-s", "atomic"], "each strategy once"),
+        (["bench", "hot-event", "--buyers", "0"], "buyers must be from 1"),
+        (["bench", "hot-event", "--buyers", "1,x"], "--buyers takes whole numbers such as 4 or 4,16"),
+        (["bench", "hot-event", "--repeats", "0"], "from one to 1,000 repeats"),
+        (["bench", "hot-event", "--seconds", "nan"], "seconds must be above 0"),
+        (["bench", "hot-event", "--pool-size", "0"], "a pool of at least one connection"),
+        (["bench", "hot-event", "--seed", "-1"], "seed must not be negative"),
+        (
+            ["bench", "hot-event", "--server", "embedded", "--url", "postgresql://u@h/x"],
+            "a URL is for the kind external",
+        ),
+        (["bench", "cold-event"], "cold-event"),
         (["check", "nowhere"], "There is no run in nowhere"),
         (["report", "nowhere"], "There is no run in nowhere"),
         (["migrate", "upgrade", "--url", "postgresql://u:hunter2@127.0.0.1:1/x"], "No database at u@127.0.0.1:1/x"),
@@ -61,7 +78,7 @@ def test_help_names_every_command(tmp_path):
     """The first thing that a newcomer types lists what there is."""
     done = call("--help", cwd=tmp_path)
     assert done.returncode == 0
-    for command in ("run", "check", "report", "strategies", "doctor", "migrate"):
+    for command in ("run", "check", "report", "strategies", "doctor", "migrate", "bench"):
         assert f" {command} " in done.stdout
 
 

@@ -40,7 +40,9 @@ def test_experiments_of_different_seeds_draw_different_wishes():
 
 def test_an_experiment_is_read_as_it_was_written(tmp_path):
     """Nothing is lost in the file, and fields of a later version do not hinder."""
-    written = Experiment(quantity=(1, 3), hot=0.5, events=4, server_settings={"fsync": "off"}, purchases=10)
+    written = Experiment(
+        quantity=(1, 3), basket=(2, 3), hot=0.5, events=4, server_settings={"fsync": "off"}, purchases=10
+    )
     written.write(tmp_path / "experiment.json")
     text = (tmp_path / "experiment.json").read_text()
     (tmp_path / "experiment.json").write_text(text.replace("{", '{"of_a_later_version": 1,', 1))
@@ -54,6 +56,7 @@ def test_an_experiment_is_read_as_it_was_written(tmp_path):
         ({"strategies": ("naive", "naive")}, "each strategy once"),
         ({"buyers": ()}, "at least one number of buyers"),
         ({"buyers": (4, 0)}, "buyers must be from 1"),
+        ({"basket": (2, 2)}, "basket must be from 1"),
         ({"repeats": 0}, "from one to 1,000 repeats"),
         ({"pool_size": 0}, "a pool of at least one"),
         ({"name": "../x"}, "a name of letters"),
@@ -72,6 +75,8 @@ def test_the_command_names_all_that_differs_from_the_defaults():
         strategies=("naive",),
         buyers=(4, 8),
         quantity=(1, 3),
+        basket=(2, 4),
+        events=5,
         purchases=50,
         server="embedded",
         server_settings={"fsync": "off"},
@@ -82,9 +87,17 @@ def test_the_command_names_all_that_differs_from_the_defaults():
         "--strategy naive",
         "--buyers 4,8",
         "--quantity 1-3",
+        "--basket 2-4",
         "--purchases 50",
         "--server embedded",
         "--set fsync=off",
     ):
         assert option in experiment.command()
     assert "--hot" not in words
+    assert "--basket" not in Experiment().command()
+
+
+def test_every_trial_of_an_experiment_has_its_baskets():
+    """What was asked for reaches the load."""
+    assert {trial.plan.basket for trial in Experiment(basket=(2, 3), events=4).trials()} == {(2, 3)}
+    assert {trial.plan.basket for trial in Experiment().trials()} == {(1, 1)}

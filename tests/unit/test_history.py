@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from ticketlab.evidence import history as histories
-from ticketlab.evidence.history import COLUMNS, NOT_SEEN, Recorder, collect
+from ticketlab.evidence.history import COLUMNS, NOT_SEEN, RETRIES, Recorder, collect, purchases_of
 from ticketlab.evidence.ledger import Ledger
 from ticketlab.outcomes import Cause, Outcome
 
@@ -21,7 +21,7 @@ def record(recorder, purchase_id, invoked_ns, **changes):
         "completed_ns": invoked_ns + 5,
         "outcome": Outcome.SOLD,
         "cause": Cause.NONE,
-        "attempts": 1,
+        "retries": (),
         "version": 2,
         "available": 9,
     }
@@ -32,7 +32,7 @@ def test_what_was_recorded_is_collected_in_order_of_invocation():
     """The operations of all buyers stand in one history, its clock starting with the trial."""
     one, other = Recorder(1), Recorder(2)
     record(one, SECOND, 1_200, outcome=Outcome.SOLD_OUT, cause=Cause.INSUFFICIENT, version=None, available=None)
-    record(other, FIRST, 1_100, attempts=3, cause=Cause.STALE_VERSION)
+    record(other, FIRST, 1_100, retries=(Cause.STALE_VERSION,) * 2, cause=Cause.STALE_VERSION)
     collected = collect([one, other], start_ns=1_000)
     assert collected[["buyer", "invoked_ns", "completed_ns", "attempts", "version"]].to_numpy().tolist() == [
         [2, 100, 105, 3, 2],
@@ -50,6 +50,51 @@ def test_a_recorder_counts_its_operations():
     record(recorder, FIRST, 1)
     record(recorder, SECOND, 2)
     assert len(recorder) == 2
+
+
+def test_retries_are_recorded_by_their_cause():
+    """Each cause has its count, in the purchase that met it and in no other."""
+    recorder = Recorder(0)
+    met = (Cause.DEADLOCK, Cause.STALE_VERSION, Cause.DEADLOCK)
+    for number, retries in enumerate([(), met, (), (Cause.POOL_TIMEOUT,)]):
+        record(recorder, FIRST, number, retries=retries)
+    collected = collect([recorder], start_ns=0)
+    counts = {name: collected[name].tolist() for name in RETRIES.values() if collected[name].any()}
+    assert counts == {
+        "retries_stale_version": [0, 1, 0, 0],
+        "retries_deadlock": [0, 2, 0, 0],
+        "retries_pool_timeout": [0, 0, 0, 1],
+    }
+    assert collected["attempts"].tolist() == [1, 4, 1, 2]
+
+
+def test_more_retries_than_the_column_holds_are_told_as_the_most():
+    """A count does not turn into another number; the attempts have it whole."""
+    recorder = Recorder(0)
+    record(recorder, FIRST, 0, retries=(Cause.SERIALIZATION,) * 70_000)
+    row = collect([recorder], start_ns=0).iloc[0]
+    assert (row["retries_serialization"], row["attempts"]) == (32_767, 70_001)
+
+
+def test_a_basket_is_one_purchase_of_several_rows():
+    """Its lines stay together among purchases of the same instant, and it counts once."""
+    one, other = Recorder(1), Recorder(2)
+    for recorder, purchase_id in ((one, FIRST), (other, SECOND)):
+        for line, event in enumerate((4, 2, 3)):
+            record(recorder, purchase_id, 10, event=event, line=line, retries=(Cause.DEADLOCK,))
+    collected = collect([one, other], start_ns=0)
+    assert (len(one), len(other), len(purchases_of(collected))) == (1, 1, 2)
+    assert collected[["buyer", "event", "line", "retries_deadlock"]].to_numpy().tolist() == [
+        [1, 4, 0, 1], [1, 2, 1, 1], [1, 3, 2, 1], [2, 4, 0, 1], [2, 2, 1, 1], [2, 3, 2, 1],
+    ]  # fmt: skip
+
+
+def test_a_history_of_another_version_is_refused(tmp_path, history):
+    """What it lacks is named, and that it may come from another version."""
+    old = pd.DataFrame(history({})).drop(columns=["line", "retries_deadlock"])
+    histories.write(old, tmp_path / "history.parquet")
+    with pytest.raises(ValueError, match=r"history.parquet lacks line, retries_deadlock: .* another version"):
+        histories.read(tmp_path / "history.parquet")
 
 
 def test_a_history_without_operations_has_its_columns():

@@ -12,7 +12,8 @@ FLOORS = [
     {"errors", "outcomes", "settings"},
     {"tickets", "servers", "evidence"},
     {"load", "report"},
-    {"experiment", "runs", "environment", "lab"},
+    {"experiment", "trials", "runs", "environment", "lab"},
+    {"bench"},
     {"console"},
     {"cli"},
 ]
@@ -52,7 +53,7 @@ def test_imports_point_down(path):
     below = {each for rooms in FLOORS[:floor] for each in rooms}
     beside = (
         FLOORS[floor]
-        if room in {"errors", "outcomes", "settings", "experiment", "runs", "environment", "lab"}
+        if room in {"errors", "outcomes", "settings", "experiment", "trials", "runs", "environment", "lab"}
         else {room}
     )
     allowed = (below | beside) - MAY_NOT_SEE.get(room, set())

@@ -2,6 +2,7 @@ import math
 
 import pytest
 
+from ticketlab.evidence.history import RETRIES
 from ticketlab.evidence.measures import measure, stock_over_time
 
 MS = 1_000_000
@@ -23,6 +24,42 @@ def test_outcomes_tickets_and_retries_are_counted(history, ledger):
     assert (found.sold, found.sales, found.sold_out, found.conflicts) == (4, 2, 1, 1)
     assert (found.failed, found.unavailable, found.unknown) == (1, 1, 1)
     assert (found.seats, found.tickets, found.oversold, found.retries) == (2, 4, 2, 22)
+
+
+def test_retries_are_counted_by_cause(history, ledger):
+    """Each cause has its number, and every cause its field."""
+    operations = {"attempts": 4, "retries_deadlock": 1, "retries_stale_version": 2}, {"retries_stale_version": 5}
+    found = measure(history(*operations), ledger(total=2, tickets=[1, 2])).as_dict()
+    assert {name: count for name, count in found.items() if name.startswith("retries_")} == (
+        dict.fromkeys(RETRIES.values(), 0) | {"retries_deadlock": 1, "retries_stale_version": 7}
+    )
+
+
+def test_a_basket_is_one_purchase_with_the_tickets_of_all_its_events(history, ledger):
+    """Sales, refusals, retries and latencies count baskets; tickets count what is in them."""
+    basket = {"purchase_id": 1, "attempts": 3, "retries_deadlock": 2, "completed_ns": 10 * MS}
+    operations = (
+        basket | {"event": 0, "line": 0, "quantity": 2},
+        basket | {"event": 1, "line": 1, "quantity": 3},
+        {"purchase_id": 2, "event": 1, "completed_ns": 30 * MS},
+        {"purchase_id": 3, "event": 0, "line": 0, "outcome": "sold_out"},
+        {"purchase_id": 3, "event": 1, "line": 1, "outcome": "sold_out"},
+    )
+    books = ledger(events=[(0, 2, 0, 2), (1, 4, 0, 3)], tickets=[(0, 1)] * 2 + [(1, 1)] * 3 + [(1, 2)])
+    found = measure(history(*operations), books)
+    assert (found.sold, found.tickets, found.sales, found.sold_out) == (6, 6, 2, 1)
+    assert (found.retries, found.retries_deadlock, found.p50_ms) == (2, 2, 20.0)
+    assert found.purchases_per_s == pytest.approx(2 / 0.030)
+
+
+@pytest.mark.parametrize(("size", "seconds"), [(2, 1.0), (1, 3.0)])
+def test_what_is_too_little_for_a_basket_counts_as_gone(history, ledger, size, seconds):
+    """Seats of one event are no stock where every purchase is of two; where one is enough, they are."""
+    basket = [{"purchase_id": 1, "event": event, "line": event, "completed_ns": 1 * S} for event in (0, 1)][:size]
+    late = [{"purchase_id": 2, "event": event, "line": event, "outcome": "conflict"} for event in (0, 1)]
+    operations = *basket, *(each | {"completed_ns": 3 * S} for each in late)
+    books = ledger(events=[(0, 1, 0, 2), (1, 9, 8, 2)], tickets=[(0, 1), (1, 1)])
+    assert measure(history(*operations), books).seconds == seconds
 
 
 def test_throughput_ends_with_the_last_sale_when_the_stock_is_gone(history, ledger):
@@ -129,3 +166,17 @@ def test_stock_falls_with_each_sale_and_below_zero_with_an_oversell(history, led
     operations = {"completed_ns": 3 * S, "quantity": 2}, {"completed_ns": 1 * S}, {"outcome": "failed"}
     curve = stock_over_time(history(*operations), ledger(total=2, tickets=[1, 1, 2]))
     assert curve.to_numpy().tolist() == [[0, 2], [1, 1], [3, -1]]
+
+
+def test_stock_falls_by_a_basket_at_once(history, ledger):
+    """One step a sale, in the order in which buyers were told, with or without a version."""
+    operations = (
+        {"purchase_id": 1, "event": 0, "line": 0, "quantity": 2, "completed_ns": 2 * S},
+        {"purchase_id": 1, "event": 1, "line": 1, "quantity": 3, "completed_ns": 2 * S},
+        {"purchase_id": 2, "event": 1, "completed_ns": 1 * S},
+        {"purchase_id": 3, "event": 0, "line": 0, "quantity": 1, "completed_ns": 2 * S},
+        {"purchase_id": 3, "event": 1, "line": 1, "quantity": 1, "completed_ns": 2 * S},
+    )
+    books = ledger(events=[(0, 4, 1, 3), (1, 6, 1, 4)])
+    assert stock_over_time(history(*operations), books).to_numpy().tolist() == [[0, 10], [1, 9], [2, 4], [2, 2]]
+    assert stock_over_time(history(), books).to_numpy().tolist() == [[0, 10]]

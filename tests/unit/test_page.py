@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
+from ticketlab.evidence.history import RETRIES
 from ticketlab.report import charts
 from ticketlab.report.page import EVIDENCE_SHOWN, Page, data_uri, render
 
@@ -20,7 +21,8 @@ def trial(strategy: str, tickets: int = 100, **fields: object) -> dict[str, obje
         "trial": 0, "strategy": strategy, "safe": strategy != "naive", "buyers": 16, "repeat": 0, "seconds": 0.5,
         "seats": 100, "tickets": tickets, "oversold": over, "sold": tickets, "sales": tickets, "sold_out": 16,
         "conflicts": 0, "failed": 0, "unavailable": 0, "unknown": 0, "purchases_per_s": 200.0, "p50_ms": 2.0,
-        "p95_ms": 4.0, "p99_ms": 8.0, "retries": 0, "verdict": "INVALID" if over else "VALID",
+        "p95_ms": 4.0, "p99_ms": 8.0, "retries": 0, **dict.fromkeys(RETRIES.values(), 0),
+        "verdict": "INVALID" if over else "VALID",
     }  # fmt: skip
     return row | fields
 
@@ -108,6 +110,16 @@ def test_the_oversell_is_told_in_red(html):
     assert '<td class="bad">31</td>' in html
     assert "131 of 100" in html
     assert '<td class="INVALID">INVALID</td>' in html
+
+
+def test_retries_stand_by_their_cause_where_there_were_any(html):
+    """A column for each cause that occurred, a row for each strategy; without retries no such table."""
+    assert "Why purchases were tried again" not in html
+    tried = page_of(trial("atomic"), trial("optimistic", retries=2_841, retries_stale_version=2_841))
+    text = Tags(tried).text
+    assert "strategy buyers stale version atomic 16 0 optimistic 16 2,841" in text
+    assert "deadlock" not in text
+    assert tried.count('<div class="scroll"') == tried.count("<table>") == 2
 
 
 def test_every_picture_has_a_text_in_its_place(html):

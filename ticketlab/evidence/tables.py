@@ -29,6 +29,10 @@ def read(path: Path, columns: Mapping[str, Any]) -> pd.DataFrame:
     Raises:
         OSError, ValueError, pyarrow.ArrowException: the file can not be read, or holds something else.
     """
+    missing = set(columns) - set(pq.read_schema(path).names)
+    if missing:
+        lacking = ", ".join(name for name in columns if name in missing)
+        raise ValueError(f"{path.name} lacks {lacking}: it was saved by another version of ticketlab")
     frame: pd.DataFrame = pq.read_table(path, columns=list(columns)).to_pandas(
         types_mapper={pa.binary(16): PURCHASE_ID}.get
     )

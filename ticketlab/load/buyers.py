@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 from uuid import UUID
 
 from ticketlab.evidence.history import Recorder
@@ -12,14 +13,21 @@ from ticketlab.tickets import EventRepository, PurchaseResult
 _WARM_UP_QUANTITY = 4
 """Tickets of a warm-up purchase at most: a large one would be work for its own sake."""
 
+_Told: TypeAlias = Sequence[tuple[int, int, int | None, int | None]]
+"""What a buyer was told of each event: its number, the quantity he wants, and the version and stock that were seen."""
+
 
 def warm_up(
     repository: EventRepository, plan: Plan, buyer: int, event_id: UUID, *, stopped: Callable[[], bool]
 ) -> None:
-    """Buy from an event that is not part of the trial, at least once."""
+    """Buy from an event that is not part of the trial, at least once; where the trial sells baskets, as one of them."""
     end_ns = time.perf_counter_ns() + int(plan.warm_up_s * 1e9)
-    for wish in plan.wishes(plan.buyers + buyer):  # a stream that no buyer of the trial has
-        repository.purchase_tickets(event_id, min(wish.quantity, _WARM_UP_QUANTITY), wish.purchase_id)
+    for wish in plan.wishes(plan.buyers + buyer, plan.wanted):  # a stream that no buyer of the trial has
+        quantity = min(wish.lines[0][1], _WARM_UP_QUANTITY)
+        if plan.sells_baskets:
+            repository.purchase_basket({event_id: quantity}, wish.purchase_id)
+        else:
+            repository.purchase_tickets(event_id, quantity, wish.purchase_id)
         if time.perf_counter_ns() >= end_ns or stopped():
             return
 
@@ -35,36 +43,57 @@ def buy(
 ) -> None:
     """Buy and record until everything is sold out, this buyer's purchases are made, time is up, or `stopped`.
 
-    A buyer who was told that an event can not meet even the smallest purchase asks for it no more.
+    A buyer who was told that an event can not meet even the smallest purchase asks for it no more. One who buys
+    baskets fills them from the other events, and ends when they are too few for the smallest basket.
     """
     left = set(plan.wanted)
     most = plan.purchases_of(recorder.buyer)
-    for wish in plan.wishes(recorder.buyer):
+    purchase = _purchase_basket if plan.sells_baskets else _purchase_one
+    for wish in plan.wishes(recorder.buyer, left):
         invoked_ns = time.perf_counter_ns()
         if invoked_ns >= until_ns or not left or (most is not None and len(recorder) >= most) or stopped():
             return
-        if wish.event not in left:
-            continue
-        result = repository.purchase_tickets(events[wish.event], wish.quantity, wish.purchase_id)
+        if wish.lines[0][0] not in left:
+            continue  # only ever a wish for one event: see Plan.wishes
+        result, told = purchase(repository, events, wish)
         completed_ns = time.perf_counter_ns()
-        recorder.record(
-            event=wish.event,
-            quantity=wish.quantity,
-            purchase_id=wish.purchase_id.bytes,
-            scheduled_ns=invoked_ns,  # in a closed loop a purchase is due when the buyer is free
-            invoked_ns=invoked_ns,
-            completed_ns=completed_ns,
-            outcome=result.outcome,
-            cause=result.cause,
-            attempts=result.attempts,
-            version=result.version,
-            available=result.available_tickets,
-        )
-        if result.outcome is Outcome.SOLD_OUT and _nothing_left(result, wish, fewest=plan.quantity[0]):
-            left.discard(wish.event)
+        for line, (event, quantity, version, available) in enumerate(told):
+            recorder.record(
+                event=event,
+                line=line,
+                quantity=quantity,
+                purchase_id=wish.purchase_id.bytes,
+                scheduled_ns=invoked_ns,  # in a closed loop a purchase is due when the buyer is free
+                invoked_ns=invoked_ns,
+                completed_ns=completed_ns,
+                outcome=result.outcome,
+                cause=result.cause,
+                retries=result.retries,
+                version=version,
+                available=available,
+            )
+        if result.outcome is Outcome.SOLD_OUT:
+            left -= {each[0] for each in told if _nothing_left(*each, fewest=plan.quantity[0])}
 
 
-def _nothing_left(result: PurchaseResult, wish: Wish, *, fewest: int) -> bool:
-    if result.available_tickets is None:
-        return wish.quantity == fewest
-    return result.available_tickets < fewest
+def _purchase_one(repository: EventRepository, events: Sequence[UUID], wish: Wish) -> tuple[PurchaseResult, _Told]:
+    ((event, quantity),) = wish.lines
+    result = repository.purchase_tickets(events[event], quantity, wish.purchase_id)
+    return result, ((event, quantity, result.version, result.available_tickets),)
+
+
+def _purchase_basket(repository: EventRepository, events: Sequence[UUID], wish: Wish) -> tuple[PurchaseResult, _Told]:
+    """Of a basket that was sold out only those events are told that refused it; of any other one all."""
+    quantities = {events[event]: quantity for event, quantity in wish.lines}
+    result = repository.purchase_basket(quantities, wish.purchase_id)
+    seen = {line.event_id: (line.version, line.available_tickets) for line in result.lines}
+    refusing_alone = bool(seen) and result.outcome is Outcome.SOLD_OUT
+    return result, [
+        (event, quantity, *seen.get(events[event], (None, None)))
+        for event, quantity in wish.lines
+        if events[event] in seen or not refusing_alone
+    ]
+
+
+def _nothing_left(_event: int, quantity: int, _version: int | None, available: int | None, *, fewest: int) -> bool:
+    return quantity == fewest if available is None else available < fewest

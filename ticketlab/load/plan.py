@@ -1,7 +1,9 @@
 """What the buyers of a trial will want, all of it drawn from one seed. Opens nothing, measures nothing."""
 
 import math
-from collections.abc import Iterator
+import random
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import UUID
@@ -21,9 +23,8 @@ _MOST_EVENTS = 10_000
 class Wish(NamedTuple):
     """One purchase that a buyer will make."""
 
-    event: int
-    """The event's number, from 0."""
-    quantity: int
+    lines: tuple[tuple[int, int], ...]
+    """Of each event that it wants the number, from 0, and how many tickets; in the buyer's order."""
     purchase_id: UUID
 
 
@@ -46,15 +47,18 @@ class Plan:
     stock: int = 1000
     """Seats of each event."""
     quantity: tuple[int, int] = (1, 1)
-    """The fewest and the most tickets of a purchase; each number in between is as likely."""
+    """The fewest and the most tickets of an event in a purchase; each number in between is as likely."""
+    basket: tuple[int, int] = (1, 1)
+    """The fewest and the most events of a purchase; each number in between is as likely."""
     hot: float | None = None
-    """The share of purchases that want event 0; without it all events are as likely."""
+    """The share of purchases that want event 0, as long as they can; without it all events are as likely."""
     warm_up_s: float = 0.3
     """How long buyers buy from another event first, to open connections and prepare statements; not recorded."""
     seed: int = 0
 
     def __post_init__(self) -> None:
         fewest, most = self.quantity
+        fewest_events, most_events = self.basket
         faults = {
             f"buyers must be from 1 to {_MOST_BUYERS:,}": not 1 <= self.buyers <= _MOST_BUYERS,
             "seconds must be above 0, and finite": not 0 < self.seconds < math.inf,
@@ -63,6 +67,9 @@ class Plan:
             f"stock must be from 0 to {MAX_INTEGER:,}": not 0 <= self.stock <= MAX_INTEGER,
             f"quantity must be from 1 to {MAX_INTEGER:,}, the fewest first": not 1 <= fewest <= most <= MAX_INTEGER,
             "hot must be a share from 0 to 1": self.hot is not None and not 0 <= self.hot <= 1,
+            f"basket must be from 1 to as many events as may be wanted ({len(self.wanted):,}), the fewest first": (
+                not 1 <= fewest_events <= most_events <= max(1, len(self.wanted))
+            ),
             "warm_up_s must not be negative, and finite": not 0 <= self.warm_up_s < math.inf,
             "seed must not be negative": self.seed < 0,
         }
@@ -71,10 +78,17 @@ class Plan:
             raise InvalidInputError(f"This load can not be made: {'; '.join(wrong)}.")
 
     @property
+    def sells_baskets(self) -> bool:
+        """Whether a purchase may be of several events; then all of them are made as baskets."""
+        return self.basket != (1, 1)
+
+    @property
     def wanted(self) -> frozenset[int]:
         """The events that a purchase may want: all, but where `hot` leaves nothing to the first or to the others."""
-        if self.events > 1 and self.hot in {0, 1}:
-            return frozenset({0} if self.hot else range(1, self.events))
+        if self.events > 1 and self.hot == 0:
+            return frozenset(range(1, self.events))
+        if self.events > 1 and self.hot == 1 and not self.sells_baskets:
+            return frozenset({0})
         return frozenset(range(self.events))
 
     def purchases_of(self, buyer: int) -> int | None:
@@ -83,19 +97,48 @@ class Plan:
             return None
         return self.purchases // self.buyers + (buyer < self.purchases % self.buyers)
 
-    def wishes(self, buyer: int) -> Iterator[Wish]:
-        """What this buyer will want, without end; the same for the same seed."""
-        generator = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(buyer,)))
+    def wishes(self, buyer: int, left: AbstractSet[int]) -> Iterator[Wish]:
+        """What this buyer will want; the same for the same seed.
+
+        Wishes for one event know nothing of `left`, the events that the buyer still asks for, and have no end: he
+        passes over those that he can not have. Baskets are drawn from what is `left` at the time, for those that
+        would have to be passed over might be nearly all; they end when fewer events are left than a basket needs.
+        """
+        seed = np.random.SeedSequence(self.seed, spawn_key=(buyer,))
+        return self._baskets(seed, left) if self.sells_baskets else self._single_wishes(seed)
+
+    def _single_wishes(self, seed: np.random.SeedSequence) -> Iterator[Wish]:
+        generator = np.random.default_rng(seed)
         fewest, most = self.quantity
         while True:
             events = self._draw_events(generator).tolist()
             quantities = generator.integers(fewest, most, size=_BLOCK, endpoint=True).tolist()
             ids = generator.bytes(16 * _BLOCK)
-            for place, (event, quantity) in enumerate(zip(events, quantities, strict=True)):
-                yield Wish(event, quantity, UUID(bytes=ids[16 * place : 16 * (place + 1)], version=4))
+            for place, line in enumerate(zip(events, quantities, strict=True)):
+                yield Wish((line,), UUID(bytes=ids[16 * place : 16 * (place + 1)], version=4))
 
     def _draw_events(self, generator: np.random.Generator) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         if self.hot is None or self.events == 1:
             return generator.integers(0, self.events, size=_BLOCK)
         others = generator.integers(1, self.events, size=_BLOCK)
         return np.where(generator.random(_BLOCK) < self.hot, 0, others)
+
+    def _baskets(self, seed: np.random.SeedSequence, left: AbstractSet[int]) -> Iterator[Wish]:
+        chance = random.Random(seed.generate_state(4).tobytes())
+        available: list[int] = []
+        while len(left) >= self.basket[0]:
+            if len(available) != len(left):  # events go, none comes back
+                available = sorted(left)
+            events = self._draw_basket(chance, available)
+            lines = tuple((event, chance.randint(*self.quantity)) for event in events)
+            yield Wish(lines, UUID(int=chance.getrandbits(128), version=4))
+
+    def _draw_basket(self, chance: random.Random, left: Sequence[int]) -> list[int]:
+        """Distinct events in random order; the hot one among them in its share, or where there are too few others."""
+        size = min(chance.randint(*self.basket), len(left))
+        if self.hot is None or left[0] != 0:
+            return chance.sample(left, size)
+        others = left[1:]
+        if size <= len(others) and chance.random() >= self.hot:
+            return chance.sample(others, size)
+        return chance.sample([0, *chance.sample(others, size - 1)], size)

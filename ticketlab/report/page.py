@@ -13,6 +13,7 @@ import jinja2
 import pandas as pd
 
 from ticketlab.evidence.checks import Status
+from ticketlab.evidence.history import RETRIES
 from ticketlab.report import charts
 from ticketlab.report.findings import rate_text
 from ticketlab.report.style import Chart, settings
@@ -59,6 +60,7 @@ def render(page: Page) -> str:
         page=page,
         headline=headline(page.measures),
         rows=_rows(page.measures),
+        causes=_causes(page.measures),
         figures=[(name, data_uri(figure), found[name]) for name, figure in figures.items()],
         violations=[_with_evidence(each) for each in verdicts if each["status"] == Status.INVALID],
         undecided=[each for each in verdicts if each["status"] == Status.UNKNOWN],
@@ -101,6 +103,11 @@ def _rows(measures: pd.DataFrame) -> list[dict[str, Any]]:
     rates = [rate_text(row) for _, row in rows.iterrows()]
     shown = rows.assign(name=names, rate=rates)
     return [{str(key): value for key, value in row.items()} for row in shown.to_dict("records")]
+
+
+def _causes(measures: pd.DataFrame) -> dict[str, str]:
+    """The causes of retries that occurred, each with the column that counts it."""
+    return {str(cause): column for cause, column in RETRIES.items() if not measures.empty and measures[column].any()}
 
 
 def _with_evidence(verdict: Mapping[str, Any]) -> dict[str, Any]:

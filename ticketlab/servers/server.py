@@ -6,6 +6,7 @@ Knows the words that all kinds of server share; must not know how any of them is
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final, Self
 
 import psycopg
@@ -58,6 +59,8 @@ class Server:
     """The server's log so far."""
     why: str
     """One line: which kind this is, and why it was taken."""
+    binaries: Path | None = None
+    """Where the server's own programs are, as far as this machine can run them; None where they are elsewhere."""
 
     @property
     def address(self) -> str:
@@ -74,6 +77,7 @@ class Server:
         asked: Iterable[str] = (),
         log: Callable[[], str],
         because: str,
+        binaries: Path | None = None,
     ) -> Self:
         """The record of the server at the other end of `connection`, which tells its version and settings."""
         rows = connection.execute(
@@ -83,7 +87,7 @@ class Server:
         settings: dict[str, str] = dict(rows.fetchall())
         version = (connection.info.parameter_status("server_version") or "of unknown version").split()[0]
         why = f"{kind} PostgreSQL {version}: {because}"
-        return cls(kind=kind, url=url, version=version, settings=settings, log=log, why=why)
+        return cls(kind=kind, url=url, version=version, settings=settings, log=log, why=why, binaries=binaries)
 
 
 def address_of(url: str) -> str:

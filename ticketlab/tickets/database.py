@@ -3,7 +3,7 @@
 import logging
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -24,6 +24,15 @@ from ticketlab.settings import Settings
 T = TypeVar("T")
 
 _CONNECT_TIMEOUT_S: Final = 5
+CONNECTION: Final[Mapping[str, Any]] = {
+    "autocommit": True,
+    "prepare_threshold": 0,
+    "application_name": "ticketlab",
+    "connect_timeout": _CONNECT_TIMEOUT_S,
+    # A single statement in autocommit mode is a transaction too: its level is not left to the server.
+    "options": "-c default_transaction_isolation=read\\ committed",
+}
+"""What every connection of the pool is opened with."""
 _NO_CONNECTION: Final = (PoolTimeout, PoolClosed, TooManyRequests)
 
 # Lost connections are told as outcomes and errors; without a handler the pool's log would be printed besides.
@@ -53,14 +62,7 @@ class Database:
         self.pool = ConnectionPool[psycopg.Connection[TupleRow]](
             settings.url,
             connection_class=_Connection,
-            kwargs={
-                "autocommit": True,
-                "prepare_threshold": 0,
-                "application_name": "ticketlab",
-                "connect_timeout": _CONNECT_TIMEOUT_S,
-                # A single statement in autocommit mode is a transaction too: its level is not left to the server.
-                "options": "-c default_transaction_isolation=read\\ committed",
-            },
+            kwargs=dict(CONNECTION),
             configure=self._connections.add,
             min_size=0,
             max_size=settings.pool_size,

@@ -1,17 +1,20 @@
 """Where purchases of one event wait for the next transaction, instead of for its row. Knows queues, no SQL.
 
-There is no thread and no timer in here. A buyer who finds nobody at work on his event leads: he takes whoever waits,
-up to a bound, serves all of them at once, and hands the lead to the first of those who came meanwhile. So a buyer who
-is alone waits for nobody, and a batch is as large as the time that the last one took.
+There is no thread and no timer in here. A buyer who finds nobody at work on his event leads: once he has a connection
+he takes whoever waits, up to a bound, serves all of them at once, and hands the lead to the first of those who came
+meanwhile. So a buyer who is alone waits for nobody, and a batch is as large as the time that the last one took.
 """
 
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import repeat
+from operator import call
 from typing import Final, TypeAlias
 from uuid import UUID
 
+from ticketlab.errors import UnavailableError
 from ticketlab.tickets.database import Database
 from ticketlab.tickets.purchase import Basket, PurchaseRequest, PurchaseResult
 from ticketlab.tickets.strategy import CommitUnknownError, Connection, QueueFullError
@@ -30,22 +33,16 @@ Serve: TypeAlias = Callable[[Connection, Sequence[Request]], Sequence[Answer]]
 class _Place:
     """One purchase in the queue, and where its buyer waits: for an answer, or for the lead."""
 
-    __slots__ = ("_woken", "answer", "leads", "request")
+    __slots__ = ("answer", "leads", "request", "wait", "wake")
 
     def __init__(self, request: Request) -> None:
         self.request = request
         self.answer: Answer | None = None
         self.leads = False
-        self._woken = threading.Lock()
-        self._woken.acquire()
-
-    def wait(self) -> None:
-        """Wait for `wake`."""
-        self._woken.acquire()
-
-    def wake(self) -> None:
-        """Let the buyer go on."""
-        self._woken.release()
+        woken = threading.Lock()
+        woken.acquire()
+        self.wait = woken.acquire
+        self.wake = woken.release
 
 
 class Gatherer:
@@ -85,10 +82,11 @@ class Gatherer:
         except BaseException:
             self._leave(event_id, place)
             raise
-        if isinstance(place.answer, PurchaseResult):
-            return place.answer
-        assert place.answer is not None
-        raise place.answer
+        if place.answer is None:
+            raise CommitUnknownError("the buyer who led the batch was interrupted while it was under way")
+        if isinstance(place.answer, Exception):
+            raise place.answer
+        return place.answer
 
     def _join(self, event_id: UUID, place: _Place) -> None:
         """Take the lead where nobody is at work on the event, else the last place of its queue."""
@@ -106,21 +104,40 @@ class Gatherer:
 
     def _lead(self, event_id: UUID, place: _Place) -> None:
         """Serve this place and everybody who waits; hand over, so that the next batch begins; then let them go."""
+        batch = [place]
+        try:
+            # First the connection: whoever comes while it is waited for is served with the others.
+            with self._database.connection() as connection:
+                self._gather(event_id, batch, at_most=self._largest_batch)
+                self._answer(connection, batch)
+        except UnavailableError as error:
+            # Told to all: each of them would lead in his turn, and the last one wait for as many timeouts.
+            self._gather(event_id, batch, at_most=1 + self._longest_queue)
+            for each in batch:
+                each.answer = error
+        finally:
+            try:
+                self._leave(event_id, place)
+            finally:
+                # Again a single call, so that no Ctrl-C leaves somebody waiting for ever.
+                deque(map(call, [each.wake for each in batch[1:]]), maxlen=0)
+
+    def _gather(self, event_id: UUID, batch: list[_Place], *, at_most: int) -> None:
+        """Add those who wait, in the order in which they came."""
         with self._mutex:
             queue = self._queues[event_id]
-            batch = [place, *(queue.popleft() for _ in range(min(len(queue), self._largest_batch - 1)))]
-        answers: Sequence[Answer] = [CommitUnknownError("the buyer who led the batch was interrupted")] * len(batch)
+            # A single call, written in C: no Ctrl-C comes in between and loses one who is in neither of the two.
+            batch.extend(map(call, repeat(queue.popleft, min(len(queue), at_most - len(batch)))))
+
+    def _answer(self, connection: Connection, batch: Sequence[_Place]) -> None:
+        """Serve the batch; whatever goes wrong, all are told of it."""
         try:
-            with self._database.connection() as connection:
-                answers = self._serve(connection, [each.request for each in batch])
-        except Exception as error:  # whatever it is, all are told of it
-            answers = [error] * len(batch)
-        finally:
+            answers = self._serve(connection, [each.request for each in batch])
             for each, answer in zip(batch, answers, strict=True):
                 each.answer = answer
-            self._leave(event_id, place)
-            for each in batch[1:]:
-                each.wake()
+        except Exception as error:
+            for each in batch:
+                each.answer = error
 
     def _leave(self, event_id: UUID, place: _Place) -> None:
         """Pass the lead on if this place has it; take it out of the queue if it is there."""

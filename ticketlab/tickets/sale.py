@@ -14,7 +14,8 @@ READ: Final = "SELECT available_tickets, version FROM events WHERE id = %s"
 
 # Stock and tickets in one statement: one round trip less while a lock is held. clock_timestamp, not now(): a
 # transaction that waited for the row would set back the clock. A ticket's id is made from its purchase's, so that a
-# purchase id can not buy twice: see `attempts`.
+# purchase id can not buy twice: see `attempts`. The quantity stands in a sub-select because PostgreSQL would else plan
+# the statement anew at each call, to know how many rows come of the series: that took longer than all the rest.
 SELL: Final = """
 WITH event AS (
     UPDATE events
@@ -24,7 +25,7 @@ WITH event AS (
 ), sold AS (
     INSERT INTO tickets (id, event_id, purchase_id)
     SELECT md5(%(purchase_id)s::text || number)::uuid, id, %(purchase_id)s
-    FROM event, generate_series(1, %(quantity)s) AS number
+    FROM event, generate_series(1, (SELECT %(quantity)s::integer)) AS number
     RETURNING id, event_id, purchase_id, purchased_at
 )
 SELECT sold.*, event.available_tickets, event.version FROM sold, event

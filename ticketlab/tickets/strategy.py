@@ -81,6 +81,8 @@ class Strategy:
     purchase: Purchase
     basket: BasketPurchase | None
     """Sells several events at once; None where the strategy can not."""
+    for_baskets: bool
+    """Whether whatever is said of it, its flaw above all, shows in baskets only."""
     settle: Settle | None
     """Where stock is counted elsewhere while it is sold, brings the events' rows up to date; None where it never is."""
     through: Callable[[Database], AbstractContextManager[Any]]
@@ -96,6 +98,7 @@ def strategy(
     isolation: Isolation = Isolation.READ_COMMITTED,
     retry: RetryPolicy | None = None,
     basket: BasketPurchase | None = None,
+    for_baskets: bool = False,
     settle: Settle | None = None,
     through: Callable[[Database], AbstractContextManager[Any]] = Database.connection,
 ) -> Callable[[Purchase], Strategy]:
@@ -112,6 +115,7 @@ def strategy(
             retry=retry or RetryPolicy(),
             purchase=purchase,
             basket=basket,
+            for_baskets=for_baskets,
             settle=settle,
             through=through,
         )

@@ -25,6 +25,7 @@ def basket(connection: Connection, wanted: Basket) -> PurchaseResult:
     when="never: it shows why locks need an order",
     retry=RetryPolicy(tries=3),
     basket=basket,
+    for_baskets=True,
 )
 def basket_unordered(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """Sell one event under its lock: alone, nothing is wrong with that."""

@@ -16,7 +16,7 @@ FROM events WHERE id = %s
 INSERT = """
 INSERT INTO tickets (id, event_id, purchase_id)
 SELECT md5(%(purchase_id)s::text || number)::uuid, %(event_id)s, %(purchase_id)s
-FROM generate_series(1, %(quantity)s) AS number
+FROM generate_series(1, (SELECT %(quantity)s::integer)) AS number
 RETURNING id, event_id, purchase_id, purchased_at, %(left)s::integer, %(version)s::integer
 """
 

@@ -16,7 +16,7 @@ WITH event AS (
 ), sold AS (
     INSERT INTO tickets (id, event_id, purchase_id)
     SELECT md5(%(purchase_id)s::text || number)::uuid, id, %(purchase_id)s
-    FROM event, generate_series(1, %(quantity)s) AS number
+    FROM event, generate_series(1, (SELECT %(quantity)s::integer)) AS number
     RETURNING id, event_id, purchase_id, purchased_at
 )
 SELECT sold.*, event.available_tickets, event.version FROM sold, event

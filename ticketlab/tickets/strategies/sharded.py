@@ -26,7 +26,7 @@ WITH event AS MATERIALIZED (
 ), sold AS (
     INSERT INTO tickets (id, event_id, purchase_id)
     SELECT md5(%(purchase_id)s::text || number)::uuid, event_id, %(purchase_id)s
-    FROM shard, generate_series(1, %(quantity)s) AS number
+    FROM shard, generate_series(1, (SELECT %(quantity)s::integer)) AS number
     RETURNING id, event_id, purchase_id, purchased_at
 )
 SELECT sold.*, NULL, NULL FROM sold
@@ -50,7 +50,7 @@ WITH shard AS (
 )
 INSERT INTO tickets (id, event_id, purchase_id)
 SELECT md5(%(purchase_id)s::text || number)::uuid, %(event_id)s, %(purchase_id)s
-FROM generate_series(1, %(quantity)s) AS number
+FROM generate_series(1, (SELECT %(quantity)s::integer)) AS number
 RETURNING id, event_id, purchase_id, purchased_at, NULL, NULL
 """
 

@@ -22,7 +22,8 @@ TAKE = """
 WITH event AS MATERIALIZED (
     SELECT id FROM events WHERE id = %(event_id)s FOR KEY SHARE
 ), seat AS (
-    SELECT id FROM free_seats WHERE event_id = (SELECT id FROM event) LIMIT %(quantity)s FOR UPDATE SKIP LOCKED
+    SELECT id FROM free_seats WHERE event_id = (SELECT id FROM event)
+    LIMIT (SELECT %(quantity)s::integer) FOR UPDATE SKIP LOCKED
 ), taken AS (
     DELETE FROM free_seats
     WHERE id = ANY (ARRAY(SELECT id FROM seat)) AND (SELECT count(*) FROM seat) = %(quantity)s

@@ -1,0 +1,43 @@
+"""What a person sees when a run is over."""
+
+from io import StringIO
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from ticketlab import console
+from ticketlab.evidence.history import RETRIES
+from ticketlab.experiment import Experiment
+from ticketlab.report.summary import summarise
+
+
+def table_of(**fields):
+    """The table of one trial, as a terminal of 80 columns shows it."""
+    trial = {
+        "trial": 1, "strategy": "pessimistic", "safe": False, "buyers": 16, "repeat": 1, "seats": 1_000,
+        "tickets": 5_148, "oversold": 4_148, "sales": 5_148, "sold_out": 0, "conflicts": 3, "failed": 0,
+        "unavailable": 0, "unknown": 0, "purchases_per_s": 1_285.0, "p50_ms": 9.0, "p95_ms": 37.0, "p99_ms": 58.0,
+        "retries": 40, **dict.fromkeys(RETRIES.values(), 0), "verdict": "INVALID",
+    }  # fmt: skip
+    run = SimpleNamespace(experiment=Experiment(repeats=1), summary=summarise(pd.DataFrame([trial | fields])))
+    out = StringIO()
+    Console(file=out, width=80, color_system=None).print(console.results(run))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("latency", "told"),
+    [
+        ({}, ["9.0/37/58"]),
+        ({"p50_ms": 12_526.0, "p95_ms": 19_450.0, "p99_ms": 19_451.0}, ["12,526/", "19,450/", "19,451"]),
+    ],
+    ids=["milliseconds", "seconds"],
+)
+def test_long_waits_leave_the_names_their_room(latency, told):
+    """Neither the name of a strategy nor a verdict is broken, however long its buyers waited."""
+    shown = table_of(**latency)
+    words = shown.split()
+    assert {"pessimistic", "INVALID", *told} <= set(words)
+    assert max(map(len, shown.splitlines())) <= 80

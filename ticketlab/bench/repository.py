@@ -1,0 +1,30 @@
+"""Contenders that sell through the repository, as an application does: any strategy, driven by the lab's own load."""
+
+from ticketlab import load
+from ticketlab.bench.contender import Claim, Ground
+from ticketlab.outcomes import Outcome
+from ticketlab.tickets import EventRepository, Strategy
+
+
+def sell(strategy: Strategy, ground: Ground) -> Claim:
+    """Sell by a strategy; the claim is what its buyers were told."""
+    repository = EventRepository(ground.database, strategy)
+    driven = load.drive(
+        repository, ground.plan, [ground.event], warm_up_event=ground.warm_up_event, on_tick=ground.on_tick
+    )
+    if driven.interrupted:
+        raise KeyboardInterrupt
+    repository.settle([ground.event])
+    history = driven.history
+    outcomes = history["outcome"].value_counts()
+    sales = int(outcomes[Outcome.SOLD])
+    # There are seats for everybody: until the last purchase was over all of the time was selling time.
+    seconds = float(history["completed_ns"].max()) / 1e9 if sales else 1.0
+    return Claim(
+        sold=int(history.loc[history["outcome"] == Outcome.SOLD, "quantity"].sum()),
+        per_s=sales / seconds,
+        purchases=len(history),
+        conflicts=int(outcomes[Outcome.CONFLICT]),
+        unanswered=int(outcomes[[Outcome.FAILED, Outcome.UNAVAILABLE, Outcome.UNKNOWN]].sum()),
+        history=history,
+    )

@@ -1,0 +1,117 @@
+"""`run(bench) -> Results`: every contender in its turn, on one server, each on empty tables, each proven at once."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from ticketlab import lab, servers
+from ticketlab.bench import contenders, proof
+from ticketlab.bench.contender import Contender, Ground
+from ticketlab.bench.hot_event import HotEvent, Turn
+from ticketlab.bench.results import Results, Trial
+from ticketlab.errors import InvalidInputError, TicketlabError
+from ticketlab.lab import Progress
+from ticketlab.settings import Settings
+from ticketlab.tickets import Database, EventRepository, books, migrations, strategies
+
+
+def run(
+    bench: HotEvent,
+    *,
+    url: str | None = None,
+    on_progress: Callable[[Progress], None] = lambda _progress: None,
+) -> Results:
+    """Run a bench on a server of its own, with PostgreSQL's default durability.
+
+    Ctrl-C ends it cleanly: the trials made so far are the results, without the one under way.
+
+    Args:
+        bench: what to run.
+        url: for the server kind `external`, where it is.
+        on_progress: called at each step, and while buyers buy where their purchases are known.
+
+    Raises:
+        NotFoundError: a strategy that the bench names does not exist; nothing was started.
+        InvalidInputError: the server lets too few connections in, or its kind and the URL do not go together.
+        ServerError: no server could be brought up.
+        TicketlabError: a contender failed; the text names it.
+    """
+    chosen = [strategies.get(name) for name in bench.strategies]
+    on_progress(Progress(trial=0, trials=0, doing=f"starting a server ({bench.server})"))
+    settings = lab.settings_for(bench.connections, server=bench.server)
+    with servers.open(bench.server, settings=settings, url=url) as server:
+        _check_connections(bench, server)
+        sellers = contenders.of(chosen, servers.program("pgbench", beside=server.binaries))
+        try:
+            with Database(Settings.from_url(server.url, pool_size=bench.pool_size)) as database:
+                migrations.upgrade(database)
+                trials = list(_trials(bench, sellers, database, on_progress=on_progress))
+        except TicketlabError as error:
+            error.add_note(f"Last in the server's log: {server.log().strip().rpartition(chr(10))[2]}")
+            raise
+        return Results(bench=bench, server=server, contenders=sellers, trials=trials)
+
+
+def _trials(
+    bench: HotEvent,
+    sellers: Sequence[Contender],
+    database: Database,
+    *,
+    on_progress: Callable[[Progress], None],
+) -> Iterator[Trial]:
+    """Trial after trial, until one was interrupted; the first one's interruption is raised."""
+    by_name = {each.name: each for each in sellers}
+    turns = list(bench.turns(by_name))
+    for done, turn in enumerate(turns):
+        doing = f"{turn.contender}, {turn.buyers} buyers, repeat {turn.repeat}"
+        step = Progress(trial=done + 1, trials=len(turns), doing=doing, finished=done)
+        try:
+            on_progress(step)
+            yield _observe(by_name[turn.contender], turn, bench, database, on_progress=_ticker(step, on_progress))
+        except KeyboardInterrupt:
+            if not done:
+                raise
+            return
+        except Exception as error:
+            error.add_note(f"It happened in the bench to {doing}.")
+            raise
+
+
+def _observe(
+    contender: Contender, turn: Turn, bench: HotEvent, database: Database, *, on_progress: Callable[[int], None]
+) -> Trial:
+    """One turn on empty tables, and what the ledger says of it."""
+    books.clear(database)
+    repository = EventRepository(database)
+    date = datetime.now(UTC) + timedelta(days=30)
+    event, warm_up_event = (
+        repository.create(name=name, date=date, total_tickets=bench.seats).id for name in ("hot", "warm-up")
+    )
+    ground = Ground(
+        database=database, event=event, warm_up_event=warm_up_event, plan=bench.plan(turn), on_tick=on_progress
+    )
+    claim = contender.sell(ground)
+    return Trial(
+        contender=contender.name,
+        buyers=turn.buyers,
+        repeat=turn.repeat,
+        per_s=claim.per_s,
+        purchases=claim.purchases,
+        conflicts=claim.conflicts,
+        unanswered=claim.unanswered,
+        fault=proof.fault(claim, lab.read_ledger(database, [event])),
+    )
+
+
+def _ticker(step: Progress, on_progress: Callable[[Progress], None]) -> Callable[[int], None]:
+    return lambda purchases: on_progress(replace(step, purchases=purchases))
+
+
+def _check_connections(bench: HotEvent, server: servers.Server) -> None:
+    """An external server keeps its settings: told at once, not when the largest number of buyers comes."""
+    allowed, needed = int(server.settings["max_connections"]), bench.connections + lab.SPARE_CONNECTIONS
+    if allowed < needed:
+        raise InvalidInputError(
+            f"The server lets {allowed:,} connections in, and this bench opens up to {needed:,}. "
+            f"Let at most {max(0, allowed - needed + max(bench.buyers)):,} --buyers in, or raise its max_connections."
+        )

@@ -1,0 +1,114 @@
+"""A trial on disk, and what follows from it. Opens no connection.
+
+`trial.json` is written last: a trial without one was cut off while it was being saved, and is not read.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import pandas as pd
+import pyarrow as pa
+from pydantic import TypeAdapter
+
+from ticketlab.errors import InvalidInputError
+from ticketlab.evidence import checks, history, measures
+from ticketlab.evidence.checks import Verdict
+from ticketlab.evidence.ledger import Ledger
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """One saved trial."""
+
+    folder: Path
+    number: int
+    strategy: str
+    safe: bool
+    """Whether the strategy claims to be safe; False for a control."""
+    buyers: int
+    repeat: int
+    interrupted: bool
+
+    @property
+    def setting(self) -> dict[str, Any]:
+        """What tells it from the others, as plain data."""
+        return {
+            "trial": self.number,
+            "strategy": self.strategy,
+            "safe": self.safe,
+            "buyers": self.buyers,
+            "repeat": self.repeat,
+        }
+
+    def history(self) -> pd.DataFrame:
+        """Every purchase, as its buyer saw it."""
+        return history.read(self.folder / "history.parquet")
+
+    def ledger(self) -> Ledger:
+        """What the database held in the end."""
+        return Ledger.read(self.folder)
+
+    def write_history(self, observed: pd.DataFrame) -> None:
+        """Save what the buyers saw: first, for the ledger may prove out of reach."""
+        self.folder.mkdir(parents=True)
+        history.write(observed, self.folder / "history.parquet")
+
+    def write_ledger(self, ledger: Ledger) -> None:
+        """Save what the database holds, and last of all that the trial is complete."""
+        ledger.write(self.folder)
+        described = {key: value for key, value in asdict(self).items() if key != "folder"}
+        unfinished = self.folder / "trial.json.tmp"
+        unfinished.write_text(json.dumps(described, indent=2) + "\n")
+        unfinished.rename(self.folder / "trial.json")  # whole or not at all
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """A trial as it was saved."""
+        saved = json.loads((folder / "trial.json").read_text())
+        return TypeAdapter(cls).validate_python({**saved, "folder": folder})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """What follows from one trial."""
+
+    trial: Trial
+    verdicts: tuple[Verdict, ...]
+    measures: measures.Measures
+    stock: pd.DataFrame
+    without_version: int
+    """Sales that carry no version of their event."""
+
+
+def judge(trial: Trial) -> Judged:
+    """Read a trial, measure it, and let every check judge it.
+
+    Raises:
+        InvalidInputError: its files can not be read, or do not hold what they should.
+    """
+    with reading(trial.folder):
+        observed, ledger = trial.history(), trial.ledger()
+        measured = measures.measure(observed, ledger)
+        stock = measures.stock_over_time(observed, ledger)
+    return Judged(
+        trial=trial,
+        verdicts=checks.judge(observed, ledger),
+        measures=measured,
+        stock=stock,
+        without_version=checks.sales_without_version(observed),
+    )
+
+
+@contextmanager
+def reading(folder: Path) -> Iterator[None]:
+    """Around reading saved files: whatever is wrong with them is told as one error that names the folder."""
+    try:
+        yield
+    except (OSError, LookupError, TypeError, ValueError, pa.ArrowException) as error:
+        raise InvalidInputError(
+            f"The files in {folder} can not be read as those of a run: {type(error).__name__}: {error}"
+        ) from error
