@@ -16,10 +16,11 @@ CHECKOUT = Path(__file__).parents[2]
 
 
 def call(*words, cwd, **environment):
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}  # it may name the checkout
     done = subprocess.run(
         [str(word) for word in words],
         cwd=cwd,
-        env=os.environ | environment,
+        env=inherited | environment,
         capture_output=True,
         text=True,
         check=False,
@@ -65,9 +66,7 @@ def test_it_migrates(installed, tmp_path, database_url):
     """`ticketlab migrate` goes up and down, and generates into a folder of the user's."""
     settings = Settings.from_url(database_url)
     url = ["--url", settings.url]
-    applied = call(installed, "migrate", "upgrade", *url, cwd=tmp_path)
-    assert "applied 0001" in applied
-    assert "applied 0002" in applied
+    assert "applied 0001, 0002" in call(installed, "migrate", "upgrade", *url, cwd=tmp_path)
     generated = call(
         installed, "migrate", "generate", "nothing", "--versions", tmp_path / "versions", *url, cwd=tmp_path
     )
