@@ -171,7 +171,7 @@ def test_more_seats_than_there_are_are_not_laid_out_in_vain(database, laid_out):
 
 @pytest.mark.parametrize("settling", [False, True])
 def test_who_waits_for_the_event_holds_none_of_its_stock(repository, database, laid_out, gate, eventually, settling):
-    """Nor who settles it. Another locks the event FOR UPDATE, and may come to wait for a seat or a counter: that would be a circle."""
+    """Nor does who settles it: another, who has the event, may come to wait for a seat or a counter; a circle."""
     event = laid_out(repository, tickets=100)
     hold = "SELECT 1 FROM events WHERE id = %s FOR UPDATE"
     with psycopg.connect(database.settings.url) as other, ThreadPoolExecutor(1) as threads:

@@ -18,7 +18,7 @@ LOAD = {
     "quantity": (1, 4),
     "stock": 48_000,  # of about 50,000 that are wanted: it runs out near the end
     "repeats": 1,
-    "seconds": 900.0,
+    "seconds": 3600.0,  # an end that no strategy should need
     "server": "embedded",
 }
 
