@@ -1,8 +1,10 @@
 """Buyers make the purchases of their plan, start together, and end, whatever becomes of the others."""
 
+import os
+import sys
 import threading
 import time
-from concurrent.futures import ALL_COMPLETED, thread, wait
+from concurrent.futures import ALL_COMPLETED, ThreadPoolExecutor, thread, wait
 from itertools import islice
 from types import SimpleNamespace
 from uuid import UUID
@@ -11,7 +13,7 @@ import pytest
 
 from ticketlab.errors import TicketlabError
 from ticketlab.evidence.history import COLUMNS, NOT_SEEN, Recorder, collect
-from ticketlab.load import Plan, buyers, drive, executors
+from ticketlab.load import Plan, buyers, drive, executors, processor
 from ticketlab.outcomes import Cause, Outcome
 from ticketlab.tickets import PurchaseResult
 
@@ -502,3 +504,25 @@ def test_a_purchase_that_hangs_is_cut_off_when_its_trial_is_overdue(monkeypatch,
     assert shop.severed.is_set()
     assert False not in severed_before
     assert event == WARM_UP or set(result.history["outcome"]) == {UNKNOWN}
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system does not say where threads run")
+def test_the_buyers_of_a_process_share_one_processor_and_nobody_else_does():
+    """A buyer's thread is kept on one processor, the same for all; other threads may run where they might before."""
+    before = os.sched_getaffinity(0)
+
+    def settle(_):
+        assert processor.share_one()
+        return os.sched_getaffinity(0)
+
+    with ThreadPoolExecutor(4) as threads:
+        places = list(threads.map(settle, range(8)))
+    assert {len(place) for place in places} == {1}
+    assert len({frozenset(place) for place in places}) == 1
+    assert os.sched_getaffinity(0) == before
+
+
+def test_without_an_interpreter_lock_buyers_run_wherever_they_may(monkeypatch):
+    """Where Python runs threads side by side, they are not kept from it."""
+    monkeypatch.setattr(sys, "_is_gil_enabled", lambda: False, raising=False)
+    assert not processor.share_one()

@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 import psycopg
 
 from ticketlab.bench.contender import Claim, Ground
+from ticketlab.load import processor
 from ticketlab.tickets.database import CONNECTION
 from ticketlab.tickets.sale import SELL
 from ticketlab.tickets.strategies.atomic import SELL_IF_ENOUGH
@@ -70,6 +71,7 @@ class _Race:
     def run(self, purchase: Purchase) -> tuple[int, int]:
         """One buyer from connecting to the end: how often he bought, and when he was done."""
         ground = self._ground
+        processor.share_one()  # as the buyers of the lab do
         try:
             with psycopg.connect(ground.database.settings.url, **CONNECTION) as connection:
                 self._buy(purchase, connection, ground.warm_up_event, ground.plan.warm_up_s, time.perf_counter_ns())

@@ -123,7 +123,7 @@ class Results:
                 f"{bench.seconds:g} s a trial",
                 f"{bench.repeats} repeat{'s' if bench.repeats != 1 else ''}",
                 f"seed {bench.seed}",
-                f"{cpus} CPU{'s' if cpus != 1 else ''} for server and buyers together",
+                f"{cpus} CPU{'s' if cpus != 1 else ''} for server and buyers together, one of them for Python's buyers",
             ]
         )
 

@@ -1,4 +1,4 @@
-"""Where buyers run: each in a thread of this process, all started at one agreed instant."""
+"""Where buyers run: each in a thread of this process, on one processor, all started at one agreed instant."""
 
 import threading
 import time
@@ -12,7 +12,7 @@ import pandas as pd
 from ticketlab.errors import TicketlabError
 from ticketlab.evidence import history
 from ticketlab.evidence.history import Recorder
-from ticketlab.load import buyers
+from ticketlab.load import buyers, processor
 from ticketlab.load.plan import Plan
 from ticketlab.tickets import EventRepository
 
@@ -51,6 +51,7 @@ def drive(
     recorders = [Recorder(buyer) for buyer in range(plan.buyers)]
 
     def live(recorder: Recorder) -> None:
+        processor.share_one()
         try:
             buyers.warm_up(repository, plan, recorder.buyer, warm_up_event, stopped=stop.is_set)
             until_ns = start.agree() + int(plan.seconds * 1e9)
