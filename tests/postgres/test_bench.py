@@ -38,7 +38,7 @@ def pgbench_program(server):
 @pytest.fixture
 def no_pgbench(monkeypatch):
     """As on a machine where no installation has the program; quicker, where pgbench is not what is tested."""
-    monkeypatch.setattr(servers, "program", lambda _name, *, beside: beside)
+    monkeypatch.setattr(servers, "program", lambda _name, *, beside: None)  # noqa: ARG005
 
 
 def falsified(monkeypatch, **changes):
@@ -65,6 +65,7 @@ def test_every_contender_sells_and_proves_it():
     }
 
 
+@pytest.mark.usefixtures("no_pgbench")
 def test_the_server_is_asked_for_as_many_connections_as_there_are_buyers():
     """Where a buyer has a connection of his own the default of a hundred is soon too few."""
     asked = bench.HotEvent(strategies=("optimistic",), buyers=(120,), repeats=1, seconds=0.1, server="embedded")

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from ticketlab.errors import NotFoundError
-from ticketlab.outcomes import RETRY_CAUSES
+from ticketlab.errors import InvalidInputError, NotFoundError
+from ticketlab.outcomes import RETRY_CAUSES, Cause
 from ticketlab.tickets import RetryPolicy, strategies
 
 
@@ -64,3 +64,18 @@ def test_a_pause_after_very_many_attempts_can_still_be_computed():
 def test_every_strategy_retries_for_causes_that_a_retry_may_cure():
     """None names a cause outside of those that are worth another try."""
     assert all({*each.retry.causes} <= {*RETRY_CAUSES} for each in strategies.registry().values())
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"tries": 0}, "at least one try"),
+        ({"first_pause_s": -1}, "pauses that are not negative"),
+        ({"jitter": 1.5}, "a jitter from 0 to 1"),
+        ({"causes": (Cause.CONSTRAINT,)}, "causes among stale_version, .*pool_timeout"),
+    ],
+)
+def test_a_retry_policy_that_can_not_be_followed_is_refused(values, said):
+    """What is wrong with it is said when it is made, not when a purchase first fails."""
+    with pytest.raises(InvalidInputError, match=said):
+        RetryPolicy(**values)

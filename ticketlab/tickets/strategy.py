@@ -16,8 +16,8 @@ import psycopg
 import sqlalchemy.exc
 from psycopg.rows import TupleRow
 
-from ticketlab.errors import UnavailableError
-from ticketlab.outcomes import CONFLICTS, Cause, cause_of
+from ticketlab.errors import InvalidInputError, UnavailableError
+from ticketlab.outcomes import CONFLICTS, RETRY_CAUSES, Cause, cause_of
 from ticketlab.tickets.database import Database
 from ticketlab.tickets.purchase import Basket, PurchaseRequest, PurchaseResult
 
@@ -46,6 +46,9 @@ class RetryPolicy:
     The pause is `first_pause_s`, doubled with each attempt up to `longest_pause_s`; a share of `jitter` of it is
     drawn at random. All of it by default ("full jitter":
     https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
+
+    Raises:
+        InvalidInputError: a value can not be used.
     """
 
     tries: int = 1
@@ -56,6 +59,17 @@ class RetryPolicy:
     """No attempt begins later than this after the first one began."""
     causes: Sequence[Cause] = CONFLICTS
     """What is worth another try; any of `RETRY_CAUSES`."""
+
+    def __post_init__(self) -> None:
+        faults = {
+            "at least one try": self.tries < 1,
+            "pauses that are not negative": min(self.first_pause_s, self.longest_pause_s) < 0,
+            "a jitter from 0 to 1": not 0 <= self.jitter <= 1,
+            f"causes among {', '.join(RETRY_CAUSES)}": not set(self.causes) <= set(RETRY_CAUSES),
+        }
+        wrong = [fault for fault, found in faults.items() if found]
+        if wrong:
+            raise InvalidInputError(f"A retry policy needs {'; '.join(wrong)}.")
 
     def pause_s(self, attempt: int) -> float:
         """How long to wait after the given attempt, counted from 1."""
