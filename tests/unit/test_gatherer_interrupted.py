@@ -129,3 +129,23 @@ def test_a_leader_interrupted_while_he_waits_for_a_connection_harms_nobody(offic
     assert office.batch() == [2, 3]
     office.tell()
     assert [answer(each).quantity for each in purchases[1:]] == [2, 3]
+
+
+@pytest.mark.parametrize("woken", [False, True], ids=["while the batch is under way", "as he is woken"])
+def test_those_who_are_answered_after_a_buyer_who_was_interrupted_are_not_left_waiting(office, interrupt, woken):
+    """Who was answered wakes the next one: whoever is gone by then is passed over, or does it as he goes."""
+    leave = interrupt(3, after=woken)
+    office.buys(1)
+    office.batch()
+    leader = office.buys(2)
+    purchases = [office.buys(quantity) for quantity in range(3, 12)]
+    office.tell()
+    assert office.batch() == list(range(2, 12))
+    if not woken:
+        leave.set()
+        assert isinstance(error(purchases[0]), KeyboardInterrupt)
+    office.tell()
+    leave.set()
+    assert answer(leader).success
+    assert isinstance(error(purchases[0]), KeyboardInterrupt)
+    assert all(answer(each).success for each in purchases[1:])
