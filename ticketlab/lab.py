@@ -119,7 +119,9 @@ def _observe_all(
         doing = f"{trial.strategy}, {trial.plan.buyers} buyers, repeat {trial.repeat}"
         step = Progress(trial=trial.number, trials=len(trials), doing=doing, finished=done)
         on_progress(step)
-        saved = _observe(trial, chosen[trial.strategy], database, folder, on_tick=_ticker(step, on_progress))
+        # A pool of the trial's own: one that another has filled hands out its connections in turn, cold ones too.
+        with Database(database.settings) as own:
+            saved = _observe(trial, chosen[trial.strategy], own, folder, on_tick=_ticker(step, on_progress))
         if saved.interrupted:
             return
 

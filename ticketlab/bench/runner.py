@@ -87,10 +87,11 @@ def _observe(
     event, warm_up_event = (
         repository.create(name=name, date=date, total_tickets=bench.seats).id for name in ("hot", "warm-up")
     )
-    ground = Ground(
-        database=database, event=event, warm_up_event=warm_up_event, plan=bench.plan(turn), on_tick=on_progress
-    )
-    claim = contender.sell(ground)
+    # A pool of the trial's own: one that a larger trial has filled hands out its connections in turn, cold ones too.
+    with Database(database.settings) as own:
+        claim = contender.sell(
+            Ground(database=own, event=event, warm_up_event=warm_up_event, plan=bench.plan(turn), on_tick=on_progress)
+        )
     return Trial(
         contender=contender.name,
         buyers=turn.buyers,
