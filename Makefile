@@ -16,7 +16,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $(STAMP)
 
-demo: $(STAMP)  ## Compare four strategies on an embedded PostgreSQL and write a report
+demo: $(STAMP)  ## Compare six strategies on an embedded PostgreSQL and write a report
 	$(BIN)/ticketlab run --server embedded
 
 check: $(STAMP)  ## Lint, format and types

@@ -21,6 +21,8 @@ from ticketlab.runs import Run
 from ticketlab.tickets import Strategy
 
 _TEN: Final = 10
+_THOUSAND: Final = 1_000
+_TEN_THOUSAND: Final = 10_000
 _LATENCY_WIDTH: Final = 14
 _STYLES: Final = {Status.VALID: "green", Status.INVALID: "bold red", Status.UNKNOWN: "yellow"}
 
@@ -181,7 +183,7 @@ def _name(row: Mapping[Any, Any], *, several_buyers: bool) -> Text:
 
 def _numbers(row: Mapping[Any, Any]) -> list[Text | str]:
     speed = f"{row['per_s']:,.0f}"
-    spread = f"\n{row['per_s_min']:,.0f}–{row['per_s_max']:,.0f}" if row["repeats"] > 1 else ""
+    spread = f"\n{_range(row['per_s_min'], row['per_s_max'])}" if row["repeats"] > 1 else ""
     return [
         Text.assemble(
             f"{row['sold']:,.0f}", (f"\n+{row['oversold_median']:,.0f}" if row["oversold"] else "", "bold red")
@@ -198,6 +200,13 @@ def _latency(percentiles: Sequence[str]) -> str:
     """On one line, or where that would take the room of the names, one below the other."""
     told = "/".join(percentiles)
     return told if len(told) <= _LATENCY_WIDTH else "/\n".join(percentiles)
+
+
+def _range(low: float, high: float) -> str:
+    """Two numbers in the width that a column has: in thousands where the larger one has five digits."""
+    if high < _TEN_THOUSAND:
+        return f"{low:,.0f}–{high:,.0f}"
+    return f"{low / _THOUSAND:,.1f}–{high / _THOUSAND:,.1f}k"
 
 
 def _number(value: float, digits: int | None = None) -> str:
