@@ -46,7 +46,7 @@ def run(
     url: str | None = None,
     on_progress: Callable[[Progress], None] = lambda _progress: None,
 ) -> Run:
-    """Run an experiment on a server of its own, save what was observed, judge it, and write its report.
+    """Run an experiment on a server of its own, save what was observed, and judge it.
 
     Ctrl-C ends it cleanly: the server is stopped, and the trials made so far are judged and kept.
 
@@ -98,7 +98,6 @@ def _chosen(experiment: Experiment) -> dict[str, Strategy]:
 def _judge(folder: Path) -> Run:
     made = Run(folder)
     made.save_judgement()
-    made.write_report()
     return made
 
 

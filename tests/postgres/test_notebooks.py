@@ -6,7 +6,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
+NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("0*.ipynb"))  # report.ipynb: see tests/notebooks
 SMALL = 'server, buyers, seconds, stock, repeats, seed, RUN = "embedded", 8, 20.0, 300, 1, 1, None'
 
 

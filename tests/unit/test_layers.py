@@ -11,9 +11,9 @@ PACKAGE = Path(__file__).parents[2] / "ticketlab"
 FLOORS = [
     {"errors", "outcomes", "settings"},
     {"tickets", "servers", "evidence"},
-    {"load", "report"},
+    {"load", "report", "kernels"},
     {"experiment", "trials", "runs", "environment", "lab"},
-    {"bench"},
+    {"bench", "publish"},
     {"console"},
     {"cli"},
 ]
