@@ -90,7 +90,9 @@ def run(
     purchases: Annotated[int | None, typer.Option(help="Purchases of a trial, all buyers together.")] = None,
     repeats: Annotated[int, typer.Option(help="Trials of each setting.")] = 3,
     warm_up: Annotated[float, typer.Option(help="Seconds of buying elsewhere before a trial.")] = 0.3,
-    pool_size: Annotated[int, typer.Option(help="Connections of the pool.")] = 20,
+    pool_size: Annotated[
+        str, typer.Option(metavar="N[,N…]", help="Connections of the pool; a trial for each number.")
+    ] = "20",
     seed: Annotated[int, typer.Option(help="What the buyers want, and the order of the trials.")] = 1,
     server: Annotated[ServerKind, typer.Option(help="Where the PostgreSQL comes from.")] = ServerKind.AUTO,
     url: Url = None,
@@ -132,7 +134,7 @@ def run(
         events=events,
         hot=hot,
         warm_up_s=warm_up,
-        pool_size=pool_size,
+        pool_sizes=_integers("--pool-size", pool_size, separator=","),
         server=kind.value,
         server_settings=dict(_setting(each) for each in setting or ()),
     )

@@ -66,11 +66,11 @@ def run(
     trials = experiment.trials()
     starting = Progress(trial=0, trials=len(trials), doing=f"starting a server ({experiment.server})")
     on_progress(starting)
-    settings = {**settings_for(experiment.pool_size, server=experiment.server), **experiment.server_settings}
+    settings = {**settings_for(max(experiment.pool_sizes), server=experiment.server), **experiment.server_settings}
     with servers.open(experiment.server, settings=settings, url=url) as server:
         folder = _make_folder(experiment, server, out)
         try:
-            with Database(Settings.from_url(server.url, pool_size=experiment.pool_size)) as database:
+            with Database(Settings.from_url(server.url)) as database:
                 migrations.upgrade(database)
                 _observe_all(trials, chosen, database, folder / "trials", on_progress=on_progress)
         except KeyboardInterrupt:
@@ -116,11 +116,13 @@ def _observe_all(
 ) -> None:
     """Run and save trial after trial, until one was interrupted."""
     for done, trial in enumerate(trials):
-        doing = f"{trial.strategy}, {trial.plan.buyers} buyers, repeat {trial.repeat}"
+        pool = f", pool of {trial.pool_size}" if len({each.pool_size for each in trials}) > 1 else ""
+        doing = f"{trial.strategy}, {trial.plan.buyers} buyers{pool}, repeat {trial.repeat}"
+        settings = database.settings.model_copy(update={"pool_size": trial.pool_size})
         step = Progress(trial=trial.number, trials=len(trials), doing=doing, finished=done)
         on_progress(step)
         # A pool of the trial's own: one that another has filled hands out its connections in turn, cold ones too.
-        with Database(database.settings) as own:
+        with Database(settings) as own:
             saved = _observe(trial, chosen[trial.strategy], own, folder, on_tick=_ticker(step, on_progress))
         if saved.interrupted:
             return
@@ -140,6 +142,7 @@ def _observe(
         strategy=trial.strategy,
         safe=strategy.safe,
         buyers=trial.plan.buyers,
+        pool_size=trial.pool_size,
         repeat=trial.repeat,
         interrupted=driven.interrupted,
     )

@@ -30,6 +30,8 @@ class Trial:
     safe: bool
     """Whether the strategy claims to be safe; False for a control."""
     buyers: int
+    pool_size: int
+    """Connections of the pool that its buyers shared."""
     repeat: int
     interrupted: bool
 
@@ -41,6 +43,7 @@ class Trial:
             "strategy": self.strategy,
             "safe": self.safe,
             "buyers": self.buyers,
+            "pool_size": self.pool_size,
             "repeat": self.repeat,
         }
 

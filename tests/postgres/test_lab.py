@@ -183,14 +183,14 @@ def test_stock_that_is_counted_elsewhere_is_settled_before_the_ledger_is_read(tm
 
 def test_more_buyers_than_connections_wait_for_one(tmp_path):
     """Twelve buyers share a pool of two and are all served."""
-    experiment = Experiment(**SMALL | {"strategies": ("atomic",), "buyers": (12,), "pool_size": 2, "stock": 100})
+    experiment = Experiment(**SMALL | {"strategies": ("atomic",), "buyers": (12,), "pool_sizes": (2,), "stock": 100})
     (row,) = lab.run(experiment, out=tmp_path).measures.to_dict("records")
     assert (row["verdict"], row["tickets"], row["unavailable"]) == ("VALID", 100, 0)
 
 
 def test_a_pool_beyond_the_servers_default_gets_its_connections(tmp_path):
     """The lab's own server is given as many connections as the pool may open."""
-    experiment = Experiment(**SMALL | {"strategies": ("atomic",), "pool_size": 120, "purchases": 10})
+    experiment = Experiment(**SMALL | {"strategies": ("atomic",), "pool_sizes": (120,), "purchases": 10})
     run = lab.run(experiment, out=tmp_path)
     assert int(run.environment["server"]["settings"]["max_connections"]) >= 120
 
