@@ -71,7 +71,8 @@ def _notebook_line() -> Iterator[Callable[[lab.Progress], None]]:
 
 
 def _purchases(step: lab.Progress) -> str:
-    return f"{step.purchases:,} purchases" if step.purchases else ""
+    count = step.so_far.purchases
+    return f"{count:,} purchases" if count else ""
 
 
 def results(run: Run) -> Table:

@@ -137,6 +137,10 @@ class Run:
             planned = len(self.experiment.trials())
             notes.append(f"The run was ended early: {len(self.trials)} of {planned} trials were made{cut_short}.")
         notes += [
+            f"{name} is none of ticketlab's strategies: its source is kept in environment.json."
+            for name in self.environment.get("own_strategies", ())
+        ]
+        notes += [
             f"{name} is a control and was not caught: try more buyers, more repeats, fewer events, or --basket 2-3 "
             "for a control of baskets."
             for name in self.uncaught
