@@ -31,8 +31,8 @@ def trial(strategy: str = "atomic", **fields: object) -> dict[str, object]:
     tickets = fields.get("tickets", 100)
     over = max(0, tickets - 100)
     row = {
-        "trial": 0, "strategy": strategy, "safe": strategy != "naive", "buyers": 16, "repeat": 0, "seconds": 0.5,
-        "seats": 100, "tickets": tickets, "oversold": over, "sold": tickets, "sales": tickets, "sold_out": 16,
+        "trial": 0, "strategy": strategy, "safe": strategy != "naive", "buyers": 16, "pool_size": 20, "repeat": 0,
+        "seconds": 0.5, "seats": 100, "tickets": tickets, "oversold": over, "sold": tickets, "sales": tickets, "sold_out": 16,
         "conflicts": 0, "failed": 0, "unavailable": 0, "unknown": 0, "purchases_per_s": 200.0, "p50_ms": 2.0,
         "p95_ms": 4.0, "p99_ms": 8.0, "retries": 0, **dict.fromkeys(RETRIES.values(), 0),
         "verdict": "INVALID" if over else "VALID",
@@ -47,11 +47,11 @@ def measures_of(*trials: dict[str, object]) -> pd.DataFrame:
 def stock_of(**lefts: Sequence[int]) -> pd.DataFrame:
     """A curve a strategy, one step a tenth of a second."""
     curves = [
-        {"strategy": strategy, "repeat": 0, "buyers": 16, "seconds": step / 10, "left": left}
+        {"strategy": strategy, "repeat": 0, "buyers": 16, "pool_size": 20, "seconds": step / 10, "left": left}
         for strategy, steps in lefts.items()
         for step, left in enumerate(steps)
     ]
-    return pd.DataFrame(curves, columns=["strategy", "repeat", "buyers", "seconds", "left"])
+    return pd.DataFrame(curves, columns=["strategy", "repeat", "buyers", "pool_size", "seconds", "left"])
 
 
 def texts_of(figure: Figure) -> list[str]:
@@ -95,6 +95,17 @@ def test_a_summary_has_one_row_per_strategy_and_number_of_buyers_controls_first(
     assert list(rows.columns) == list(COLUMNS)
     assert list(zip(rows["strategy"], rows["buyers"], strict=True)) == [
         ("naive", 16), ("pessimistic", 4), ("pessimistic", 16), ("atomic", 16),
+    ]  # fmt: skip
+
+
+def test_pools_of_different_size_are_different_rows():
+    """Repeats are trials that agree in strategy, buyers and pool; no median is taken over two pools."""
+    measures = measures_of(
+        trial(pool_size=20, purchases_per_s=100.0), trial(pool_size=5, purchases_per_s=300.0), trial(buyers=4)
+    )
+    rows = summarise(measures)
+    assert list(zip(rows["buyers"], rows["pool_size"], rows["per_s"], strict=True)) == [
+        (4, 20, 200.0), (16, 5, 300.0), (16, 20, 100.0),
     ]  # fmt: skip
 
 
@@ -211,6 +222,22 @@ def test_an_oversold_event_beside_an_unsold_one_is_still_red():
     assert findings.tickets_sold(measures).title == "naive sold 5 tickets too many"
 
 
+@pytest.mark.parametrize(
+    ("settings", "names"),
+    [
+        ([(16, 20)], ["atomic"]),
+        ([(1, 20), (16, 20)], ["atomic   1 buyer", "16 buyers"]),
+        ([(16, 5), (16, 20)], ["atomic   pool of 5", "pool of 20"]),
+        ([(1, 5), (16, 20)], ["atomic   1 buyer, pool of 5", "16 buyers, pool of 20"]),
+    ],
+)
+def test_a_row_is_named_by_what_sets_it_apart(settings, names):
+    """The buyers where they differ, the pool where it differs, and the strategy once."""
+    trials = [trial(buyers=buyers, pool_size=pool) for buyers, pool in settings]
+    figure = charts.tickets_sold(measures_of(*trials))
+    assert [each.get_text() for each in figure.axes[0].get_yticklabels()] == names
+
+
 # Stock
 
 
@@ -315,6 +342,25 @@ def test_a_control_that_was_not_caught_is_not_called_the_fastest_either():
     """A control is known to be unsafe, whatever one run has shown of it."""
     measures = measures_of(trial("naive", purchases_per_s=900.0), trial("atomic"), trial("slow", purchases_per_s=1.0))
     assert findings.throughput(measures).title.startswith("atomic is the fastest without a violation")
+
+
+def test_the_fastest_is_found_among_the_best_pools():
+    """Each strategy competes with the pool that suits it, and the title names it."""
+    rates = {("atomic", 5): 300.0, ("atomic", 20): 280.0, ("pessimistic", 5): 50.0, ("pessimistic", 20): 100.0}
+    measures = measures_of(*(trial(name, pool_size=pool, purchases_per_s=rate) for (name, pool), rate in rates.items()))
+    assert findings.throughput(measures).title == (
+        "Each with its best pool, atomic with a pool of 5 is the fastest (one repeat): 300 purchases/s, "
+        "3 times the next, pessimistic with a pool of 20"
+    )
+
+
+def test_of_one_strategy_the_best_pool_is_named():
+    """Where only the pool differs, it is the pools that compete."""
+    measures = measures_of(*(trial(pool_size=pool, purchases_per_s=1000.0 / pool) for pool in (5, 20)))
+    assert findings.throughput(measures).title == (
+        "atomic with a pool of 5 is the fastest (one repeat): 200 purchases/s, 4 times the next, "
+        "atomic with a pool of 20"
+    )
 
 
 # Latency

@@ -1,4 +1,4 @@
-"""Charts with a row per strategy and number of buyers: tickets sold, outcomes, throughput, latency.
+"""Charts with a row per strategy and setting: tickets sold, outcomes, throughput, latency.
 
 Knows the columns of measures; neither judges nor measures. The numbers stand in a column of their own beside the
 rows, so that they never lie on what is drawn.
@@ -18,6 +18,7 @@ from matplotlib.transforms import ScaledTranslation
 
 from ticketlab.outcomes import Outcome
 from ticketlab.report import findings
+from ticketlab.report.setting import alike, setting_parts, varied
 from ticketlab.report.style import INK, MUTED, RED, THOUSANDS, Chart, elided, look_of, sheet
 from ticketlab.report.summary import summarise
 from ticketlab.report.words import counted, exact, number, percent, several, shown_name
@@ -63,7 +64,7 @@ def tickets_sold(measures: pd.DataFrame, *, conditions: str) -> Chart:
     chart, axes = _sheet(rows, findings.tickets_sold(measures).title, subtitle, conditions)
     for place, row in _placed(rows):
         look = look_of(row["strategy"])
-        trials = _repeats_of(measures, row)
+        trials = alike(measures, row)
         over = float(trials["oversold"].median())
         axes.barh(place, row["sold"] - over, _BAR, color=look.color, hatch=look.hatch, edgecolor="white", linewidth=0)
         axes.barh(place, over, _BAR, left=row["sold"] - over, color=RED, linewidth=0, gid="oversold")
@@ -117,7 +118,7 @@ def throughput(measures: pd.DataFrame, *, conditions: str) -> Chart:
         look = look_of(row["strategy"])
         _interval(axes, place, row["per_s_min"], row["per_s_max"], look.color)
         _mark(axes, place, row["per_s"], look.color, look.marker)
-        _dots(axes, place + _BELOW, _repeats_of(measures, row)["purchases_per_s"])
+        _dots(axes, place + _BELOW, alike(measures, row)["purchases_per_s"])
         _beside(axes, place, findings.rate_text(row))
     _heading(axes, "median (least to most)")
     axes.set_xlim(0, (measures["purchases_per_s"].max() or 1) * 1.06)
@@ -136,7 +137,7 @@ def latency(measures: pd.DataFrame, *, conditions: str) -> Chart:
     for place, row in _placed(rows):
         look = look_of(row["strategy"])
         for column, (marker, offset) in _PERCENTILE_LOOKS.items():
-            values = _repeats_of(measures, row)[column].dropna()
+            values = alike(measures, row)[column].dropna()
             if values.empty:
                 continue
             y = place + offset
@@ -165,28 +166,22 @@ def _sheet(
 
 def _placed(rows: pd.DataFrame) -> Iterable[tuple[float, pd.Series]]:
     """The rows with their heights on the axis; strategies with several rows stand a little apart."""
-    gap = 0.5 if several(rows["buyers"]) else 0.0
+    gap = 0.5 if varied(rows) else 0.0
     starts = rows["strategy"].ne(rows["strategy"].shift()).cumsum() - 1
     return [(index + gap * float(starts.iloc[index]), row) for index, (_, row) in enumerate(rows.iterrows())]
 
 
 def _names(rows: pd.DataFrame) -> list[str]:
-    """What stands at each row: the strategy, and the buyers where their number differs."""
+    """What stands at each row: the strategy, and the setting where it differs."""
     first = rows["strategy"].ne(rows["strategy"].shift())
     names = [
         elided(shown_name(strategy, safe), _NAME_LENGTH)
         for strategy, safe in zip(rows["strategy"], rows["safe"], strict=True)
     ]
-    if not several(rows["buyers"]):
+    if not varied(rows):
         return names
-    buyers = [counted(each, "buyer") for each in rows["buyers"]]
-    return [f"{name}   {each}" if new else each for name, each, new in zip(names, buyers, first, strict=True)]
-
-
-def _repeats_of(measures: pd.DataFrame, row: pd.Series) -> pd.DataFrame:
-    """The trials that a row of the summary stands for."""
-    trials: pd.DataFrame = measures[(measures["strategy"] == row["strategy"]) & (measures["buyers"] == row["buyers"])]
-    return trials
+    settings = [", ".join(setting_parts(row, rows)) for _, row in rows.iterrows()]
+    return [f"{name}   {each}" if new else each for name, each, new in zip(names, settings, first, strict=True)]
 
 
 def _key_text(rows: pd.DataFrame, mark: str, *, interval: bool, dot: bool = True) -> str:
