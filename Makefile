@@ -31,8 +31,8 @@ stress: $(STAMP)  ## Every strategy, longer and with more buyers
 	$(BIN)/pytest tests/stress -n 2
 	$(BIN)/ticketlab run --server embedded --all --buyers 4,16,64 --repeats 5
 
-lab: $(STAMP)  ## Open the notebooks in JupyterLab
-	$(BIN)/jupyter lab notebooks
+lab: $(STAMP)  ## Open JupyterLab on a copy of the notebooks
+	$(BIN)/ticketlab lab
 
 clean:  ## Remove the environment and what tools cached
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -188,6 +188,29 @@ def strategies(as_json: AsJson = False) -> None:
 
 
 @app.command()
+def lab(
+    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Where your copies are, or will be.")] = Path(
+        "ticketlab-notebooks"
+    ),
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Where JupyterLab listens, on this machine only.")] = 8888,
+    browser: Annotated[bool, typer.Option(help="Open a browser on it.")] = True,
+) -> None:
+    """Open JupyterLab on a copy of the notebooks in a folder of yours. What lies there is never overwritten.
+
+    Example: ticketlab lab my-experiments
+    """
+    from ticketlab import workbench
+
+    laid_out = workbench.lay_out(folder)
+    typer.echo(f"{folder}: {len(laid_out.copied)} files copied")
+    if laid_out.kept:
+        typer.echo(
+            f"Yours were kept: {', '.join(laid_out.kept)}. Rename one, and the next start brings ours beside it."
+        )
+    workbench.open_jupyterlab(folder, port=port, browser=browser)
+
+
+@app.command()
 def doctor(as_json: AsJson = False) -> None:
     """Say what this machine offers: Python, packages, container engine, PostgreSQL servers."""
     from rich.table import Table

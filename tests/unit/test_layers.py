@@ -13,8 +13,9 @@ FLOORS = [
     {"tickets", "servers", "evidence"},
     {"load", "report"},
     {"experiment", "trials", "runs", "environment", "lab"},
-    {"bench"},
+    {"bench", "workbench"},
     {"console"},
+    {"notebook"},
     {"cli"},
 ]
 MAY_NOT_SEE = {"report": {"tickets", "servers"}}
