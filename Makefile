@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check stress lab clean
+.PHONY: help demo test check stress lab notebooks clean
 
 help:  ## Say what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/'
@@ -33,6 +33,9 @@ stress: $(STAMP)  ## Every strategy, longer and with more buyers
 
 lab: $(STAMP)  ## Open JupyterLab on a copy of the notebooks
 	$(BIN)/ticketlab lab
+
+notebooks: $(STAMP)  ## Execute all notebooks anew, and keep them executed
+	$(BIN)/python notebooks/refresh.py
 
 clean:  ## Remove the environment and what tools cached
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -1,54 +1,42 @@
-"""Literal histories and ledgers, for tests that need no database."""
+"""What tests of other processes need, wherever they are."""
 
-from uuid import UUID
+import contextlib
+import os
+import signal
+import time
+from pathlib import Path
 
-import pandas as pd
 import pytest
 
-from ticketlab.evidence import tables
-from ticketlab.evidence.history import COLUMNS, RETRIES
-from ticketlab.evidence.ledger import Ledger
-
-
-def purchase_id(number):
-    return UUID(int=number).bytes
+DEADLINE_S = 60
 
 
 @pytest.fixture
-def history():
-    """A history of literal operations; what an operation leaves out is the plainest sale of one ticket."""
+def eventually():
+    """Wait until something is so, and fail when it is not within the deadline, showing what `found` finds then."""
 
-    def make(*operations):
-        plain = {
-            "buyer": 0,
-            "event": 0,
-            "quantity": 1,
-            "scheduled_ns": 0,
-            "invoked_ns": 0,
-            "completed_ns": 1_000_000,
-            "outcome": "sold",
-            "cause": "none",
-            "attempts": 1,
-            "version": -1,
-            "available": -1,
-            "line": 0,
-            **dict.fromkeys(RETRIES.values(), 0),
-        }
-        rows = [plain | {"purchase_id": number} | each for number, each in enumerate(operations, start=1)]
-        ids = b"".join(purchase_id(row.pop("purchase_id")) for row in rows)
-        frame = pd.DataFrame(rows, columns=[name for name in COLUMNS if name != "purchase_id"])
-        return frame.assign(purchase_id=tables.purchase_ids(ids))[list(COLUMNS)].astype(COLUMNS)
+    def wait(condition, found=lambda: None):
+        deadline = time.monotonic() + DEADLINE_S
+        while not condition():
+            assert time.monotonic() < deadline, f"this has not come true: {found()}"
+            time.sleep(0.01)
 
-    return make
+    return wait
 
 
 @pytest.fixture
-def ledger():
-    """A ledger of one event (or of `events`) whose tickets are given by the numbers of their purchases."""
+def is_running():
+    """Whether a process is there, and not only its entry that nobody has collected."""
 
-    def make(*, total=0, available=0, version=1, tickets=(), events=None):
-        rows = events if events is not None else [(0, total, available, version)]
-        pairs = [each if isinstance(each, tuple) else (0, each) for each in tickets]
-        return Ledger.of(events=rows, tickets=[(event, purchase_id(number)) for event, number in pairs])
+    def look(pid):
+        stat = Path(f"/proc/{pid}/stat")
+        if stat.parent.parent.joinpath("self").exists():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                return stat.read_text().rpartition(")")[2].split()[0] != "Z"
+            return False
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.Signals(0))
+            return True
+        return False
 
-    return make
+    return look
