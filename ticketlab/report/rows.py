@@ -4,7 +4,7 @@ Knows the columns of measures; neither judges nor measures. The numbers stand in
 rows, so that they never lie on what is drawn.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import ceil
 from typing import Any, Final
 
@@ -13,13 +13,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import LogLocator, NullLocator
 from matplotlib.transforms import ScaledTranslation
 
 from ticketlab.outcomes import Outcome
 from ticketlab.report import findings
 from ticketlab.report.setting import alike, setting_parts, varied
-from ticketlab.report.style import INK, MUTED, RED, THOUSANDS, Chart, elided, look_of, sheet
+from ticketlab.report.style import INK, MUTED, RED, THOUSANDS, Chart, elided, far_apart, log_axis, look_of, sheet
 from ticketlab.report.summary import summarise
 from ticketlab.report.words import counted, exact, number, percent, several, shown_name
 
@@ -32,10 +31,6 @@ _BAR: Final = 0.62
 _BELOW: Final = 0.28
 """The repeats stand so far below the mark of their median, which would hide one of them."""
 _NAME_LENGTH: Final = 30
-_LOG_FROM: Final = 30.0
-"""A range of more than so many times is drawn on a log axis."""
-_DECADES_FROM: Final = 100.0
-"""Beyond this range a log axis names the powers of ten only; the numbers between would touch."""
 
 # Neutral tones and hatches: colours tell strategies apart, and red is kept for what was oversold.
 OUTCOME_LOOKS: Final[dict[str, dict[str, Any]]] = {
@@ -121,9 +116,7 @@ def throughput(measures: pd.DataFrame, *, conditions: str) -> Chart:
         _dots(axes, place + _BELOW, alike(measures, row)["purchases_per_s"])
         _beside(axes, place, findings.rate_text(row))
     _heading(axes, "median (least to most)")
-    axes.set_xlim(0, (measures["purchases_per_s"].max() or 1) * 1.06)
-    axes.xaxis.set_major_formatter(THOUSANDS)
-    axes.set_xlabel("purchases sold per second")
+    _value_axis(axes, measures, ["purchases_per_s"], "purchases sold per second")
     return chart
 
 
@@ -146,7 +139,7 @@ def latency(measures: pd.DataFrame, *, conditions: str) -> Chart:
         _beside(axes, place, " / ".join(number(row[column]) for column in _PERCENTILE_LOOKS))
     _heading(axes, "p50 / p95 / p99, ms")
     _legend(chart, axes, [_key(marker, _spaced(column)[:3]) for column, (marker, _) in _PERCENTILE_LOOKS.items()])
-    _milliseconds(axes, measures[list(_PERCENTILE_LOOKS)].to_numpy(dtype=float))
+    _value_axis(axes, measures, list(_PERCENTILE_LOOKS), "latency, ms")
     return chart
 
 
@@ -258,16 +251,14 @@ def _spaced(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _milliseconds(axes: Axes, values: "np.ndarray[Any, np.dtype[np.float64]]") -> None:
-    """An axis of milliseconds from 0, or a log one, named as such, where a range so wide would hide the small."""
-    positive = values[values > 0]
-    times = positive.max() / positive.min() if len(positive) else 1
-    if times > _LOG_FROM:
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if times < _DECADES_FROM else (1,)))
-        axes.xaxis.set_minor_locator(NullLocator())
-        axes.xaxis.set_major_formatter(THOUSANDS)
-        axes.set_xlabel("latency, ms (log scale)")
+def _value_axis(axes: Axes, measures: pd.DataFrame, columns: Sequence[str], name: str) -> None:
+    """An axis of what these columns hold, from 0, or a log one that is named as such."""
+    values = measures[list(columns)].to_numpy(dtype=float)
+    if far_apart(values.flat):
+        log_axis(axes.xaxis, values.flat)
+        axes.set_xlabel(f"{name} (log scale)")
         return
-    axes.set_xlim(0, positive.max() * 1.06 if len(positive) else 1)
-    axes.set_xlabel("latency, ms")
+    most = np.nanmax(values) if np.isfinite(values).any() else 0
+    axes.set_xlim(0, most * 1.06 or 1)
+    axes.xaxis.set_major_formatter(THOUSANDS)
+    axes.set_xlabel(name)

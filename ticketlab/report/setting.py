@@ -3,6 +3,7 @@
 Pure: columns and words, for all who put trials in groups or name them. Every frame of trials has the columns SETTING.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import pandas as pd
@@ -32,7 +33,7 @@ def in_setting(row: pd.Series, among: pd.DataFrame) -> str:
     return f" with {listed(parts)}" if parts else ""
 
 
-def alike(frame: pd.DataFrame, row: pd.Series) -> pd.DataFrame:
-    """The rows of a frame that have the strategy and the setting of a row: its repeats."""
-    same: pd.DataFrame = frame[(frame[list(GROUP)] == row[list(GROUP)]).all(axis="columns")]
+def alike(frame: pd.DataFrame, row: pd.Series, columns: Sequence[str] = GROUP) -> pd.DataFrame:
+    """The rows of a frame that agree with a row in these columns: by default its repeats."""
+    same: pd.DataFrame = frame[(frame[list(columns)] == row[list(columns)]).all(axis="columns")]
     return same

@@ -67,6 +67,16 @@ def summarise(measures: pd.DataFrame) -> pd.DataFrame:
     return _in_order(rows.reset_index())[list(COLUMNS)]
 
 
+def spread(measures: pd.DataFrame, column: str) -> pd.DataFrame:
+    """The `median` of a column over the repeats, its `least` and its `most`, a row as `summarise` has them.
+
+    Beside them stand `strategy`, `safe` and the setting; NaN where no repeat has a value.
+    """
+    groups = measures.groupby(list(GROUP), sort=False)
+    rows = groups.agg(safe=("safe", "all"), median=(column, "median"), least=(column, "min"), most=(column, "max"))
+    return _in_order(rows.reset_index())
+
+
 def _in_order(rows: pd.DataFrame) -> pd.DataFrame:
     appeared = {name: place for place, name in enumerate(rows["strategy"].drop_duplicates())}
     keys = rows.assign(place=rows["strategy"].map(appeared)).sort_values(["safe", "place", *SETTING])
