@@ -99,7 +99,9 @@ def run(
     purchases: Annotated[int | None, typer.Option(help="Purchases of a trial, all buyers together.")] = None,
     repeats: Annotated[int, typer.Option(help="Trials of each setting.")] = 3,
     warm_up: Annotated[float, typer.Option(help="Seconds of buying elsewhere before a trial.")] = 0.3,
-    pool_size: Annotated[int, typer.Option(help="Connections of the pool.")] = 20,
+    pool_size: Annotated[
+        str, typer.Option(metavar="N[,N…]", help="Connections of the pool; a trial for each number.")
+    ] = "20",
     seed: Annotated[int, typer.Option(help="What the buyers want, and the order of the trials.")] = 1,
     server: Annotated[ServerKind, typer.Option(help="Where the PostgreSQL comes from.")] = ServerKind.AUTO,
     url: Url = None,
@@ -141,7 +143,7 @@ def run(
         events=events,
         hot=hot,
         warm_up_s=warm_up,
-        pool_size=pool_size,
+        pool_sizes=_integers("--pool-size", pool_size, separator=","),
         server=kind.value,
         server_settings=dict(_setting(each) for each in setting or ()),
     )
@@ -226,6 +228,29 @@ def strategies(as_json: AsJson = False) -> None:
         _print_json([console.strategy_as_json(each) for each in registry().values()])
     else:
         _print(console.strategies(registry().values()))
+
+
+@app.command()
+def lab(
+    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Where your copies are, or will be.")] = Path(
+        "ticketlab-notebooks"
+    ),
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Where JupyterLab listens, on this machine only.")] = 8888,
+    browser: Annotated[bool, typer.Option(help="Open a browser on it.")] = True,
+) -> None:
+    """Open JupyterLab on a copy of the notebooks in a folder of yours. What lies there is never overwritten.
+
+    Example: ticketlab lab my-experiments
+    """
+    from ticketlab import workbench
+
+    laid_out = workbench.lay_out(folder)
+    typer.echo(f"{folder}: {len(laid_out.copied)} files copied")
+    if laid_out.kept:
+        typer.echo(
+            f"Yours were kept: {', '.join(laid_out.kept)}. Rename one, and the next start brings ours beside it."
+        )
+    workbench.open_jupyterlab(folder, port=port, browser=browser)
 
 
 @app.command()

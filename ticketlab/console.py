@@ -2,11 +2,12 @@
 
 import math
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any, Final
 
+import pandas as pd
 from rich import box
 from rich.console import Console
 from rich.markup import escape
@@ -17,6 +18,8 @@ from rich.text import Text
 from ticketlab import lab
 from ticketlab.evidence.checks import Status
 from ticketlab.report import words
+from ticketlab.report.setting import setting_parts
+from ticketlab.report.words import several
 from ticketlab.runs import Run
 from ticketlab.tickets import Strategy
 
@@ -71,17 +74,17 @@ def _notebook_line() -> Iterator[Callable[[lab.Progress], None]]:
 
 
 def _purchases(step: lab.Progress) -> str:
-    return f"{step.purchases:,} purchases" if step.purchases else ""
+    count = step.so_far.purchases
+    return f"{count:,} purchases" if count else ""
 
 
 def results(run: Run) -> Table:
-    """One row a strategy and number of buyers, 80 columns wide: what was sold, how fast, and the verdict."""
-    several = len(run.experiment.buyers) > 1
+    """One row a strategy and setting, 80 columns wide: what was sold, how fast, and the verdict."""
     seats = run.experiment.stock * run.experiment.events
     columns = (f"sold\nof {seats:,}", "sold\nout", "con-\nflicts", "purchases\n/s", "p50/p95/p99\nms", "retries\n/sale")
     table = _table("strategy", *columns, "verdict", left=("strategy", "verdict"))
-    for row in run.summary.to_dict("records"):
-        table.add_row(_name(row, several_buyers=several), *_numbers(row), _verdict(row["verdict"]))
+    for _, row in run.summary.iterrows():
+        table.add_row(_name(row, among=run.summary), *_numbers(row), _verdict(row["verdict"]))
     return table
 
 
@@ -115,9 +118,10 @@ def faults(run: Run) -> list[Text]:
 def findings(run: Run) -> list[Text]:
     """What the table comes to, in sentences."""
     lines = []
-    for row in run.summary[run.summary["oversold"] > 0].to_dict("records"):
+    for _, row in run.summary[run.summary["oversold"] > 0].iterrows():
+        pool = f" and a pool of {row['pool_size']}" if several(run.summary["pool_size"]) else ""
         text = f"{row['strategy']} oversold: {row['seats'] + row['oversold']:,} tickets for {row['seats']:,} seats"
-        lines.append(Text(f"{text}, {row['oversold']:,} too many, at {row['buyers']} buyers.", style="bold red"))
+        lines.append(Text(f"{text}, {row['oversold']:,} too many, at {row['buyers']} buyers{pool}.", style="bold red"))
     lines += [
         Text(f"{name} claims to be safe and was not found VALID: {_first_fault(run, name)}", style="bold red")
         for name in run.wrong
@@ -187,13 +191,12 @@ def _first_fault(run: Run, strategy: str) -> str:
     return f"{rows[0]['summary']} (trial {rows[0]['trial']}, {rows[0]['check']})."
 
 
-def _name(row: Mapping[Any, Any], *, several_buyers: bool) -> Text:
-    buyers = f"\n{row['buyers']} buyers" if several_buyers else ""
-    control = "" if row["safe"] else "\ncontrol"
-    return Text.assemble(row["strategy"], (buyers + control, "dim"))
+def _name(row: pd.Series, *, among: pd.DataFrame) -> Text:
+    notes = [*setting_parts(row, among), *([] if row["safe"] else ["control"])]
+    return Text("\n").join([Text(row["strategy"]), *(Text(note, style="dim") for note in notes)])
 
 
-def _numbers(row: Mapping[Any, Any]) -> list[Text | str]:
+def _numbers(row: pd.Series) -> list[Text | str]:
     speed = f"{row['per_s']:,.0f}"
     spread = f"\n{_range(row['per_s_min'], row['per_s_max'])}" if row["repeats"] > 1 else ""
     return [

@@ -17,7 +17,6 @@ from ticketlab.runs import Run, writing
 
 OnProgress: TypeAlias = Callable[[str], None]
 
-_PACKAGE: Final = Path(__file__).parent
 _LOOKED_AT: Final = 1_000
 """Characters at the beginning of a file, by which it is known as a report."""
 _LONGEST_NAME: Final = 120
@@ -147,22 +146,16 @@ def _page(report: Report, folders: Sequence[Path], on_progress: OnProgress) -> s
     from papermill.iorw import load_notebook_node
     from papermill.parameterize import parameterize_notebook
 
-    from ticketlab import kernels
+    from ticketlab import kernels, workbench
     from ticketlab.report import page
 
-    notebook = load_notebook_node(str(_notebooks() / "report.ipynb"))
+    notebook = load_notebook_node(str(workbench.shipped() / "report.ipynb"))
     notebook = parameterize_notebook(notebook, {"RUNS": [str(each.resolve()) for each in folders]})
     count = len(notebook.cells)
     kernels.execute(notebook, on_cell=lambda number: on_progress(f"report.ipynb, cell {number} of {count}"))
     exporter = TemplateExporter(template_file=str(page.TEMPLATES / "page.html.j2"))
     text, _ = exporter.from_notebook_node(notebook, resources={"title": report.title, "css": page.css()})
     return str(text)
-
-
-def _notebooks() -> Path:
-    """The notebooks, which lie beside the package in a checkout, and inside it once it is installed."""
-    installed = _PACKAGE / "notebooks"
-    return installed if installed.is_dir() else _PACKAGE.parent / "notebooks"
 
 
 def _write_figures(report: Report, folder: Path) -> None:

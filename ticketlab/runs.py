@@ -73,7 +73,7 @@ class Run:
 
     @cached_property
     def measures(self) -> pd.DataFrame:
-        """A row a trial: `trial`, `strategy`, `safe`, `buyers`, `repeat`, the fields of Measures, `verdict`."""
+        """A row a trial: what `Trial.setting` has, the fields of Measures, and `verdict`."""
         rows = [
             each.trial.setting | each.measures.as_dict() | {"verdict": str(checks.overall(each.verdicts))}
             for each in self._judged
@@ -82,14 +82,10 @@ class Run:
 
     @cached_property
     def stock(self) -> pd.DataFrame:
-        """What was left after each sale: `strategy`, `buyers`, `repeat`, `seconds`, `left`."""
-        return pd.concat(
-            [
-                each.stock.assign(strategy=each.trial.strategy, buyers=each.trial.buyers, repeat=each.trial.repeat)
-                for each in self._judged
-            ],
-            ignore_index=True,
-        )
+        """What was left after each sale: `strategy`, `buyers`, `pool_size`, `repeat`, `seconds`, `left`."""
+        told_apart = ("strategy", "buyers", "pool_size", "repeat")
+        curves = [each.stock.assign(**{name: each.trial.setting[name] for name in told_apart}) for each in self._judged]
+        return pd.concat(curves, ignore_index=True)
 
     @cached_property
     def summary(self) -> pd.DataFrame:
@@ -141,6 +137,10 @@ class Run:
             planned = len(self.experiment.trials())
             notes.append(f"The run was ended early: {len(self.trials)} of {planned} trials were made{cut_short}.")
         notes += [
+            f"{name} is none of ticketlab's strategies: its source is kept in environment.json."
+            for name in self.environment.get("own_strategies", ())
+        ]
+        notes += [
             f"{name} is a control and was not caught: try more buyers, more repeats, fewer events, or --basket 2-3 "
             "for a control of baskets."
             for name in self.uncaught
@@ -177,6 +177,7 @@ class Run:
                 f"PostgreSQL {server.version} ({server.kind})",
                 ", ".join(f"{name} {server.settings.get(name, '?')}" for name in DURABILITY),
                 f"{', '.join(map(str, ran.buyers))} buyer{'s' if ran.buyers != (1,) else ''}",
+                f"pool of {', '.join(map(str, ran.pool_sizes))}",
                 f"{ran.events} event{'s' if ran.events != 1 else ''} of {ran.stock:,} seats{baskets}",
                 f"at most {ran.seconds:g} s{limit}",
                 f"{ran.repeats} repeat{'s' if ran.repeats != 1 else ''}",
@@ -227,7 +228,7 @@ def writing(folder: Path) -> Iterator[None]:
         raise InvalidInputError(f"Nothing can be written to {folder}: {error.strerror}.") from error
 
 
-_SETTING = ("trial", "strategy", "safe", "buyers", "repeat")
+_SETTING = ("trial", "strategy", "safe", "buyers", "pool_size", "repeat")
 _COUNTS = ("seconds", "sold", "sales", "sold_out", "conflicts", "failed", "unavailable", "unknown", "oversold")
 _PLAIN = (*_SETTING, *_COUNTS, "purchases_per_s", "retries", "verdict")
 

@@ -31,6 +31,8 @@ class Trial:
     safe: bool
     """Whether the strategy claims to be safe; False for a control."""
     buyers: int
+    pool_size: int
+    """Connections of the pool that its buyers shared."""
     repeat: int
     interrupted: bool
 
@@ -42,6 +44,7 @@ class Trial:
             "strategy": self.strategy,
             "safe": self.safe,
             "buyers": self.buyers,
+            "pool_size": self.pool_size,
             "repeat": self.repeat,
         }
 

@@ -150,7 +150,7 @@ def test_baskets_of_a_strategy_that_sells_none_start_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_stock_that_is_counted_elsewhere_is_settled_before_the_ledger_is_read(tmp_path, monkeypatch):
+def test_stock_that_is_counted_elsewhere_is_settled_before_the_ledger_is_read(tmp_path):
     """A strategy that brings the rows up to date in the end is judged by what they hold then."""
 
     def settle(connection, event_ids):
@@ -174,25 +174,45 @@ def test_stock_that_is_counted_elsewhere_is_settled_before_the_ledger_is_read(tm
         return PurchaseResult(outcome=Outcome.SOLD, quantity=request.quantity)
 
     settled = []
-    monkeypatch.setattr(lab.strategies, "get", lambda _name: late)
-    run = lab.run(Experiment(**SMALL | {"strategies": ("late",), "events": 2, "stock": 20}), out=tmp_path)
+    run = lab.run(Experiment(**SMALL | {"strategies": ("late",), "events": 2, "stock": 20}), own=[late], out=tmp_path)
     assert settled == [3]
     assert run.measures.loc[0, ["verdict", "tickets"]].tolist() == ["VALID", 40]
-    assert run.notes == ["late: its sales carry no version, so their order is not decided; the count of tickets is."]
+    assert run.notes == [
+        "late is none of ticketlab's strategies: its source is kept in environment.json.",
+        "late: its sales carry no version, so their order is not decided; the count of tickets is.",
+    ]
+    assert "counts tickets at the end of the day" in run.environment["own_strategies"]["late"]
 
 
 def test_more_buyers_than_connections_wait_for_one(tmp_path):
     """Twelve buyers share a pool of two and are all served."""
-    experiment = Experiment(**SMALL | {"strategies": ("atomic",), "buyers": (12,), "pool_size": 2, "stock": 100})
+    experiment = Experiment(**SMALL | {"strategies": ("atomic",), "buyers": (12,), "pool_sizes": (2,), "stock": 100})
     (row,) = lab.run(experiment, out=tmp_path).measures.to_dict("records")
     assert (row["verdict"], row["tickets"], row["unavailable"]) == ("VALID", 100, 0)
 
 
 def test_a_pool_beyond_the_servers_default_gets_its_connections(tmp_path):
     """The lab's own server is given as many connections as the pool may open."""
-    experiment = Experiment(**SMALL | {"strategies": ("atomic",), "pool_size": 120, "purchases": 10})
+    experiment = Experiment(**SMALL | {"strategies": ("atomic",), "pool_sizes": (120,), "purchases": 10})
     run = lab.run(experiment, out=tmp_path)
     assert int(run.environment["server"]["settings"]["max_connections"]) >= 120
+
+
+def test_a_strategy_of_ones_own_needs_a_name_of_its_own(tmp_path):
+    """Nobody shall take it for the one that is known by that name, or for another of one's own."""
+
+    @strategy(summary="not the one that is known", safe=True)
+    def atomic(_connection, _request):
+        raise NotImplementedError
+
+    @strategy(summary="is given twice", safe=True)
+    def mine(_connection, _request):
+        raise NotImplementedError
+
+    for own, name in (([atomic], "atomic"), ([mine, mine], "mine")):
+        with pytest.raises(InvalidInputError, match=f"needs a name of its own: {name}"):
+            lab.run(Experiment(**SMALL | {"strategies": (name,)}), own=own, out=tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_unknown_strategy_starts_nothing(tmp_path):

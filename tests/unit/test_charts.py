@@ -31,10 +31,10 @@ def trial(strategy: str = "atomic", **fields: object) -> dict[str, object]:
     tickets = fields.get("tickets", 100)
     over = max(0, tickets - 100)
     row = {
-        "trial": 0, "strategy": strategy, "safe": strategy != "naive", "buyers": 16, "repeat": 0, "seconds": 0.5,
-        "seats": 100, "tickets": tickets, "oversold": over, "sold": tickets, "sales": tickets, "sold_out": 16,
-        "conflicts": 0, "failed": 0, "unavailable": 0, "unknown": 0, "purchases_per_s": 200.0, "p50_ms": 2.0,
-        "p95_ms": 4.0, "p99_ms": 8.0, "retries": 0, **dict.fromkeys(RETRIES.values(), 0),
+        "trial": 0, "strategy": strategy, "safe": strategy != "naive", "buyers": 16, "pool_size": 20, "repeat": 0,
+        "seconds": 0.5, "seats": 100, "tickets": tickets, "oversold": over, "sold": tickets, "sales": tickets,
+        "sold_out": 16, "conflicts": 0, "failed": 0, "unavailable": 0, "unknown": 0, "purchases_per_s": 200.0,
+        "p50_ms": 2.0, "p95_ms": 4.0, "p99_ms": 8.0, "retries": 0, **dict.fromkeys(RETRIES.values(), 0),
         "verdict": "INVALID" if over else "VALID",
     }  # fmt: skip
     return row | fields
@@ -47,11 +47,11 @@ def measures_of(*trials: dict[str, object]) -> pd.DataFrame:
 def stock_of(**lefts: Sequence[int]) -> pd.DataFrame:
     """A curve a strategy, one step a tenth of a second."""
     curves = [
-        {"strategy": strategy, "repeat": 0, "buyers": 16, "seconds": step / 10, "left": left}
+        {"strategy": strategy, "repeat": 0, "buyers": 16, "pool_size": 20, "seconds": step / 10, "left": left}
         for strategy, steps in lefts.items()
         for step, left in enumerate(steps)
     ]
-    return pd.DataFrame(curves, columns=["strategy", "repeat", "buyers", "seconds", "left"])
+    return pd.DataFrame(curves, columns=["strategy", "repeat", "buyers", "pool_size", "seconds", "left"])
 
 
 def texts_of(figure: Figure) -> list[str]:
@@ -95,6 +95,17 @@ def test_a_summary_has_one_row_per_strategy_and_number_of_buyers_controls_first(
     assert list(rows.columns) == list(COLUMNS)
     assert list(zip(rows["strategy"], rows["buyers"], strict=True)) == [
         ("naive", 16), ("pessimistic", 4), ("pessimistic", 16), ("atomic", 16),
+    ]  # fmt: skip
+
+
+def test_pools_of_different_size_are_different_rows():
+    """Repeats are trials that agree in strategy, buyers and pool; no median is taken over two pools."""
+    measures = measures_of(
+        trial(pool_size=20, purchases_per_s=100.0), trial(pool_size=5, purchases_per_s=300.0), trial(buyers=4)
+    )
+    rows = summarise(measures)
+    assert list(zip(rows["buyers"], rows["pool_size"], rows["per_s"], strict=True)) == [
+        (4, 20, 200.0), (16, 5, 300.0), (16, 20, 100.0),
     ]  # fmt: skip
 
 
@@ -211,6 +222,22 @@ def test_an_oversold_event_beside_an_unsold_one_is_still_red():
     assert findings.tickets_sold(measures).title == "naive sold 5 tickets too many"
 
 
+@pytest.mark.parametrize(
+    ("settings", "names"),
+    [
+        ([(16, 20)], ["atomic"]),
+        ([(1, 20), (16, 20)], ["atomic   1 buyer", "16 buyers"]),
+        ([(16, 5), (16, 20)], ["atomic   pool of 5", "pool of 20"]),
+        ([(1, 5), (16, 20)], ["atomic   1 buyer, pool of 5", "16 buyers, pool of 20"]),
+    ],
+)
+def test_a_row_is_named_by_what_sets_it_apart(settings, names):
+    """The buyers where they differ, the pool where it differs, and the strategy once."""
+    trials = [trial(buyers=buyers, pool_size=pool) for buyers, pool in settings]
+    figure = charts.tickets_sold(measures_of(*trials))
+    assert [each.get_text() for each in figure.axes[0].get_yticklabels()] == names
+
+
 # Stock
 
 
@@ -244,6 +271,16 @@ def test_curves_of_very_different_speed_stand_on_a_log_axis_that_is_named():
     figure = charts.stock_over_time(stock_of(atomic=[1, 0], serializable=[100 - each for each in range(50)]))
     assert figure.axes[0].get_xscale() == "log"
     assert figure.axes[0].get_xlabel() == "seconds since the start (log scale)"
+
+
+def test_settings_have_panels_of_their_own():
+    """Curves of different pools never share a panel; few stand with their key, many in a grid under one key."""
+    stock = stock_of(atomic=[2, 1, 0], pessimistic=[2, 1, 0])
+    for pools in ((5, 20), (5, 10, 20, 40, 80)):
+        figure = charts.stock_over_time(pd.concat([stock.assign(pool_size=size) for size in pools]))
+        assert [axes.get_title(loc="left") for axes in figure.axes] == [f"pool of {size}" for size in pools]
+        assert len(lines_of(figure, "atomic")) == len(pools)
+        assert "atomic" in words_of(figure)
 
 
 # Outcomes
@@ -289,6 +326,44 @@ def test_throughput_over_several_numbers_of_buyers_is_a_line():
     assert "atomic" in texts_of(figure)
 
 
+def test_throughput_over_several_pools_is_a_line_over_their_size():
+    """Where only the pool differs, it is what stands below."""
+    measures = measures_of(*(trial(pool_size=size, purchases_per_s=10.0 * size) for size in (5, 20)))
+    figure = charts.throughput(measures)
+    assert lines_of(figure, "atomic") == [([5, 20], [50, 200])]
+    assert figure.axes[0].get_xlabel() == "connections of the pool"
+
+
+def test_pool_size_against_buyers_is_a_line_over_the_pool_for_each_number_of_buyers():
+    """No line mixes pools, nor numbers of buyers, and each strategy has a panel with a scale of its own."""
+    measures = measures_of(
+        *(
+            trial(name, buyers=buyers, pool_size=size, purchases_per_s=float(speed * buyers + size))
+            for name, speed in (("atomic", 1), ("coalesced", 100))
+            for buyers in (4, 64)
+            for size in (5, 20, 40)
+        )
+    )
+    figure = charts.throughput(measures)
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["atomic", "coalesced"]
+    assert lines_of(figure, "atomic") == [([5, 20, 40], [9, 24, 44]), ([5, 20, 40], [69, 84, 104])]
+    assert {"4", "64"} <= {text.get_text() for text in figure.axes[1].texts}
+    assert figure.axes[0].get_ylim()[1] < 200 < figure.axes[1].get_ylim()[1]
+    assert "Each panel has a scale of its own." in words_of(figure)
+
+
+def test_rates_far_apart_stand_on_a_log_axis_that_is_named():
+    """A strategy of thirty times the others' speed does not press them flat."""
+    measures = measures_of(
+        *(trial(name, buyers=buyers, purchases_per_s=rate) for name, rate in (("atomic", 100.0), ("coalesced", 9000.0))
+          for buyers in (4, 8))
+    )  # fmt: skip
+    axes = charts.throughput(measures).axes[0]
+    assert (axes.get_yscale(), axes.get_ylabel()) == ("log", "purchases sold per second (log scale)")
+    axes = charts.throughput(measures[measures["buyers"] == 4]).axes[0]
+    assert (axes.get_xscale(), axes.get_xlabel()) == ("log", "purchases sold per second (log scale)")
+
+
 def test_nobody_is_called_the_fastest_where_intervals_meet():
     """One repeat that reaches the other's interval is enough to leave it open."""
     clear = [trial("atomic", purchases_per_s=rate) for rate in (300.0, 320.0)]
@@ -317,6 +392,25 @@ def test_a_control_that_was_not_caught_is_not_called_the_fastest_either():
     assert findings.throughput(measures).title.startswith("atomic is the fastest without a violation")
 
 
+def test_the_fastest_is_found_among_the_best_pools():
+    """Each strategy competes with the pool that suits it, and the title names it."""
+    rates = {("atomic", 5): 300.0, ("atomic", 20): 280.0, ("pessimistic", 5): 50.0, ("pessimistic", 20): 100.0}
+    measures = measures_of(*(trial(name, pool_size=pool, purchases_per_s=rate) for (name, pool), rate in rates.items()))
+    assert findings.throughput(measures).title == (
+        "Each with its best pool, atomic with a pool of 5 is the fastest (one repeat): 300 purchases/s, "
+        "3 times the next, pessimistic with a pool of 20"
+    )
+
+
+def test_of_one_strategy_the_best_pool_is_named():
+    """Where only the pool differs, it is the pools that compete."""
+    measures = measures_of(*(trial(pool_size=pool, purchases_per_s=1000.0 / pool) for pool in (5, 20)))
+    assert findings.throughput(measures).title == (
+        "atomic with a pool of 5 is the fastest (one repeat): 200 purchases/s, 4 times the next, "
+        "atomic with a pool of 20"
+    )
+
+
 # Latency
 
 
@@ -335,6 +429,42 @@ def test_latencies_far_apart_stand_on_a_log_axis_that_is_named():
     assert figure.axes[0].get_xlabel() == "latency, ms (log scale)"
 
 
+def test_latency_over_several_numbers_of_buyers_is_a_panel_of_lines_for_p50_and_one_for_p99():
+    """Lines over the buyers, each with the band of its repeats, on one scale that is named."""
+    measures = measures_of(
+        *(
+            trial(buyers=buyers, p50_ms=1.0 * buyers, p99_ms=100.0 * buyers + step)
+            for buyers in (4, 8)
+            for step in (0, 9)
+        )
+    )
+    figure = charts.latency(measures)
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["p50", "p99"]
+    assert lines_of(figure, "atomic") == [([4, 8], [4, 8]), ([4, 8], [404.5, 804.5])]
+    band = figure.axes[1].collections[0].get_paths()[0].vertices
+    assert (band[:, 1].min(), band[:, 1].max()) == (400, 809)
+    assert [axes.get_ylabel() for axes in figure.axes] == ["latency, ms (log scale)"] * 2
+
+
+def test_latency_of_many_strategies_is_a_panel_each_with_both_lines_named():
+    """Beyond six strategies nobody could tell twelve lines apart."""
+    axes = charts.latency(many(7, (4, 8))[0]).axes
+    assert len(axes) == 7
+    assert {text.get_text() for text in axes[1].texts} == {"p50", "p99"}
+
+
+def test_a_strategy_that_no_repeat_gave_a_latency_has_no_line():
+    """NaN at every number of buyers leaves the panel to the others."""
+    gone = {"p50_ms": np.nan, "p95_ms": np.nan, "p99_ms": np.nan}
+    measures = measures_of(*(trial(name, buyers=count, **(gone if name == "slow" else {}))
+                             for name in ("atomic", "slow") for count in (4, 8)))  # fmt: skip
+    figure = charts.latency(measures)
+    assert lines_of(figure, "slow") == []
+    assert len(lines_of(figure, "atomic")) == 2
+    nobody = charts.latency(measures[measures["strategy"] == "slow"])
+    assert lines_of(nobody, "slow") == []
+
+
 def test_a_strategy_without_latencies_keeps_its_row():
     """NaN draws nothing, and is written as a dash."""
     gone = {"p50_ms": np.nan, "p95_ms": np.nan, "p99_ms": np.nan}
@@ -347,7 +477,9 @@ def test_a_strategy_without_latencies_keeps_its_row():
 # One hand
 
 
-def many(strategies: int, buyers: Sequence[int] = (16,)) -> tuple[pd.DataFrame, pd.DataFrame]:
+def many(
+    strategies: int, buyers: Sequence[int] = (16,), pools: Sequence[int] = (20,)
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     names = [
         "naive",
         *(f"strategy_number_{each}" for each in range(1, strategies - 1)),
@@ -357,16 +489,17 @@ def many(strategies: int, buyers: Sequence[int] = (16,)) -> tuple[pd.DataFrame, 
     if not names:
         return measures_of(), stock_of()
     trials = [
-        trial(name, tickets=131 if name == "naive" else 100, buyers=count, repeat=repeat, purchases_per_s=rate * 100.0,
-              conflicts=rate, unknown=1, failed=1, unavailable=1, p99_ms=8.0 + 20 * rate)
-        for rate, name in enumerate(names, 1) for count in buyers for repeat in range(2)
+        trial(name, tickets=131 if name == "naive" else 100, buyers=count, pool_size=pool, repeat=repeat,
+              purchases_per_s=rate * 100.0, conflicts=rate, unknown=1, failed=1, unavailable=1, p99_ms=8.0 + 20 * rate)
+        for rate, name in enumerate(names, 1) for count in buyers for pool in pools for repeat in range(2)
     ]  # fmt: skip
     stock = pd.concat(
         stock_of(**{name: range(100, -40 if name == "naive" else -1, -10)}).assign(
-            buyers=count, seconds=lambda frame, rate=rate: frame["seconds"] / rate
+            buyers=count, pool_size=pool, seconds=lambda frame, rate=rate: frame["seconds"] / rate
         )
         for rate, name in enumerate(names, 1)
         for count in buyers
+        for pool in pools
     )
     return measures_of(*trials), stock.reset_index(drop=True)
 
@@ -377,6 +510,11 @@ SIZES = {
     "four": (4, (16,)),
     "four, three numbers of buyers": (4, (1, 16, 64)),
     "twenty": (20, (16,)),
+    "thirty": (30, (16,)),
+    "thirty, two numbers of buyers": (30, (4, 16)),
+    "four, two numbers of buyers, three pools": (4, (4, 64), (5, 20, 40)),
+    "six, three pools": (6, (16,), (5, 20, 40)),
+    "eight, two numbers of buyers, three pools": (8, (4, 64), (5, 20, 40)),
     "six, two numbers of buyers": (6, (4, 8)),
     "seven, two numbers of buyers": (7, (4, 8)),
 }
@@ -396,7 +534,8 @@ def test_no_text_leaves_the_figure_or_touches_another(size, name):
     FigureCanvasAgg(figure).draw()
     unused = unused_ticks(figure)
     shown = [each for each in figure.findobj(Text) if each.get_text() and each.get_visible() and each not in unused]
-    boxes = {each: each.get_window_extent().shrunk(0.98, 0.9) for each in shown}
+    # Of an annotation the words alone: the line that ties them to what they name may pass between others.
+    boxes = {each: Text.get_window_extent(each).shrunk(0.98, 0.9) for each in shown}
     outside = [
         each.get_text()
         for each, box in boxes.items()

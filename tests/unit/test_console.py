@@ -13,15 +13,17 @@ from ticketlab.experiment import Experiment
 from ticketlab.report.summary import summarise
 
 
-def table_of(**fields):
-    """The table of one trial, as a terminal of 80 columns shows it."""
+def table_of(*trials):
+    """The table of trials that differ in these fields, as a terminal of 80 columns shows it."""
     trial = {
-        "trial": 1, "strategy": "pessimistic", "safe": False, "buyers": 16, "repeat": 1, "seats": 1_000,
-        "tickets": 5_148, "oversold": 4_148, "sales": 5_148, "sold_out": 0, "conflicts": 3, "failed": 0,
+        "trial": 1, "strategy": "pessimistic", "safe": False, "buyers": 16, "pool_size": 20, "repeat": 1,
+        "seats": 1_000, "tickets": 5_148, "oversold": 4_148, "sales": 5_148, "sold_out": 0, "conflicts": 3, "failed": 0,
         "unavailable": 0, "unknown": 0, "purchases_per_s": 1_285.0, "p50_ms": 9.0, "p95_ms": 37.0, "p99_ms": 58.0,
         "retries": 40, **dict.fromkeys(RETRIES.values(), 0), "verdict": "INVALID",
     }  # fmt: skip
-    run = SimpleNamespace(experiment=Experiment(repeats=1), summary=summarise(pd.DataFrame([trial | fields])))
+    run = SimpleNamespace(
+        experiment=Experiment(repeats=1), summary=summarise(pd.DataFrame([trial | each for each in trials]))
+    )
     out = StringIO()
     Console(file=out, width=80, color_system=None).print(console.results(run))
     return out.getvalue()
@@ -37,7 +39,23 @@ def table_of(**fields):
 )
 def test_long_waits_leave_the_names_their_room(latency, told):
     """Neither the name of a strategy nor a verdict is broken, however long its buyers waited."""
-    shown = table_of(**latency)
+    shown = table_of(latency)
     words = shown.split()
     assert {"pessimistic", "INVALID", *told} <= set(words)
     assert max(map(len, shown.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("trials", "named", "unnamed"),
+    [
+        ([{}], set(), {"buyers", "pool"}),
+        ([{"pool_size": 5}, {"pool_size": 20}], {"pool of 5", "pool of 20"}, {"buyers"}),
+        ([{}, {"buyers": 1, "pool_size": 5}], {"1 buyer", "16 buyers", "pool of 5", "pool of 20"}, set()),
+    ],
+    ids=["one setting", "two pools", "both differ"],
+)
+def test_a_row_names_the_setting_where_it_differs(trials, named, unnamed):
+    """Buyers and pool stand under the strategy's name where there is more than one number of them, and only there."""
+    shown = table_of(*trials)
+    assert all(each in shown for each in named)
+    assert not any(each in shown for each in unnamed)

@@ -13,8 +13,10 @@ FLOORS = [
     {"tickets", "servers", "evidence"},
     {"load", "report", "kernels"},
     {"experiment", "trials", "runs", "environment", "lab"},
-    {"bench", "publish"},
+    {"bench", "workbench"},
+    {"publish"},
     {"console"},
+    {"notebook"},
     {"cli"},
 ]
 MAY_NOT_SEE = {"report": {"tickets", "servers"}}

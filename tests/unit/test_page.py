@@ -217,7 +217,7 @@ def test_the_number_of_buyers_is_named_where_it_differs(trial, verdict, results)
     """With several numbers of buyers a violation says at which one it was seen."""
     wrong = [verdict("naive", "INVALID", "31 too many")]
     html = page_of(results(trial("naive", 131), trial("naive", 131, buyers=4), verdicts=wrong))
-    assert "naive (control) , 16 buyers, repeat 1:" in Tags(html).text
+    assert "naive (control), 16 buyers, repeat 1 :" in Tags(html).text
 
 
 def test_a_run_without_trials_is_still_a_page(results):

@@ -32,6 +32,7 @@ def folder(tmp_path, history, ledger):
             strategy="atomic",
             safe=True,
             buyers=2,
+            pool_size=20,
             repeat=1,
             interrupted=False,
         )

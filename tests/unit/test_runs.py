@@ -40,7 +40,10 @@ def folder(tmp_path, history, ledger):
 
 
 def write(folder, number, strategy, safe, observed, books, **changes):
-    described = {"number": number, "strategy": strategy, "safe": safe, "buyers": 2, "repeat": 1, "interrupted": False}
+    described = {
+        "number": number, "strategy": strategy, "safe": safe, "buyers": 2, "pool_size": 20, "repeat": 1,
+        "interrupted": False,
+    }  # fmt: skip
     trial = Trial(folder=folder / "trials" / str(number), **(described | changes))
     trial.write_history(observed)
     trial.write_ledger(books)
@@ -295,7 +298,7 @@ def test_durability_that_is_off_is_said(folder, setting):
 def test_conditions_name_all_that_a_number_depends_on(folder):
     """Server, durability, buyers, seats, time and repeats."""
     assert Run(folder).conditions == (
-        "PostgreSQL 18.6 (embedded) · fsync on, full_page_writes on, synchronous_commit on · 2 buyers · "
+        "PostgreSQL 18.6 (embedded) · fsync on, full_page_writes on, synchronous_commit on · 2 buyers · pool of 20 · "
         "1 event of 2 seats · at most 4 s · 1 repeat"
     )
 

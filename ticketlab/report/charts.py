@@ -1,9 +1,9 @@
 """The charts of a report, each usable alone. Frames in, figures out: nothing is measured or judged here.
 
-`measures` has a row a trial: `trial`, `strategy`, `safe`, `buyers`, `repeat`, the fields of
-`ticketlab.evidence.measures.Measures`, and `verdict`. `stock` has `strategy`, `repeat`, `buyers`, `seconds` and
-`left`. `conditions` is the line that says under which the numbers hold; it stands at the foot of the chart.
-Times are in the unit that a column's name ends in. Every chart of an empty frame says that it is empty.
+`measures` has a row a trial: `trial`, `strategy`, `safe`, `buyers`, `pool_size`, `repeat`, the fields of
+`ticketlab.evidence.measures.Measures`, and `verdict`. `stock` has `strategy`, `repeat`, `buyers`, `pool_size`,
+`seconds` and `left`. `conditions` is the line that says under which the numbers hold; it stands at the foot of the
+chart. Times are in the unit that a column's name ends in. Every chart of an empty frame says that it is empty.
 """
 
 from collections.abc import Collection
@@ -11,10 +11,11 @@ from typing import Final
 
 import pandas as pd
 
-from ticketlab.report import curves, findings, rows
+from ticketlab.report import curves, findings, lines, rows
 from ticketlab.report.findings import Finding
+from ticketlab.report.setting import varied
 from ticketlab.report.style import MUTED, Chart, drawn, sheet
-from ticketlab.report.words import NO_TRIALS, several
+from ticketlab.report.words import NO_TRIALS
 
 
 @drawn
@@ -39,17 +40,20 @@ def outcomes(measures: pd.DataFrame, conditions: str = "") -> Chart:
 
 @drawn
 def throughput(measures: pd.DataFrame, conditions: str = "") -> Chart:
-    """Purchases sold per second: a row a strategy, or a line over the buyers where their number differs."""
+    """Purchases sold per second: a row a strategy, or a line over the buyers or the pool where they differ."""
     if measures.empty:
         return _empty(conditions)
-    chart = curves.throughput_over_buyers if several(measures["buyers"]) else rows.throughput
+    chart = lines.throughput if varied(measures) else rows.throughput
     return chart(measures, conditions=conditions)
 
 
 @drawn
 def latency(measures: pd.DataFrame, conditions: str = "") -> Chart:
-    """The latency percentiles p50, p95 and p99, in milliseconds."""
-    return _empty(conditions) if measures.empty else rows.latency(measures, conditions=conditions)
+    """The latency percentiles in milliseconds: a row a strategy, or lines where the buyers or the pool differ."""
+    if measures.empty:
+        return _empty(conditions)
+    chart = lines.latency if varied(measures) else rows.latency
+    return chart(measures, conditions=conditions)
 
 
 def figures(measures: pd.DataFrame, stock: pd.DataFrame, conditions: str = "") -> dict[str, Chart]:

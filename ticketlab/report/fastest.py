@@ -54,12 +54,21 @@ def _without_violation(measures: pd.DataFrame) -> pd.DataFrame:
 
 
 def _stretches(rows: pd.DataFrame) -> Iterator[str]:
-    """A sentence for each stretch of numbers of buyers at which the same are ahead."""
+    """A sentence for each stretch of numbers of buyers at which the same are ahead, pool by pool."""
+    pools = sorted(rows["pool_size"].unique())
+    for pool_size in pools:
+        races = _races(rows[rows["pool_size"] == pool_size])
+        pool = f", in a pool of {number(pool_size)}" if len(pools) > 1 else ""
+        stretches = [list(same) for _, same in groupby(races, key=lambda race: race.names)]
+        for stretch in stretches:
+            where = _where(stretch, last=stretch is stretches[-1], of=len(stretches))
+            yield f"{where}{pool}: {_ahead(stretch)}."
+
+
+def _races(rows: pd.DataFrame) -> list[Race]:
+    """One for each number of buyers, the fewest first."""
     sold = rows[rows["per_s"] > 0].sort_values("per_s", ascending=False)
-    races = [Race(buyers=buyers, ranked=sold[sold["buyers"] == buyers]) for buyers in sorted(rows["buyers"].unique())]
-    stretches = [list(same) for _, same in groupby(races, key=lambda race: race.names)]
-    for stretch in stretches:
-        yield f"{_where(stretch, last=stretch is stretches[-1], of=len(stretches))}: {_ahead(stretch)}."
+    return [Race(buyers=each, ranked=sold[sold["buyers"] == each]) for each in sorted(rows["buyers"].unique())]
 
 
 def _where(stretch: Sequence[Race], *, last: bool, of: int) -> str:

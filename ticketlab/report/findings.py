@@ -10,6 +10,7 @@ from typing import Final
 import pandas as pd
 
 from ticketlab.evidence.checks import Status
+from ticketlab.report.setting import GROUP, in_setting, setting_parts
 from ticketlab.report.summary import summarise
 from ticketlab.report.words import NO_TRIALS, counted, exact, listed, number, oversold_text, percent, several
 
@@ -67,11 +68,11 @@ def stock_over_time(stock: pd.DataFrame) -> Finding:
             f"{lowest['strategy']} went on selling after the last seat: {counted(-lowest['left'], 'ticket')} too many"
         )
         return Finding(kind=kind, title=title, detail=detail)
-    medians = ends.groupby(["strategy", "buyers"], sort=False, as_index=False)[["gone_s"]].median().dropna()
+    medians = ends.groupby(list(GROUP), sort=False, as_index=False)[["gone_s"]].median().dropna()
     if medians.empty:
         return Finding(kind=kind, title="No strategy sold its last seat", detail=detail)
     first = medians.sort_values("gone_s").iloc[0]
-    who = first["strategy"] + _with_buyers(first, ends)
+    who = first["strategy"] + in_setting(first, ends)
     title = f"{who} sold its last seat after {number(first['gone_s'])} s"
     if several(ends["strategy"]):
         title = f"{who} was the first to sell its last seat, after {number(first['gone_s'])} s"
@@ -89,7 +90,7 @@ def outcomes(measures: pd.DataFrame) -> Finding:
     if not rows["conflicts"].any():
         return Finding(kind=kind, title="No purchase was given up because of a conflict", detail=detail)
     row = rows.nlargest(1, "conflict_share").iloc[0]
-    who = row["strategy"] + _with_buyers(row, rows)
+    who = row["strategy"] + in_setting(row, rows)
     title = f"{who} gave up {percent(row['conflict_share'])} of its purchases after conflicts"
     return Finding(kind=kind, title=title, detail=f"Refusals as sold out are not counted in that share. {detail}")
 
@@ -99,11 +100,14 @@ def throughput(measures: pd.DataFrame) -> Finding:
     kind = "Sales per second with the interval over the repeats, by strategy"
     if measures.empty:
         return Finding(kind=kind, title=NO_TRIALS)
-    rows = summarise(measures)
-    at_most, prefix = _at_most_buyers(rows)
+    at_most, prefix = _at_most_buyers(summarise(measures))
     held = _without_violation(at_most, measures)
-    ranked = held.sort_values("per_s", ascending=False)
     among = " without a violation" if len(held) < len(at_most) else ""
+    held = held.assign(name=held["strategy"] + _settings(held)).sort_values("per_s", ascending=False)
+    ranked = held
+    if several(held["strategy"]) and several(held["pool_size"]):
+        prefix += "each with its best pool, "
+        ranked = held.drop_duplicates("strategy")
     title = prefix + (_alone(ranked.iloc[0]) if len(ranked) == 1 else _fastest(ranked, among))
     detail = "Purchases sold per second, median (least to most): " + _each(at_most, rate_text)
     return Finding(kind=kind, title=title[0].upper() + title[1:] if prefix else title, detail=detail)
@@ -127,7 +131,7 @@ def latency(measures: pd.DataFrame) -> Finding:
     else:
         title = (
             f"{prefix}one purchase in a hundred takes longer than {number(least['p99_ms'])} ms with "
-            f"{least['strategy']}, {number(most['p99_ms'])} ms with {most['strategy']}"
+            f"{_named(least, known)}, {number(most['p99_ms'])} ms with {_named(most, known)}"
         )
     detail = _each(rows, lambda row: " / ".join(number(row[name]) for name in ("p50_ms", "p95_ms", "p99_ms")) + " ms")
     text = f"Of purchases that were sold, or given up after conflicts. Medians of p50 / p95 / p99: {detail}"
@@ -135,10 +139,10 @@ def latency(measures: pd.DataFrame) -> Finding:
 
 
 def stock_ends(stock: pd.DataFrame) -> pd.DataFrame:
-    """One row a curve: `strategy`, `buyers`, `repeat`, `gone_s` (NaN if seats were left), `seconds`, `left`."""
-    curves = stock.groupby(["strategy", "buyers", "repeat"], sort=False)
+    """One row a curve: the columns of GROUP, `repeat`, `gone_s` (NaN if seats were left), `seconds`, `left`."""
+    curves = stock.groupby([*GROUP, "repeat"], sort=False)
     ends = curves.agg(seconds=("seconds", "max"), left=("left", "min"))
-    gone = stock[stock["left"] <= 0].groupby(["strategy", "buyers", "repeat"], sort=False)["seconds"].min()
+    gone = stock[stock["left"] <= 0].groupby([*GROUP, "repeat"], sort=False)["seconds"].min()
     ends["gone_s"] = gone.reindex(ends.index)
     return ends.reset_index()
 
@@ -157,7 +161,7 @@ def rate_text(row: pd.Series) -> str:
 
 
 def _alone(row: pd.Series) -> str:
-    return f"{row['strategy']} sold {counted(row['per_s'], 'purchase')}/s"
+    return f"{row['name']} sold {counted(row['per_s'], 'purchase')}/s"
 
 
 def _fastest(ranked: pd.DataFrame, among: str) -> str:
@@ -167,15 +171,15 @@ def _fastest(ranked: pd.DataFrame, among: str) -> str:
     others = ranked.iloc[1:]
     rivals = others[others["per_s_max"] >= best["per_s_min"]]
     if len(rivals):
-        names = listed([best["strategy"], *rivals["strategy"]])
+        names = listed([best["name"], *rivals["name"]])
         return f"{names} are too close to call, at about {number(best['per_s'])} purchases/s"
     only = " (one repeat)" if best["repeats"] == 1 else ""
     if others.iloc[0]["per_s"] == 0:
-        return f"{best['strategy']} alone sold anything: {number(best['per_s'])} purchases/s{only}"
+        return f"{best['name']} alone sold anything: {number(best['per_s'])} purchases/s{only}"
     ratio = best["per_s"] / others.iloc[0]["per_s"]
     return (
-        f"{best['strategy']} is the fastest{among}{only}: {number(best['per_s'])} purchases/s, "
-        f"{number(ratio, 2)} times the next, {others.iloc[0]['strategy']}"
+        f"{best['name']} is the fastest{among}{only}: {number(best['per_s'])} purchases/s, "
+        f"{number(ratio, 2)} times the next, {others.iloc[0]['name']}"
     )
 
 
@@ -191,11 +195,18 @@ def _at_most_buyers(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     return rows[rows["buyers"] == most], f"with {counted(most, 'buyer')}, " if several(rows["buyers"]) else ""
 
 
+def _settings(rows: pd.DataFrame) -> list[str]:
+    return [in_setting(row, rows) for _, row in rows.iterrows()]
+
+
+def _named(row: pd.Series, among: pd.DataFrame) -> str:
+    """A strategy with its setting in brackets, for a sentence that has its "with" already."""
+    parts = setting_parts(row, among)
+    return f"{row['strategy']} ({', '.join(parts)})" if parts else str(row["strategy"])
+
+
 def _each(rows: pd.DataFrame, text: Callable[[pd.Series], str]) -> str:
     if len(rows) > _IN_DETAIL:
         return "see the table."
-    return "; ".join(f"{row['strategy']}{_with_buyers(row, rows)} {text(row)}" for _, row in rows.iterrows()) + "."
-
-
-def _with_buyers(row: pd.Series, among: pd.DataFrame) -> str:
-    return f" with {counted(row['buyers'], 'buyer')}" if several(among["buyers"]) else ""
+    told = zip(rows["strategy"], _settings(rows), (text(row) for _, row in rows.iterrows()), strict=True)
+    return "; ".join(f"{strategy}{setting} {each}" for strategy, setting, each in told) + "."

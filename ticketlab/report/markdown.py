@@ -8,13 +8,13 @@ from typing import Final
 import jinja2
 
 from ticketlab.report.answers import answers
-from ticketlab.report.comparison import DRIFT, differences
 from ticketlab.report.formats import Format
 from ticketlab.report.limits import limits
 from ticketlab.report.model import Report
 from ticketlab.report.page import TEMPLATES
 from ticketlab.report.pictures import findings
-from ticketlab.report.tables import SECTIONS, comparison_rows, found, strategy_rows
+from ticketlab.report.side_by_side import DRIFT, differences
+from ticketlab.report.tables import SECTIONS, comparison_rows, found, pools_differ, strategy_rows
 from ticketlab.report.words import IN_WORDS, exact, number, shown_name
 
 _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>#|~])")
@@ -23,10 +23,12 @@ _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>#|~])")
 def markdown(report: Report, figures: PurePath | None) -> str:
     """The text. `figures` is where the pictures lie, as seen from it: see `picture_name`; None leaves them out."""
     return _TEMPLATE.render(
-        report=report, mark=Format.MD.mark, sections=SECTIONS, figures=figures, answers_of=answers, findings=findings,
-        limits=limits, drift=DRIFT, differences=differences(report) if report.several else [],
-        compared=comparison_rows(report) if report.several else [], strategy_rows=strategy_rows, found=found,
-    )  # fmt: skip
+        report=report,
+        mark=Format.MD.mark,
+        figures=figures,
+        differences=differences(report) if report.several else [],
+        compared=comparison_rows(report) if report.several else [],
+    )
 
 
 def picture_name(place: int, name: str) -> str:
@@ -70,7 +72,9 @@ def _template() -> jinja2.Template:
         "exact": exact,
         "shown_name": shown_name,
     }
-    templates.globals |= {"IN_WORDS": IN_WORDS, "picture_name": picture_name}
+    functions = (answers, findings, found, limits, picture_name, pools_differ, strategy_rows)
+    templates.globals |= {each.__name__: each for each in functions}
+    templates.globals |= {"DRIFT": DRIFT, "IN_WORDS": IN_WORDS, "SECTIONS": SECTIONS}
     return templates.get_template("report.md.j2")
 
 

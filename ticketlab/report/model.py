@@ -27,9 +27,7 @@ class RunResults:
     trials: Sequence[Mapping[str, Any]] = ()
     """As `ticketlab check --json` prints them: `trial`, its setting, its numbers, `verdict`, `history_sha256`."""
     verdicts: Sequence[Mapping[str, Any]] = ()
-    """Each with `trial`, `strategy`, `safe`, `buyers`, `repeat`, `check`, `status`, `summary`, `evidence` (rows)."""
-    operations: Mapping[int, pd.DataFrame] = field(default_factory=dict)
-    """By the place of a verdict among `verdicts`: the purchases that prove it and those about them, as a history."""
+    """Each with `trial`, its setting, `check`, `status`, `summary` and `evidence` (rows)."""
     experiment: Mapping[str, Any] = field(default_factory=dict)
     """What was asked for, by field."""
     environment: Mapping[str, Any] = field(default_factory=dict)

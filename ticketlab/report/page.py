@@ -11,11 +11,11 @@ from typing import Final
 import jinja2
 
 from ticketlab.report.answers import answers as answers_of
-from ticketlab.report.comparison import DRIFT, differences
 from ticketlab.report.limits import limits
 from ticketlab.report.model import Report
 from ticketlab.report.pictures import pictures
-from ticketlab.report.tables import SECTIONS, causes_of, comparison_rows, found, strategy_rows
+from ticketlab.report.side_by_side import DRIFT, differences
+from ticketlab.report.tables import SECTIONS, causes_of, comparison_rows, found, pools_differ, strategy_rows
 from ticketlab.report.words import IN_WORDS, exact, number, shown_name
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
@@ -43,41 +43,37 @@ def css() -> str:
 
 def head(report: Report) -> Fragment:
     """What was run, the verdict in words, and the way to every section."""
-    sections = {key: title for key, title in SECTIONS.items() if report.several or key != "comparison"}
-    return _fragment("head", report, sections=sections)
+    return _fragment("head", report)
 
 
 def answers(report: Report) -> Fragment:
     """The five answers of each run."""
-    return _fragment("answers", report, answers_of=answers_of)
+    return _fragment("answers", report)
 
 
 def comparison(report: Report) -> Fragment:
     """What differs between several runs, and how each strategy did in them; nothing where there is only one."""
-    if not report.several:
-        return Fragment("")
-    rows = comparison_rows(report)
-    return _fragment("comparison", report, differences=differences(report), rows=rows, drift=DRIFT)
+    return _fragment("comparison", report) if report.several else Fragment("")
 
 
 def strategies(report: Report) -> Fragment:
-    """A row a strategy and number of buyers, and why purchases were tried again."""
-    return _fragment("strategies", report, strategy_rows=strategy_rows, causes_of=causes_of)
+    """A row a strategy and setting, and why purchases were tried again."""
+    return _fragment("strategies", report)
 
 
 def figures(report: Report) -> Fragment:
     """The charts of each run, with captions that state what they show."""
-    return _fragment("figures", report, pictures=pictures)
+    return _fragment("figures", report)
 
 
 def violations(report: Report) -> Fragment:
     """What the checks found wrong, and what they could not decide, with the operations that prove it."""
-    return _fragment("violations", report, found=found)
+    return _fragment("violations", report)
 
 
 def conditions(report: Report) -> Fragment:
     """What the runs were made on and under which promises to the disk, and how far their numbers reach."""
-    return _fragment("conditions", report, limits=limits)
+    return _fragment("conditions", report)
 
 
 def trace(report: Report) -> Fragment:
@@ -90,10 +86,9 @@ def repeat(report: Report) -> Fragment:
     return _fragment("repeat", report)
 
 
-def _fragment(name: str, report: Report, **values: object) -> Fragment:
-    """A fragment from its template, which knows every section by its title."""
-    template = _TEMPLATES.get_template(f"{name}.html.j2")
-    return Fragment(template.render(report=report, title=SECTIONS.get(name), **values))
+def _fragment(name: str, report: Report) -> Fragment:
+    """A fragment from its template."""
+    return Fragment(_TEMPLATES.get_template(f"{name}.html.j2").render(report=report, title=SECTIONS.get(name)))
 
 
 def _templates() -> jinja2.Environment:
@@ -105,7 +100,9 @@ def _templates() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     templates.filters |= {"number": number, "exact": exact, "shown_name": shown_name}
-    templates.globals |= {"IN_WORDS": IN_WORDS}
+    functions = (causes_of, comparison_rows, differences, found, limits, pictures, pools_differ, strategy_rows)
+    templates.globals |= {each.__name__: each for each in functions}
+    templates.globals |= {"answers_of": answers_of, "DRIFT": DRIFT, "IN_WORDS": IN_WORDS, "SECTIONS": SECTIONS}
     return templates
 
 

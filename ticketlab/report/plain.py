@@ -6,10 +6,10 @@ from typing import Any, Final
 import numpy as np
 
 from ticketlab.report.answers import answers
-from ticketlab.report.comparison import DRIFT, differences, side_by_side
 from ticketlab.report.limits import limits
 from ticketlab.report.model import Report, RunResults
 from ticketlab.report.pictures import findings
+from ticketlab.report.side_by_side import DRIFT, differences, side_by_side
 from ticketlab.report.summary import summarise
 
 VERSION: Final = 1

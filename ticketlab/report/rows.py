@@ -1,10 +1,10 @@
-"""Charts with a row per strategy and number of buyers: tickets sold, outcomes, throughput, latency.
+"""Charts with a row per strategy and setting: tickets sold, outcomes, throughput, latency.
 
 Knows the columns of measures; neither judges nor measures. The numbers stand in a column of their own beside the
 rows, so that they never lie on what is drawn.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import ceil
 from typing import Any, Final
 
@@ -13,12 +13,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import LogLocator, NullLocator
 from matplotlib.transforms import ScaledTranslation
 
 from ticketlab.outcomes import Outcome
 from ticketlab.report import findings
-from ticketlab.report.style import INK, MUTED, RED, THOUSANDS, Chart, elided, look_of, sheet
+from ticketlab.report.setting import alike, setting_parts, varied
+from ticketlab.report.style import INK, MUTED, RED, THOUSANDS, Chart, elided, far_apart, log_axis, look_of, sheet
 from ticketlab.report.summary import summarise
 from ticketlab.report.words import counted, exact, number, percent, several, shown_name
 
@@ -31,10 +31,6 @@ _BAR: Final = 0.62
 _BELOW: Final = 0.28
 """The repeats stand so far below the mark of their median, which would hide one of them."""
 _NAME_LENGTH: Final = 30
-_LOG_FROM: Final = 30.0
-"""A range of more than so many times is drawn on a log axis."""
-_DECADES_FROM: Final = 100.0
-"""Beyond this range a log axis names the powers of ten only; the numbers between would touch."""
 
 # Neutral tones and hatches: colours tell strategies apart, and red is kept for what was oversold.
 OUTCOME_LOOKS: Final[dict[str, dict[str, Any]]] = {
@@ -63,7 +59,7 @@ def tickets_sold(measures: pd.DataFrame, *, conditions: str) -> Chart:
     chart, axes = _sheet(rows, findings.tickets_sold(measures).title, subtitle, conditions)
     for place, row in _placed(rows):
         look = look_of(row["strategy"])
-        trials = _repeats_of(measures, row)
+        trials = alike(measures, row)
         over = float(trials["oversold"].median())
         axes.barh(place, row["sold"] - over, _BAR, color=look.color, hatch=look.hatch, edgecolor="white", linewidth=0)
         axes.barh(place, over, _BAR, left=row["sold"] - over, color=RED, linewidth=0, gid="oversold")
@@ -117,12 +113,10 @@ def throughput(measures: pd.DataFrame, *, conditions: str) -> Chart:
         look = look_of(row["strategy"])
         _interval(axes, place, row["per_s_min"], row["per_s_max"], look.color)
         _mark(axes, place, row["per_s"], look.color, look.marker)
-        _dots(axes, place + _BELOW, _repeats_of(measures, row)["purchases_per_s"])
+        _dots(axes, place + _BELOW, alike(measures, row)["purchases_per_s"])
         _beside(axes, place, findings.rate_text(row))
     _heading(axes, "median (least to most)")
-    axes.set_xlim(0, (measures["purchases_per_s"].max() or 1) * 1.06)
-    axes.xaxis.set_major_formatter(THOUSANDS)
-    axes.set_xlabel("purchases sold per second")
+    _value_axis(axes, measures, ["purchases_per_s"], "purchases sold per second")
     return chart
 
 
@@ -136,7 +130,7 @@ def latency(measures: pd.DataFrame, *, conditions: str) -> Chart:
     for place, row in _placed(rows):
         look = look_of(row["strategy"])
         for column, (marker, offset) in _PERCENTILE_LOOKS.items():
-            values = _repeats_of(measures, row)[column].dropna()
+            values = alike(measures, row)[column].dropna()
             if values.empty:
                 continue
             y = place + offset
@@ -145,7 +139,7 @@ def latency(measures: pd.DataFrame, *, conditions: str) -> Chart:
         _beside(axes, place, " / ".join(number(row[column]) for column in _PERCENTILE_LOOKS))
     _heading(axes, "p50 / p95 / p99, ms")
     _legend(chart, axes, [_key(marker, _spaced(column)[:3]) for column, (marker, _) in _PERCENTILE_LOOKS.items()])
-    _milliseconds(axes, measures[list(_PERCENTILE_LOOKS)].to_numpy(dtype=float))
+    _value_axis(axes, measures, list(_PERCENTILE_LOOKS), "latency, ms")
     return chart
 
 
@@ -165,28 +159,22 @@ def _sheet(
 
 def _placed(rows: pd.DataFrame) -> Iterable[tuple[float, pd.Series]]:
     """The rows with their heights on the axis; strategies with several rows stand a little apart."""
-    gap = 0.5 if several(rows["buyers"]) else 0.0
+    gap = 0.5 if varied(rows) else 0.0
     starts = rows["strategy"].ne(rows["strategy"].shift()).cumsum() - 1
     return [(index + gap * float(starts.iloc[index]), row) for index, (_, row) in enumerate(rows.iterrows())]
 
 
 def _names(rows: pd.DataFrame) -> list[str]:
-    """What stands at each row: the strategy, and the buyers where their number differs."""
+    """What stands at each row: the strategy, and the setting where it differs."""
     first = rows["strategy"].ne(rows["strategy"].shift())
     names = [
         elided(shown_name(strategy, safe), _NAME_LENGTH)
         for strategy, safe in zip(rows["strategy"], rows["safe"], strict=True)
     ]
-    if not several(rows["buyers"]):
+    if not varied(rows):
         return names
-    buyers = [counted(each, "buyer") for each in rows["buyers"]]
-    return [f"{name}   {each}" if new else each for name, each, new in zip(names, buyers, first, strict=True)]
-
-
-def _repeats_of(measures: pd.DataFrame, row: pd.Series) -> pd.DataFrame:
-    """The trials that a row of the summary stands for."""
-    trials: pd.DataFrame = measures[(measures["strategy"] == row["strategy"]) & (measures["buyers"] == row["buyers"])]
-    return trials
+    settings = [", ".join(setting_parts(row, rows)) for _, row in rows.iterrows()]
+    return [f"{name}   {each}" if new else each for name, each, new in zip(names, settings, first, strict=True)]
 
 
 def _key_text(rows: pd.DataFrame, mark: str, *, interval: bool, dot: bool = True) -> str:
@@ -263,16 +251,14 @@ def _spaced(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _milliseconds(axes: Axes, values: "np.ndarray[Any, np.dtype[np.float64]]") -> None:
-    """An axis of milliseconds from 0, or a log one, named as such, where a range so wide would hide the small."""
-    positive = values[values > 0]
-    times = positive.max() / positive.min() if len(positive) else 1
-    if times > _LOG_FROM:
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if times < _DECADES_FROM else (1,)))
-        axes.xaxis.set_minor_locator(NullLocator())
-        axes.xaxis.set_major_formatter(THOUSANDS)
-        axes.set_xlabel("latency, ms (log scale)")
+def _value_axis(axes: Axes, measures: pd.DataFrame, columns: Sequence[str], name: str) -> None:
+    """An axis of what these columns hold, from 0, or a log one that is named as such."""
+    values = measures[list(columns)].to_numpy(dtype=float)
+    if far_apart(values.flat):
+        log_axis(axes.xaxis, values.flat)
+        axes.set_xlabel(f"{name} (log scale)")
         return
-    axes.set_xlim(0, positive.max() * 1.06 if len(positive) else 1)
-    axes.set_xlabel("latency, ms")
+    most = np.nanmax(values) if np.isfinite(values).any() else 0
+    axes.set_xlim(0, most * 1.06 or 1)
+    axes.xaxis.set_major_formatter(THOUSANDS)
+    axes.set_xlabel(name)

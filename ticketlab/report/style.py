@@ -8,7 +8,7 @@ Nothing here touches pyplot or leaves Matplotlib's settings changed. The colours
 import io
 import re
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
@@ -16,10 +16,13 @@ from typing import Any, Final, Literal, ParamSpec, TypeAlias, TypeVar
 from zlib import crc32
 
 import matplotlib as mpl
+import numpy as np
+from matplotlib.axis import XAxis, YAxis
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 WIDTH_IN: Final = 7.0
 INK: Final = "#1f2328"
@@ -28,14 +31,21 @@ FAINT: Final = "#d8dce0"
 RED: Final = "#c1121f"
 PALE_RED: Final = "#fbe3e4"
 
+_LIGHTEST: Final = 0.6
+"""The share of white in the lightest shade of a colour."""
 _MARGIN_IN: Final = 0.12
 _LINE_SPACING: Final = 1.3
 _TITLE_PT: Final = 12.0
 _SUBTITLE_PT: Final = 8.5
 _FOOT_PT: Final = 7.0
-THOUSANDS: Final = FuncFormatter(lambda value, _: f"{value:,.10g}")
+THOUSANDS: Final = FuncFormatter(lambda value, _: f"{value:,.10g}".replace("-", "\N{MINUS SIGN}"))
 _NO_BREAK: Final = "\u00a0"
 _KEPT_TOGETHER: Final = (re.compile(r"\d (?=\w|%)"), re.compile(r"(?<=· )[^·]{1,60}(?= ·|$)"), re.compile(r" ·"))
+
+_LOG_FROM: Final = 30.0
+"""A range of more than so many times is drawn on a log axis."""
+_LOG_TICKS: Final = ((100.0, (1, 2, 5)), (1000.0, (1, 3)), (float("inf"), (1,)))
+"""Up to which range a log axis has which numbers of a decade; more would touch."""
 
 SETTINGS: Final[dict[str, Any]] = {
     "axes.axisbelow": True,
@@ -140,6 +150,14 @@ def look_of(strategy: str) -> Look:
     return Look(color=_COLORS[color], marker=_MARKERS[marker], hatch=_HATCHES[hatch], line=_LINES[rest % len(_LINES)])
 
 
+def shades(color: str, count: int) -> list[str]:
+    """So many shades of a colour that can be told apart, the last of them the colour itself."""
+    lightest = 0.0 if count == 1 else _LIGHTEST
+    red, green, blue = to_rgb(color)
+    whites = np.linspace(lightest, 0, count)
+    return [to_hex((red + (1 - red) * w, green + (1 - green) * w, blue + (1 - blue) * w)) for w in whites]
+
+
 def sheet(*, title: str, subtitle: str, conditions: str, body_in: float) -> Chart:
     """An empty chart with its words in place; `body_in` inches of height are left for what is drawn.
 
@@ -160,6 +178,25 @@ def sheet(*, title: str, subtitle: str, conditions: str, body_in: float) -> Char
     chart.text(left, 1 - down - title_in / height_in, subtitle, fontsize=_SUBTITLE_PT, color=MUTED, va="top")
     chart.text(left, down, conditions, fontsize=_FOOT_PT, color=MUTED, va="bottom")
     return chart
+
+
+def far_apart(values: Iterable[float]) -> bool:
+    """Whether values range so far that an axis from 0 would hide the small ones; a log axis can not show a 0."""
+    known = [value for value in values if not np.isnan(value)]
+    return bool(known) and 0 < min(known) * _LOG_FROM < max(known)
+
+
+def log_axis(axis: XAxis | YAxis, values: Iterable[float]) -> None:
+    """A log axis for values above 0, with as many numbers as have room."""
+    known = [value for value in values if not np.isnan(value)]
+    if isinstance(axis, XAxis):
+        axis.axes.set_xscale("log")
+    else:
+        axis.axes.set_yscale("log")
+    times = max(known) / min(known)
+    axis.set_major_locator(LogLocator(subs=next(subs for most, subs in _LOG_TICKS if times < most)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(THOUSANDS)
 
 
 def elided(text: str, most: int) -> str:

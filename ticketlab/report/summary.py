@@ -1,4 +1,4 @@
-"""Many trials as one row per strategy and number of buyers. Pure pandas: knows neither charts nor pages."""
+"""Many trials as one row per strategy and setting. Pure pandas: knows neither charts nor pages."""
 
 from typing import Final
 
@@ -6,11 +6,12 @@ import pandas as pd
 
 from ticketlab.evidence.checks import worst
 from ticketlab.evidence.history import RETRIES
+from ticketlab.report.setting import GROUP, SETTING
 
 COLUMNS: Final = (
     "strategy",
     "safe",
-    "buyers",
+    *SETTING,
     "repeats",
     "sold",
     "seats",
@@ -38,17 +39,17 @@ _SUMS: Final = ("sales", "sold_out", "conflicts", "failed", "unavailable", "unkn
 
 
 def summarise(measures: pd.DataFrame) -> pd.DataFrame:
-    """One row per strategy and number of buyers, with the columns of COLUMNS.
+    """One row per strategy, number of buyers and size of the pool, with the columns of COLUMNS.
 
     `sold` (tickets in the ledger), `oversold_median`, `per_s` and the percentiles are medians over the repeats;
     `oversold` is the largest. `sales`, `sold_out`, `conflicts`, `failed`, `unavailable`, `unknown` and the retries of
     each cause are sums over the repeats, because a median would hide what happened in one of three.
     `retries_per_sale` is NaN without a sale. Controls come first, then the strategies as they first appear, each by
-    its number of buyers.
+    its number of buyers and then by its pool.
     """
     if measures.empty:
         return pd.DataFrame({name: pd.Series(dtype="object") for name in COLUMNS})
-    groups = measures.groupby(["strategy", "buyers"], sort=False)
+    groups = measures.groupby(list(GROUP), sort=False)
     rows = groups.agg(
         safe=("safe", "all"),
         repeats=("repeat", "size"),
@@ -66,7 +67,17 @@ def summarise(measures: pd.DataFrame) -> pd.DataFrame:
     return _in_order(rows.reset_index())[list(COLUMNS)]
 
 
+def spread(measures: pd.DataFrame, column: str) -> pd.DataFrame:
+    """The `median` of a column over the repeats, its `least` and its `most`, a row as `summarise` has them.
+
+    Beside them stand `strategy`, `safe` and the setting; NaN where no repeat has a value.
+    """
+    groups = measures.groupby(list(GROUP), sort=False)
+    rows = groups.agg(safe=("safe", "all"), median=(column, "median"), least=(column, "min"), most=(column, "max"))
+    return _in_order(rows.reset_index())
+
+
 def _in_order(rows: pd.DataFrame) -> pd.DataFrame:
     appeared = {name: place for place, name in enumerate(rows["strategy"].drop_duplicates())}
-    keys = rows.assign(place=rows["strategy"].map(appeared)).sort_values(["safe", "place", "buyers"])
+    keys = rows.assign(place=rows["strategy"].map(appeared)).sort_values(["safe", "place", *SETTING])
     return rows.loc[keys.index].reset_index(drop=True)

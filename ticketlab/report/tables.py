@@ -7,11 +7,12 @@ import pandas as pd
 
 from ticketlab.evidence.checks import Status
 from ticketlab.evidence.history import RETRIES
-from ticketlab.report.comparison import side_by_side
 from ticketlab.report.findings import rate_text
 from ticketlab.report.model import Report, RunResults
+from ticketlab.report.setting import alike, setting_parts, varied
+from ticketlab.report.side_by_side import side_by_side
 from ticketlab.report.summary import summarise
-from ticketlab.report.words import several, shown_name
+from ticketlab.report.words import shown_name
 
 EVIDENCE_SHOWN: Final = 10
 """Rows of evidence that are shown for one violation; the run keeps more."""
@@ -32,10 +33,9 @@ SECTIONS: Final = {
 
 def strategy_rows(run: RunResults) -> list[dict[str, Any]]:
     """The summary as the table shows it, each row with the numbers of its trials."""
-    trials: dict[tuple[str, int], list[int]] = {}
-    for strategy, buyers, trial in zip(*(run.measures[name] for name in ("strategy", "buyers", "trial")), strict=True):
-        trials.setdefault((strategy, buyers), []).append(trial)
-    return [{**row, "trials": trials[row["strategy"], row["buyers"]]} for row in _records(summarise(run.measures))]
+    rows = summarise(run.measures)
+    trials = [list(alike(run.measures, row)["trial"]) for _, row in rows.iterrows()]
+    return [{**row, "trials": numbers} for row, numbers in zip(_records(rows), trials, strict=True)]
 
 
 def comparison_rows(report: Report) -> list[dict[str, Any]]:
@@ -51,6 +51,11 @@ def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(key): value for key, value in row.items()} for row in shown.to_dict("records")]
 
 
+def pools_differ(*runs: RunResults) -> bool:
+    """Whether the size of the pool tells trials apart: else it stands among the conditions, and in no table."""
+    return "pool_size" in varied(pd.concat([each.measures for each in runs]))
+
+
 def causes_of(measures: pd.DataFrame) -> dict[str, str]:
     """The causes of retries that occurred, each with the column that counts it."""
     return {str(cause): column for cause, column in RETRIES.items() if not measures.empty and measures[column].any()}
@@ -58,14 +63,19 @@ def causes_of(measures: pd.DataFrame) -> dict[str, str]:
 
 def found(run: RunResults) -> dict[str, Any]:
     """The violations of a run, those of strategies that claim to be safe first, and the undecided checks."""
-    verdicts = [{**each, "name": shown_name(each["strategy"], each["safe"])} for each in run.verdicts]
+    verdicts = [{**each, "name": _name(each, run.measures)} for each in run.verdicts]
     wrong = [_with_evidence(each) for each in verdicts if each["status"] == Status.INVALID]
     wrong.sort(key=lambda each: not each["safe"])
     return {
         "violations": [{**each, "unfolded": each in first_of_a_kind(wrong)[:UNFOLDED]} for each in wrong],
         "undecided": [each for each in verdicts if each["status"] == Status.UNKNOWN],
-        "several_buyers": not run.measures.empty and several(run.measures["buyers"]),
     }
+
+
+def _name(verdict: Mapping[str, Any], measures: pd.DataFrame) -> str:
+    """Which trial a verdict is of, in words: the strategy, its setting where there are several, the repeat."""
+    setting = setting_parts(pd.Series(verdict), measures)
+    return ", ".join([shown_name(verdict["strategy"], verdict["safe"]), *setting, f"repeat {verdict['repeat']}"])
 
 
 def first_of_a_kind(violations: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

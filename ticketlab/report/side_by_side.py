@@ -5,6 +5,7 @@ from typing import Any, Final
 import pandas as pd
 
 from ticketlab.report.model import Report, flat
+from ticketlab.report.setting import GROUP
 from ticketlab.report.summary import summarise
 
 DRIFT: Final = (
@@ -23,16 +24,16 @@ def differences(report: Report) -> list[dict[str, Any]]:
 
 
 def side_by_side(report: Report) -> pd.DataFrame:
-    """A row a strategy, number of buyers and run: those of `summarise`, with `run`, its `place` from 1, and a `ratio`.
+    """A row a strategy, setting and run: those of `summarise`, with `run`, its `place` from 1, and a `ratio`.
 
     The ratio to the first run is that of the medians of purchases per second; NaN where the first run has none.
     """
     each_run = enumerate(report.runs, start=1)
     rows = pd.concat([summarise(run.measures).assign(run=run.run, place=place) for place, run in each_run])
-    first = rows[rows["place"] == 1].set_index(["strategy", "buyers"])["per_s"]
-    base = first.reindex(pd.MultiIndex.from_frame(rows[["strategy", "buyers"]])).to_numpy()
+    first = rows[rows["place"] == 1].set_index(list(GROUP))["per_s"]
+    base = first.reindex(pd.MultiIndex.from_frame(rows[list(GROUP)])).to_numpy()
     rows["ratio"] = (rows["per_s"] / base).where(base > 0)
-    settings = rows.groupby(["strategy", "buyers"], sort=False).ngroup()
+    settings = rows.groupby(list(GROUP), sort=False).ngroup()
     return rows.iloc[settings.argsort(kind="stable")].reset_index(drop=True)
 
 
