@@ -75,14 +75,14 @@ def render(
     return markdown(report, PurePosixPath(figures) if figures else None)
 
 
-def read(folders: Sequence[str | Path]) -> Report:
-    """The report of saved runs; without any, that of the newest run under `runs/` here, or beside this folder.
+def find(folders: Sequence[str | Path]) -> list[Run]:
+    """The runs in these folders; where none is named the newest under `runs/`, here or beside this folder.
 
     Raises:
         NotFoundError: there is no run.
-        InvalidInputError: a run is given twice, or its files can not be read.
+        InvalidInputError: the files of a run can not be read.
     """
-    return report_of([Run(Path(each)) for each in folders or [_newest()]])
+    return [Run(Path(each)) for each in folders or [_newest()]]
 
 
 def report_of(runs: Sequence[Run]) -> Report:
