@@ -11,7 +11,7 @@ import pytest
 DEADLINE_S = 60
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def eventually():
     """Wait until something is so, and fail when it is not within the deadline, showing what `found` finds then."""
 
@@ -24,7 +24,7 @@ def eventually():
     return wait
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def is_running():
     """Whether a process is there, and not only its entry that nobody has collected."""
 
