@@ -2,7 +2,6 @@
 
 import os
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -15,6 +14,7 @@ NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "01_oversell.ipynb"
 SMALL = 'server, buyers, seconds, stock, repeats, seed, RUN = "embedded", 8, 20.0, 300, 1, 1, None'
 LONG = 'server, buyers, seconds, stock, repeats, seed, RUN = "embedded", 8, 600.0, 10**9, 1, 1, None'
 PATIENCE_MS = 90_000
+ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+/lab\?token=\w+")
 PLACES = ("_CONFIG", "_DATA", "_RUNTIME", "LAB_WORKSPACES", "LAB_SETTINGS")
 LAB = [str(Path(sys.executable).with_name("ticketlab")), "lab"]
 
@@ -31,26 +31,25 @@ def lay_out(folder, name, parameters):
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory):
-    """`ticketlab lab` on a folder with two notebooks of the user's; yields its process id and its address."""
+def lab(tmp_path_factory, eventually):
+    """`ticketlab lab` on a folder with three notebooks of the user's; yields its process id and its address."""
     folder = tmp_path_factory.mktemp("lab")
     lay_out(folder, "01_oversell.ipynb", SMALL)
-    lay_out(folder, "long.ipynb", LONG)
+    lay_out(folder, "Interrupt.ipynb", LONG)
+    lay_out(folder, "Restart.ipynb", LONG)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [*LAB, str(folder), "--no-browser", "--port", str(port)]
     own = {f"JUPYTER{name}_DIR": str(folder / ".jupyter") for name in PLACES}  # not what the user's JupyterLab keeps
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | own
-    ) as process:
-        said = iter(process.stdout.readline, "")
-        assert "Yours were kept: 01_oversell.ipynb" in "".join(next(said) for _ in range(2))
-        address = next(filter(None, (re.search(r"http://127\.0\.0\.1:\d+/lab\?token=\w+", line) for line in said)))
+    log = folder / "lab.log"  # not a pipe: nobody would read on from it
+    with log.open("w") as said, subprocess.Popen(command, stdout=said, stderr=said, env=os.environ | own) as process:
         try:
-            yield process.pid, address[0]
+            eventually(lambda: ADDRESS.search(log.read_text()), log.read_text)
+            assert "Yours were kept: 01_oversell.ipynb" in log.read_text()
+            yield process.pid, ADDRESS.search(log.read_text())[0]
         finally:
-            process.send_signal(signal.SIGTERM)
-            process.communicate(timeout=60)
+            process.terminate()
+            process.wait(timeout=60)
 
 
 @pytest.fixture
@@ -106,16 +105,16 @@ def test_run_all_reaches_the_stamp_and_shows_every_figure(opened, lab):
     assert not postgres_of(lab[0])
 
 
-def test_an_interrupt_and_a_restart_leave_no_postgres(opened, lab, eventually):
-    """A long cell is watched while it sells; interrupted it ends its server, and so it does when restarted."""
-    page = opened("long.ipynb")
-    for menu_item in ("Interrupt Kernel", "Restart Kernel…"):
-        choose(page, "Run", "Run All Cells")
-        outputs = page.locator(".jp-OutputArea-output")  # which may be scrolled out of sight
-        outputs.filter(has_text=re.compile(r"[1-9][\d,]* purchases")).first.wait_for(state="attached")
-        outputs.locator("img").first.wait_for(state="attached")
-        assert postgres_of(lab[0])
-        choose(page, "Kernel", menu_item)
-        if menu_item == "Restart Kernel…":
-            page.get_by_role("button", name="Confirm Kernel Restart").click()
-        eventually(lambda: not postgres_of(lab[0]))
+@pytest.mark.parametrize("item", ["Interrupt Kernel", "Restart Kernel…"])
+def test_an_interrupt_or_a_restart_leaves_no_postgres(opened, lab, eventually, item):
+    """A long cell is watched while it sells; when its kernel is interrupted or restarted, its server ends."""
+    page = opened(f"{item.partition(' ')[0]}.ipynb")
+    choose(page, "Run", "Run All Cells")
+    outputs = page.locator(".jp-OutputArea-output")  # which may be scrolled out of sight
+    outputs.filter(has_text=re.compile(r"[1-9][\d,]* purchases")).first.wait_for(state="attached")
+    outputs.locator("img").first.wait_for(state="attached")
+    assert postgres_of(lab[0])
+    choose(page, "Kernel", item)
+    if item == "Restart Kernel…":
+        page.get_by_role("button", name="Confirm Kernel Restart").click()
+    eventually(lambda: not postgres_of(lab[0]))
