@@ -11,7 +11,7 @@ from typing import Final
 
 import pandas as pd
 
-from ticketlab.report import curves, findings, lines, rows
+from ticketlab.report import bars, curves, findings, lines, marks
 from ticketlab.report.findings import Finding
 from ticketlab.report.setting import varied
 from ticketlab.report.style import MUTED, Chart, drawn, sheet
@@ -21,7 +21,7 @@ from ticketlab.report.words import NO_TRIALS
 @drawn
 def tickets_sold(measures: pd.DataFrame, conditions: str = "") -> Chart:
     """Tickets sold against the seats there were; tickets beyond the seats are red."""
-    return _empty(conditions) if measures.empty else rows.tickets_sold(measures, conditions=conditions)
+    return _empty(conditions) if measures.empty else bars.tickets_sold(measures, conditions=conditions)
 
 
 @drawn
@@ -35,7 +35,7 @@ def stock_over_time(stock: pd.DataFrame, conditions: str = "", *, controls: Coll
 @drawn
 def outcomes(measures: pd.DataFrame, conditions: str = "") -> Chart:
     """How purchases ended, as shares of them all."""
-    return _empty(conditions) if measures.empty else rows.outcomes(measures, conditions=conditions)
+    return _empty(conditions) if measures.empty else bars.outcomes(measures, conditions=conditions)
 
 
 @drawn
@@ -43,7 +43,7 @@ def throughput(measures: pd.DataFrame, conditions: str = "") -> Chart:
     """Purchases sold per second: a row a strategy, or a line over the buyers or the pool where they differ."""
     if measures.empty:
         return _empty(conditions)
-    chart = lines.throughput if varied(measures) else rows.throughput
+    chart = lines.throughput if varied(measures) else marks.throughput
     return chart(measures, conditions=conditions)
 
 
@@ -52,7 +52,7 @@ def latency(measures: pd.DataFrame, conditions: str = "") -> Chart:
     """The latency percentiles in milliseconds: a row a strategy, or lines where the buyers or the pool differ."""
     if measures.empty:
         return _empty(conditions)
-    chart = lines.latency if varied(measures) else rows.latency
+    chart = lines.latency if varied(measures) else marks.latency
     return chart(measures, conditions=conditions)
 
 
