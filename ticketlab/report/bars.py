@@ -8,7 +8,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
-from ticketlab.outcomes import Outcome
+from ticketlab.evidence.history import RETRIES
+from ticketlab.outcomes import Cause, Outcome
 from ticketlab.report import findings
 from ticketlab.report.rows import (
     BAR,
@@ -24,7 +25,7 @@ from ticketlab.report.rows import (
     row_sheet,
     spaced,
 )
-from ticketlab.report.setting import alike
+from ticketlab.report.setting import GROUP, alike
 from ticketlab.report.style import INK, MUTED, RED, THOUSANDS, Chart, look_of
 from ticketlab.report.summary import summarise
 from ticketlab.report.words import counted, exact, number, percent, several
@@ -37,6 +38,14 @@ OUTCOME_LOOKS: Final[dict[str, dict[str, Any]]] = {
     Outcome.FAILED: {"facecolor": "#8a5a3b", "hatch": "\\\\\\\\"},
     Outcome.UNAVAILABLE: {"facecolor": "#a9b8c9", "hatch": "...."},
     Outcome.UNKNOWN: {"facecolor": "white", "hatch": "xxxx"},
+}
+CAUSE_LOOKS: Final[dict[str, dict[str, Any]]] = {
+    Cause.STALE_VERSION: {"facecolor": "#3b4a5a"},
+    Cause.CONCURRENT_UPDATE: {"facecolor": "#a9b8c9"},
+    Cause.SERIALIZATION: {"facecolor": "#dde1e5", "hatch": "////"},
+    Cause.DEADLOCK: {"facecolor": "#7d6f5f", "hatch": "xxxx"},
+    Cause.LOCK_TIMEOUT: {"facecolor": "#d9cfc0", "hatch": "\\\\\\\\"},
+    Cause.POOL_TIMEOUT: {"facecolor": "white", "hatch": "...."},
 }
 _OUTCOME_COLUMNS: Final = {
     Outcome.SOLD: "sales",
@@ -97,6 +106,38 @@ def outcomes(measures: pd.DataFrame, *, conditions: str) -> Chart:
     legend(chart, axes, handles, above_pt=HEADING_PT)  # where names are long, it is wider than the axes
     axes.set_xlim(0, 100)
     axes.set_xlabel("share of all purchases, %")
+    return chart
+
+
+def retries(measures: pd.DataFrame, *, conditions: str) -> Chart:
+    """Stacked bars of the retries per sale by their cause, of the rows that had any; their sum beside them."""
+    title = findings.retries(measures).title
+    again = measures.groupby(list(GROUP))["retries"].transform("sum") > 0
+    # Where nobody tried again all keep their empty rows: a chart of nothing would not say of whom.
+    drawn = measures[again] if again.any() else measures
+    rows = summarise(drawn)
+    per_sale = rows[list(RETRIES.values())].astype(float).div(rows["sales"].where(rows["sales"] > 0), axis=0)
+    shown = [cause for cause, column in RETRIES.items() if rows[column].any()]
+    legend_in = (1 + ceil(len(shown) / LEGEND_COLUMNS)) * LEGEND_LINE_IN
+    subtitle = f"Bar: all repeats together.{' Dot: one repeat.' if rows['repeats'].max() > 1 else ''}"
+    subtitle += " Not drawn: rows without a retry." if len(drawn) < len(measures) else ""
+    chart, axes = row_sheet(rows, title, subtitle, conditions, legend_in=legend_in)
+    for index, (place, row) in enumerate(placed(rows)):
+        left = 0.0
+        for cause in shown:
+            length = float(per_sale[RETRIES[cause]].fillna(0).iloc[index])
+            axes.barh(place, length, BAR, left=left, edgecolor=MUTED, linewidth=0.5, gid=cause, **CAUSE_LOOKS[cause])
+            left += length
+        trials = alike(measures, row)
+        if len(trials) > 1:
+            dots(axes, place, trials["retries"] / trials["sales"].where(trials["sales"] > 0))
+        beside(axes, place, findings.retries_text(row, trials))
+    heading(axes, "retries per sale")
+    handles = [Patch(edgecolor=MUTED, linewidth=0.5, label=spaced(each), **CAUSE_LOOKS[each]) for each in shown]
+    legend(chart, axes, handles, above_pt=HEADING_PT)
+    axes.set_xlim(left=0)
+    axes.xaxis.set_major_formatter(THOUSANDS)
+    axes.set_xlabel("attempts that were followed by another, per sale")
     return chart
 
 

@@ -5,7 +5,7 @@ from typing import Final
 import pandas as pd
 from matplotlib.lines import Line2D
 
-from ticketlab.report import findings
+from ticketlab.report import findings, summary
 from ticketlab.report.rows import (
     LEGEND_LINE_IN,
     ROW_IN,
@@ -23,7 +23,6 @@ from ticketlab.report.rows import (
 )
 from ticketlab.report.setting import alike
 from ticketlab.report.style import MUTED, Chart, look_of
-from ticketlab.report.summary import summarise
 from ticketlab.report.words import number
 
 _BELOW: Final = 0.28
@@ -33,7 +32,7 @@ _PERCENTILE_LOOKS: Final = {"p50_ms": ("o", -0.22), "p95_ms": ("D", 0.0), "p99_m
 
 def throughput(measures: pd.DataFrame, *, conditions: str) -> Chart:
     """The median of the purchases per second, with the interval over the repeats and each repeat."""
-    rows = summarise(measures)
+    rows = summary.summarise(measures)
     subtitle = key_text(rows, "Mark", interval=True)
     chart, axes = row_sheet(rows, findings.throughput(measures).title, subtitle, conditions)
     for place, row in placed(rows):
@@ -49,7 +48,7 @@ def throughput(measures: pd.DataFrame, *, conditions: str) -> Chart:
 
 def latency(measures: pd.DataFrame, *, conditions: str) -> Chart:
     """The medians of p50, p95 and p99, each with its interval over the repeats."""
-    rows = summarise(measures)
+    rows = summary.summarise(measures)
     subtitle = f"{key_text(rows, 'Mark', interval=True, dot=False)} Purchases sold, or given up after conflicts."
     chart, axes = row_sheet(
         rows, findings.latency(measures).title, subtitle, conditions, row_in=ROW_IN * 1.25, legend_in=LEGEND_LINE_IN
@@ -67,6 +66,25 @@ def latency(measures: pd.DataFrame, *, conditions: str) -> Chart:
     heading(axes, "p50 / p95 / p99, ms")
     legend(chart, axes, [_key(marker, spaced(column)[:3]) for column, (marker, _) in _PERCENTILE_LOOKS.items()])
     value_axis(axes, measures, list(_PERCENTILE_LOOKS), "latency, ms")
+    return chart
+
+
+def wasted(measures: pd.DataFrame, *, conditions: str) -> Chart:
+    """The median of the share of attempts made for nothing, with the interval over the repeats and each repeat."""
+    measures = measures.assign(wasted=summary.wasted(measures))
+    rows = summary.summarise(measures)
+    shares = summary.spread(measures, "wasted")
+    subtitle = f"{key_text(rows, 'Mark', interval=True)} {findings.WASTED}"
+    chart, axes = row_sheet(rows, findings.wasted(measures).title, subtitle, conditions)
+    for (place, row), (_, share) in zip(placed(rows), shares.iterrows(), strict=True):
+        look = look_of(row["strategy"])
+        interval(axes, place, share["least"], share["most"], look.color)
+        mark(axes, place, share["median"], look.color, look.marker)
+        dots(axes, place + _BELOW, alike(measures, row)["wasted"])
+        beside(axes, place, findings.share_text(share))
+    heading(axes, "median (least to most)")
+    axes.set_xlim(0, 100)
+    axes.set_xlabel("attempts made for nothing, %")
     return chart
 
 

@@ -20,15 +20,18 @@ LEGEND_LINE_IN: Final = 0.2
 LEGEND_COLUMNS: Final = 3
 HEADING_PT: Final = 14.0
 BAR: Final = 0.62
+_MANY: Final = 40
+_DENSE_ROW_IN: Final = 0.25
 _AXIS_IN: Final = 0.8
 _NAME_LENGTH: Final = 30
 
 
 def row_sheet(
-    rows: pd.DataFrame, title: str, subtitle: str, conditions: str, *, row_in: float = ROW_IN, legend_in: float = 0
+    rows: pd.DataFrame, title: str, subtitle: str, conditions: str, *, row_in: float | None = None, legend_in: float = 0
 ) -> tuple[Chart, Axes]:
     """An empty chart with a named row for each row of the summary, the first on top."""
     places = [place for place, _ in placed(rows)]
+    row_in = row_in or (ROW_IN if len(rows) <= _MANY else _DENSE_ROW_IN)
     body_in = _AXIS_IN + legend_in + row_in * (max(places, default=0) + 1)
     chart = sheet(title=title, subtitle=subtitle, conditions=conditions, body_in=body_in)
     axes: Axes = chart.subplots()
@@ -72,6 +75,7 @@ def key_text(rows: pd.DataFrame, mark: str, *, interval: bool, dot: bool = True)
 
 
 def dots(axes: Axes, place: float, values: Iterable[float]) -> None:
+    """The repeats themselves."""
     shown = list(values)
     axes.plot(
         shown, [place] * len(shown), linestyle="", marker="o", markersize=3.6, color=INK, markeredgecolor="white",
@@ -80,19 +84,23 @@ def dots(axes: Axes, place: float, values: Iterable[float]) -> None:
 
 
 def interval(axes: Axes, place: float, least: float, most: float, color: str) -> None:
+    """From the least to the most of the repeats."""
     # Cut off square: a cap would reach beyond the values.
     axes.plot([least, most], [place] * 2, color=color, linewidth=4, alpha=0.4, solid_capstyle="butt", gid="interval")
 
 
 def mark(axes: Axes, place: float, value: float, color: str, marker: str) -> None:
+    """The median of the repeats."""
     axes.plot(value, place, marker=marker, markersize=8, color=color, markeredgecolor="white", clip_on=False)
 
 
 def beside(axes: Axes, place: float, text: str, color: str = INK) -> None:
+    """A number in the column beside the rows."""
     axes.text(1.02, place, text, transform=axes.get_yaxis_transform(), va="center", color=color, fontsize=8.5)
 
 
 def heading(axes: Axes, text: str) -> None:
+    """What the numbers beside the rows are."""
     axes.annotate(
         text, (1.02, 1), xycoords="axes fraction", xytext=(0, 3), textcoords="offset points", color=MUTED, fontsize=8
     )
@@ -108,6 +116,7 @@ def legend(chart: Chart, axes: Axes, handles: list[Any], *, above_pt: float = 0)
 
 
 def spaced(name: str) -> str:
+    """A name as words."""
     return name.replace("_", " ")
 
 

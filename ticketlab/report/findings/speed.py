@@ -45,9 +45,8 @@ def latency(measures: pd.DataFrame) -> Finding:
             f"{prefix}one purchase in a hundred takes longer than {number(least['p99_ms'])} ms with "
             f"{named(least, known)}, {number(most['p99_ms'])} ms with {named(most, known)}"
         )
-    detail = each_row(
-        rows, lambda row: " / ".join(number(row[name]) for name in ("p50_ms", "p95_ms", "p99_ms")) + " ms"
-    )
+    percentiles = ["p50_ms", "p95_ms", "p99_ms"]
+    detail = each_row(rows, lambda row: " / ".join(map(number, row[percentiles])) + " ms")
     text = f"Of purchases that were sold, or given up after conflicts. Medians of p50 / p95 / p99: {detail}"
     return Finding(kind=kind, title=title[0].upper() + title[1:] if len(known) > 1 else title, detail=text)
 
