@@ -45,7 +45,8 @@ class RunResults:
         """Settings and versions by section; single ones stand in the first."""
         single = {name: value for name, value in self.environment.items() if not isinstance(value, Mapping)}
         sections = {name: flat(value) for name, value in self.environment.items() if isinstance(value, Mapping)}
-        return {"general": flat(single), **sections} if single else sections
+        named = {"general": flat(single), **sections}
+        return {name: values for name, values in named.items() if values}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
