@@ -10,14 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from ticketlab.evidence.history import RETRIES
 from ticketlab.report import charts, findings
 from ticketlab.report.style import RED, look_of
-from ticketlab.report.summary import COLUMNS, summarise
+from ticketlab.report.summary import COLUMNS, summarise, wasted
 from ticketlab.report.words import headline, number, percent
 
 CONDITIONS = (
@@ -474,6 +474,313 @@ def test_a_strategy_without_latencies_keeps_its_row():
     assert findings.latency(measures_of(trial(**gone))).title == "No purchase was worked on, so there is no latency"
 
 
+# Retries
+
+
+def test_retries_are_bars_a_sale_by_their_cause():
+    """Each cause is a piece of the bar, as long as its retries per sale; the sum stands beside."""
+    optimistic = trial("optimistic", retries=60, retries_stale_version=50, retries_pool_timeout=10)
+    figure = charts.retries(measures_of(optimistic, trial("atomic")))
+    assert bars_of(figure, "stale_version") == [(0, 0.5)]
+    assert bars_of(figure, "pool_timeout") == [(0.5, pytest.approx(0.1))]
+    assert bars_of(figure, "deadlock") == []
+    assert "0.6" in texts_of(figure)
+    assert [each.get_text() for each in figure.axes[0].get_legend().get_texts()] == ["stale version", "pool timeout"]
+
+
+def test_who_never_tried_again_has_no_bar():
+    """A row without a retry would only make the chart longer; that rows are left out is said."""
+    figure = charts.retries(measures_of(trial("optimistic", retries=5, retries_deadlock=5), trial("atomic")))
+    assert [each.get_text() for each in figure.axes[0].get_yticklabels()] == ["optimistic"]
+    assert "Not drawn: rows without a retry." in words_of(figure)
+
+
+def test_retries_are_not_drawn_in_the_colours_of_strategies_nor_in_red():
+    """A cause is not a strategy, and nothing was oversold."""
+    causes = dict.fromkeys(RETRIES.values(), 5)
+    figure = charts.retries(measures_of(trial("optimistic", retries=30, **causes)))
+    colors = {to_hex(bar.get_facecolor()) for bar in figure.axes[0].patches}
+    assert len({(to_hex(bar.get_facecolor()), bar.get_hatch()) for bar in figure.axes[0].patches}) == len(RETRIES)
+    assert not colors & {RED, *(look_of(name).color for name in ("optimistic", "atomic", "coalesced"))}
+
+
+@pytest.mark.parametrize(
+    ("fields", "title"),
+    [
+        ({"retries": 150, "retries_deadlock": 150}, "optimistic tried again 1.5 times a sale, always for deadlock"),
+        (
+            {"retries": 20, "retries_deadlock": 5, "retries_serialization": 15},
+            "optimistic tried again 0.2 times a sale, mostly for serialization",
+        ),
+        (
+            {"tickets": 0, "retries": 9, "retries_deadlock": 9},
+            "optimistic tried again 9 times and sold nothing, always for deadlock",
+        ),
+        ({}, "No purchase was tried again"),
+    ],
+)
+def test_who_tried_again_most_is_told_with_the_cause(fields, title):
+    """The most retries for a sale, and none too many for a sale where there was none."""
+    measures = measures_of(trial("optimistic", **fields), trial("atomic", retries=fields.get("retries", 0) // 9))
+    assert findings.retries(measures).title == title
+    charts.retries(measures)
+
+
+# Waste
+
+
+def test_wasted_work_is_what_was_tried_again_or_given_up_of_all_attempts_but_refusals():
+    """60 retries and 15 conflicts beside 25 sales are 75 of 100 attempts; 500 refusals count for nothing."""
+    measures = measures_of(trial("optimistic", tickets=25, retries=60, conflicts=15, sold_out=500), trial(tickets=0))
+    assert list(wasted(measures).fillna(-1)) == [75, -1]
+    figure = charts.wasted(measures)
+    assert [xs for xs, _ in lines_of(figure, "repeats")] == [[75], pytest.approx([np.nan], nan_ok=True)]
+    assert {"75 %", "—"} <= set(texts_of(figure))
+    assert figure.axes[0].get_xlim() == (0, 100)
+
+
+def test_wasted_work_over_buyers_is_a_line_in_the_band_of_its_repeats():
+    """In percent of the attempts, on a scale to 100."""
+    measures = measures_of(
+        *(trial(buyers=buyers, retries=retries) for buyers, retries in ((4, 0), (4, 100), (4, 25), (8, 300)))
+    )
+    axes = charts.wasted(measures).axes[0]
+    assert lines_of(axes.figure, "atomic") == [([4, 8], [20, 75])]
+    band = axes.collections[0].get_paths()[0].vertices
+    assert (band[:, 1].min(), band[:, 1].max()) == (0, 75)
+    assert axes.get_ylim() == (0, 100)
+
+
+@pytest.mark.parametrize(
+    ("rival", "end"),
+    [((100, 100), ", more than any other strategy"), ((100, 301), "; pessimistic can not be told from it")],
+)
+def test_nobody_is_said_to_waste_more_where_intervals_meet(rival, end):
+    """The title names those who can not be told from the worst."""
+    measures = measures_of(
+        *(trial("optimistic", retries=300, repeat=repeat) for repeat in range(2)),
+        *(trial("pessimistic", retries=retries, repeat=repeat) for repeat, retries in enumerate(rival)),
+    )
+    assert findings.wasted(measures).title == f"optimistic made 75 % of its attempts for nothing{end}"
+
+
+@pytest.mark.parametrize(
+    ("fields", "names"),
+    [({}, set()), ({"retries": 1}, {"retries", "wasted"}), ({"conflicts": 1}, {"wasted"})],
+    ids=["nothing", "a retry", "a conflict"],
+)
+def test_retries_and_waste_are_drawn_where_there_were_any(fields, names):
+    """A chart of nothing is left out, and so is its caption."""
+    measures, stock = measures_of(trial(), trial("optimistic", **fields)), stock_of(atomic=[1, 0])
+    assert set(charts.figures(measures, stock)) & {"retries", "wasted"} == names
+    assert list(charts.figures(measures, stock)) == list(charts.captions(measures, stock))
+
+
+# Timeline
+
+
+def operation(**fields: object) -> dict[str, object]:
+    """One sale of two tickets, under way from 1 to 3 ms after the trial began."""
+    row = {
+        "buyer": 3, "event": 0, "quantity": 2, "purchase_id": "3f", "scheduled_ns": 1_000_000, "invoked_ns": 1_000_000,
+        "completed_ns": 3_000_000, "outcome": "sold", "cause": "none", "attempts": 1, "version": 101, "available": 0,
+    }  # fmt: skip
+    return row | fields
+
+
+def timeline_of(*operations: dict[str, object]) -> pd.DataFrame:
+    return pd.DataFrame(operations)
+
+
+def test_a_timeline_has_a_bar_from_call_to_return_for_each_operation():
+    """In milliseconds since the first call, in order of the versions, with buyer, version, tickets and outcome."""
+    found = timeline_of(
+        operation(version=102, invoked_ns=2_500_000, completed_ns=4_000_000, buyer=7, quantity=1),
+        operation(),
+        operation(version=-1, outcome="sold_out", invoked_ns=5_000_000, completed_ns=6_000_000),
+    )
+    figure = charts.timeline(found, CONDITIONS)
+    assert bars_of(figure, "operation") == [(4, 1), (0, 2), (1.5, 1.5)]
+    assert [each.get_text() for each in figure.axes[0].get_yticklabels()] == ["buyer 3", "buyer 3", "buyer 7"]
+    told = [text.get_text().strip() for text in figure.axes[0].texts]
+    assert told == [
+        "no version · 2 tickets · sold out",
+        "version 101 · 2 tickets · sold",
+        "version 102 · 1 ticket · sold",
+    ]
+    assert CONDITIONS in words_of(figure)
+    assert not misplaced_words(figure)
+
+
+def test_sales_that_made_the_same_version_are_tied_together():
+    """That is the lost update: both are in the bracket, and in the title."""
+    found = timeline_of(operation(version=100, buyer=1), operation(buyer=3), operation(buyer=8))
+    figure = charts.timeline(found)
+    assert [(min(ys), max(ys)) for _, ys in lines_of(figure, "made twice")] == [(0.7, 2.3)]
+    assert findings.timeline(found).title == "Buyer 3 and buyer 8 both made version 101 of event 0"
+    more = timeline_of(*found.to_dict("records"), operation(version=100, buyer=4), operation(version=100, buyer=5))
+    assert findings.timeline(more).title == (
+        "Buyer 1, buyer 4 and buyer 5 all made version 100 of event 0, and 1 more version was made more than once"
+    )
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"event": 1}, {"version": 102}, {"outcome": "sold_out"}, {"cause": "repeated"}, {"outcome": "conflict"}],
+    ids=["another event", "another version", "refused", "told again", "given up"],
+)
+def test_what_did_not_make_the_version_is_no_lost_update(other):
+    """A version that was only seen, or another event's, is tied to nothing."""
+    found = timeline_of(operation(), operation(**other))
+    assert lines_of(charts.timeline(found), "made twice") == []
+    assert findings.timeline(found).title == "All 2 operations were under way at once"
+
+
+def test_sales_without_a_version_are_no_lost_update():
+    """Not seen is not the same version."""
+    found = timeline_of(operation(version=-1), operation(version=-1))
+    assert lines_of(charts.timeline(found), "made twice") == []
+
+
+@pytest.mark.parametrize(
+    ("spans", "title"),
+    [
+        ([(0, 2)], "One operation, under way for 2 ms"),
+        ([(0, 2), (3, 4)], "2 operations, one after another"),
+        ([(0, 2), (2, 4)], "All 2 operations were under way at once"),
+        ([(0, 9), (1, 3), (4, 5)], "Up to 2 of 3 operations were under way at once"),
+    ],
+)
+def test_without_a_lost_update_it_is_told_how_many_were_under_way_at_once(spans, title):
+    """One that begins in the moment another ends was concurrent with it."""
+    found = timeline_of(
+        *(operation(version=number, invoked_ns=begin * 1_000_000, completed_ns=end * 1_000_000)
+          for number, (begin, end) in enumerate(spans))
+    )  # fmt: skip
+    assert findings.timeline(found).title == title
+
+
+def test_a_timeline_is_of_twenty_operations_and_says_so():
+    """More would not be read; no word leaves the sheet even then."""
+    found = timeline_of(
+        *(operation(version=1_000_000 + each // 2, buyer=100 + each, event=each % 2) for each in range(23))
+    )
+    figure = charts.timeline(found)
+    assert len(bars_of(figure, "operation")) == 20
+    assert "The first 20 of 23." in words_of(figure)
+    assert not misplaced_words(figure)
+
+
+def test_evidence_without_times_has_no_timeline():
+    """Events and purchases are evidence too, but they were not called and did not return."""
+    purchases = pd.DataFrame([{"event": 0, "purchase_id": "3f", "tickets": 2}])
+    assert not charts.has_timeline(purchases)
+    assert not charts.has_timeline(pd.DataFrame())
+    assert charts.has_timeline(timeline_of(operation())[["invoked_ns", "completed_ns"]])
+    assert "There are no operations to show" in texts_of(charts.timeline(purchases))
+    assert findings.timeline(purchases).title == "There are no operations to show"
+    charts.timeline(timeline_of(operation())[["invoked_ns", "completed_ns"]])
+
+
+# Comparison
+
+
+def runs_of(**rates: Sequence[float]) -> pd.DataFrame:
+    """Runs of `atomic`, with a repeat a rate."""
+    trials = [
+        trial(purchases_per_s=float(rate), repeat=repeat, run=run)
+        for run, repeats in rates.items()
+        for repeat, rate in enumerate(repeats)
+    ]
+    return pd.DataFrame(trials, columns=[*trial(), "run"])
+
+
+def test_a_comparison_has_a_mark_an_interval_and_dots_for_each_run():
+    """In the row of the strategy, one below the other; beside the later run how many times the first's rate it is."""
+    figure = charts.comparison(runs_of(before=[100, 120, 110], after=[210, 230, 220]), CONDITIONS)
+    assert [xs for xs, _ in lines_of(figure, "interval")] == [[100, 120], [210, 230]]
+    assert [xs for xs, _ in lines_of(figure, "repeats")] == [[100, 120, 110], [210, 230, 220]]
+    above, below = (ys[0] for _, ys in lines_of(figure, "interval"))
+    assert above < 0 < below
+    assert {"110", "220 · × 2", "before", "after"} <= set(texts_of(figure))
+
+
+def test_runs_are_told_apart_by_marker_and_lightness():
+    """The colours belong to the strategies."""
+    figure = charts.comparison(runs_of(one=[100], two=[110], three=[120]))
+    keys = figure.legends[0].legend_handles
+    assert len({key.get_marker() for key in keys}) == 3
+    lightness = [sum(to_rgb(key.get_color())) for key in keys]
+    assert lightness == sorted(lightness, reverse=True)
+    assert all(max(to_rgb(key.get_color())) - min(to_rgb(key.get_color())) < 0.1 for key in keys)
+
+
+@pytest.mark.parametrize(
+    ("after", "title"),
+    [
+        ([210, 230], "atomic sold 2 times as much per second in after as in before: 220 against 110"),
+        ([54, 56], "atomic sold 0.5 times as much per second in after as in before: 55 against 110"),
+        ([119, 200], "No difference between the runs exceeds the spread of the repeats"),
+        ([0, 0], "The runs have no strategy in the same setting in common that sold anything"),
+    ],
+)
+def test_a_comparison_claims_only_what_exceeds_the_spread(after, title):
+    """Where the intervals meet there is no difference to speak of."""
+    assert findings.comparison(runs_of(before=[100, 120], after=after)).title == title
+
+
+def test_a_comparison_of_single_repeats_says_so():
+    """One repeat has no spread that a difference could exceed."""
+    assert "(one repeat)" in findings.comparison(runs_of(before=[100], after=[200])).title
+
+
+def test_runs_that_share_nothing_are_drawn_and_not_compared():
+    """Another pool is another setting: each has its row, and there is no ratio."""
+    runs = runs_of(before=[100], after=[200])
+    runs.loc[runs["run"] == "after", "pool_size"] = 5
+    figure = charts.comparison(runs)
+    assert [each.get_text() for each in figure.axes[0].get_yticklabels()] == ["atomic   pool of 5", "pool of 20"]
+    assert {"100", "200"} <= set(texts_of(figure))
+    assert findings.comparison(runs).title.startswith("The runs have no strategy in the same setting in common")
+
+
+# Crossover
+
+
+@pytest.mark.parametrize(
+    ("others", "sentence"),
+    [
+        ([60, 120, 160], "From 16 buyers on B sells more per second than A: there 120 against 100 purchases/s."),
+        ([120, 120, 120], "B sells more per second than A at every number of buyers that was run, from 4 to 64."),
+        ([60, 60, 60], "B sells clearly more per second than A at no number of buyers that was run."),
+        ([60, 105, 60], "B sells clearly more per second than A at no number of buyers that was run."),
+        ([101, 105, 99], "A and B are too close to call at every number of buyers that was run, from 4 to 64."),
+        ([120, 120, 101], "B sells more per second than A with 16 buyers, but with more buyers no longer."),
+    ],
+)
+def test_a_crossover_is_where_the_intervals_no_longer_meet(others, sentence):
+    """A lead that one repeat could turn is none, and a lead counts from where it is kept."""
+    measures = measures_of(
+        *(trial(name, buyers=buyers, repeat=repeat, purchases_per_s=rate + step)
+          for name, rates in (("A", [100, 100, 100]), ("B", others))
+          for buyers, rate in zip((4, 16, 64), rates, strict=True)
+          for repeat, step in enumerate((-5, 0, 5)))
+    )  # fmt: skip
+    assert findings.crossover(measures, "A", "B") == sentence
+
+
+def test_a_crossover_is_told_for_each_pool():
+    """Trials of different pools are never held against each other."""
+    measures = measures_of(
+        *(trial(name, pool_size=pool, purchases_per_s=rate)
+          for name, pool, rate in (("atomic", 5, 1.0), ("coalesced", 5, 2.0), ("atomic", 20, 9.0)))
+    )  # fmt: skip
+    assert findings.crossover(measures, "atomic", "coalesced") == (
+        "With a pool of 5: coalesced sells more per second than atomic with 16 buyers (one repeat). "
+        "With a pool of 20: atomic and coalesced were not run with the same number of buyers."
+    )
+
+
 # One hand
 
 
@@ -490,7 +797,8 @@ def many(
         return measures_of(), stock_of()
     trials = [
         trial(name, tickets=131 if name == "naive" else 100, buyers=count, pool_size=pool, repeat=repeat,
-              purchases_per_s=rate * 100.0, conflicts=rate, unknown=1, failed=1, unavailable=1, p99_ms=8.0 + 20 * rate)
+              purchases_per_s=rate * 100.0 + repeat, conflicts=rate, retries=2 * rate, retries_stale_version=rate,
+              retries_serialization=rate, unknown=1, failed=1, unavailable=1, p99_ms=8.0 + 20 * rate)
         for rate, name in enumerate(names, 1) for count in buyers for pool in pools for repeat in range(2)
     ]  # fmt: skip
     stock = pd.concat(
@@ -523,14 +831,21 @@ SIZES = {
 @cache
 def drawn(size: str) -> dict[str, Figure]:
     """All charts of a size, drawn once: the tests only look at them."""
-    return charts.figures(*many(*SIZES[size]), CONDITIONS)
+    measures, stock = many(*SIZES[size])
+    runs = pd.concat(measures.assign(run=run) for run in ("2026-01-01-before-the-index", "2026-02-03-with-the-index"))
+    return charts.figures(measures, stock, CONDITIONS) | {"comparison": charts.comparison(runs, CONDITIONS)}
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("name", charts.figures(measures_of(), stock_of()))
-def test_no_text_leaves_the_figure_or_touches_another(size, name):
+def test_no_text_leaves_the_figure_or_touches_another(size):
     """Whatever the number of strategies, all words lie on the sheet, and none on another."""
-    figure = drawn(size)[name]
+    for name, figure in drawn(size).items():
+        assert not misplaced_words(figure), name
+        assert all(axes.bbox.width > 100 and axes.bbox.height > 20 for axes in figure.axes), name
+
+
+def misplaced_words(figure: Figure) -> list[object]:
+    """The words that leave the sheet, and the pairs that touch."""
     FigureCanvasAgg(figure).draw()
     unused = unused_ticks(figure)
     shown = [each for each in figure.findobj(Text) if each.get_text() and each.get_visible() and each not in unused]
@@ -544,9 +859,7 @@ def test_no_text_leaves_the_figure_or_touches_another(size, name):
     touching = [
         (one.get_text(), two.get_text()) for one, two in combinations(shown, 2) if boxes[one].overlaps(boxes[two])
     ]
-    assert not outside
-    assert not touching
-    assert all(axes.bbox.width > 100 and axes.bbox.height > 20 for axes in figure.axes)
+    return [*outside, *touching]
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -11,17 +11,35 @@ from typing import Final
 
 import pandas as pd
 
-from ticketlab.report import curves, findings, lines, rows
-from ticketlab.report.findings import Finding
+from ticketlab.report import bars, curves, findings, lines, marks
+from ticketlab.report.comparison import comparison as draw_comparison
+from ticketlab.report.findings import Finding, has_timeline
 from ticketlab.report.setting import varied
 from ticketlab.report.style import MUTED, Chart, drawn, sheet
+from ticketlab.report.timeline import timeline as draw_timeline
 from ticketlab.report.words import NO_TRIALS
+
+__all__ = [
+    "captions",
+    "comparison",
+    "controls_of",
+    "figures",
+    "has_timeline",
+    "latency",
+    "outcomes",
+    "retries",
+    "stock_over_time",
+    "throughput",
+    "tickets_sold",
+    "timeline",
+    "wasted",
+]
 
 
 @drawn
 def tickets_sold(measures: pd.DataFrame, conditions: str = "") -> Chart:
     """Tickets sold against the seats there were; tickets beyond the seats are red."""
-    return _empty(conditions) if measures.empty else rows.tickets_sold(measures, conditions=conditions)
+    return _empty(conditions) if measures.empty else bars.tickets_sold(measures, conditions=conditions)
 
 
 @drawn
@@ -35,7 +53,7 @@ def stock_over_time(stock: pd.DataFrame, conditions: str = "", *, controls: Coll
 @drawn
 def outcomes(measures: pd.DataFrame, conditions: str = "") -> Chart:
     """How purchases ended, as shares of them all."""
-    return _empty(conditions) if measures.empty else rows.outcomes(measures, conditions=conditions)
+    return _empty(conditions) if measures.empty else bars.outcomes(measures, conditions=conditions)
 
 
 @drawn
@@ -43,7 +61,7 @@ def throughput(measures: pd.DataFrame, conditions: str = "") -> Chart:
     """Purchases sold per second: a row a strategy, or a line over the buyers or the pool where they differ."""
     if measures.empty:
         return _empty(conditions)
-    chart = lines.throughput if varied(measures) else rows.throughput
+    chart = lines.throughput if varied(measures) else marks.throughput
     return chart(measures, conditions=conditions)
 
 
@@ -52,20 +70,61 @@ def latency(measures: pd.DataFrame, conditions: str = "") -> Chart:
     """The latency percentiles in milliseconds: a row a strategy, or lines where the buyers or the pool differ."""
     if measures.empty:
         return _empty(conditions)
-    chart = lines.latency if varied(measures) else rows.latency
+    chart = lines.latency if varied(measures) else marks.latency
     return chart(measures, conditions=conditions)
 
 
+@drawn
+def retries(measures: pd.DataFrame, conditions: str = "") -> Chart:
+    """Attempts that were followed by another, per sale and by their cause."""
+    return _empty(conditions) if measures.empty else bars.retries(measures, conditions=conditions)
+
+
+@drawn
+def wasted(measures: pd.DataFrame, conditions: str = "") -> Chart:
+    """The share of attempts made for nothing though seats were left; see `summary.wasted`."""
+    if measures.empty:
+        return _empty(conditions)
+    chart = lines.wasted if varied(measures) else marks.wasted
+    return chart(measures, conditions=conditions)
+
+
+@drawn
+def comparison(measures: pd.DataFrame, conditions: str = "") -> Chart:
+    """Purchases sold per second of several runs, with one more column `run`: a mark a run in each row.
+
+    Beside them stands how many times the first run's rate each is. `conditions` are those of all runs, in one text.
+    """
+    return _empty(conditions) if measures.empty else draw_comparison(measures, conditions=conditions)
+
+
+@drawn
+def timeline(operations: pd.DataFrame, conditions: str = "") -> Chart:
+    """Up to 20 operations as bars from call to return, with the versions that they made or saw.
+
+    `operations` are rows of a history or of a verdict's evidence, with as many of their columns as there are. Where
+    they have no times, as `has_timeline` says, there is nothing to draw, and the chart says so.
+    """
+    if not has_timeline(operations):
+        return _empty(conditions, findings.timeline(operations.head(0)).title)
+    return draw_timeline(operations, conditions=conditions)
+
+
 def figures(measures: pd.DataFrame, stock: pd.DataFrame, conditions: str = "") -> dict[str, Chart]:
-    """All charts by name, in the order of the report."""
+    """All charts by name, in the order of the report; of retries and of waste only where there were any."""
     controls = controls_of(measures)
-    return {
+    charts = {
         "tickets_sold": tickets_sold(measures, conditions),
         "stock_over_time": stock_over_time(stock, conditions, controls=controls),
         "outcomes": outcomes(measures, conditions),
         "throughput": throughput(measures, conditions),
         "latency": latency(measures, conditions),
     }
+    if measures["retries"].any():
+        charts["retries"] = retries(measures, conditions)
+    if _any_wasted(measures):
+        charts["wasted"] = wasted(measures, conditions)
+    return charts
 
 
 def controls_of(measures: pd.DataFrame) -> set[str]:
@@ -75,20 +134,29 @@ def controls_of(measures: pd.DataFrame) -> set[str]:
 
 def captions(measures: pd.DataFrame, stock: pd.DataFrame) -> dict[str, Finding]:
     """What each chart shows, by the names of `figures`: its title, its caption and its alt text."""
-    return {
+    found = {
         "tickets_sold": findings.tickets_sold(measures),
         "stock_over_time": findings.stock_over_time(stock),
         "outcomes": findings.outcomes(measures),
         "throughput": findings.throughput(measures),
         "latency": findings.latency(measures),
     }
+    if measures["retries"].any():
+        found["retries"] = findings.retries(measures)
+    if _any_wasted(measures):
+        found["wasted"] = findings.wasted(measures)
+    return found
+
+
+def _any_wasted(measures: pd.DataFrame) -> bool:
+    return bool(measures[["retries", "conflicts"]].any(axis=None))
 
 
 _EMPTY_IN: Final = 0.6
 
 
-def _empty(conditions: str) -> Chart:
+def _empty(conditions: str, title: str = NO_TRIALS) -> Chart:
     """A chart that says that there is nothing to draw."""
-    chart = sheet(title=NO_TRIALS, subtitle="", conditions=conditions, body_in=_EMPTY_IN)
+    chart = sheet(title=title, subtitle="", conditions=conditions, body_in=_EMPTY_IN)
     chart.text(0.5, 0.5, "no data", ha="center", va="center", color=MUTED)
     return chart

@@ -13,11 +13,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from ticketlab.report import findings
+from ticketlab.report import findings, summary
 from ticketlab.report.panels import FEW, GREY, End, count_axis, label, line_name, name_lines, name_panel, panels, wide
 from ticketlab.report.setting import GROUP, SETTING, varied
 from ticketlab.report.style import INK, THOUSANDS, WIDTH_IN, Chart, Look, far_apart, log_axis, look_of, shades
-from ticketlab.report.summary import spread
 from ticketlab.report.words import number
 
 _AXES_IN: Final = 2.9
@@ -43,6 +42,10 @@ class _Quantity:
     """For small panels."""
     last: str
     """For panels of the last column only."""
+    note: str = ""
+    """What a reader has to know of it, as a sentence."""
+    most: float | None = None
+    """The most there can be; every scale then reaches from 0 to there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +86,16 @@ def latency(measures: pd.DataFrame, *, conditions: str) -> Chart:
     return _chart(measures, quantity, findings.latency(measures).title, conditions)
 
 
+def wasted(measures: pd.DataFrame, *, conditions: str) -> Chart:
+    """The share of attempts made for nothing, in percent."""
+    quantity = _Quantity(
+        columns={"wasted": ""}, beside="attempts made for nothing, %", short="wasted, %", last="wasted, %",
+        note=findings.WASTED, most=100,
+    )  # fmt: skip
+    title = findings.wasted(measures).title
+    return _chart(measures.assign(wasted=summary.wasted(measures)), quantity, title, conditions)
+
+
 def _chart(measures: pd.DataFrame, quantity: _Quantity, title: str, conditions: str) -> Chart:
     few = measures["strategy"].nunique() <= FEW
     both = len(varied(measures)) == len(SETTING)
@@ -90,13 +103,14 @@ def _chart(measures: pd.DataFrame, quantity: _Quantity, title: str, conditions: 
     columns = min(len(shown), 2 if few else 3) if both or not few else 1
     longest = max(len(panel.lines) for panel in shown)
     panel_in = max(_AXES_IN if len(shown) == 1 else _PANEL_IN[columns], _NAME_IN * longest)
-    subtitle = _key_text(measures, shown, both=both)
+    one_scale = not both or quantity.most is not None
+    subtitle = f"{_key_text(measures, shown, both=both, one_scale=one_scale)} {quantity.note}".strip()
     chart, all_axes = panels(
         len(shown), columns=columns, panel_in=panel_in, title=title, subtitle=subtitle, conditions=conditions,
-        one_scale=not both,
+        one_scale=one_scale,
     )  # fmt: skip
     across = _across(measures)
-    logarithmic = _scale(all_axes, shown, one_scale=not both)
+    logarithmic = _scale(all_axes, shown, one_scale=one_scale, most=quantity.most)
     for axes, panel in zip(all_axes, shown, strict=True):
         for points in panel.behind:
             axes.plot(points[across], points["median"], color=GREY, linewidth=0.7, zorder=1)
@@ -168,7 +182,7 @@ def _a_line_a_number_of_buyers(points: pd.DataFrame, measures: pd.DataFrame, col
 
 
 def _by_strategy(measures: pd.DataFrame, column: str) -> list[pd.DataFrame]:
-    return [points for _, points in spread(measures, column).groupby("strategy", sort=False)]
+    return [points for _, points in summary.spread(measures, column).groupby("strategy", sort=False)]
 
 
 def _line(points: pd.DataFrame, measures: pd.DataFrame, column: str) -> _Line:
@@ -201,8 +215,12 @@ def _draw(axes: Axes, line: _Line, across: str) -> None:
     )  # fmt: skip
 
 
-def _scale(all_axes: Sequence[Axes], shown: Sequence[_Panel], *, one_scale: bool) -> bool:
+def _scale(all_axes: Sequence[Axes], shown: Sequence[_Panel], *, one_scale: bool, most: float | None) -> bool:
     """Scales from 0, or log ones where what shares one ranges that far; whether they are log."""
+    if most is not None:
+        for axes in all_axes:
+            axes.set_ylim(0, most)
+        return False
     own = [_values(panel) for panel in shown]
     drawn = [np.concatenate(own)] * len(own) if one_scale else own
     logarithmic = any(map(far_apart, drawn)) and all((values > 0).all() for values in drawn)
@@ -220,14 +238,13 @@ def _values(panel: _Panel) -> "np.ndarray[Any, np.dtype[np.float64]]":
     return np.concatenate([line.trials[line.column].dropna().to_numpy(dtype=float) for line in panel.lines])
 
 
-def _key_text(measures: pd.DataFrame, shown: Sequence[_Panel], *, both: bool) -> str:
+def _key_text(measures: pd.DataFrame, shown: Sequence[_Panel], *, both: bool, one_scale: bool) -> str:
     """What a line, its band and the dots stand for."""
     text = "Line: median of the repeats. Band: least to most of them. Dot: one repeat."
     if measures.groupby(list(GROUP)).size().max() == 1:
         text = "Line: the only repeat; it shows no spread."
     if both:
-        text += (
-            " A line for each number of buyers, which stands at its end; darker: more. Each panel "
-            "has a scale of its own."
-        )
+        text += " A line for each number of buyers, which stands at its end; darker: more."
+    if not one_scale:
+        text += " Each panel has a scale of its own."
     return text + (" In grey: all the others." if any(panel.behind for panel in shown) else "")

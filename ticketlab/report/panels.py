@@ -62,10 +62,10 @@ def panels(
     A `key` of labelled artists stands over them. All have one scale; below they always have, beside where it is said.
     """
     lines = ceil(count / columns)
-    key_in = ceil(len(key) / _KEY_COLUMNS) * _KEY_LINE_IN
-    chart = sheet(title=title, subtitle=subtitle, conditions=conditions, body_in=0.35 + key_in + lines * panel_in)
+    body_in = 0.35 + key_height_in(len(key)) + lines * panel_in
+    chart = sheet(title=title, subtitle=subtitle, conditions=conditions, body_in=body_in)
     if key:
-        _key_above(chart, key, key_in)
+        key_above(chart, key)
     grid = chart.subplots(lines, columns, sharex=True, sharey=one_scale, squeeze=False).flatten()
     for unused in grid[count:]:
         unused.remove()
@@ -75,13 +75,18 @@ def panels(
     return chart, list(grid[:count])
 
 
-def _key_above(chart: Chart, key: Sequence[Artist], key_in: float) -> None:
-    """The key on top of what is drawn, which is laid out in the room below it."""
+def key_height_in(count: int) -> float:
+    """The inches of height that a key of so many entries takes."""
+    return ceil(count / _KEY_COLUMNS) * _KEY_LINE_IN
+
+
+def key_above(chart: Chart, key: Sequence[Artist]) -> None:
+    """A key of labelled artists on top of what is drawn, over the whole width; the rest is laid out below it."""
     engine = chart.get_layout_engine()
     assert isinstance(engine, ConstrainedLayoutEngine)  # as a sheet is made
     left, bottom, width, height = engine.get()["rect"]
     top = bottom + height
-    engine.set(rect=(left, bottom, width, height - key_in / chart.get_figheight()))
+    engine.set(rect=(left, bottom, width, height - key_height_in(len(key)) / chart.get_figheight()))
     chart.legend(
         handles=list(key), loc="upper left", bbox_to_anchor=(left, top), borderaxespad=0, ncols=_KEY_COLUMNS
     )  # fmt: skip

@@ -70,11 +70,28 @@ def summarise(measures: pd.DataFrame) -> pd.DataFrame:
 def spread(measures: pd.DataFrame, column: str) -> pd.DataFrame:
     """The `median` of a column over the repeats, its `least` and its `most`, a row as `summarise` has them.
 
-    Beside them stand `strategy`, `safe` and the setting; NaN where no repeat has a value.
+    Beside them stand `strategy`, `safe`, the setting and the number of `repeats`; NaN where no repeat has a value.
     """
     groups = measures.groupby(list(GROUP), sort=False)
-    rows = groups.agg(safe=("safe", "all"), median=(column, "median"), least=(column, "min"), most=(column, "max"))
+    rows = groups.agg(
+        safe=("safe", "all"),
+        repeats=("repeat", "size"),
+        median=(column, "median"),
+        least=(column, "min"),
+        most=(column, "max"),
+    )
     return _in_order(rows.reset_index())
+
+
+def wasted(measures: pd.DataFrame) -> "pd.Series[float]":
+    """For each trial the percentage of attempts that were made for nothing though seats were left; NaN without any.
+
+    Those are the attempts that were followed by another, and those that ended a purchase in a conflict. All attempts
+    are these and the sales: a refusal as sold out is an answer, and counts for neither.
+    """
+    in_vain = measures["retries"] + measures["conflicts"]
+    attempts = in_vain + measures["sales"]
+    return 100 * in_vain / attempts.where(attempts > 0)
 
 
 def _in_order(rows: pd.DataFrame) -> pd.DataFrame:

@@ -1,0 +1,36 @@
+"""What each chart shows, in a sentence and its details: the titles, captions and alt texts. Draws nothing.
+
+A sentence claims no more than the repeats show: "fastest" is said only where no interval reaches another.
+"""
+
+from ticketlab.report.findings.contrast import changes_of, comparison, crossover, rates_by_run
+from ticketlab.report.findings.finding import Finding
+from ticketlab.report.findings.order import MOST_OPERATIONS, has_timeline, made_twice, timeline
+from ticketlab.report.findings.sold import conflict_share, outcomes, stock_ends, stock_over_time, tickets_sold
+from ticketlab.report.findings.speed import latency, rate_text, throughput
+from ticketlab.report.findings.work import WASTED, retries, retries_text, share_text, wasted
+
+__all__ = [
+    "MOST_OPERATIONS",
+    "WASTED",
+    "Finding",
+    "changes_of",
+    "comparison",
+    "conflict_share",
+    "crossover",
+    "has_timeline",
+    "latency",
+    "made_twice",
+    "outcomes",
+    "rate_text",
+    "rates_by_run",
+    "retries",
+    "retries_text",
+    "share_text",
+    "stock_ends",
+    "stock_over_time",
+    "throughput",
+    "tickets_sold",
+    "timeline",
+    "wasted",
+]

@@ -1,0 +1,71 @@
+"""What operations did at the same time, and which of them undid one another."""
+
+from typing import Final
+
+import pandas as pd
+
+from ticketlab.evidence.history import NOT_SEEN
+from ticketlab.outcomes import Cause, Outcome
+from ticketlab.report.findings.finding import Finding
+from ticketlab.report.words import counted, listed, number
+
+MOST_OPERATIONS: Final = 20
+"""More rows than these would not be read; the first ones stand for all."""
+
+
+def timeline(operations: pd.DataFrame) -> Finding:
+    """Which operations made the same version of an event, or else how many were under way at once."""
+    kind = "Operations as bars from call to return, one per row"
+    if not has_timeline(operations):
+        return Finding(kind=kind, title="There are no operations to show")
+    operations = operations.head(MOST_OPERATIONS)
+    twice = operations[made_twice(operations)]
+    detail = "A version is made once: who makes it a second time has not seen the other's sale."
+    if not twice.empty:
+        return Finding(kind=kind, title=_lost_update(twice), detail=detail)
+    count, most = len(operations), most_at_once(operations)
+    if count == 1:
+        lasted_ms = (operations["completed_ns"] - operations["invoked_ns"]).iloc[0] / 1e6
+        return Finding(kind=kind, title=f"One operation, under way for {number(lasted_ms)} ms")
+    if most == 1:
+        return Finding(kind=kind, title=f"{counted(count, 'operation')}, one after another")
+    who = f"All {count}" if most == count else f"Up to {most} of {count}"
+    return Finding(kind=kind, title=f"{who} operations were under way at once")
+
+
+def has_timeline(operations: pd.DataFrame) -> bool:
+    """Whether these rows are operations with times. The evidence of some checks is events or purchases instead."""
+    return not operations.empty and {"invoked_ns", "completed_ns"} <= set(operations)
+
+
+def made_twice(operations: pd.DataFrame) -> "pd.Series[bool]":
+    """Whether a sale made a version of its event that another one made too: the lost update itself.
+
+    What was only seen is no version that was made: refusals and answers to an id that had bought before do not count.
+    """
+    if not {"event", "version", "outcome"} <= set(operations):
+        return pd.Series(data=False, index=operations.index)
+    made = (operations["outcome"] == Outcome.SOLD) & (operations["version"] != NOT_SEEN)
+    if "cause" in operations:
+        made &= operations["cause"] != Cause.REPEATED
+    same = operations[made].duplicated(["event", "version"], keep=False)
+    return same.reindex(operations.index, fill_value=False)
+
+
+def most_at_once(operations: pd.DataFrame) -> int:
+    """How many operations were under way at one moment; one that begins as another ends was concurrent with it."""
+    begun = pd.DataFrame({"at_ns": operations["invoked_ns"], "change": 1})
+    ended = pd.DataFrame({"at_ns": operations["completed_ns"], "change": -1})
+    changes = pd.concat([begun, ended]).sort_values(["at_ns", "change"], ascending=[True, False])
+    return int(changes["change"].cumsum().max())
+
+
+def _lost_update(twice: pd.DataFrame) -> str:
+    groups = [group for _, group in twice.groupby(["event", "version"])]
+    first = groups[0].iloc[0]
+    who = listed([f"buyer {buyer}" for buyer in groups[0]["buyer"]]) if "buyer" in twice else f"{len(groups[0])} sales"
+    title = f"{who} all made" if len(groups[0]) > 2 else f"{who} both made"  # noqa: PLR2004  # two are both
+    title = f"{title} version {first['version']} of event {first['event']}"
+    if more := len(groups) - 1:
+        title += f", and {counted(more, 'more version')} {'was' if more == 1 else 'were'} made more than once"
+    return title[0].upper() + title[1:]

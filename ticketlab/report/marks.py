@@ -1,0 +1,92 @@
+"""Charts of marks with their intervals, a row per strategy and setting: throughput, latency, waste. Judges nothing."""
+
+from typing import Final
+
+import pandas as pd
+from matplotlib.lines import Line2D
+
+from ticketlab.report import findings, summary
+from ticketlab.report.rows import (
+    LEGEND_LINE_IN,
+    ROW_IN,
+    beside,
+    dots,
+    heading,
+    interval,
+    key_text,
+    legend,
+    mark,
+    placed,
+    row_sheet,
+    spaced,
+    value_axis,
+)
+from ticketlab.report.setting import alike
+from ticketlab.report.style import MUTED, Chart, look_of
+from ticketlab.report.words import number
+
+_BELOW: Final = 0.28
+"""The repeats stand so far below the mark of their median, which would hide one of them."""
+_PERCENTILE_LOOKS: Final = {"p50_ms": ("o", -0.22), "p95_ms": ("D", 0.0), "p99_ms": (">", 0.22)}
+
+
+def throughput(measures: pd.DataFrame, *, conditions: str) -> Chart:
+    """The median of the purchases per second, with the interval over the repeats and each repeat."""
+    rows = summary.summarise(measures)
+    subtitle = key_text(rows, "Mark", interval=True)
+    chart, axes = row_sheet(rows, findings.throughput(measures).title, subtitle, conditions)
+    for place, row in placed(rows):
+        look = look_of(row["strategy"])
+        interval(axes, place, row["per_s_min"], row["per_s_max"], look.color)
+        mark(axes, place, row["per_s"], look.color, look.marker)
+        dots(axes, place + _BELOW, alike(measures, row)["purchases_per_s"])
+        beside(axes, place, findings.rate_text(row))
+    heading(axes, "median (least to most)")
+    value_axis(axes, measures, ["purchases_per_s"], "purchases sold per second")
+    return chart
+
+
+def latency(measures: pd.DataFrame, *, conditions: str) -> Chart:
+    """The medians of p50, p95 and p99, each with its interval over the repeats."""
+    rows = summary.summarise(measures)
+    subtitle = f"{key_text(rows, 'Mark', interval=True, dot=False)} Purchases sold, or given up after conflicts."
+    chart, axes = row_sheet(
+        rows, findings.latency(measures).title, subtitle, conditions, row_in=ROW_IN * 1.25, legend_in=LEGEND_LINE_IN
+    )
+    for place, row in placed(rows):
+        look = look_of(row["strategy"])
+        for column, (marker, offset) in _PERCENTILE_LOOKS.items():
+            values = alike(measures, row)[column].dropna()
+            if values.empty:
+                continue
+            y = place + offset
+            interval(axes, y, values.min(), values.max(), look.color)
+            mark(axes, y, row[column], look.color, marker)
+        beside(axes, place, " / ".join(number(row[column]) for column in _PERCENTILE_LOOKS))
+    heading(axes, "p50 / p95 / p99, ms")
+    legend(chart, axes, [_key(marker, spaced(column)[:3]) for column, (marker, _) in _PERCENTILE_LOOKS.items()])
+    value_axis(axes, measures, list(_PERCENTILE_LOOKS), "latency, ms")
+    return chart
+
+
+def wasted(measures: pd.DataFrame, *, conditions: str) -> Chart:
+    """The median of the share of attempts made for nothing, with the interval over the repeats and each repeat."""
+    measures = measures.assign(wasted=summary.wasted(measures))
+    rows = summary.summarise(measures)
+    shares = summary.spread(measures, "wasted")
+    subtitle = f"{key_text(rows, 'Mark', interval=True)} {findings.WASTED}"
+    chart, axes = row_sheet(rows, findings.wasted(measures).title, subtitle, conditions)
+    for (place, row), (_, share) in zip(placed(rows), shares.iterrows(), strict=True):
+        look = look_of(row["strategy"])
+        interval(axes, place, share["least"], share["most"], look.color)
+        mark(axes, place, share["median"], look.color, look.marker)
+        dots(axes, place + _BELOW, alike(measures, row)["wasted"])
+        beside(axes, place, findings.share_text(share))
+    heading(axes, "median (least to most)")
+    axes.set_xlim(0, 100)
+    axes.set_xlabel("attempts made for nothing, %")
+    return chart
+
+
+def _key(marker: str, label: str) -> Line2D:
+    return Line2D([], [], linestyle="", marker=marker, color=MUTED, markersize=6.5, label=label)
