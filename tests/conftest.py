@@ -1,14 +1,124 @@
-"""What tests of other processes need, wherever they are."""
+"""Literal histories, ledgers and results of runs, and what tests of other processes need, wherever they are."""
 
 import contextlib
 import os
 import signal
 import time
 from pathlib import Path
+from uuid import UUID
 
+import pandas as pd
 import pytest
 
+from ticketlab.evidence import tables
+from ticketlab.evidence.history import COLUMNS, RETRIES
+from ticketlab.evidence.ledger import Ledger
+from ticketlab.report.model import RunResults
+
 DEADLINE_S = 60
+CONDITIONS = "PostgreSQL 18.6 (embedded) · fsync on, full_page_writes on, synchronous_commit on · 16 buyers"
+
+
+def purchase_id(number):
+    return UUID(int=number).bytes
+
+
+@pytest.fixture
+def history():
+    """A history of literal operations; what an operation leaves out is the plainest sale of one ticket."""
+
+    def make(*operations):
+        plain = {
+            "buyer": 0,
+            "event": 0,
+            "quantity": 1,
+            "scheduled_ns": 0,
+            "invoked_ns": 0,
+            "completed_ns": 1_000_000,
+            "outcome": "sold",
+            "cause": "none",
+            "attempts": 1,
+            "version": -1,
+            "available": -1,
+            "line": 0,
+            **dict.fromkeys(RETRIES.values(), 0),
+        }
+        rows = [plain | {"purchase_id": number} | each for number, each in enumerate(operations, start=1)]
+        ids = b"".join(purchase_id(row.pop("purchase_id")) for row in rows)
+        frame = pd.DataFrame(rows, columns=[name for name in COLUMNS if name != "purchase_id"])
+        return frame.assign(purchase_id=tables.purchase_ids(ids))[list(COLUMNS)].astype(COLUMNS)
+
+    return make
+
+
+@pytest.fixture
+def ledger():
+    """A ledger of one event (or of `events`) whose tickets are given by the numbers of their purchases."""
+
+    def make(*, total=0, available=0, version=1, tickets=(), events=None):
+        rows = events if events is not None else [(0, total, available, version)]
+        pairs = [each if isinstance(each, tuple) else (0, each) for each in tickets]
+        return Ledger.of(events=rows, tickets=[(event, purchase_id(number)) for event, number in pairs])
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def trial():
+    """One row of measures, of a trial of 100 seats; `naive` is the control."""
+
+    def make(strategy, tickets=100, **fields):
+        over = max(0, tickets - 100)
+        row = {
+            "trial": 1, "strategy": strategy, "safe": strategy != "naive", "buyers": 16, "pool_size": 20,
+            "repeat": 1, "seconds": 0.5,
+            "seats": 100, "tickets": tickets, "oversold": over, "sold": tickets, "sales": tickets, "sold_out": 16,
+            "conflicts": 0, "failed": 0, "unavailable": 0, "unknown": 0, "purchases_per_s": 200.0, "p50_ms": 2.0,
+            "p95_ms": 4.0, "p99_ms": 8.0, "retries": 0, **dict.fromkeys(RETRIES.values(), 0),
+            "verdict": "INVALID" if over else "VALID",
+        }  # fmt: skip
+        return row | fields
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def verdict():
+    """One verdict of the check that nobody oversells, with so many rows of evidence."""
+
+    def make(strategy, status, summary, rows=0, **fields):
+        evidence = [{"buyer": 1, "purchase_id": f"purchase-{row}", "version": 100 + row} for row in range(rows)]
+        return {
+            "trial": 1, "strategy": strategy, "safe": strategy != "naive", "buyers": 16, "pool_size": 20, "repeat": 1,
+            "check": "no_oversell", "status": status, "summary": summary, "evidence": evidence,
+        } | fields  # fmt: skip
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def results(trial):
+    """What a run of these trials found; they are numbered in their order."""
+
+    def make(*trials, **fields):
+        rows = [each | {"trial": number} for number, each in enumerate(trials, start=1)]
+        setting = ("strategy", "buyers", "pool_size", "repeat")
+        curves = [
+            {name: row[name] for name in setting} | {"seconds": step / 10, "left": 100 - step}
+            for row in rows
+            for step in range(row["tickets"] + 1)
+        ]
+        return RunResults(
+            **{
+                "run": "2026-01-02-compare", "name": "Two ways to sell 100 tickets",
+                "command": "ticketlab run --seed 7", "conditions": CONDITIONS,
+                "measures": pd.DataFrame(rows, columns=list(trial("atomic"))),
+                "stock": pd.DataFrame(curves, columns=[*setting, "seconds", "left"]),
+                "trials": [row | {"history_sha256": f"{row['trial']:064x}"} for row in rows],
+            } | fields
+        )  # fmt: skip
+
+    return make
 
 
 @pytest.fixture(scope="session")

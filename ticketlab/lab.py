@@ -51,7 +51,7 @@ def run(
     url: str | None = None,
     on_progress: Callable[[Progress], None] = lambda _progress: None,
 ) -> Run:
-    """Run an experiment on a server of its own, save what was observed, judge it, and write its report.
+    """Run an experiment on a server of its own, save what was observed, and judge it.
 
     Ctrl-C ends it cleanly: the server is stopped, and the trials made so far are judged and kept.
 
@@ -108,7 +108,6 @@ def _chosen(experiment: Experiment, own: Sequence[Strategy]) -> dict[str, Strate
 def _judge(folder: Path) -> Run:
     made = Run(folder)
     made.save_judgement()
-    made.write_report()
     return made
 
 

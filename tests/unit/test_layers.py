@@ -11,9 +11,10 @@ PACKAGE = Path(__file__).parents[2] / "ticketlab"
 FLOORS = [
     {"errors", "outcomes", "settings"},
     {"tickets", "servers", "evidence"},
-    {"load", "report"},
+    {"load", "report", "kernels"},
     {"experiment", "trials", "runs", "environment", "lab"},
     {"bench", "workbench"},
+    {"publish"},
     {"console"},
     {"notebook"},
     {"cli"},
