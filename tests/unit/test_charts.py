@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Sequence
 from functools import cache
-from itertools import combinations
 
 import matplotlib as mpl
 import numpy as np
@@ -353,7 +352,7 @@ def test_pool_size_against_buyers_is_a_line_over_the_pool_for_each_number_of_buy
 
 
 def test_rates_far_apart_stand_on_a_log_axis_that_is_named():
-    """A strategy of thirty times the others' speed does not press them flat."""
+    """A strategy of many times the others' speed does not press them flat."""
     measures = measures_of(
         *(trial(name, buyers=buyers, purchases_per_s=rate) for name, rate in (("atomic", 100.0), ("coalesced", 9000.0))
           for buyers in (4, 8))
@@ -423,7 +422,7 @@ def test_latency_draws_each_percentile_with_its_interval():
 
 
 def test_latencies_far_apart_stand_on_a_log_axis_that_is_named():
-    """A range of more than thirty times is log, and says so."""
+    """A range of more than fifteen times is log, and says so."""
     figure = charts.latency(measures_of(trial("atomic"), trial("optimistic", p99_ms=900.0)))
     assert figure.axes[0].get_xscale() == "log"
     assert figure.axes[0].get_xlabel() == "latency, ms (log scale)"
@@ -817,14 +816,12 @@ SIZES = {
     "one": (1, (16,)),
     "four": (4, (16,)),
     "four, three numbers of buyers": (4, (1, 16, 64)),
-    "twenty": (20, (16,)),
     "thirty": (30, (16,)),
     "thirty, two numbers of buyers": (30, (4, 16)),
     "four, two numbers of buyers, three pools": (4, (4, 64), (5, 20, 40)),
     "six, three pools": (6, (16,), (5, 20, 40)),
-    "eight, two numbers of buyers, three pools": (8, (4, 64), (5, 20, 40)),
+    "seven, two numbers of buyers, two pools": (7, (4, 64), (5, 40)),
     "six, two numbers of buyers": (6, (4, 8)),
-    "seven, two numbers of buyers": (7, (4, 8)),
 }
 
 
@@ -856,9 +853,9 @@ def misplaced_words(figure: Figure) -> list[object]:
         for each, box in boxes.items()
         if box.x0 < 0 or box.y0 < 0 or box.x1 > figure.bbox.x1 or box.y1 > figure.bbox.y1
     ]
-    touching = [
-        (one.get_text(), two.get_text()) for one, two in combinations(shown, 2) if boxes[one].overlaps(boxes[two])
-    ]
+    x0, y0, x1, y1 = np.array([boxes[each].extents for each in shown]).T
+    overlap = (x0[:, None] < x1) & (x0 < x1[:, None]) & (y0[:, None] < y1) & (y0 < y1[:, None])
+    touching = [(shown[one].get_text(), shown[two].get_text()) for one, two in np.argwhere(np.triu(overlap, 1))]
     return [*outside, *touching]
 
 
@@ -877,7 +874,7 @@ def test_every_axis_has_a_label():
 
 def test_controls_are_marked_in_every_chart():
     """Nobody shall take a control for an offer."""
-    for size in ("four", "four, three numbers of buyers", "twenty"):
+    for size in ("four", "four, three numbers of buyers", "thirty"):
         for name, figure in drawn(size).items():
             assert "naive (control)" in words_of(figure), (size, name)
 

@@ -140,7 +140,10 @@ def spread(wanted: Sequence[float], *, gap: float, top: float) -> list[float]:
 
 
 def count_axis(axes: Axes, counts: pd.Series, *, width_in: float) -> None:
-    """A tick at each number that was run, and nowhere else; a number where there is room for it."""
+    """A tick at each number that was run, and nowhere else; a number where there is room for it.
+
+    It holds for all axes that share this one's scale, and must come when the lines are drawn.
+    """
     if wide(counts):
         axes.set_xscale("log", base=2)
     ticks = sorted(counts.unique())
