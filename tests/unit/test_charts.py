@@ -351,6 +351,18 @@ def test_pool_size_against_buyers_is_a_line_over_the_pool_for_each_number_of_buy
     assert "Each panel has a scale of its own." in words_of(figure)
 
 
+def test_names_over_narrow_panels_are_short_and_still_mark_a_control():
+    """Where a panel has its own scale, its name has less room; that it is a control is not what is left out."""
+    name = "a_control_of_a_long_name"
+    measures = measures_of(
+        *(trial(name, safe=False, buyers=buyers, pool_size=size) for buyers in (4, 64) for size in (5, 20))
+    )
+    title = charts.throughput(measures).axes[0].get_title(loc="left")
+    assert len(title) <= 20
+    assert title.startswith("a_cont")
+    assert title.endswith(" (control)")
+
+
 def test_rates_far_apart_stand_on_a_log_axis_that_is_named():
     """A strategy of many times the others' speed does not press them flat."""
     measures = measures_of(
@@ -462,6 +474,7 @@ def test_a_strategy_that_no_repeat_gave_a_latency_has_no_line():
     assert len(lines_of(figure, "atomic")) == 2
     nobody = charts.latency(measures[measures["strategy"] == "slow"])
     assert lines_of(nobody, "slow") == []
+    assert nobody.axes[0].get_ylabel() == "latency, ms"
 
 
 def test_a_strategy_without_latencies_keeps_its_row():

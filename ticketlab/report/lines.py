@@ -25,6 +25,8 @@ _PANEL_IN: Final = {1: 2.2, 2: 1.9, 3: 1.5}
 """The height of a panel, by the number of columns of panels."""
 _DRAWN_SHARE: Final = {1: 0.65, 2: 0.36, 3: 0.22}
 """The share of the chart's width that is drawn on, by the number of columns of panels."""
+_NARROW: Final = 20
+"""Letters of a name over a panel that has the numbers of its own scale beside it."""
 _MARGIN: Final = 1.08
 """The scale reaches beyond the values by so much."""
 _BELOW: Final = {"buyers": ("buyers at once", "buyers"), "pool_size": ("connections of the pool", "connections")}
@@ -169,7 +171,7 @@ def _both_varied(measures: pd.DataFrame, quantity: _Quantity) -> list[_Panel]:
     """A panel a strategy with a line over the pool's size for each number of buyers, a darker one for more."""
     column = list(quantity.columns)[-1]
     return [
-        _Panel(name=_name(points), lines=_a_line_a_number_of_buyers(points, measures, column))
+        _Panel(name=_name(points, most=_NARROW), lines=_a_line_a_number_of_buyers(points, measures, column))
         for points in _by_strategy(measures, column)
     ]
 
@@ -199,8 +201,8 @@ def _line(points: pd.DataFrame, measures: pd.DataFrame, column: str) -> _Line:
     )
 
 
-def _name(points: pd.DataFrame) -> str:
-    return line_name(str(points["strategy"].iloc[0]), safe=bool(points["safe"].iloc[0]))
+def _name(points: pd.DataFrame, **limit: int) -> str:
+    return line_name(str(points["strategy"].iloc[0]), safe=bool(points["safe"].iloc[0]), **limit)
 
 
 def _end(line: _Line, across: str) -> End:
@@ -222,12 +224,12 @@ def _draw(axes: Axes, line: _Line, across: str) -> None:
 
 
 def _scale(all_axes: Sequence[Axes], shown: Sequence[_Panel], *, one_scale: bool, most: float | None) -> bool:
-    """Scales from 0, or log ones where what shares one ranges that far; whether they are log."""
+    """Scales from 0, or log ones where every one of them ranges that far; whether they are log."""
     own = [_values(panel) for panel in shown]
     # Where all have one scale, it is that of the first.
     scaled = [(all_axes[0], np.concatenate(own))] if one_scale else list(zip(all_axes, own, strict=True))
-    positive = all((values > 0).all() for _, values in scaled)
-    logarithmic = most is None and positive and any(far_apart(values) for _, values in scaled)
+    known = [values for _, values in scaled if len(values)]
+    logarithmic = most is None and bool(known) and all(map(far_apart, known))
     for axes, values in scaled:
         if logarithmic and len(values):
             log_axis(axes.yaxis, values)
