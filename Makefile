@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check stress lab clean
+.PHONY: help demo test check stress lab notebooks clean
 
 help:  ## Say what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/'
@@ -31,8 +31,11 @@ stress: $(STAMP)  ## Every strategy, longer and with more buyers
 	$(BIN)/pytest tests/stress -n 2
 	$(BIN)/ticketlab run --server embedded --all --buyers 4,16,64 --repeats 5
 
-lab: $(STAMP)  ## Open the notebooks in JupyterLab
-	$(BIN)/jupyter lab notebooks
+lab: $(STAMP)  ## Open JupyterLab on a copy of the notebooks
+	$(BIN)/ticketlab lab
+
+notebooks: $(STAMP)  ## Execute all notebooks anew, and keep them executed
+	$(BIN)/python notebooks/refresh.py
 
 clean:  ## Remove the environment and what tools cached
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -1,5 +1,10 @@
-"""Literal histories and ledgers, for tests that need no database."""
+"""Literal histories, ledgers and results of runs, and what tests of other processes need, wherever they are."""
 
+import contextlib
+import os
+import signal
+import time
+from pathlib import Path
 from uuid import UUID
 
 import pandas as pd
@@ -8,6 +13,10 @@ import pytest
 from ticketlab.evidence import tables
 from ticketlab.evidence.history import COLUMNS, RETRIES
 from ticketlab.evidence.ledger import Ledger
+from ticketlab.report.model import RunResults
+
+DEADLINE_S = 60
+CONDITIONS = "PostgreSQL 18.6 (embedded) · fsync on, full_page_writes on, synchronous_commit on · 16 buyers"
 
 
 def purchase_id(number):
@@ -52,3 +61,92 @@ def ledger():
         return Ledger.of(events=rows, tickets=[(event, purchase_id(number)) for event, number in pairs])
 
     return make
+
+
+@pytest.fixture(scope="session")
+def trial():
+    """One row of measures, of a trial of 100 seats; `naive` is the control."""
+
+    def make(strategy, tickets=100, **fields):
+        over = max(0, tickets - 100)
+        row = {
+            "trial": 1, "strategy": strategy, "safe": strategy != "naive", "buyers": 16, "pool_size": 20,
+            "repeat": 1, "seconds": 0.5,
+            "seats": 100, "tickets": tickets, "oversold": over, "sold": tickets, "sales": tickets, "sold_out": 16,
+            "conflicts": 0, "failed": 0, "unavailable": 0, "unknown": 0, "purchases_per_s": 200.0, "p50_ms": 2.0,
+            "p95_ms": 4.0, "p99_ms": 8.0, "retries": 0, **dict.fromkeys(RETRIES.values(), 0),
+            "verdict": "INVALID" if over else "VALID",
+        }  # fmt: skip
+        return row | fields
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def verdict():
+    """One verdict of the check that nobody oversells, with so many rows of evidence."""
+
+    def make(strategy, status, summary, rows=0, **fields):
+        evidence = [{"buyer": 1, "purchase_id": f"purchase-{row}", "version": 100 + row} for row in range(rows)]
+        return {
+            "trial": 1, "strategy": strategy, "safe": strategy != "naive", "buyers": 16, "pool_size": 20, "repeat": 1,
+            "check": "no_oversell", "status": status, "summary": summary, "evidence": evidence,
+        } | fields  # fmt: skip
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def results(trial):
+    """What a run of these trials found; they are numbered in their order."""
+
+    def make(*trials, **fields):
+        rows = [each | {"trial": number} for number, each in enumerate(trials, start=1)]
+        setting = ("strategy", "buyers", "pool_size", "repeat")
+        curves = [
+            {name: row[name] for name in setting} | {"seconds": step / 10, "left": 100 - step}
+            for row in rows
+            for step in range(row["tickets"] + 1)
+        ]
+        return RunResults(
+            **{
+                "run": "2026-01-02-compare", "name": "Two ways to sell 100 tickets",
+                "command": "ticketlab run --seed 7", "conditions": CONDITIONS,
+                "measures": pd.DataFrame(rows, columns=list(trial("atomic"))),
+                "stock": pd.DataFrame(curves, columns=[*setting, "seconds", "left"]),
+                "trials": [row | {"history_sha256": f"{row['trial']:064x}"} for row in rows],
+            } | fields
+        )  # fmt: skip
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def eventually():
+    """Wait until something is so, and fail when it is not within the deadline, showing what `found` finds then."""
+
+    def wait(condition, found=lambda: None):
+        deadline = time.monotonic() + DEADLINE_S
+        while not condition():
+            assert time.monotonic() < deadline, f"this has not come true: {found()}"
+            time.sleep(0.01)
+
+    return wait
+
+
+@pytest.fixture(scope="session")
+def is_running():
+    """Whether a process is there, and not only its entry that nobody has collected."""
+
+    def look(pid):
+        stat = Path(f"/proc/{pid}/stat")
+        if stat.parent.parent.joinpath("self").exists():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                return stat.read_text().rpartition(")")[2].split()[0] != "Z"
+            return False
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.Signals(0))
+            return True
+        return False
+
+    return look

@@ -1,7 +1,7 @@
 """The command line: each command parses, calls one function of the lab, and prints.
 
 Exit codes: 0 all is as it should be; 1 a strategy that claims to be safe was found wrong, or a claim of the bench not
-proven; 2 bad input or no server;
+proven; 2 bad input, no server, or a report that can not be written;
 3 a defect of ticketlab; 130 ended by Ctrl-C. What takes long to import is imported inside the command that needs it,
 so that `--help` stays instant.
 """
@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -17,9 +18,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from ticketlab.errors import InvalidInputError, TicketlabError
+from ticketlab.report.formats import Format
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from rich.console import Console, RenderableType
 
@@ -56,6 +58,13 @@ class ServerKind(StrEnum):
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)]
+RunFolders = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="RUN [RUN…]", help="The folder of a run; several are compared with the first.", show_default=False
+    ),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 Url = Annotated[
     str | None,
     typer.Option(help="postgresql://user:password@host:port/name, instead of DB_*.", show_default=False),
@@ -90,7 +99,9 @@ def run(
     purchases: Annotated[int | None, typer.Option(help="Purchases of a trial, all buyers together.")] = None,
     repeats: Annotated[int, typer.Option(help="Trials of each setting.")] = 3,
     warm_up: Annotated[float, typer.Option(help="Seconds of buying elsewhere before a trial.")] = 0.3,
-    pool_size: Annotated[int, typer.Option(help="Connections of the pool.")] = 20,
+    pool_size: Annotated[
+        str, typer.Option(metavar="N[,N…]", help="Connections of the pool; a trial for each number.")
+    ] = "20",
     seed: Annotated[int, typer.Option(help="What the buyers want, and the order of the trials.")] = 1,
     server: Annotated[ServerKind, typer.Option(help="Where the PostgreSQL comes from.")] = ServerKind.AUTO,
     url: Url = None,
@@ -100,7 +111,7 @@ def run(
     name: Annotated[str, typer.Option(help="Part of the run folder's name.")] = "hot-event",
     out: Annotated[Path, typer.Option(help="Where run folders are made.")] = Path("runs"),
     as_json: AsJson = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Compare strategies: hammer purchases from many buyers, check every ticket, measure, and write a report.
 
@@ -132,18 +143,27 @@ def run(
         events=events,
         hot=hot,
         warm_up_s=warm_up,
-        pool_size=pool_size,
+        pool_sizes=_integers("--pool-size", pool_size, separator=","),
         server=kind.value,
         server_settings=dict(_setting(each) for each in setting or ()),
     )
     made = _run(experiment, out=out, url=url, quiet=quiet or as_json)
-    _show(made, as_json=as_json)
-    raise typer.Exit(EXIT_WRONG if made.wrong else EXIT_INTERRUPTED if made.ended_early else 0)
+    if not as_json:
+        _show(made)
+    written = _write_report_of(made, quiet=quiet or as_json)
+    if as_json:
+        _print_json(made.as_json() | {"report": str(written) if written else None})
+    elif written:
+        typer.echo(f"Report: {written}")
+    ended = EXIT_INTERRUPTED if made.ended_early else 0
+    raise typer.Exit(EXIT_WRONG if made.wrong else ended if written else EXIT_BAD_INPUT)
 
 
 @app.command()
 def check(folder: RunFolder, as_json: AsJson = False) -> None:
     """Judge a saved run again, from what was observed; needs no PostgreSQL.
+
+    The words and verdicts are those of its report; --json has the hash of each trial's history too.
 
     Example: ticketlab check runs/20261122-141500-hot-event
     """
@@ -158,19 +178,44 @@ def check(folder: RunFolder, as_json: AsJson = False) -> None:
     if as_json:
         _print_json(made.as_json())
     else:
-        _print(console.verdicts(made), "", *console.faults(made), *console.findings(made))
+        _print(console.verdicts(made), "", *console.headline(made), "", *console.faults(made), *console.remarks(made))
     raise typer.Exit(EXIT_WRONG if made.wrong else 0)
 
 
 @app.command()
-def report(folder: RunFolder) -> None:
-    """Write the report of a saved run anew: one HTML file that needs no network.
+def report(
+    folders: RunFolders,
+    form: Annotated[
+        Format, typer.Option("--format", help="html: one page that needs no network. md: for a pull request. json.")
+    ] = Format.HTML,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Where to write it; - is standard output.",
+            show_default="report.FORMAT in the run's folder, or beside the folder of the first of several",
+        ),
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write the report of a saved run, or of several beside one another, and print where it is; needs no PostgreSQL.
 
-    Example: ticketlab report runs/20261122-141500-hot-event
+    The verdict comes first, then who is safe, who is fastest, what was lost, how sure that is and how to repeat it.
+    Figures of a markdown report are put in a folder beside it; on standard output it has none.
+
+    Example: ticketlab report runs/20261122-141500-hot-event runs/20261122-142000-hot-event
     """
+    from ticketlab import publish
     from ticketlab.runs import Run
 
-    typer.echo(Run(folder).write_report())
+    runs = [Run(each) for each in folders]
+    with _working("Writing the report", quiet=quiet) as on_progress:
+        if out == "-":
+            done = publish.render(runs, form=form, on_progress=on_progress)
+        else:
+            place = Path(out) if out else None
+            done = str(publish.write(runs, out=place, form=form, on_progress=on_progress))
+    typer.echo(done, nl=out != "-")
 
 
 @app.command()
@@ -183,6 +228,29 @@ def strategies(as_json: AsJson = False) -> None:
         _print_json([console.strategy_as_json(each) for each in registry().values()])
     else:
         _print(console.strategies(registry().values()))
+
+
+@app.command()
+def lab(
+    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Where your copies are, or will be.")] = Path(
+        "ticketlab-notebooks"
+    ),
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Where JupyterLab listens, on this machine only.")] = 8888,
+    browser: Annotated[bool, typer.Option(help="Open a browser on it.")] = True,
+) -> None:
+    """Open JupyterLab on a copy of the notebooks in a folder of yours. What lies there is never overwritten.
+
+    Example: ticketlab lab my-experiments
+    """
+    from ticketlab import workbench
+
+    laid_out = workbench.lay_out(folder)
+    typer.echo(f"{folder}: {len(laid_out.copied)} files copied")
+    if laid_out.kept:
+        typer.echo(
+            f"Yours were kept: {', '.join(laid_out.kept)}. Rename one, and the next start brings ours beside it."
+        )
+    workbench.open_jupyterlab(folder, port=port, browser=browser)
 
 
 @app.command()
@@ -231,7 +299,7 @@ def hot_event(
     server: Annotated[ServerKind, typer.Option(help="Where the PostgreSQL comes from.")] = ServerKind.AUTO,
     url: Url = None,
     as_json: AsJson = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Sell one hot event by strategies, by their bare SQL and by pgbench in turn; prove each claim from the ledger.
 
@@ -333,12 +401,9 @@ def _run(experiment: "Experiment", *, out: Path, url: str | None, quiet: bool) -
         return lab.run(experiment, out=out, url=url, on_progress=on_progress)
 
 
-def _show(made: "Run", *, as_json: bool) -> None:
+def _show(made: "Run") -> None:
     from ticketlab import console
 
-    if as_json:
-        _print_json(made.as_json())
-        return
     _print(
         made.server,
         "",
@@ -349,7 +414,28 @@ def _show(made: "Run", *, as_json: bool) -> None:
         "",
     )
     typer.echo(f"Run:    {made.folder}")
-    typer.echo(f"Report: {made.report}")
+
+
+def _write_report_of(made: "Run", *, quiet: bool) -> Path | None:
+    """The report in the run's folder; None where it can not be made, which is said: the run itself is kept."""
+    from ticketlab import publish
+
+    try:
+        with _working("Writing the report", quiet=quiet) as on_progress:
+            return publish.write([made], on_progress=on_progress)
+    except TicketlabError as error:
+        _complain(f"No report was written: {error}\nThe run is kept: ticketlab report {made.folder} writes it.")
+        return None
+
+
+@contextmanager
+def _working(doing: str, *, quiet: bool) -> "Iterator[Callable[[str], None]]":
+    """Say in a line of the terminal what is being done, for as long as it is."""
+    if quiet:
+        yield lambda _step: None
+        return
+    with _console(stderr=True).status(doing) as status:
+        yield lambda step: status.update(f"{doing}: {step}")
 
 
 def _run_bench(asked: "HotEvent", *, url: str | None, quiet: bool) -> "Results":

@@ -17,8 +17,9 @@ from rich.text import Text
 
 from ticketlab import lab
 from ticketlab.evidence.checks import Status
+from ticketlab.report import words
 from ticketlab.report.setting import setting_parts
-from ticketlab.report.words import retries_by_cause, several
+from ticketlab.report.words import several
 from ticketlab.runs import Run
 from ticketlab.tickets import Strategy
 
@@ -73,7 +74,8 @@ def _notebook_line() -> Iterator[Callable[[lab.Progress], None]]:
 
 
 def _purchases(step: lab.Progress) -> str:
-    return f"{step.purchases:,} purchases" if step.purchases else ""
+    count = step.so_far.purchases
+    return f"{count:,} purchases" if count else ""
 
 
 def results(run: Run) -> Table:
@@ -130,9 +132,21 @@ def findings(run: Run) -> list[Text]:
         trials = run.measures[run.measures["strategy"].isin(held["strategy"])]
         sales = int(trials["sales"].sum())
         lines.append(Text(f"No violation found in {sales:,} sales by {names}.", style="green"))
-    lines += map(Text, retries_by_cause(run.measures))
-    lines += [Text(note, style="yellow") for note in run.notes]
-    return lines
+    return [*lines, *remarks(run)]
+
+
+def headline(run: Run) -> list[Text]:
+    """The verdict on the run, in the words of its report."""
+    said = words.headline(run.measures)
+    return [Text(words.IN_WORDS[said.status], style=_STYLES[said.status]), *map(Text, said.sentences)]
+
+
+def remarks(run: Run) -> list[Text]:
+    """Why purchases were tried again, and what a reader must know beside the numbers."""
+    return [
+        *map(Text, words.retries_by_cause(run.measures)),
+        *(Text(note, style="yellow") for note in run.notes),
+    ]
 
 
 def strategies(family: Iterable[Strategy]) -> Table:

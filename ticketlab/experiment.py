@@ -5,6 +5,7 @@ import random
 import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Final, Self
 
@@ -26,6 +27,8 @@ class TrialPlan:
     number: int
     """Its place in the order of execution, from 1."""
     strategy: str
+    pool_size: int
+    """Connections of the pool that its buyers share."""
     repeat: int
     """From 1."""
     plan: Plan
@@ -33,7 +36,7 @@ class TrialPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Experiment:
-    """Strategies to compare: each by each number of buyers, `repeats` times.
+    """Strategies to compare: each by each number of buyers and each size of the pool, `repeats` times.
 
     Raises:
         InvalidInputError: a value can not be used.
@@ -54,7 +57,7 @@ class Experiment:
     events: int = 1
     hot: float | None = None
     warm_up_s: float = 0.3
-    pool_size: int = 20
+    pool_sizes: tuple[int, ...] = (20,)
     server: str = "auto"
     server_settings: Mapping[str, str] = field(default_factory=dict)
 
@@ -65,7 +68,8 @@ class Experiment:
             f"from one to {_MOST_REPEATS:,} repeats": not 1 <= self.repeats <= _MOST_REPEATS,
             "each strategy once": len(set(self.strategies)) < len(self.strategies),
             "each number of buyers once": len(set(self.buyers)) < len(self.buyers),
-            "a pool of at least one connection": self.pool_size < 1,
+            "a pool of at least one connection": min(self.pool_sizes, default=0) < 1,
+            "each size of the pool once": len(set(self.pool_sizes)) < len(self.pool_sizes),
             "a name of letters, digits, - and _": not self.name.replace("-", "").replace("_", "").isalnum(),
         }
         wrong = [fault for fault, found in faults.items() if found]
@@ -81,11 +85,14 @@ class Experiment:
         generator = random.Random(self.seed)
         trials: list[TrialPlan] = []
         for repeat in range(1, self.repeats + 1):
-            settings = [(strategy, buyers) for strategy in self.strategies for buyers in self.buyers]
+            settings = list(product(self.strategies, self.buyers, self.pool_sizes))
             generator.shuffle(settings)
-            for strategy, buyers in settings:
+            for strategy, buyers, pool_size in settings:
                 plan = self._plan(buyers=buyers, seed=self.seed * 1_000 + repeat)
-                trials.append(TrialPlan(number=len(trials) + 1, strategy=strategy, repeat=repeat, plan=plan))
+                number = len(trials) + 1
+                trials.append(
+                    TrialPlan(number=number, strategy=strategy, pool_size=pool_size, repeat=repeat, plan=plan)
+                )
         return trials
 
     def _plan(self, *, buyers: int, seed: int) -> Plan:
@@ -124,7 +131,7 @@ class Experiment:
             ("--purchases", self.purchases, default.purchases),
             ("--repeats", self.repeats, default.repeats),
             ("--warm-up", f"{self.warm_up_s:g}", f"{default.warm_up_s:g}"),
-            ("--pool-size", self.pool_size, default.pool_size),
+            ("--pool-size", ",".join(map(str, self.pool_sizes)), "20"),
             ("--seed", self.seed, None),
             ("--server", self.server, None),
             ("--name", self.name, default.name),

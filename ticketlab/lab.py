@@ -1,8 +1,9 @@
 """`run(experiment) -> Run`: the one place where buyers and servers meet checks and measures."""
 
+import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -12,6 +13,7 @@ from uuid import UUID
 from ticketlab import environment, load, servers
 from ticketlab.errors import InvalidInputError, TicketlabError
 from ticketlab.evidence.ledger import Ledger
+from ticketlab.evidence.tally import SoFar
 from ticketlab.experiment import Experiment, TrialPlan
 from ticketlab.runs import Run
 from ticketlab.settings import Settings
@@ -33,8 +35,10 @@ class Progress:
     trials: int
     doing: str
     """What is being done, in a few words."""
-    purchases: int = 0
-    """Purchases of the trial so far."""
+    plan: TrialPlan | None = None
+    """The trial under way, of an experiment; None before the first and after the last, and in a bench."""
+    so_far: SoFar = field(default_factory=SoFar)
+    """How the trial under way stands."""
     finished: int = 0
     """Trials that are over."""
 
@@ -42,16 +46,18 @@ class Progress:
 def run(
     experiment: Experiment,
     *,
+    own: Sequence[Strategy] = (),
     out: Path = Path("runs"),
     url: str | None = None,
     on_progress: Callable[[Progress], None] = lambda _progress: None,
 ) -> Run:
-    """Run an experiment on a server of its own, save what was observed, judge it, and write its report.
+    """Run an experiment on a server of its own, save what was observed, and judge it.
 
     Ctrl-C ends it cleanly: the server is stopped, and the trials made so far are judged and kept.
 
     Args:
         experiment: what to run.
+        own: strategies of your own that the experiment names; what their source says is kept with the run.
         out: the folder in which the run's own folder is made.
         url: for the server kind `external`, where it is.
         on_progress: called at each step, and several times a second while buyers buy.
@@ -59,18 +65,18 @@ def run(
     Raises:
         NotFoundError: a strategy that the experiment names does not exist; nothing was started.
         ServerError: no server could be brought up; nothing was written.
-        InvalidInputError: the server kind and the URL do not go together, or a strategy sells no baskets where the
-            experiment has them; nothing was started.
+        InvalidInputError: the server kind and the URL do not go together, a strategy sells no baskets where the
+            experiment has them, or one of your own has a name that is taken; nothing was started.
     """
-    chosen = _chosen(experiment)
+    chosen = _chosen(experiment, own)
     trials = experiment.trials()
     starting = Progress(trial=0, trials=len(trials), doing=f"starting a server ({experiment.server})")
     on_progress(starting)
-    settings = {**settings_for(experiment.pool_size, server=experiment.server), **experiment.server_settings}
+    settings = {**settings_for(max(experiment.pool_sizes), server=experiment.server), **experiment.server_settings}
     with servers.open(experiment.server, settings=settings, url=url) as server:
-        folder = _make_folder(experiment, server, out)
+        folder = _make_folder(experiment, own, server, out)
         try:
-            with Database(Settings.from_url(server.url, pool_size=experiment.pool_size)) as database:
+            with Database(Settings.from_url(server.url)) as database:
                 migrations.upgrade(database)
                 _observe_all(trials, chosen, database, folder / "trials", on_progress=on_progress)
         except KeyboardInterrupt:
@@ -86,8 +92,12 @@ def run(
     return _judge(folder)
 
 
-def _chosen(experiment: Experiment) -> dict[str, Strategy]:
-    chosen = {name: strategies.get(name) for name in experiment.strategies}
+def _chosen(experiment: Experiment, own: Sequence[Strategy]) -> dict[str, Strategy]:
+    named = {each.name: each for each in own}
+    taken = [name for name in named if name in strategies.registry()]
+    if taken or len(named) < len(own):
+        raise InvalidInputError(f"A strategy of your own needs a name of its own: {', '.join(taken or named)}.")
+    chosen = {name: named.get(name) or strategies.get(name) for name in experiment.strategies}
     without = [name for name, each in chosen.items() if each.basket is None]
     if experiment.sells_baskets and without:
         able = ", ".join(name for name, each in strategies.registry().items() if each.basket is not None)
@@ -98,7 +108,6 @@ def _chosen(experiment: Experiment) -> dict[str, Strategy]:
 def _judge(folder: Path) -> Run:
     made = Run(folder)
     made.save_judgement()
-    made.write_report()
     return made
 
 
@@ -116,18 +125,20 @@ def _observe_all(
 ) -> None:
     """Run and save trial after trial, until one was interrupted."""
     for done, trial in enumerate(trials):
-        doing = f"{trial.strategy}, {trial.plan.buyers} buyers, repeat {trial.repeat}"
-        step = Progress(trial=trial.number, trials=len(trials), doing=doing, finished=done)
+        pool = f", pool of {trial.pool_size}" if len({each.pool_size for each in trials}) > 1 else ""
+        doing = f"{trial.strategy}, {trial.plan.buyers} buyers{pool}, repeat {trial.repeat}"
+        settings = database.settings.model_copy(update={"pool_size": trial.pool_size})
+        step = Progress(trial=trial.number, trials=len(trials), doing=doing, plan=trial, finished=done)
         on_progress(step)
         # A pool of the trial's own: one that another has filled hands out its connections in turn, cold ones too.
-        with Database(database.settings) as own:
+        with Database(settings) as own:
             saved = _observe(trial, chosen[trial.strategy], own, folder, on_tick=_ticker(step, on_progress))
         if saved.interrupted:
             return
 
 
 def _observe(
-    trial: TrialPlan, strategy: Strategy, database: Database, folder: Path, *, on_tick: Callable[[int], None]
+    trial: TrialPlan, strategy: Strategy, database: Database, folder: Path, *, on_tick: Callable[[SoFar], None]
 ) -> Trial:
     """Run one trial on empty tables, and save it."""
     books.clear(database)
@@ -140,6 +151,7 @@ def _observe(
         strategy=trial.strategy,
         safe=strategy.safe,
         buyers=trial.plan.buyers,
+        pool_size=trial.pool_size,
         repeat=trial.repeat,
         interrupted=driven.interrupted,
     )
@@ -149,8 +161,8 @@ def _observe(
     return saved
 
 
-def _ticker(step: Progress, on_progress: Callable[[Progress], None]) -> Callable[[int], None]:
-    return lambda purchases: on_progress(replace(step, purchases=purchases))
+def _ticker(step: Progress, on_progress: Callable[[Progress], None]) -> Callable[[SoFar], None]:
+    return lambda so_far: on_progress(replace(step, so_far=so_far))
 
 
 def _create_events(repository: EventRepository, trial: TrialPlan) -> tuple[list[UUID], UUID]:
@@ -180,7 +192,7 @@ def settings_for(connections: int, *, server: str) -> dict[str, str | int]:
     return {"max_connections": needed} if too_few else {}
 
 
-def _make_folder(experiment: Experiment, server: servers.Server, out: Path) -> Path:
+def _make_folder(experiment: Experiment, own: Sequence[Strategy], server: servers.Server, out: Path) -> Path:
     """A new folder for the run, holding what is known before its first trial."""
     began = datetime.now().astimezone()
     name = f"{began:%Y%m%d-%H%M%S}-{experiment.name}"
@@ -200,10 +212,19 @@ def _make_folder(experiment: Experiment, server: servers.Server, out: Path) -> P
             "why": server.why,
             "settings": dict(server.settings),
         },
+        "own_strategies": {each.name: _source(each) for each in own},
     }
     (folder / "environment.json").write_text(json.dumps(described, indent=2) + "\n")
     experiment.write(folder / "experiment.json")  # last: by this file a run is known
     return folder
+
+
+def _source(strategy: Strategy) -> str:
+    """The text of a strategy's function: a run of it can be understood later, when the function is no more."""
+    try:
+        return inspect.getsource(strategy.purchase)
+    except (OSError, TypeError):
+        return "its source is not at hand"
 
 
 def _suffixes() -> Iterator[str]:

@@ -3,7 +3,7 @@
     runs/<time>-<name>/
         experiment.json  environment.json
         trials/<n>/trial.json  history.parquet  events.parquet  tickets.parquet
-        verdicts.json  measures.parquet  report.html
+        verdicts.json  measures.parquet  (report.html, made by `ticketlab.publish`)
 
 What was observed is saved before it is judged, so that a run can be judged again. `trial.json` is written last: a
 trial without one was cut off while it was being saved, and is not read.
@@ -73,7 +73,7 @@ class Run:
 
     @cached_property
     def measures(self) -> pd.DataFrame:
-        """A row a trial: `trial`, `strategy`, `safe`, `buyers`, `repeat`, the fields of Measures, `verdict`."""
+        """A row a trial: what `Trial.setting` has, the fields of Measures, and `verdict`."""
         rows = [
             each.trial.setting | each.measures.as_dict() | {"verdict": str(checks.overall(each.verdicts))}
             for each in self._judged
@@ -82,14 +82,10 @@ class Run:
 
     @cached_property
     def stock(self) -> pd.DataFrame:
-        """What was left after each sale: `strategy`, `buyers`, `repeat`, `seconds`, `left`."""
-        return pd.concat(
-            [
-                each.stock.assign(strategy=each.trial.strategy, buyers=each.trial.buyers, repeat=each.trial.repeat)
-                for each in self._judged
-            ],
-            ignore_index=True,
-        )
+        """What was left after each sale: `strategy`, `buyers`, `pool_size`, `repeat`, `seconds`, `left`."""
+        told_apart = ("strategy", "buyers", "pool_size", "repeat")
+        curves = [each.stock.assign(**{name: each.trial.setting[name] for name in told_apart}) for each in self._judged]
+        return pd.concat(curves, ignore_index=True)
 
     @cached_property
     def summary(self) -> pd.DataFrame:
@@ -141,6 +137,10 @@ class Run:
             planned = len(self.experiment.trials())
             notes.append(f"The run was ended early: {len(self.trials)} of {planned} trials were made{cut_short}.")
         notes += [
+            f"{name} is none of ticketlab's strategies: its source is kept in environment.json."
+            for name in self.environment.get("own_strategies", ())
+        ]
+        notes += [
             f"{name} is a control and was not caught: try more buyers, more repeats, fewer events, or --basket 2-3 "
             "for a control of baskets."
             for name in self.uncaught
@@ -162,7 +162,7 @@ class Run:
     def durability_off(self) -> list[str]:
         """The durability settings that the server ran without, such as "fsync off"."""
         settings = self._server.settings
-        return [f"{name} {settings[name]}" for name in DURABILITY if settings.get(name) != "on"]
+        return [f"{name} {settings.get(name, '?')}" for name in DURABILITY if settings.get(name) != "on"]
 
     @property
     def conditions(self) -> str:
@@ -177,6 +177,7 @@ class Run:
                 f"PostgreSQL {server.version} ({server.kind})",
                 ", ".join(f"{name} {server.settings.get(name, '?')}" for name in DURABILITY),
                 f"{', '.join(map(str, ran.buyers))} buyer{'s' if ran.buyers != (1,) else ''}",
+                f"pool of {', '.join(map(str, ran.pool_sizes))}",
                 f"{ran.events} event{'s' if ran.events != 1 else ''} of {ran.stock:,} seats{baskets}",
                 f"at most {ran.seconds:g} s{limit}",
                 f"{ran.repeats} repeat{'s' if ran.repeats != 1 else ''}",
@@ -204,62 +205,40 @@ class Run:
             InvalidInputError: the folder can not be written.
         """
         verdicts = json.dumps(self.verdict_rows(), indent=2) + "\n"
-        with _writing(self.folder):
+        with writing(self.folder):
             (self.folder / "verdicts.json").write_text(verdicts)
             self.measures.to_parquet(self.folder / "measures.parquet", index=False)
 
-    @property
-    def report(self) -> Path:
-        """Where the report is written."""
-        return self.folder / "report.html"
-
-    def write_report(self) -> Path:
-        """Write the report, one HTML file that needs no network; returns its path."""
-        from ticketlab.report import page  # draws with Matplotlib, which takes its time
-
-        shown = page.Page(
-            title=f"ticketlab: {self.experiment.name}",
-            run=self.folder.name,
-            command=self.experiment.command(),
-            conditions=self.conditions,
-            measures=self.measures,
-            stock=self.stock,
-            verdicts=self.verdict_rows(),
-            environment=self.environment,
-            notes=self.notes,
-        )
-        rendered = page.render(shown)
-        with _writing(self.folder):
-            self.report.write_text(rendered, encoding="utf-8")
-        return self.report
-
     def as_json(self) -> dict[str, Any]:
         """The run as `ticketlab run --json` prints it."""
+        return {"run": str(self.folder), "environment": self.environment, "trials": self.trial_rows()}
+
+    def trial_rows(self) -> list[dict[str, Any]]:
+        """Every trial as plain data: its setting, the SHA-256 of its history, its numbers and its verdicts."""
         rows = zip(self.measures.to_dict("records"), self.verdicts, strict=True)
-        return {
-            "run": str(self.folder),
-            "environment": self.environment,
-            "trials": [_trial_as_json(row, verdicts) for row, (_, verdicts) in rows],
-        }
+        return [_trial_as_json(row, trial, verdicts) for row, (trial, verdicts) in rows]
 
 
 @contextmanager
-def _writing(folder: Path) -> Iterator[None]:
+def writing(folder: Path) -> Iterator[None]:
+    """Around writing files: what stands in the way is told as one error that names the folder."""
     try:
         yield
     except OSError as error:
         raise InvalidInputError(f"Nothing can be written to {folder}: {error.strerror}.") from error
 
 
-_PLAIN = ("strategy", "buyers", "repeat", "seconds", "sold", "sold_out", "conflicts", "failed", "unavailable")
-_PLAIN_TOO = ("unknown", "oversold", "purchases_per_s", "retries", "verdict")
+_SETTING = ("trial", "strategy", "safe", "buyers", "pool_size", "repeat")
+_COUNTS = ("seconds", "sold", "sales", "sold_out", "conflicts", "failed", "unavailable", "unknown", "oversold")
+_PLAIN = (*_SETTING, *_COUNTS, "purchases_per_s", "retries", "verdict")
 
 
-def _trial_as_json(row: Mapping[Any, Any], verdicts: Sequence[Verdict]) -> dict[str, Any]:
+def _trial_as_json(row: Mapping[Any, Any], trial: Trial, verdicts: Sequence[Verdict]) -> dict[str, Any]:
     # JSON knows no NaN: a trial in which nothing was worked on has no latency.
     latency = {name: None if pd.isna(row[f"{name}_ms"]) else row[f"{name}_ms"] for name in measures.PERCENTILES}
     return {
-        **{name: row[name] for name in _PLAIN + _PLAIN_TOO},
+        **{name: row[name] for name in _PLAIN},
+        "history_sha256": trial.history_sha256,
         "retries_by_cause": {str(cause): row[column] for cause, column in history.RETRIES.items()},
         "latency_ms": latency,
         "checks": {each.check: {"status": str(each.status), "summary": each.summary} for each in verdicts},

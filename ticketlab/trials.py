@@ -3,6 +3,7 @@
 `trial.json` is written last: a trial without one was cut off while it was being saved, and is not read.
 """
 
+import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +31,8 @@ class Trial:
     safe: bool
     """Whether the strategy claims to be safe; False for a control."""
     buyers: int
+    pool_size: int
+    """Connections of the pool that its buyers shared."""
     repeat: int
     interrupted: bool
 
@@ -41,8 +44,15 @@ class Trial:
             "strategy": self.strategy,
             "safe": self.safe,
             "buyers": self.buyers,
+            "pool_size": self.pool_size,
             "repeat": self.repeat,
         }
+
+    @property
+    def history_sha256(self) -> str:
+        """The SHA-256 of history.parquet, in hexadecimal: whoever holds the file can tell that a number is of it."""
+        with reading(self.folder), (self.folder / "history.parquet").open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
     def history(self) -> pd.DataFrame:
         """Every purchase, as its buyer saw it."""

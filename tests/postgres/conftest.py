@@ -4,13 +4,10 @@ import contextlib
 import dataclasses
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from pathlib import Path
 from threading import Event
 from uuid import uuid4
 
@@ -53,19 +50,6 @@ def own_folder():
 
 
 @pytest.fixture
-def eventually():
-    """Wait until something is so, and fail when it is not within the deadline, showing what `found` finds then."""
-
-    def wait(condition, found=lambda: None):
-        deadline = time.monotonic() + DEADLINE_S
-        while not condition():
-            assert time.monotonic() < deadline, f"this has not come true: {found()}"
-            time.sleep(0.01)
-
-    return wait
-
-
-@pytest.fixture
 def child():
     """Run Python source in a process of its own: yields what it printed, as JSON, while it is still at it."""
 
@@ -85,24 +69,6 @@ def child():
             process.communicate()
 
     return start
-
-
-@pytest.fixture
-def is_running():
-    """Whether a process is there, and not only its entry that nobody has collected."""
-
-    def look(pid):
-        stat = Path(f"/proc/{pid}/stat")
-        if stat.parent.parent.joinpath("self").exists():
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                return stat.read_text().rpartition(")")[2].split()[0] != "Z"
-            return False
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.Signals(0))
-            return True
-        return False
-
-    return look
 
 
 @pytest.fixture

@@ -72,14 +72,14 @@ def test_the_control_is_caught_and_the_safe_strategies_are_not(tmp_path):
 
 
 def test_a_saved_run_says_what_the_run_said(tmp_path):
-    """Read again from its folder, a run has the same verdicts, numbers and conditions; its report names them."""
+    """Read again from its folder, a run has the same verdicts, numbers and conditions."""
     run = lab.run(Experiment(**SMALL | {"strategies": ("naive", "atomic")}), out=tmp_path)
     again = Run(run.folder)
     assert again.verdict_rows() == run.verdict_rows() == json.loads((run.folder / "verdicts.json").read_text())
     assert again.as_json() == run.as_json()
-    report = run.report.read_text()
-    assert "fsync on, full_page_writes on, synchronous_commit on" in report
-    assert run.experiment.command() in report
+    assert again.conditions == run.conditions
+    assert "fsync on, full_page_writes on, synchronous_commit on" in run.conditions
+    assert not list(run.folder.glob("report.*"))
 
 
 def test_buyers_stop_at_their_share_of_the_purchases(tmp_path):
@@ -126,7 +126,7 @@ def test_baskets_are_sold_whole_and_judged_event_by_event(tmp_path):
         assert sold["quantity"].sum() == seats["tickets"].sum() > 200
         assert (sold["version"] > 1).all()
     assert "5 events of 60 seats, baskets of 2 to 3" in run.conditions
-    assert "--basket 2-3" in run.report.read_text()
+    assert "--basket 2-3" in run.experiment.command()
 
 
 def test_the_control_of_baskets_is_caught_by_its_deadlocks(tmp_path):
@@ -150,7 +150,7 @@ def test_baskets_of_a_strategy_that_sells_none_start_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_stock_that_is_counted_elsewhere_is_settled_before_the_ledger_is_read(tmp_path, monkeypatch):
+def test_stock_that_is_counted_elsewhere_is_settled_before_the_ledger_is_read(tmp_path):
     """A strategy that brings the rows up to date in the end is judged by what they hold then."""
 
     def settle(connection, event_ids):
@@ -174,25 +174,45 @@ def test_stock_that_is_counted_elsewhere_is_settled_before_the_ledger_is_read(tm
         return PurchaseResult(outcome=Outcome.SOLD, quantity=request.quantity)
 
     settled = []
-    monkeypatch.setattr(lab.strategies, "get", lambda _name: late)
-    run = lab.run(Experiment(**SMALL | {"strategies": ("late",), "events": 2, "stock": 20}), out=tmp_path)
+    run = lab.run(Experiment(**SMALL | {"strategies": ("late",), "events": 2, "stock": 20}), own=[late], out=tmp_path)
     assert settled == [3]
     assert run.measures.loc[0, ["verdict", "tickets"]].tolist() == ["VALID", 40]
-    assert run.notes == ["late: its sales carry no version, so their order is not decided; the count of tickets is."]
+    assert run.notes == [
+        "late is none of ticketlab's strategies: its source is kept in environment.json.",
+        "late: its sales carry no version, so their order is not decided; the count of tickets is.",
+    ]
+    assert "counts tickets at the end of the day" in run.environment["own_strategies"]["late"]
 
 
 def test_more_buyers_than_connections_wait_for_one(tmp_path):
     """Twelve buyers share a pool of two and are all served."""
-    experiment = Experiment(**SMALL | {"strategies": ("atomic",), "buyers": (12,), "pool_size": 2, "stock": 100})
+    experiment = Experiment(**SMALL | {"strategies": ("atomic",), "buyers": (12,), "pool_sizes": (2,), "stock": 100})
     (row,) = lab.run(experiment, out=tmp_path).measures.to_dict("records")
     assert (row["verdict"], row["tickets"], row["unavailable"]) == ("VALID", 100, 0)
 
 
 def test_a_pool_beyond_the_servers_default_gets_its_connections(tmp_path):
     """The lab's own server is given as many connections as the pool may open."""
-    experiment = Experiment(**SMALL | {"strategies": ("atomic",), "pool_size": 120, "purchases": 10})
+    experiment = Experiment(**SMALL | {"strategies": ("atomic",), "pool_sizes": (120,), "purchases": 10})
     run = lab.run(experiment, out=tmp_path)
     assert int(run.environment["server"]["settings"]["max_connections"]) >= 120
+
+
+def test_a_strategy_of_ones_own_needs_a_name_of_its_own(tmp_path):
+    """Nobody shall take it for the one that is known by that name, or for another of one's own."""
+
+    @strategy(summary="not the one that is known", safe=True)
+    def atomic(_connection, _request):
+        raise NotImplementedError
+
+    @strategy(summary="is given twice", safe=True)
+    def mine(_connection, _request):
+        raise NotImplementedError
+
+    for own, name in (([atomic], "atomic"), ([mine, mine], "mine")):
+        with pytest.raises(InvalidInputError, match=f"needs a name of its own: {name}"):
+            lab.run(Experiment(**SMALL | {"strategies": (name,)}), own=own, out=tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_unknown_strategy_starts_nothing(tmp_path):
@@ -243,7 +263,7 @@ def test_ctrl_c_keeps_what_was_measured_and_leaves_nothing(tmp_path, is_running,
     run = Run(folder)
     assert run.trials[0].interrupted
     assert (run.measures["verdict"] != "INVALID").all()
-    assert run.report.is_file()
+    assert (folder / "report.html").is_file()
     assert not any(map(is_running, servers))
 
 
@@ -265,8 +285,8 @@ def connected(postmaster):
 
 
 class TestCommandLine:
-    def test_json_is_one_object_with_the_run(self, cli):
-        """Nothing but JSON on standard output, and the exit code of a run in which all is as it should be."""
+    def test_json_is_one_object_with_the_run(self, cli, tmp_path):
+        """Nothing but JSON on standard output, its report is written, and the exit code is that of a good run."""
         done = cli(
             "run",
             "--server",
@@ -287,6 +307,7 @@ class TestCommandLine:
             "naive": "INVALID",
             "atomic": "VALID",
         }
+        assert (tmp_path / printed.pop("report")).is_file()
         again = cli("check", printed["run"], "--json")
         assert json.loads(again.stdout) == printed
 
@@ -306,7 +327,7 @@ class TestCommandLine:
         described.write_text(described.read_text().replace('"safe": false', '"safe": true'))
         judged = cli("check", str(folder))
         assert judged.returncode == 1
-        assert "naive claims to be safe and was not found VALID" in judged.stdout
+        assert "Wrong: naive broke what it promises." in judged.stdout
 
     def test_weak_durability_is_said_beside_the_numbers(self, cli):
         """A setting that makes commits cheaper is in the table's conditions and in a sentence of its own."""
@@ -363,7 +384,7 @@ def test_a_purchase_that_hangs_does_not_hang_the_lab(database, an_event, monkeyp
 
 
 def test_a_server_that_dies_ends_the_run_and_keeps_what_was_measured(tmp_path, monkeypatch):
-    """Killed between two trials: the error says where what was measured is, and that is judged and reported."""
+    """Killed between two trials: the error says where what was measured is, and that is judged."""
     postmasters, start = [], embedded.Postmaster.start
 
     def start_and_keep(postmaster):
@@ -385,7 +406,8 @@ def test_a_server_that_dies_ends_the_run_and_keeps_what_was_measured(tmp_path, m
     ]
     assert "shut down" in caught.value.__notes__[1]
     run = Run(folder)
-    assert (len(run.trials), run.ended_early, run.report.is_file()) == (1, True, True)
+    assert (len(run.trials), run.ended_early) == (1, True)
+    assert (folder / "verdicts.json").is_file()
     assert run.measures["verdict"].tolist() == ["VALID"]
 
 

@@ -59,7 +59,7 @@ def test_it_runs_the_main_job(installed, tmp_path):
     printed = json.loads(call(installed, "run", "--server", "embedded", "--purchases", "200", "--json", cwd=tmp_path))
     verdicts = {trial["strategy"]: trial["verdict"] for trial in printed["trials"]}
     assert verdicts == dict.fromkeys(TELLING_FEW, "VALID") | {"naive": "INVALID"}
-    assert (tmp_path / printed["run"] / "report.html").is_file()
+    assert "Which strategy is safe?" in (tmp_path / printed["report"]).read_text()
 
 
 def test_it_migrates(installed, tmp_path, database_url):

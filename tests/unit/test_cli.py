@@ -59,6 +59,8 @@ def call(*words, cwd, **environment):
         (["bench", "cold-event"], "cold-event"),
         (["check", "nowhere"], "There is no run in nowhere"),
         (["report", "nowhere"], "There is no run in nowhere"),
+        (["report"], "RUN"),
+        (["report", "nowhere", "--format", "pdf"], "pdf"),
         (["migrate", "upgrade", "--url", "postgresql://u:hunter2@127.0.0.1:1/x"], "No database at u@127.0.0.1:1/x"),
         (["frobnicate"], "frobnicate"),
     ],

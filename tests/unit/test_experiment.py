@@ -1,4 +1,5 @@
 import shlex
+from itertools import product
 
 import pytest
 
@@ -7,12 +8,12 @@ from ticketlab.experiment import Experiment
 
 
 def test_every_setting_is_tried_in_every_repeat():
-    """Each repeat has each strategy with each number of buyers, once."""
-    trials = Experiment(strategies=("naive", "atomic"), buyers=(2, 4), repeats=3).trials()
-    assert [trial.number for trial in trials] == list(range(1, 13))
+    """Each repeat has each strategy with each number of buyers and each size of the pool, once."""
+    trials = Experiment(strategies=("naive", "atomic"), buyers=(2, 4), pool_sizes=(1, 9), repeats=3).trials()
+    assert [trial.number for trial in trials] == list(range(1, 25))
     for repeat in (1, 2, 3):
-        settings = [(trial.strategy, trial.plan.buyers) for trial in trials if trial.repeat == repeat]
-        assert sorted(settings) == [("atomic", 2), ("atomic", 4), ("naive", 2), ("naive", 4)]
+        settings = [(each.strategy, each.plan.buyers, each.pool_size) for each in trials if each.repeat == repeat]
+        assert sorted(settings) == list(product(("atomic", "naive"), (2, 4), (1, 9)))
 
 
 def test_the_order_is_random_and_comes_from_the_seed():
@@ -58,7 +59,9 @@ def test_an_experiment_is_read_as_it_was_written(tmp_path):
         ({"buyers": (4, 0)}, "buyers must be from 1"),
         ({"basket": (2, 2)}, "basket must be from 1"),
         ({"repeats": 0}, "from one to 1,000 repeats"),
-        ({"pool_size": 0}, "a pool of at least one"),
+        ({"pool_sizes": (0,)}, "a pool of at least one"),
+        ({"pool_sizes": ()}, "a pool of at least one"),
+        ({"pool_sizes": (5, 5)}, "each size of the pool once"),
         ({"name": "../x"}, "a name of letters"),
         ({"seconds": -1.0}, "seconds must be above 0"),
     ],
@@ -78,6 +81,7 @@ def test_the_command_names_all_that_differs_from_the_defaults():
         basket=(2, 4),
         events=5,
         purchases=50,
+        pool_sizes=(5, 20),
         server="embedded",
         server_settings={"fsync": "off"},
     )
@@ -89,6 +93,7 @@ def test_the_command_names_all_that_differs_from_the_defaults():
         "--quantity 1-3",
         "--basket 2-4",
         "--purchases 50",
+        "--pool-size 5,20",
         "--server embedded",
         "--set fsync=off",
     ):

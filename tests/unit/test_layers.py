@@ -11,10 +11,12 @@ PACKAGE = Path(__file__).parents[2] / "ticketlab"
 FLOORS = [
     {"errors", "outcomes", "settings"},
     {"tickets", "servers", "evidence"},
-    {"load", "report"},
+    {"load", "report", "kernels"},
     {"experiment", "trials", "runs", "environment", "lab"},
-    {"bench"},
+    {"bench", "workbench"},
+    {"publish"},
     {"console"},
+    {"notebook"},
     {"cli"},
 ]
 MAY_NOT_SEE = {"report": {"tickets", "servers"}}

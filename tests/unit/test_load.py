@@ -112,12 +112,12 @@ def driven(shop, plan, **options):
     return in_time(call)
 
 
-def press(_operations):
+def press(_so_far):
     raise KeyboardInterrupt
 
 
-def press_after_the_first_purchase(operations):
-    if operations:
+def press_after_the_first_purchase(so_far):
+    if so_far.purchases:
         raise KeyboardInterrupt
 
 
@@ -137,7 +137,7 @@ def hanging(event):
         both.release()
         return cut_off(shop, quantity)
 
-    def on_tick(_operations):
+    def on_tick(_so_far):
         assert both.acquire(timeout=TOO_LONG_S / 2)
         assert both.acquire(timeout=TOO_LONG_S / 2)
         raise KeyboardInterrupt
@@ -370,8 +370,8 @@ class TestDrive:
                 assert allowed.acquire(timeout=TOO_LONG_S / 2)
             return sold(event_id, quantity)
 
-        def on_tick(operations):
-            ticks.append(operations)
+        def on_tick(so_far):
+            ticks.append(so_far.purchases)
             allowed.release(5)
             sixth.wait(TOO_LONG_S / 2)  # asked for only when the first five were recorded
 
@@ -415,7 +415,7 @@ class TestDrive:
     def test_an_error_of_whoever_watches_is_told_as_it_is(self):
         """What a display fails with ends the trial, and is not taken for a thread that could not be started."""
 
-        def on_tick(_operations):
+        def on_tick(_so_far):
             raise RuntimeError("a defect of the display")
 
         with pytest.raises(RuntimeError, match=r"^a defect of the display$"):

@@ -1,5 +1,6 @@
 """A run on disk is judged again from what was observed, without a server."""
 
+import hashlib
 import json
 import os
 import re
@@ -39,7 +40,10 @@ def folder(tmp_path, history, ledger):
 
 
 def write(folder, number, strategy, safe, observed, books, **changes):
-    described = {"number": number, "strategy": strategy, "safe": safe, "buyers": 2, "repeat": 1, "interrupted": False}
+    described = {
+        "number": number, "strategy": strategy, "safe": safe, "buyers": 2, "pool_size": 20, "repeat": 1,
+        "interrupted": False,
+    }  # fmt: skip
     trial = Trial(folder=folder / "trials" / str(number), **(described | changes))
     trial.write_history(observed)
     trial.write_ledger(books)
@@ -294,7 +298,7 @@ def test_durability_that_is_off_is_said(folder, setting):
 def test_conditions_name_all_that_a_number_depends_on(folder):
     """Server, durability, buyers, seats, time and repeats."""
     assert Run(folder).conditions == (
-        "PostgreSQL 18.6 (embedded) · fsync on, full_page_writes on, synchronous_commit on · 2 buyers · "
+        "PostgreSQL 18.6 (embedded) · fsync on, full_page_writes on, synchronous_commit on · 2 buyers · pool of 20 · "
         "1 event of 2 seats · at most 4 s · 1 repeat"
     )
 
@@ -358,9 +362,8 @@ def test_the_judgement_is_saved_beside_what_was_observed(folder):
     [
         (Run.save_judgement, "verdicts.json"),
         (Run.save_judgement, "measures.parquet"),
-        (Run.write_report, "report.html"),
     ],
-    ids=["verdicts", "measures", "report"],
+    ids=["verdicts", "measures"],
 )
 def test_what_can_not_be_written_is_said(folder, save, file):
     """Something else stands where the file belongs: the run's folder is named, and why."""
@@ -372,16 +375,15 @@ def test_what_can_not_be_written_is_said(folder, save, file):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write into every folder")
-@pytest.mark.parametrize("save", [Run.save_judgement, Run.write_report], ids=["judgement", "report"])
-def test_a_folder_that_is_only_for_reading_is_said_to_be_one(folder, save):
+def test_a_folder_that_is_only_for_reading_is_said_to_be_one(folder):
     """A run in somebody else's folder can be read, and is not written to."""
     folder.chmod(0o500)
     try:
         with pytest.raises(InvalidInputError, match=rf"written to {re.escape(str(folder))}: Permission denied"):
-            save(Run(folder))
+            Run(folder).save_judgement()
     finally:
         folder.chmod(0o700)
-    assert not {"verdicts.json", "measures.parquet", "report.html"} & {path.name for path in folder.iterdir()}
+    assert not {"verdicts.json", "measures.parquet"} & {path.name for path in folder.iterdir()}
 
 
 def test_the_json_of_a_run_has_the_documented_fields(folder):
@@ -390,8 +392,9 @@ def test_the_json_of_a_run_has_the_documented_fields(folder):
     assert set(printed) == {"run", "environment", "trials"}
     assert Path(printed["run"]) == folder
     assert set(printed["trials"][0]) >= {
-        "strategy", "buyers", "repeat", "seconds", "sold", "sold_out", "conflicts", "failed", "unknown", "oversold",
-        "purchases_per_s", "latency_ms", "retries", "verdict", "checks",
+        "trial", "strategy", "safe", "buyers", "repeat", "seconds", "sold", "sales", "sold_out", "conflicts", "failed",
+        "unknown", "oversold",
+        "purchases_per_s", "latency_ms", "retries", "verdict", "checks", "history_sha256",
     }  # fmt: skip
     assert set(printed["trials"][0]["latency_ms"]) == {"p50", "p95", "p99"}
     assert printed["trials"][0]["checks"]["no_oversell"]["status"] == "INVALID"
@@ -403,3 +406,17 @@ def test_a_trial_in_which_nothing_was_bought_prints_as_json_too(folder, history,
     write(folder, 3, "atomic", True, history(), ledger(total=1, available=1), repeat=2)
     printed = json.dumps(Run(folder).as_json(), allow_nan=False)
     assert json.loads(printed)["trials"][2]["latency_ms"] == {"p50": None, "p95": None, "p99": None}
+
+
+def test_every_trial_has_the_hash_of_its_history(folder):
+    """Whoever holds the file can tell that the numbers are of it."""
+    history = (folder / "trials" / "2" / "history.parquet").read_bytes()
+    assert Run(folder).as_json()["trials"][1]["history_sha256"] == hashlib.sha256(history).hexdigest()
+
+
+def test_a_history_that_is_gone_is_an_error_of_the_trial(folder):
+    """Not a bare error of the file system."""
+    run = Run(folder)
+    (folder / "trials" / "1" / "history.parquet").unlink()
+    with pytest.raises(InvalidInputError, match="can not be read as those of a run"):
+        run.trials[0].history_sha256  # noqa: B018 - read when asked for

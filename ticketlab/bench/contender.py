@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pandas as pd
 
+from ticketlab.evidence.tally import SoFar
 from ticketlab.load import Plan
 from ticketlab.tickets import Database
 
@@ -33,8 +34,8 @@ class Ground:
     event: UUID
     warm_up_event: UUID
     plan: Plan
-    on_tick: Callable[[int], None] = lambda _purchases: None
-    """To be called with the number of purchases so far, where the contender knows it."""
+    on_tick: Callable[[SoFar], None] = lambda _so_far: None
+    """To be called with how the trial stands, where the contender knows it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,7 +55,7 @@ class HotEvent:
             repeats=self.repeats,
             seconds=self.seconds,
             seed=self.seed,
-            pool_size=self.pool_size,
+            pool_sizes=(self.pool_size,),
             server=self.server,
         )
 

@@ -10,6 +10,7 @@ from ticketlab.bench.contender import Contender, Ground
 from ticketlab.bench.hot_event import HotEvent, Turn
 from ticketlab.bench.results import Results, Trial
 from ticketlab.errors import InvalidInputError, TicketlabError
+from ticketlab.evidence.tally import SoFar
 from ticketlab.lab import Progress
 from ticketlab.settings import Settings
 from ticketlab.tickets import Database, EventRepository, books, migrations, strategies
@@ -67,7 +68,7 @@ def _trials(
         step = Progress(trial=done + 1, trials=len(turns), doing=doing, finished=done)
         try:
             on_progress(step)
-            yield _observe(by_name[turn.contender], turn, bench, database, on_progress=_ticker(step, on_progress))
+            yield _observe(by_name[turn.contender], turn, bench, database, on_tick=_ticker(step, on_progress))
         except KeyboardInterrupt:
             if not done:
                 raise
@@ -78,7 +79,7 @@ def _trials(
 
 
 def _observe(
-    contender: Contender, turn: Turn, bench: HotEvent, database: Database, *, on_progress: Callable[[int], None]
+    contender: Contender, turn: Turn, bench: HotEvent, database: Database, *, on_tick: Callable[[SoFar], None]
 ) -> Trial:
     """One turn on empty tables, and what the ledger says of it."""
     books.clear(database)
@@ -90,7 +91,7 @@ def _observe(
     # A pool of the trial's own: one that a larger trial has filled hands out its connections in turn, cold ones too.
     with Database(database.settings) as own:
         claim = contender.sell(
-            Ground(database=own, event=event, warm_up_event=warm_up_event, plan=bench.plan(turn), on_tick=on_progress)
+            Ground(database=own, event=event, warm_up_event=warm_up_event, plan=bench.plan(turn), on_tick=on_tick)
         )
     return Trial(
         contender=contender.name,
@@ -104,8 +105,8 @@ def _observe(
     )
 
 
-def _ticker(step: Progress, on_progress: Callable[[Progress], None]) -> Callable[[int], None]:
-    return lambda purchases: on_progress(replace(step, purchases=purchases))
+def _ticker(step: Progress, on_progress: Callable[[Progress], None]) -> Callable[[SoFar], None]:
+    return lambda so_far: on_progress(replace(step, so_far=so_far))
 
 
 def _check_connections(bench: HotEvent, server: servers.Server) -> None:

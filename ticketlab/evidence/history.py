@@ -43,8 +43,8 @@ COLUMNS: Final[dict[str, Any]] = {
 # Most purchases are of one event and succeed at once: what the others have beside is kept apart, so that it costs
 # nothing where it is not.
 _SELDOM: Final = ("line", *RETRIES.values())
-# What the recorder writes, in this order, as 64-bit integers; outcome and cause by their position in the enum.
-_NUMBERS: Final = tuple(name for name in COLUMNS if name != "purchase_id" and name not in _SELDOM)
+NUMBERS: Final = tuple(name for name in COLUMNS if name != "purchase_id" and name not in _SELDOM)
+"""What a recorder writes, in this order, as 64-bit integers; outcome and cause by their position in the enum."""
 _OUTCOME_CODE: Final = {outcome: code for code, outcome in enumerate(OUTCOMES)}
 _CAUSE_CODE: Final = {cause: code for code, cause in enumerate(CAUSES)}
 
@@ -102,15 +102,19 @@ class Recorder:
 
     @property
     def _rows(self) -> int:
-        return len(self._numbers) // len(_NUMBERS)
+        return len(self._numbers) // len(NUMBERS)
 
     def __len__(self) -> int:
         """How many purchases were recorded."""
         return self._rows - self._further_lines
 
+    def since(self, row: int) -> "array[int]":
+        """A copy of NUMBERS of the whole rows from `row` on; the buyer may be recording another meanwhile."""
+        return self._numbers[row * len(NUMBERS) : self._rows * len(NUMBERS)]
+
     def numbers(self) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
-        """The recorded integers, a row an operation: the columns of _NUMBERS, then those of _SELDOM."""
-        always = np.frombuffer(self._numbers, dtype=np.int64).reshape(-1, len(_NUMBERS))
+        """The recorded integers, a row an operation: the columns of NUMBERS, then those of _SELDOM."""
+        always = np.frombuffer(self._numbers, dtype=np.int64).reshape(-1, len(NUMBERS))
         places, *kept = np.frombuffer(self._seldom, dtype=np.int64).reshape(-1, 1 + len(_SELDOM)).T
         seldom = np.zeros((len(always), len(_SELDOM)), np.int64)
         # What a column can not hold is told as the most that it can: `attempts` has the whole.
@@ -125,7 +129,7 @@ class Recorder:
 def collect(recorders: Iterable[Recorder], *, start_ns: int) -> pd.DataFrame:
     """One history of what all buyers recorded, in order of invocation, its clock starting at `start_ns`."""
     recorders = list(recorders)
-    names = _NUMBERS + _SELDOM
+    names = NUMBERS + _SELDOM
     numbers = np.concatenate([np.empty((0, len(names)), np.int64), *(each.numbers() for each in recorders)])
     purchase_ids = np.frombuffer(b"".join(each.purchase_ids() for each in recorders), dtype=np.dtype("V16"))
     # Stable, so that the lines of a basket stay together.

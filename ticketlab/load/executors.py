@@ -12,6 +12,7 @@ import pandas as pd
 from ticketlab.errors import TicketlabError
 from ticketlab.evidence import history
 from ticketlab.evidence.history import Recorder
+from ticketlab.evidence.tally import SoFar, Tally
 from ticketlab.load import buyers, processor
 from ticketlab.load.plan import Plan
 from ticketlab.tickets import EventRepository
@@ -38,17 +39,18 @@ def drive(
     events: Sequence[UUID],
     *,
     warm_up_event: UUID,
-    on_tick: Callable[[int], None] = lambda _operations: None,
+    on_tick: Callable[[SoFar], None] = lambda _so_far: None,
 ) -> Driven:
     """Let the plan's buyers buy from `events`, and return what they saw.
 
-    `on_tick` is called several times a second with the number of purchases so far. Ctrl-C ends the trial early; a
+    `on_tick` is called several times a second with how the trial stands. Ctrl-C ends the trial early; a
     second one cuts off the purchases that are still under way. An exception of a purchase, which only a defect in a
     strategy raises, stops the others and is raised here.
     """
     stop = threading.Event()
     start = _Start(plan)
     recorders = [Recorder(buyer) for buyer in range(plan.buyers)]
+    tally = Tally(recorders)
 
     def live(recorder: Recorder) -> None:
         processor.share_one()
@@ -65,7 +67,7 @@ def drive(
     with ThreadPoolExecutor(max_workers=plan.buyers, thread_name_prefix="buyer") as threads:
         try:
             _submit_all(threads, live, recorders, lives)
-            _await(lives, stop, start.overdue, on_tick=lambda: on_tick(sum(map(len, recorders))))
+            _await(lives, stop, start.overdue, on_tick=lambda: on_tick(tally.read(start.elapsed_s())))
         except KeyboardInterrupt:
             interrupted = True
         finally:
@@ -95,6 +97,10 @@ class _Start:
         self._barrier.wait()
         time.sleep(max(0, self.instant_ns - time.perf_counter_ns()) / 1e9)
         return self.instant_ns
+
+    def elapsed_s(self) -> float:
+        """Seconds since the instant; 0 before it."""
+        return max(0, time.perf_counter_ns() - self.instant_ns) / 1e9 if self.instant_ns else 0.0
 
     def abort(self) -> None:
         """Let nobody wait for a buyer who will not come."""
@@ -133,9 +139,10 @@ def _await(
     *,
     on_tick: Callable[[], None],
 ) -> None:
-    """Wait, ticking, until all are over, one has failed, or the time that it may take is over."""
+    """Wait, ticking, until all are over, one has failed, or the time that it may take is over; tick once more then."""
     while wait(lives, timeout=_TICK_S, return_when=FIRST_EXCEPTION).not_done and not stop.is_set() and not overdue():
         on_tick()
+    on_tick()
 
 
 def _call_home(lives: Sequence[Future[None]], sever: Callable[[], None], *, at_once: bool) -> None:

@@ -1,137 +1,109 @@
-"""A run as one HTML file that needs nothing else: no network, no script, no file beside it.
+"""A report as HTML: each part is a fragment that a notebook shows by itself, and all of them make the page.
 
-Knows frames and words; opens no file but its own template, and does not know where the page will be kept.
+Knows frames and words; opens no file but its own templates, and does not know where the page will be kept. Whatever
+comes from a run is escaped: what a strategy is called is shown, not obeyed.
 """
 
-import base64
-import io
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
 
 import jinja2
-import pandas as pd
 
-from ticketlab.evidence.checks import Status
-from ticketlab.evidence.history import RETRIES
-from ticketlab.report import charts
-from ticketlab.report.findings import rate_text
-from ticketlab.report.style import Chart, settings
-from ticketlab.report.summary import summarise
-from ticketlab.report.words import exact, headline, number, several, shown_name
+from ticketlab.report.answers import answers as answers_of
+from ticketlab.report.limits import limits
+from ticketlab.report.model import Report
+from ticketlab.report.pictures import pictures
+from ticketlab.report.side_by_side import DRIFT, differences
+from ticketlab.report.tables import SECTIONS, causes_of, comparison_rows, found, pools_differ, strategy_rows
+from ticketlab.report.words import IN_WORDS, exact, number, shown_name
 
-EVIDENCE_SHOWN: Final = 10
-"""Rows of evidence that the page shows for one violation; the run keeps more."""
-_SVG_LIMIT: Final = 400_000
-"""Bytes. A chart of more is a PNG: so many paths load slowly, and most would fall on one pixel."""
+TEMPLATES: Final = Path(__file__).parent / "templates"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """What a page is made of."""
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """A part of a report as HTML."""
 
-    title: str
-    run: str
-    """The name of the run's folder."""
-    command: str
-    """What to type to repeat the run."""
-    conditions: str
-    """Server, durability, buyers, duration and repeats, in one line."""
-    measures: pd.DataFrame
-    stock: pd.DataFrame
-    """Both as `ticketlab.report.charts` describes them."""
-    verdicts: Sequence[Mapping[str, Any]] = ()
-    """Each with `trial`, `strategy`, `buyers`, `repeat`, `check`, `status`, `summary` and `evidence` (rows)."""
-    environment: Mapping[str, Any] = field(default_factory=dict)
-    """Settings and versions: texts, or sections of texts by name."""
-    notes: Sequence[str] = ()
+    html: str
+
+    def _repr_html_(self) -> str:
+        return self.html
 
 
-def render(page: Page) -> str:
-    """The page as HTML."""
-    found = charts.captions(page.measures, page.stock)
-    figures = charts.figures(page.measures, page.stock, page.conditions)
-    controls = charts.controls_of(page.measures)
-    verdicts = [
-        {**each, "name": shown_name(each["strategy"], each["strategy"] not in controls)} for each in page.verdicts
-    ]
-    template = _templates().get_template("report.html.j2")
-    return template.render(
-        page=page,
-        headline=headline(page.measures),
-        rows=_rows(page.measures),
-        causes=_causes(page.measures),
-        figures=[(name, data_uri(figure), found[name]) for name, figure in figures.items()],
-        violations=[_with_evidence(each) for each in verdicts if each["status"] == Status.INVALID],
-        undecided=[each for each in verdicts if each["status"] == Status.UNKNOWN],
-        sections=_sections(page.environment),
-        several_buyers=not page.measures.empty and several(page.measures["buyers"]),
-    )
+def style() -> Fragment:
+    """How the other fragments look. A notebook shows it once, before them; a page has it in its head."""
+    return Fragment(f"<style>\n{css()}</style>")
 
 
-def data_uri(figure: Chart) -> str:
-    """A chart as the address of a picture that holds the picture itself: SVG, or PNG where SVG would be too large."""
-    with settings():
-        picture = io.BytesIO()
-        figure.savefig(picture, format="svg", metadata={"Date": None})  # the same run is the same page
-        if picture.tell() <= _SVG_LIMIT:
-            return _data_uri("image/svg+xml", picture.getvalue())
-        picture = io.BytesIO()
-        figure.savefig(picture, format="png", dpi=200)
-        return _data_uri("image/png", picture.getvalue())
+def css() -> str:
+    """The style sheet of all fragments."""
+    return (TEMPLATES / "page.css").read_text()
 
 
-def _data_uri(kind: str, content: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
+def head(report: Report) -> Fragment:
+    """What was run, the verdict in words, and the way to every section."""
+    return _fragment("head", report)
+
+
+def answers(report: Report) -> Fragment:
+    """The five answers of each run."""
+    return _fragment("answers", report)
+
+
+def comparison(report: Report) -> Fragment:
+    """What differs between several runs, and how each strategy did in them; nothing where there is only one."""
+    return _fragment("comparison", report) if report.several else Fragment("")
+
+
+def strategies(report: Report) -> Fragment:
+    """A row a strategy and setting, and why purchases were tried again."""
+    return _fragment("strategies", report)
+
+
+def figures(report: Report) -> Fragment:
+    """The charts of each run, with captions that state what they show."""
+    return _fragment("figures", report)
+
+
+def violations(report: Report) -> Fragment:
+    """What the checks found wrong, and what they could not decide, with the operations that prove it."""
+    return _fragment("violations", report)
+
+
+def conditions(report: Report) -> Fragment:
+    """What the runs were made on and under which promises to the disk, and how far their numbers reach."""
+    return _fragment("conditions", report)
+
+
+def trace(report: Report) -> Fragment:
+    """Every trial with its verdict, its numbers and the hash of its history."""
+    return _fragment("trace", report)
+
+
+def repeat(report: Report) -> Fragment:
+    """The exact commands."""
+    return _fragment("repeat", report)
+
+
+def _fragment(name: str, report: Report) -> Fragment:
+    """A fragment from its template."""
+    return Fragment(_TEMPLATES.get_template(f"{name}.html.j2").render(report=report, title=SECTIONS.get(name)))
 
 
 def _templates() -> jinja2.Environment:
     templates = jinja2.Environment(
-        loader=jinja2.PackageLoader("ticketlab.report", package_path=""),
+        loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters |= {"number": number, "exact": exact}
+    templates.filters |= {"number": number, "exact": exact, "shown_name": shown_name}
+    functions = (causes_of, comparison_rows, differences, found, limits, pictures, pools_differ, strategy_rows)
+    templates.globals |= {each.__name__: each for each in functions}
+    templates.globals |= {"answers_of": answers_of, "DRIFT": DRIFT, "IN_WORDS": IN_WORDS, "SECTIONS": SECTIONS}
     return templates
 
 
-def _rows(measures: pd.DataFrame) -> list[dict[str, Any]]:
-    rows = summarise(measures)
-    names = [shown_name(*each) for each in zip(rows["strategy"], rows["safe"], strict=True)]
-    rates = [rate_text(row) for _, row in rows.iterrows()]
-    shown = rows.assign(name=names, rate=rates)
-    return [{str(key): value for key, value in row.items()} for row in shown.to_dict("records")]
-
-
-def _causes(measures: pd.DataFrame) -> dict[str, str]:
-    """The causes of retries that occurred, each with the column that counts it."""
-    return {str(cause): column for cause, column in RETRIES.items() if not measures.empty and measures[column].any()}
-
-
-def _with_evidence(verdict: Mapping[str, Any]) -> dict[str, Any]:
-    """A verdict with the columns and the rows of its evidence that are shown."""
-    evidence = list(verdict.get("evidence", ()))
-    shown = evidence[:EVIDENCE_SHOWN]
-    columns = list(dict.fromkeys(column for row in shown for column in row))
-    return {
-        **verdict,
-        "columns": columns,
-        "cells": [[row.get(column, "") for column in columns] for row in shown],
-        "kept": len(evidence),
-    }
-
-
-def _sections(environment: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    """Settings and versions by section; single ones stand in the first, and deeper ones under the names above them."""
-    single = {name: value for name, value in environment.items() if not isinstance(value, Mapping)}
-    sections = {name: _flat(value) for name, value in environment.items() if isinstance(value, Mapping)}
-    return {"general": _flat(single), **sections} if single else sections
-
-
-def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, str]:
-    flat: dict[str, str] = {}
-    for name, value in values.items():
-        flat |= _flat(value, f"{above}{name}.") if isinstance(value, Mapping) else {f"{above}{name}": str(value)}
-    return flat
+_TEMPLATES: Final = _templates()

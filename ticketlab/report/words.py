@@ -10,6 +10,12 @@ import pandas as pd
 from ticketlab.evidence.checks import Status, worst
 from ticketlab.evidence.history import RETRIES
 
+IN_WORDS: Final = {
+    Status.VALID: "No violation found",
+    Status.INVALID: "Violations found",
+    Status.UNKNOWN: "Undecided",
+}
+"""The verdict on a run, as every view of it says it."""
 NO_TRIALS: Final = "No trial was run: there is nothing to show"
 _LISTED: Final = 4
 """Names that a sentence lists before it says "and n more"."""

@@ -1,0 +1,51 @@
+"""Execute notebooks from scratch and keep them executed, with a thumbnail each: `make notebooks`, or some by name.
+
+Runs are made in a temporary folder. The report, which shows the newest run, gets one with several numbers of buyers.
+"""
+
+import base64
+import io
+import sys
+import tempfile
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from PIL import Image
+
+from ticketlab import Experiment, lab
+
+FOLDER = Path(__file__).parent
+IMAGES = FOLDER / "images"
+REPORT = "report"
+THUMBNAIL = (420, 420)
+TIMEOUT_S = 1_800
+
+
+def refresh(path: Path) -> None:
+    """Execute one notebook in place."""
+    notebook = nbformat.read(path, as_version=4)
+    with tempfile.TemporaryDirectory() as folder:
+        if path.stem == REPORT:
+            lab.run(Experiment(buyers=(4, 16, 64)), out=Path(folder) / "runs")
+        NotebookClient(notebook, timeout=TIMEOUT_S, resources={"metadata": {"path": folder}}).execute()
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)  # when each cell was run changes with every run, and says nothing
+    nbformat.write(notebook, path)
+    first = first_picture(notebook)
+    first.thumbnail(THUMBNAIL)
+    IMAGES.mkdir(exist_ok=True)
+    first.save(IMAGES / f"{path.stem}.png", optimize=True)
+
+
+def first_picture(notebook: nbformat.NotebookNode) -> Image.Image:
+    """The first figure of a notebook that was executed."""
+    outputs = (output for cell in notebook.cells for output in cell.get("outputs", ()))
+    encoded = next(output.data["image/png"] for output in outputs if "image/png" in output.get("data", {}))
+    return Image.open(io.BytesIO(base64.b64decode(encoded)))
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or sorted(path.stem for path in FOLDER.glob("*.ipynb")):
+        print(name, flush=True)
+        refresh(FOLDER / f"{name}.ipynb")

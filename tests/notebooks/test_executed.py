@@ -1,0 +1,95 @@
+"""Every notebook runs from scratch with small parameters, and what it claims is so."""
+
+from pathlib import Path
+
+import nbformat
+import papermill
+import pytest
+
+from ticketlab.report.summary import summarise
+from ticketlab.runs import Run
+
+FOLDER = Path(__file__).parents[2] / "notebooks"
+SERVERS = ["embedded", pytest.param("container", marks=pytest.mark.container)]
+
+
+@pytest.fixture
+def execute(tmp_path):
+    """Execute a notebook with the given parameters; returns its runs by name, and all that it printed."""
+
+    def call(name, **parameters):
+        written = tmp_path / f"{name}.ipynb"
+        papermill.execute_notebook(
+            FOLDER / f"{name}.ipynb", written, parameters, cwd=tmp_path, progress_bar=False, kernel_name="python3"
+        )
+        runs = {run.experiment.name: run for run in map(Run, sorted((tmp_path / "runs").glob("*")))}
+        outputs = [output for cell in nbformat.read(written, as_version=4).cells for output in cell.get("outputs", [])]
+        return runs, "".join(output.get("text", "") for output in outputs)
+
+    return call
+
+
+def verdicts_of(run):
+    """The worst verdict of each strategy."""
+    return dict(zip(run.summary["strategy"], run.summary["verdict"], strict=True))
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_01_the_control_oversells_and_the_others_do_not(execute, server):
+    """More tickets than seats by naive, and by nobody else; the proof is printed."""
+    runs, printed = execute("01_oversell", server=server, buyers=8, seconds=20.0, stock=300, repeats=1)
+    found = verdicts_of(runs["oversell"])
+    assert {name for name, verdict in found.items() if verdict == "INVALID"} == {"naive"}
+    assert {verdict for name, verdict in found.items() if name != "naive"} == {"VALID"}
+    assert f"PostgreSQL 18.{printed.partition('PostgreSQL 18.')[2][0]}" in printed
+    assert f"({server})" in printed
+    assert "naive, no_oversell: event 0:" in printed
+
+
+def test_02_work_for_nothing_grows_with_the_buyers_and_locks_waste_none(execute):
+    """Whoever compares afterwards wastes more work with more buyers; who locks first wastes nothing."""
+    runs, printed = execute("02_conflicts", server="embedded", buyers=(1, 12), seconds=0.4, repeats=1)
+    rows = summarise(runs["conflicts"].measures).set_index(["strategy", "buyers"])["retries_per_sale"]
+    for strategy in ("optimistic", "repeatable_read", "serializable"):
+        assert rows[strategy, 1] == 0
+        assert rows[strategy, 12] > 0.1
+    for strategy in ("pessimistic", "atomic"):
+        assert rows[strategy, 12] == 0
+    assert runs["conflicts"].wrong == []
+    assert "optimistic tried again" in printed
+
+
+def test_03_the_gathered_sales_grow_with_the_buyers(execute):
+    """One purchase at a time sells no more to many than to some; gathered, many are sold several times as much."""
+    runs, _ = execute(
+        "03_throughput_and_latency",
+        server="embedded",
+        buyers=(1, 32),
+        pool_sizes=(2, 8),
+        seconds=0.5,
+        repeats=1,
+    )
+    rate = summarise(runs["hot-event"].measures).set_index(["strategy", "buyers"])["per_s"]
+    assert rate["coalesced", 32] > 2 * rate["coalesced", 1]
+    assert rate["coalesced", 32] > 2 * rate["pessimistic", 32]
+    assert set(runs["pools"].measures["pool_size"]) == {2, 8}
+    assert runs["hot-event"].wrong == runs["pools"].wrong == []
+
+
+def test_04_the_own_strategy_holds_and_without_its_lock_is_caught(execute):
+    """The reader's strategy is VALID; with FOR UPDATE taken away it still claims to be safe, and is found out."""
+    runs, printed = execute("04_your_own_strategy", server="embedded", buyers=8, seconds=20.0, stock=300, repeats=1)
+    assert verdicts_of(runs["my-own"]) == {"pessimistic": "VALID", "mine": "VALID"}
+    assert runs["my-own-broken"].wrong == ["mine_unlocked"]
+    assert verdicts_of(runs["my-own-broken"]) == {"mine": "VALID", "mine_unlocked": "INVALID"}
+    assert "mine_unlocked claims to be safe and was not found VALID" in printed
+
+
+def test_a_saved_run_is_shown_in_place_of_a_new_one(execute, tmp_path):
+    """With RUN a notebook starts no server: it shows the run that lies there."""
+    small = {"server": "embedded", "buyers": 8, "seconds": 20.0, "stock": 200, "repeats": 1}
+    execute("01_oversell", **small)
+    (saved,) = (tmp_path / "runs").iterdir()
+    _, printed = execute("01_oversell", RUN=str(saved))
+    assert list((tmp_path / "runs").iterdir()) == [saved]
+    assert saved.name in printed

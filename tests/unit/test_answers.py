@@ -1,0 +1,168 @@
+"""Five questions, each answered in sentences that claim no more than the numbers of the run."""
+
+import pytest
+
+from ticketlab.report.answers import answers, rate_bound
+
+
+@pytest.fixture
+def answer(results):
+    """The answer of a run of these trials to the question of a name, as one text."""
+
+    def ask(key, *trials, **fields):
+        (found,) = [each for each in answers(results(*trials, **fields)) if each.key == key]
+        return " ".join(found.sentences)
+
+    return ask
+
+
+@pytest.fixture
+def repeats(trial):
+    """Two trials of a strategy at so many purchases per second each."""
+
+    def make(strategy, *per_s, **fields):
+        return [
+            trial(strategy, repeat=number, purchases_per_s=float(each), **fields)
+            for number, each in enumerate(per_s, start=1)
+        ]
+
+    return make
+
+
+def test_the_questions_are_asked_in_order(trial, results):
+    """Safe, fastest, lost, sure, repeated; the last answer is the exact command."""
+    found = answers(results(trial("atomic")))
+    assert [each.key for each in found] == ["safe", "fastest", "lost", "sure", "repeat"]
+    assert found[-1].command == "ticketlab run --seed 7"
+
+
+class TestSafe:
+    def test_who_went_without_a_violation_is_named_in_full(self, answer, trial):
+        """However many there are: who is left out might be the one that is asked about."""
+        names = [f"way_{number}" for number in range(9)]
+        told = answer("safe", *map(trial, names))
+        assert told.startswith("As far as this run can tell: ")
+        assert all(name in told for name in names)
+        assert "without a violation in 9 trials" in told
+
+    def test_who_was_proven_wrong_is_said_not_to_be(self, answer, trial, verdict):
+        """With the proof, and where it is."""
+        wrong = [verdict("atomic", "INVALID", "31 too many", trial=number) for number in (1, 2)]
+        told = answer("safe", *[trial("atomic", 131)] * 2, verdicts=wrong)
+        assert told == "Not atomic: 31 too many (no_oversell, trial 1, and 1 more)."
+
+    def test_one_bad_trial_is_enough(self, answer, trial, verdict):
+        """A strategy that held twice and broke once is not safe."""
+        trials = trial("atomic"), trial("atomic"), trial("atomic", 131)
+        assert "As far" not in answer("safe", *trials, verdicts=[verdict("atomic", "INVALID", "31 too many", trial=3)])
+
+    def test_what_was_not_decided_is_not_safe(self, answer, trial):
+        """UNKNOWN is no kind of VALID."""
+        assert answer("safe", trial("atomic", verdict="UNKNOWN")).startswith("Undecided: atomic.")
+
+    def test_a_control_is_never_safe(self, answer, trial):
+        """Not even where nothing was found of it; and without others, no strategy is."""
+        told = answer("safe", trial("naive"))
+        assert told.startswith("None was tried that claims to be")
+        assert "Not naive: known to be unsafe" in told
+
+
+class TestFastest:
+    def test_intervals_that_do_not_meet_name_the_fastest(self, answer, repeats):
+        """By how much it leads, and over whom."""
+        told = answer("fastest", *repeats("atomic", 90, 110), *repeats("coalesced", 400, 600))
+        assert told == "With 16 buyers: coalesced, at 500 purchases/s (400 to 600); 5 times the next, atomic."
+
+    def test_intervals_that_meet_are_too_close_to_call(self, answer, repeats):
+        """The repeats do not tell them apart, so neither does the report."""
+        told = answer("fastest", *repeats("one", 90, 110), *repeats("two", 100, 130), *repeats("slow", 1, 2))
+        assert "too close to call between one and two" in told
+        assert "their intervals over the repeats overlap" in told
+
+    def test_from_which_number_of_buyers_on(self, answer, repeats):
+        """One leads with few buyers, another from there on."""
+        told = answer(
+            "fastest",
+            *(each for buyers, speed in ((1, 90), (4, 80)) for each in repeats("few", speed, speed, buyers=buyers)),
+            *(each for buyers, speed in ((1, 10), (4, 20)) for each in repeats("many", speed, speed, buyers=buyers)),
+            *(each for buyers in (16, 64) for each in repeats("few", 8, 8, buyers=buyers)),
+            *(each for buyers in (16, 64) for each in repeats("many", 40, 40, buyers=buyers)),
+        )
+        assert told == (
+            "With 1 and 4 buyers: few, at 90 with 1 and 80 with 4 buyers, in purchases/s; 4 times the next, many with "
+            "4 buyers. From 16 buyers on: many, at 40 with 16 and 40 with 64 buyers, in purchases/s; 5 times the next, "
+            "few with 64 buyers."
+        )
+
+    def test_the_same_at_every_number_of_buyers(self, answer, repeats):
+        """One sentence, which names them."""
+        told = answer("fastest", *repeats("atomic", 90, 91, buyers=1), *repeats("atomic", 80, 81, buyers=4))
+        assert told.startswith("At every number of buyers that was tried (1 and 4): atomic, at 90.5 with 1 and 80.5")
+
+    def test_speed_that_oversells_is_none(self, answer, trial):
+        """Neither a control nor a strategy that was proven wrong is ranked."""
+        fast = trial("naive", 131, purchases_per_s=9e3), trial("broken", 131, purchases_per_s=9e3)
+        assert "With 16 buyers: atomic, at 200" in answer("fastest", *fast, trial("atomic"))
+        assert answer("fastest", *fast).startswith("None can be said to be")
+
+    def test_one_repeat_shows_no_spread(self, answer, trial):
+        """Said, and an only strategy is the fastest of nothing."""
+        told = answer("fastest", trial("atomic"))
+        assert "Each setting was run once, which shows no spread" in told
+        assert "there is none to compare it with" in told
+
+
+class TestLost:
+    def test_tickets_oversold_are_counted_and_the_worst_trial_named(self, answer, trial):
+        """All trials together, and where to look."""
+        told = answer("lost", trial("naive", 131), trial("naive", 140), trial("atomic"))
+        assert "naive (control) sold 71 tickets too many in 2 trials, at worst 40 beyond 100 seats (trial 2)." in told
+        assert "No ticket was oversold by a strategy that claims to be safe." in told
+
+    def test_purchases_without_an_answer_are_counted(self, answer, trial):
+        """Conflicts, failures, no connection, unknown: of how many."""
+        told = answer("lost", trial("nowait", conflicts=7, unknown=1), trial("atomic"))
+        assert "nowait: of 124 purchases, 7 given up after conflicts and 1 of unknown outcome." in told
+
+    def test_false_refusals_are_told(self, answer, trial, verdict):
+        """Who was sent away while seats were left."""
+        told = answer(
+            "lost", trial("atomic"), verdicts=[verdict("atomic", "INVALID", "9 false", check="no_false_sold_out")]
+        )
+        assert "atomic: 9 false (no_false_sold_out, trial 1)." in told
+
+    def test_nothing_lost_is_said(self, answer, trial):
+        """A clean run has two sentences."""
+        assert answer("lost", trial("atomic")) == (
+            "No ticket was oversold. Every purchase was answered: none was given up after conflicts, none failed."
+        )
+
+
+class TestSure:
+    def test_sales_trials_and_the_rule_of_three(self, answer, trial):
+        """The strategy with the fewest sales sets the bound."""
+        told = answer("sure", trial("atomic", 90), trial("coalesced", 60))
+        assert "It rests on 150 sales in 2 trials without a violation, at least 60 by each strategy." in told
+        assert "one wrong sale in 20 at most, at 95 % confidence" in told
+
+    def test_a_control_that_was_caught_shows_that_the_checks_see(self, answer, trial, verdict):
+        """In how many of its trials, and by which check."""
+        caught = [verdict("naive", "INVALID", "31 too many")]
+        told = answer("sure", trial("naive", 131), trial("naive"), trial("atomic"), verdicts=caught)
+        assert "they caught the control naive in 1 of 2 trials (no_oversell)." in told
+
+    def test_no_control_leaves_that_open(self, answer, trial):
+        """And the answer says what to add."""
+        assert "No control was run" in answer("sure", trial("atomic"))
+
+    def test_what_was_not_decided_and_all_notes_are_told(self, answer, trial, verdict):
+        """A run that was ended early, sales without order: the notes of the run."""
+        told = answer("sure", trial("atomic"), verdicts=[verdict("atomic", "UNKNOWN", "?")], notes=["Ended early."])
+        assert "Undecided: 1 verdict of 1." in told
+        assert told.endswith("Ended early.")
+
+
+@pytest.mark.parametrize(("count", "bound"), [(3_000, 0.001), (3, 1.0), (1, 1.0), (0, 1.0)])
+def test_the_rule_of_three(count, bound):
+    """Without a single sale anything may be wrong, and no share is more than all."""
+    assert rate_bound(count) == pytest.approx(bound)

@@ -1,0 +1,116 @@
+"""The view of a run that goes on, the stamp, and what is laid out for JupyterLab."""
+
+import os
+import sys
+
+import IPython.display
+import pytest
+
+from ticketlab import lab, notebook, workbench
+from ticketlab.errors import InvalidInputError
+from ticketlab.evidence.tally import SoFar
+from ticketlab.experiment import Experiment
+from ticketlab.outcomes import Outcome
+from ticketlab.report.style import Chart
+
+
+class Place:
+    """An output that is written anew."""
+
+    def __init__(self):
+        self.shown = []
+
+    def update(self, what):
+        self.shown.append(what)
+
+
+@pytest.fixture
+def places(monkeypatch):
+    """The line and the figure that a view writes into."""
+    made = []
+
+    def display(*_things, **_options):
+        made.append(Place())
+        return made[-1]
+
+    monkeypatch.setattr(IPython.display, "display", display)
+    return made
+
+
+def step(number, *, sold=0, seconds=0.0, finished=0):
+    plan = Experiment(strategies=("naive", "atomic"), repeats=2).trials()[number - 1]
+    so_far = SoFar(seconds=seconds, outcomes={Outcome.SOLD: sold} if sold else {}, tickets=sold)
+    return lab.Progress(trial=number, trials=4, doing=plan.strategy, plan=plan, so_far=so_far, finished=finished)
+
+
+def test_a_view_draws_between_trials_and_seldom_within_one(places):
+    """The line follows every reading; drawing waits, so that it takes no time from those who are measured."""
+    view = notebook._View(seats=100)
+    line, figure = places
+    view.show(step(1))
+    assert figure.shown == []
+    for tenth in range(1, 30):
+        view.show(step(1, sold=tenth, seconds=tenth / 10))
+    drawn_within = len(figure.shown)
+    view.show(step(2, finished=1))
+    assert drawn_within == 1
+    assert len(figure.shown) == 2
+    assert len(line.shown) == 31
+    assert line.shown[-2].data == f"0 of 4 trials done; {step(1).doing}; 29 purchases"
+
+
+def test_a_view_shows_stock_speed_and_outcomes(places):
+    """What is drawn is what was read: seats left, sales per second, shares of outcomes."""
+    view = notebook._View(seats=100)
+    view.show(step(1, sold=30, seconds=0.5))
+    view.show(step(1, sold=120, seconds=2.0))
+    view.show(step(2, finished=1))
+    chart = places[1].shown[-1]
+    assert isinstance(chart, Chart)
+    stock, speed, ends = chart.axes
+    (curve,) = [line for line in stock.lines if line.get_gid() == "stock"]
+    assert (list(curve.get_xdata()), list(curve.get_ydata())) == ([0.5, 2.0], [70, -20])
+    assert [list(line.get_xdata()) for line in speed.lines if line.get_gid() == "speed"] == [[60.0]]
+    assert [bar.get_width() for bar in ends.patches] == [100.0]
+
+
+def test_code_is_hashed_in_its_order_and_to_the_letter():
+    """One letter, one cell, or another order make another hash; the line break at the end of a cell does not."""
+    hashed = notebook.code_hash(["a = 1", "b = 2"])
+    assert hashed == notebook.code_hash(["a = 1\n", "b = 2"])
+    for other in (["b = 2", "a = 1"], ["a = 1"], ["a = 1", "b = 3"], ["a = 1b = 2"]):
+        assert notebook.code_hash(other) != hashed
+
+
+def test_the_notebooks_are_laid_out_once_and_never_overwritten(tmp_path):
+    """What is there stays as it is; what is missing comes; who changed something is told that it was kept."""
+    folder = tmp_path / "mine"
+    first = workbench.lay_out(folder)
+    assert {"01_oversell.ipynb", "report.ipynb", "README.md", "images/01_oversell.png"} <= set(first.copied)
+    assert not any(name.endswith(".py") for name in first.copied)
+    (folder / "01_oversell.ipynb").write_text("my own work")
+    (folder / "02_conflicts.ipynb").unlink()
+    second = workbench.lay_out(folder)
+    assert (second.copied, second.kept) == (("02_conflicts.ipynb",), ("01_oversell.ipynb",))
+    assert (folder / "01_oversell.ipynb").read_text() == "my own work"
+
+
+def test_a_folder_that_can_not_be_made_is_said(tmp_path):
+    """A file where the folder should be."""
+    (tmp_path / "taken").write_text("a file")
+    with pytest.raises(InvalidInputError, match="Name another folder"):
+        workbench.lay_out(tmp_path / "taken")
+
+
+@pytest.mark.parametrize(("user", "more"), [(0, ["--allow-root"]), (1000, [])])
+def test_jupyterlab_is_this_pythons_and_listens_to_this_machine_alone(monkeypatch, tmp_path, user, more):
+    """The process becomes JupyterLab of this installation, on the folder, on 127.0.0.1."""
+    calls = []
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    monkeypatch.setattr(os, "execve", lambda *words: calls.append(words))
+    workbench.open_jupyterlab(tmp_path, port=9999, browser=False)
+    ((program, words, environment),) = calls
+    assert program == sys.executable
+    assert words[:3] == [sys.executable, "-m", "jupyterlab"]
+    assert words[3:] == [f"--ServerApp.root_dir={tmp_path}", "--ip=127.0.0.1", "--port=9999", "--no-browser", *more]
+    assert environment["JUPYTER_PREFER_ENV_PATH"] == "1"

@@ -1,0 +1,51 @@
+"""What is counted while buyers buy."""
+
+import pytest
+
+from ticketlab.evidence.history import Recorder
+from ticketlab.evidence.tally import SoFar, Tally
+from ticketlab.outcomes import Cause, Outcome
+
+
+def record(recorder, *, invoked_ns, outcome=Outcome.SOLD, quantity=1, line=0):
+    recorder.record(
+        event=line, line=line, quantity=quantity, purchase_id=bytes(16), scheduled_ns=invoked_ns,
+        invoked_ns=invoked_ns, completed_ns=invoked_ns + 1, outcome=outcome, cause=Cause.NONE, retries=(),
+        version=None, available=None,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def buyers():
+    return [Recorder(buyer) for buyer in range(3)]
+
+
+def test_nothing_recorded_is_nothing_counted(buyers):
+    """Before the first purchase there is nothing but the time."""
+    assert Tally(buyers).read(1.5) == SoFar(seconds=1.5, outcomes={}, tickets=0)
+
+
+def test_each_purchase_is_counted_once_however_often_it_is_looked(buyers):
+    """A second reading adds only what is new since the first."""
+    tally = Tally(buyers)
+    record(buyers[0], invoked_ns=1, quantity=3)
+    record(buyers[2], invoked_ns=1, outcome=Outcome.SOLD_OUT, quantity=4)
+    assert tally.read(0.1).outcomes == {Outcome.SOLD: 1, Outcome.SOLD_OUT: 1}
+    assert tally.read(0.2).outcomes == {Outcome.SOLD: 1, Outcome.SOLD_OUT: 1}
+    record(buyers[0], invoked_ns=2, quantity=2)
+    record(buyers[1], invoked_ns=2, outcome=Outcome.CONFLICT)
+    so_far = tally.read(0.3)
+    assert so_far.outcomes == {Outcome.SOLD: 2, Outcome.SOLD_OUT: 1, Outcome.CONFLICT: 1}
+    assert (so_far.tickets, so_far.purchases) == (5, 4)
+
+
+def test_a_basket_is_one_purchase_and_all_its_tickets(buyers):
+    """Its lines are counted as one, also where it was looked between two of them."""
+    tally = Tally(buyers)
+    record(buyers[0], invoked_ns=7, quantity=1)
+    record(buyers[0], invoked_ns=9, quantity=2)
+    record(buyers[0], invoked_ns=9, quantity=3, line=1)
+    assert tally.read(0.1) == SoFar(seconds=0.1, outcomes={Outcome.SOLD: 2}, tickets=6)
+    record(buyers[0], invoked_ns=9, quantity=4, line=2)
+    record(buyers[1], invoked_ns=9, quantity=5)
+    assert tally.read(0.2) == SoFar(seconds=0.2, outcomes={Outcome.SOLD: 3}, tickets=15)

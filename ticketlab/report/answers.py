@@ -1,0 +1,186 @@
+"""The five questions that a run must answer, each in sentences from its numbers. Pure; claims no more than they show.
+
+Who reads nothing else knows which strategy is safe, which is the fastest and from how many buyers on, what was lost,
+how sure that is, and how to repeat it.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pandas as pd
+
+from ticketlab.evidence.checks import Status, worst
+from ticketlab.report.fastest import fastest
+from ticketlab.report.model import RunResults
+from ticketlab.report.words import counted, listed, number, shown_name
+
+_REPEATED: Final = (
+    "With this command. Its seed gives the buyers the same wishes, and the trials the same order.",
+    "Verdicts should come out the same anywhere, speeds only on a machine like this one.",
+)
+_OVERSELL: Final = "no_oversell"
+_THREE: Final = 3
+_UNSOLD: Final = {
+    "conflicts": "given up after conflicts",
+    "failed": "failed",
+    "unavailable": "without a connection",
+    "unknown": "of unknown outcome",
+}
+"""How a purchase ends that was neither sold nor refused, by the column of measures that counts it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A question, and what the run says to it."""
+
+    key: str
+    question: str
+    sentences: Sequence[str]
+    command: str = ""
+    """What to type, where that is the answer."""
+
+
+def answers(run: RunResults) -> tuple[Answer, ...]:
+    """The answers of a run, in the order in which they are asked."""
+    return (
+        _answer("safe", "Which strategy is safe?", _safe(run)),
+        _answer("fastest", "Which is the fastest, and from how many buyers on?", fastest(run.measures)),
+        _answer("lost", "What was lost?", _lost(run)),
+        _answer("sure", "How sure is it?", _sure(run)),
+        _answer("repeat", "How is it repeated?", _REPEATED, run.command),
+    )
+
+
+def rate_bound(count: int) -> float:
+    """The share of sales that may be wrong, at 95 % confidence, where none of `count` was: the rule of three.
+
+    It holds for sales that are independent of one another, under the conditions of the run. Hanley and
+    Lippman-Hand, "If Nothing Goes Wrong, Is Everything All Right?", JAMA 249 (1983), 1743.
+    """
+    return min(1.0, _THREE / count) if count else 1.0
+
+
+def _answer(key: str, question: str, sentences: Iterable[str], command: str = "") -> Answer:
+    return Answer(key=key, question=question, sentences=tuple(sentences), command=command)
+
+
+def _safe(run: RunResults) -> Iterator[str]:
+    held, wrong, undecided = (_claiming(run, status) for status in (Status.VALID, Status.INVALID, Status.UNKNOWN))
+    if held:
+        trials = int(run.measures["strategy"].isin(held).sum())
+        yield f"As far as this run can tell: {_all(held)}, without a violation in {counted(trials, 'trial')}."
+    for name in wrong:
+        yield f"Not {name}: {_told(_faults(run, name))}."
+    if undecided:
+        yield f"Undecided: {_all(undecided)}. What the checks could not decide is not taken for safe."
+    if run.measures["safe"].sum() == 0:
+        yield "None was tried that claims to be: only controls were run."
+    if controls := _controls(run):
+        yield f"Not {_all(controls)}: known to be unsafe, and run to show that the checks can see it."
+
+
+def _lost(run: RunResults) -> Iterator[str]:
+    yield from _oversold(run)
+    for name, trials in run.measures.groupby("strategy", sort=False):
+        if lost := [f"{number(count)} {words}" for column, words in _UNSOLD.items() if (count := trials[column].sum())]:
+            purchases = trials[["sales", "sold_out", *_UNSOLD]].to_numpy().sum()
+            yield f"{_named(run, name)}: of {counted(purchases, 'purchase')}, {listed(lost)}."
+    if not run.measures[list(_UNSOLD)].to_numpy().any():
+        yield "Every purchase was answered: none was given up after conflicts, none failed."
+    for name in run.measures["strategy"].unique():
+        for faults in _by_check(_faults(run, name)):
+            if faults[0]["check"] != _OVERSELL:
+                yield f"{_named(run, name)}: {_told(faults)}."
+
+
+def _oversold(run: RunResults) -> Iterator[str]:
+    """Who sold how many tickets too many; the strategies that claim to be safe are named even where none did."""
+    over = run.measures[run.measures["oversold"] > 0]
+    for name, trials in over.groupby("strategy", sort=False):
+        worst_trial = trials.nlargest(1, "oversold").iloc[0]
+        yield (
+            f"{_named(run, name)} sold {counted(trials['oversold'].sum(), 'ticket')} too many in "
+            f"{counted(len(trials), 'trial')}, at worst {number(worst_trial['oversold'])} beyond "
+            f"{counted(worst_trial['seats'], 'seat')} (trial {worst_trial['trial']})."
+        )
+    if over.empty:
+        yield "No ticket was oversold."
+    elif run.measures["safe"].any() and not over["safe"].any():
+        yield "No ticket was oversold by a strategy that claims to be safe."
+
+
+def _sure(run: RunResults) -> Iterator[str]:
+    yield from _weight(run)
+    if caught := [_caught(run, name) for name in _controls(run, Status.INVALID)]:
+        yield f"The checks could have seen a flaw: under the same load they caught {listed(caught, len(caught))}."
+    if not _controls(run):
+        yield "No control was run: nothing shows that this load could have brought a flaw to light. Add one: -s naive."
+    if undecided := [each for each in run.verdicts if each["status"] == Status.UNKNOWN]:
+        yield f"Undecided: {counted(len(undecided), 'verdict')} of {number(len(run.verdicts))}."
+    yield from run.notes
+
+
+def _weight(run: RunResults) -> Iterator[str]:
+    """How many sales and repeats the verdict rests on, and what rate of faults they leave possible."""
+    held = run.measures[run.measures["strategy"].isin(_claiming(run, Status.VALID))]
+    if held.empty:
+        return
+    sales = held.groupby("strategy")["sales"].sum()
+    fewest = int(sales.min())
+    each = f", at least {number(fewest)} by each strategy" if len(sales) > 1 else ""
+    yield f"It rests on {counted(sales.sum(), 'sale')} in {counted(len(held), 'trial')} without a violation{each}."
+    yield (
+        f"By the rule of three that leaves room for one wrong sale in {number(1 / rate_bound(fewest))} at most, at 95 "
+        "% confidence: under these conditions, and as if sales were independent of one another."
+    )
+
+
+def _caught(run: RunResults, control: str) -> str:
+    """A control, in how many of its trials it was caught, and by which checks."""
+    verdicts = run.measures.loc[run.measures["strategy"] == control, "verdict"]
+    checks = list(dict.fromkeys(each["check"] for each in _faults(run, control)))
+    count = int((verdicts == Status.INVALID).sum())
+    return f"the control {control} in {count} of {counted(len(verdicts), 'trial')} ({_all(checks)})"
+
+
+def _claiming(run: RunResults, status: Status) -> list[str]:
+    """The strategies that claim to be safe, and of which this is the verdict over all their trials."""
+    return _with_verdict(run.measures[run.measures["safe"].astype(bool)], status)
+
+
+def _controls(run: RunResults, status: Status | None = None) -> list[str]:
+    """The controls, or those of them of which this is the verdict over all their trials."""
+    return _with_verdict(run.measures[~run.measures["safe"].astype(bool)], status)
+
+
+def _with_verdict(measures: pd.DataFrame, status: Status | None) -> list[str]:
+    found = {str(name): worst(each) for name, each in measures.groupby("strategy", sort=False)["verdict"]}
+    return [name for name, verdict in found.items() if status in (None, verdict)]
+
+
+def _faults(run: RunResults, strategy: str) -> list[Mapping[str, Any]]:
+    """The verdicts that proved a strategy wrong, in order of execution."""
+    return [each for each in run.verdicts if each["strategy"] == strategy and each["status"] == Status.INVALID]
+
+
+def _by_check(faults: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+    checks = dict.fromkeys(each["check"] for each in faults)
+    return [[each for each in faults if each["check"] == check] for check in checks]
+
+
+def _told(faults: Sequence[Mapping[str, Any]]) -> str:
+    """What the first of them says, where it is found, and how many more there are."""
+    if not faults:
+        return "found INVALID"
+    more = f", and {number(len(faults) - 1)} more" if len(faults) > 1 else ""
+    return f"{faults[0]['summary']} ({faults[0]['check']}, trial {faults[0]['trial']}{more})"
+
+
+def _named(run: RunResults, strategy: object) -> str:
+    return shown_name(str(strategy), strategy not in _controls(run))
+
+
+def _all(names: Sequence[str]) -> str:
+    """Every name: who is left out might be the one that is asked about."""
+    return listed(names, most=len(names))

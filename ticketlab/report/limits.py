@@ -1,0 +1,37 @@
+"""What a run can not show, in sentences: they stand beside its numbers, in every view of it. Pure."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from ticketlab.report.model import RunResults
+from ticketlab.report.words import counted
+
+_CLOSED: Final = (
+    "Each buyer asks again as soon as it was answered: the load follows the strategy, and is not that of a crowd that "
+    "comes at its own pace."
+)
+_UNTRIED: Final = (
+    "Not tried: crashes, lost connections, and any other load than this one. A flaw that shows only there was not "
+    "looked for, and no violation found is no proof that there is none."
+)
+
+
+def limits(run: RunResults) -> list[str]:
+    """How far the numbers of a run reach."""
+    return [_shared(run.environment), _CLOSED, _UNTRIED]
+
+
+def _shared(environment: Mapping[str, Any]) -> str:
+    server, machine = (_part(environment, name) for name in ("server", "machine"))
+    if server.get("kind") == "external":
+        return "The server is an external one: the way to it, and whoever else uses it, is in every number."
+    cpus = machine.get("cpus")
+    processors = f"the {counted(cpus, 'processor')} of one machine" if isinstance(cpus, int) else "one machine"
+    return (
+        f"Buyers and server shared {processors}: speeds compare strategies with one another, not with other machines."
+    )
+
+
+def _part(environment: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    part = environment.get(name)
+    return part if isinstance(part, Mapping) else {}

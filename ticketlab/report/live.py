@@ -1,0 +1,90 @@
+"""The chart of a run that goes on: what is left, how fast it sells, how purchases end. Knows samples, not measures."""
+
+from typing import Final
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from ticketlab.outcomes import OUTCOMES, Outcome
+from ticketlab.report.rows import OUTCOME_LOOKS
+from ticketlab.report.style import INK, MUTED, PALE_RED, THOUSANDS, Chart, drawn, elided, look_of, sheet
+
+_LEAST_IN: Final = 1.9
+_ROW_IN: Final = 0.24
+_AXIS_IN: Final = 0.75
+_NAME_LENGTH: Final = 18
+_BAR: Final = 0.62
+
+
+@drawn
+def live(samples: pd.DataFrame, title: str) -> Chart:
+    """Trials so far, the one under way among them.
+
+    Args:
+        samples: a row a reading, in order of time: `trial`, `strategy`, `seconds` since the trial's start, seats
+            `left`, and a column for each Outcome with the purchases that ended so.
+        title: what is being done.
+    """
+    last = samples.groupby("trial", sort=False).tail(1)
+    names = list(dict.fromkeys(samples["strategy"]))
+    body_in = max(_LEAST_IN, _AXIS_IN + _ROW_IN * len(names))
+    chart = sheet(
+        title=title, subtitle="As the buyers were told, a curve and a dot a trial.", conditions="", body_in=body_in
+    )
+    stock, speed, ends = chart.subplots(1, 3, width_ratios=(1.3, 1, 1))
+    _stock(stock, samples)
+    _speed(speed, last, names)
+    _ends(ends, last, names)
+    for axes in (speed, ends):
+        axes.set_ylim(len(names) - 0.4, -0.6)
+        axes.grid(visible=False, axis="y")
+        axes.set_yticks(range(len(names)), labels=[elided(each, _NAME_LENGTH) for each in names])
+    ends.tick_params(labelleft=False)
+    return chart
+
+
+def _stock(axes: Axes, samples: pd.DataFrame) -> None:
+    for _, curve in samples.groupby("trial", sort=False):
+        look = look_of(curve["strategy"].iloc[0])
+        axes.plot(curve["seconds"], curve["left"], color=look.color, linestyle=look.line, linewidth=1.3, gid="stock")
+    bottom = min(samples["left"].min(), 0) - 0.05 * samples["left"].max()
+    axes.axhspan(bottom, 0, color=PALE_RED, linewidth=0, zorder=0)
+    axes.axhline(0, color=INK, linewidth=0.9, zorder=2)
+    axes.set_ylim(bottom=bottom)
+    axes.set_xlim(left=0)
+    axes.yaxis.set_major_formatter(THOUSANDS)
+    axes.set_title("seats left")
+    axes.set_xlabel("seconds")
+
+
+def _speed(axes: Axes, last: pd.DataFrame, names: list[str]) -> None:
+    for row in last[last["seconds"] > 0].to_dict("records"):
+        look = look_of(row["strategy"])
+        axes.plot(
+            row[Outcome.SOLD] / row["seconds"], names.index(row["strategy"]), marker=look.marker, color=look.color,
+            markersize=7, markeredgecolor="white", gid="speed",
+        )  # fmt: skip
+    axes.set_xlim(left=0)
+    axes.xaxis.set_major_formatter(THOUSANDS)
+    axes.set_title("sold per second")
+    axes.set_xlabel("purchases/s")
+
+
+def _ends(axes: Axes, last: pd.DataFrame, names: list[str]) -> None:
+    counts = last.groupby("strategy")[list(OUTCOMES)].sum().reindex(names)
+    shares = counts.div(counts.sum(axis=1).clip(lower=1), axis=0) * 100
+    left = pd.Series(0.0, index=names)
+    for outcome in OUTCOMES:
+        if not counts[outcome].any():
+            continue
+        label = outcome.replace("_", " ")
+        axes.barh(
+            range(len(names)), shares[outcome], _BAR, left=left, edgecolor=MUTED, linewidth=0.5, label=label,
+            **OUTCOME_LOOKS[outcome],
+        )  # fmt: skip
+        left += shares[outcome]
+    axes.set_xlim(0, 100)
+    axes.set_title("how purchases ended")
+    axes.set_xlabel("share of them, %")
+    if counts.to_numpy().any():
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.28), ncols=3, fontsize=7.5, handlelength=1.2)

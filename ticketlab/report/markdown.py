@@ -1,0 +1,81 @@
+"""A report as markdown, for a pull request: the same sentences and tables as the page, its charts beside it."""
+
+import html
+import re
+from pathlib import PurePath
+from typing import Final
+
+import jinja2
+
+from ticketlab.report.answers import answers
+from ticketlab.report.formats import Format
+from ticketlab.report.limits import limits
+from ticketlab.report.model import Report
+from ticketlab.report.page import TEMPLATES
+from ticketlab.report.pictures import findings
+from ticketlab.report.side_by_side import DRIFT, differences
+from ticketlab.report.tables import SECTIONS, comparison_rows, found, pools_differ, strategy_rows
+from ticketlab.report.words import IN_WORDS, exact, number, shown_name
+
+_SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>#|~])")
+
+
+def markdown(report: Report, figures: PurePath | None) -> str:
+    """The text. `figures` is where the pictures lie, as seen from it: see `picture_name`; None leaves them out."""
+    return _TEMPLATE.render(
+        report=report,
+        mark=Format.MD.mark,
+        figures=figures,
+        differences=differences(report) if report.several else [],
+        compared=comparison_rows(report) if report.several else [],
+    )
+
+
+def picture_name(place: int, name: str) -> str:
+    """The file of a chart, of the run at a place from 0."""
+    return f"{place + 1}-{name}.png"
+
+
+def escaped(value: object) -> str:
+    """A text as it is read, whatever markdown or HTML it may look like."""
+    return _SPECIAL.sub(r"\\\1", _one_line(value))
+
+
+def _one_line(value: object) -> str:
+    """A line break would end whatever the text stands in."""
+    return " ".join(str(value).split())
+
+
+def _html(value: object) -> str:
+    """A text within the HTML that markdown may hold: there nothing is markdown."""
+    return html.escape(_one_line(value))
+
+
+def fenced(text: str) -> str:
+    """A text in a fence that it does not hold itself."""
+    longest = max((len(each) for each in re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}\n{text}\n{fence}"
+
+
+def _template() -> jinja2.Template:
+    # Not escaped as HTML: whatever comes from a run goes through `md` or `html`.
+    loader = jinja2.FileSystemLoader(TEMPLATES)
+    templates = jinja2.Environment(  # noqa: S701
+        loader=loader, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    templates.filters |= {
+        "md": escaped,
+        "html": _html,
+        "fenced": fenced,
+        "number": number,
+        "exact": exact,
+        "shown_name": shown_name,
+    }
+    functions = (answers, findings, found, limits, picture_name, pools_differ, strategy_rows)
+    templates.globals |= {each.__name__: each for each in functions}
+    templates.globals |= {"DRIFT": DRIFT, "IN_WORDS": IN_WORDS, "SECTIONS": SECTIONS}
+    return templates.get_template("report.md.j2")
+
+
+_TEMPLATE: Final = _template()

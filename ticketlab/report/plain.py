@@ -1,0 +1,56 @@
+"""A report as plain data, for those who go on computing with it."""
+
+import math
+from typing import Any, Final
+
+import numpy as np
+
+from ticketlab.report.answers import answers
+from ticketlab.report.limits import limits
+from ticketlab.report.model import Report, RunResults
+from ticketlab.report.pictures import findings
+from ticketlab.report.side_by_side import DRIFT, differences, side_by_side
+from ticketlab.report.summary import summarise
+
+VERSION: Final = 1
+"""Counted up where a field goes or changes its meaning; new ones may come at any time."""
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    """What the page says, by name: a run each in `runs`; with several runs `differences` and `comparison` too."""
+    told: dict[str, Any] = {"ticketlab_report": VERSION, "runs": [_run(each) for each in report.runs]}
+    if report.several:
+        compared = {"differences": differences(report), "comparison": side_by_side(report).to_dict("records")}
+        told |= compared | {"warning": DRIFT}
+    plain: dict[str, Any] = _plain(told)
+    return plain
+
+
+def _run(run: RunResults) -> dict[str, Any]:
+    return {
+        "run": run.run,
+        "status": run.headline.status,
+        "verdict": run.headline.sentences,
+        "answers": {each.key: {"question": each.question, "sentences": each.sentences} for each in answers(run)},
+        "conditions": run.conditions,
+        "notes": run.notes,
+        "limits": limits(run),
+        "command": run.command,
+        "summary": summarise(run.measures).to_dict("records"),
+        "figures": {name: found.caption for name, found in findings(run).items()},
+        "trials": run.trials,
+        "violations": [each for each in run.verdicts if each["status"] != "VALID"],
+        "experiment": run.experiment,
+        "environment": run.environment,
+    }
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever JSON can hold
+    """Plain numbers, texts, lists and objects; JSON knows no NaN, so that what there is none of is null."""
+    if isinstance(value, dict):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

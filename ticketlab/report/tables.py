@@ -1,0 +1,97 @@
+"""What the tables of a report hold, whichever form they are shown in. Pure: frames in, rows of plain values out."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import pandas as pd
+
+from ticketlab.evidence.checks import Status
+from ticketlab.evidence.history import RETRIES
+from ticketlab.report.findings import rate_text
+from ticketlab.report.model import Report, RunResults
+from ticketlab.report.setting import alike, setting_parts, varied
+from ticketlab.report.side_by_side import side_by_side
+from ticketlab.report.summary import summarise
+from ticketlab.report.words import shown_name
+
+EVIDENCE_SHOWN: Final = 10
+"""Rows of evidence that are shown for one violation; the run keeps more."""
+UNFOLDED: Final = 3
+"""Violations that are shown unfolded."""
+SECTIONS: Final = {
+    "answers": "Five answers",
+    "comparison": "The runs side by side",
+    "strategies": "The strategies in numbers",
+    "figures": "Figures",
+    "violations": "Violations",
+    "conditions": "Server, durability and limits",
+    "trace": "Where each number comes from",
+    "repeat": "How to repeat it",
+}
+"""The parts of a report below its verdict: their anchors, and how they are called."""
+
+
+def strategy_rows(run: RunResults) -> list[dict[str, Any]]:
+    """The summary as the table shows it, each row with the numbers of its trials."""
+    rows = summarise(run.measures)
+    trials = [list(alike(run.measures, row)["trial"]) for _, row in rows.iterrows()]
+    return [{**row, "trials": numbers} for row, numbers in zip(_records(rows), trials, strict=True)]
+
+
+def comparison_rows(report: Report) -> list[dict[str, Any]]:
+    """The strategies of several runs as the table shows them, those of one setting together."""
+    return _records(side_by_side(report))
+
+
+def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of a summary as a table shows them: names that mark a control, and speeds with their interval."""
+    names = [shown_name(*each) for each in zip(rows["strategy"], rows["safe"], strict=True)]
+    rates = [rate_text(row) for _, row in rows.iterrows()]
+    shown = rows.assign(name=names, rate=rates)
+    return [{str(key): value for key, value in row.items()} for row in shown.to_dict("records")]
+
+
+def pools_differ(*runs: RunResults) -> bool:
+    """Whether the size of the pool tells trials apart: else it stands among the conditions, and in no table."""
+    return "pool_size" in varied(pd.concat([each.measures for each in runs]))
+
+
+def causes_of(measures: pd.DataFrame) -> dict[str, str]:
+    """The causes of retries that occurred, each with the column that counts it."""
+    return {str(cause): column for cause, column in RETRIES.items() if not measures.empty and measures[column].any()}
+
+
+def found(run: RunResults) -> dict[str, Any]:
+    """The violations of a run, those of strategies that claim to be safe first, and the undecided checks."""
+    verdicts = [{**each, "name": _name(each, run.measures)} for each in run.verdicts]
+    wrong = [_with_evidence(each) for each in verdicts if each["status"] == Status.INVALID]
+    wrong.sort(key=lambda each: not each["safe"])
+    return {
+        "violations": [{**each, "unfolded": each in first_of_a_kind(wrong)[:UNFOLDED]} for each in wrong],
+        "undecided": [each for each in verdicts if each["status"] == Status.UNKNOWN],
+    }
+
+
+def _name(verdict: Mapping[str, Any], measures: pd.DataFrame) -> str:
+    """Which trial a verdict is of, in words: the strategy, its setting where there are several, the repeat."""
+    setting = setting_parts(pd.Series(verdict), measures)
+    return ", ".join([shown_name(verdict["strategy"], verdict["safe"]), *setting, f"repeat {verdict['repeat']}"])
+
+
+def first_of_a_kind(violations: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Of the violations that one strategy was caught in by one check, the first."""
+    kinds = {(each["strategy"], each["check"]): each for each in reversed(violations)}
+    return [each for each in violations if kinds[each["strategy"], each["check"]] is each]
+
+
+def _with_evidence(verdict: Mapping[str, Any]) -> dict[str, Any]:
+    """A verdict with the columns and the rows of its evidence that are shown."""
+    evidence: Sequence[Mapping[str, Any]] = list(verdict.get("evidence", ()))
+    shown = evidence[:EVIDENCE_SHOWN]
+    columns = list(dict.fromkeys(column for row in shown for column in row))
+    return {
+        **verdict,
+        "columns": columns,
+        "cells": [[row.get(column, "") for column in columns] for row in shown],
+        "kept": len(evidence),
+    }
