@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from ticketlab.outcomes import OUTCOMES, Outcome
-from ticketlab.report.rows import OUTCOME_LOOKS
+from ticketlab.report.bars import OUTCOME_LOOKS
 from ticketlab.report.style import INK, MUTED, PALE_RED, THOUSANDS, Chart, drawn, elided, look_of, sheet
 
 _LEAST_IN: Final = 1.9
