@@ -159,13 +159,11 @@ def _page(report: Report, folders: Sequence[Path], on_progress: OnProgress) -> s
 
 
 def _write_figures(report: Report, folder: Path) -> None:
-    from ticketlab.report.markdown import picture_name
-    from ticketlab.report.pictures import pictures
+    from ticketlab.report.markdown import files
 
     folder.mkdir(exist_ok=True)
-    for place, run in enumerate(report.runs):
-        for picture in pictures(run):
-            (folder / picture_name(place, picture.name)).write_bytes(picture.png)
+    for name, content in files(report).items():
+        (folder / name).write_bytes(content)
 
 
 def _refuse_what_is_no_report(place: Path, form: Format) -> None:

@@ -143,7 +143,24 @@ def test_a_violation_shows_its_check_and_its_first_rows_of_evidence(html):
     assert "event 0: 131 tickets for 100 seats, 31 too many (check no_oversell, trial 1)" in text
     assert f"purchase-{EVIDENCE_SHOWN - 1}" in text
     assert f"purchase-{EVIDENCE_SHOWN}" not in text
-    assert "The first 10 of 12 rows that the run keeps." in text
+    assert "The evidence, the first 10 of 12 rows that the run keeps" in text
+
+
+def test_operations_that_prove_a_violation_are_drawn_over_time(trial, verdict, results):
+    """From call to return, with what they undid in words; the evidence below is folded."""
+    times = {"event": 0, "outcome": "sold", "cause": "none", "quantity": 1, "invoked_ns": 0, "completed_ns": 9_000_000}
+    evidence = [{"buyer": buyer, "version": 7} | times for buyer in (1, 2)]
+    wrong = verdict("naive", "INVALID", "31 too many", evidence=evidence)
+    html = page.violations(Report(runs=[results(trial("naive", 131), verdicts=[wrong])])).html
+    assert '<figure id="timeline-1-no_oversell">' in html
+    assert "A version is made once" in html
+    assert re.search(r"<details>\s*<summary>The evidence</summary>", html)
+
+
+def test_evidence_that_is_no_operation_is_a_table_in_plain_sight(html):
+    """Where nothing can be drawn, what proves it is not folded away."""
+    assert 'id="timeline-' not in html
+    assert re.search(r"<details open>\s*<summary>The evidence", html)
 
 
 def test_only_violations_are_listed_as_such(html):
@@ -242,6 +259,7 @@ def test_several_runs_stand_side_by_side(trial, results):
     assert "what 1. one 2. two server.fsync on off How each strategy did" in text
     assert "atomic 16 2 VALID 500 (one repeat) 2.5" in text
     assert "drifts" in text
+    assert '<figure id="comparison-figure">' in page.comparison(Report(runs=[first, second])).html
 
 
 def test_one_run_is_not_compared(html):

@@ -2,11 +2,12 @@
 
 import json
 import math
+import re
 from pathlib import PurePosixPath
 
 import pytest
 
-from ticketlab.report.markdown import markdown
+from ticketlab.report.markdown import files, markdown
 from ticketlab.report.model import Report
 from ticketlab.report.plain import as_json
 
@@ -84,6 +85,17 @@ class TestMarkdown:
         outside = "".join(text.split("````")[::2])
         assert "<script>" not in outside.replace("\\<script", "")
         assert not lines_with(outside, "# no")
+
+    def test_every_picture_has_its_file_and_every_file_is_shown(self, trial, verdict, results):
+        """Those of each run, of their comparison, and the operations that prove a violation."""
+        operation = {"buyer": 1, "invoked_ns": 0, "completed_ns": 1_000_000, "version": 101}
+        wrong = verdict("naive", "INVALID", "31 too many", evidence=[operation])
+        report = Report(runs=[results(trial("naive", 131), run=name, verdicts=[wrong]) for name in ("one", "two")])
+        shown = re.findall(r"\]\(files/(.+?)\)", markdown(report, PurePosixPath("files")))
+        assert len(set(shown)) == len(shown)
+        made = files(report)
+        assert set(made) == set(shown) > {"0-comparison.png", "1-timeline-1-no_oversell.png", "2-tickets_sold.png"}
+        assert all(content.startswith(b"\x89PNG") for content in made.values())
 
     def test_several_runs_stand_side_by_side(self, run):
         """What differs, and the ratio to the first run."""

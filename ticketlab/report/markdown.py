@@ -12,7 +12,7 @@ from ticketlab.report.formats import Format
 from ticketlab.report.limits import limits
 from ticketlab.report.model import Report
 from ticketlab.report.page import TEMPLATES
-from ticketlab.report.pictures import findings
+from ticketlab.report.pictures import Picture, comparison_of, pictures, timeline_of
 from ticketlab.report.side_by_side import DRIFT, differences
 from ticketlab.report.tables import SECTIONS, comparison_rows, found, pools_differ, strategy_rows
 from ticketlab.report.words import IN_WORDS, exact, number, shown_name
@@ -21,7 +21,7 @@ _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>#|~])")
 
 
 def markdown(report: Report, figures: PurePath | None) -> str:
-    """The text. `figures` is where the pictures lie, as seen from it: see `picture_name`; None leaves them out."""
+    """The text. `figures` is where its `files` lie, as seen from it; None leaves them out."""
     return _TEMPLATE.render(
         report=report,
         mark=Format.MD.mark,
@@ -31,9 +31,18 @@ def markdown(report: Report, figures: PurePath | None) -> str:
     )
 
 
-def picture_name(place: int, name: str) -> str:
-    """The file of a chart, of the run at a place from 0."""
-    return f"{place + 1}-{name}.png"
+def files(report: Report) -> dict[str, bytes]:
+    """The pictures of the text, by the names of their files."""
+    shown = {picture_name(0, each): each for each in ([comparison_of(report)] if report.several else [])}
+    for place, run in enumerate(report.runs, start=1):
+        timelines = [timeline_of(each, run.conditions) for each in found(run)["violations"] if each["unfolded"]]
+        shown |= {picture_name(place, each): each for each in [*pictures(run), *filter(None, timelines)]}
+    return {name: picture.png for name, picture in shown.items()}
+
+
+def picture_name(place: int, picture: Picture) -> str:
+    """The file of a picture of the run at a place from 1, or of all runs at 0."""
+    return f"{place}-{picture.name}.png"
 
 
 def escaped(value: object) -> str:
@@ -72,7 +81,9 @@ def _template() -> jinja2.Template:
         "exact": exact,
         "shown_name": shown_name,
     }
-    functions = (answers, findings, found, limits, picture_name, pools_differ, strategy_rows)
+    functions = (
+        answers, comparison_of, found, limits, picture_name, pictures, pools_differ, strategy_rows, timeline_of
+    )  # fmt: skip
     templates.globals |= {each.__name__: each for each in functions}
     templates.globals |= {"DRIFT": DRIFT, "IN_WORDS": IN_WORDS, "SECTIONS": SECTIONS}
     return templates.get_template("report.md.j2")

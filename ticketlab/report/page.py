@@ -13,7 +13,7 @@ import jinja2
 from ticketlab.report.answers import answers as answers_of
 from ticketlab.report.limits import limits
 from ticketlab.report.model import Report
-from ticketlab.report.pictures import pictures
+from ticketlab.report.pictures import comparison_of, pictures, timeline_of
 from ticketlab.report.side_by_side import DRIFT, differences
 from ticketlab.report.tables import SECTIONS, causes_of, comparison_rows, found, pools_differ, strategy_rows
 from ticketlab.report.words import IN_WORDS, exact, number, shown_name
@@ -100,7 +100,10 @@ def _templates() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     templates.filters |= {"number": number, "exact": exact, "shown_name": shown_name}
-    functions = (causes_of, comparison_rows, differences, found, limits, pictures, pools_differ, strategy_rows)
+    functions = (
+        causes_of, comparison_of, comparison_rows, differences, found, limits, pictures, pools_differ, strategy_rows,
+        timeline_of,
+    )  # fmt: skip
     templates.globals |= {each.__name__: each for each in functions}
     templates.globals |= {"answers_of": answers_of, "DRIFT": DRIFT, "IN_WORDS": IN_WORDS, "SECTIONS": SECTIONS}
     return templates

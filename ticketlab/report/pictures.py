@@ -2,16 +2,29 @@
 
 import base64
 import io
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from ticketlab.report import charts
+import pandas as pd
+from PIL import Image
+
+from ticketlab.report import charts, findings
 from ticketlab.report.findings import Finding
-from ticketlab.report.model import RunResults
+from ticketlab.report.model import Report, RunResults
 from ticketlab.report.style import Chart, settings
 
-_SVG_LIMIT: Final = 150_000
+_SVG_LIMIT: Final = 100_000
 """Bytes. A chart of more is a smaller file as a PNG: so many points fall on one pixel, mostly."""
+_COLORS: Final = 128
+"""Of a PNG: as many as a chart has, with the shades between them at every edge, and a third of the bytes."""
+
+_COMMENT: Final = re.compile(rb"<!--.*?-->", re.DOTALL)
+_INDENT: Final = re.compile(rb"\s*\n\s*")
+_LONG_NUMBER: Final = re.compile(rb"\d+\.\d{3,}")
+_PART: Final = " · "
+"""What stands between the parts of a run's conditions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,25 +38,47 @@ class Picture:
     @property
     def address(self) -> str:
         """The address of a picture that holds the picture itself: SVG, or PNG where SVG would be too large."""
-        svg = _saved(self.chart, format="svg", metadata={"Date": None})  # the same run is the same page
+        svg = _compact(_saved(self.chart, format="svg", metadata={"Date": None}))  # the same run is the same page
         return _data_uri("image/svg+xml", svg) if len(svg) <= _SVG_LIMIT else _data_uri("image/png", self.png)
 
     @property
     def png(self) -> bytes:
         """The content of a PNG file."""
-        return _saved(self.chart, format="png", dpi=200)
-
-
-def findings(run: RunResults) -> dict[str, Finding]:
-    """What every chart of a run shows, by its name."""
-    return charts.captions(run.measures, run.stock)
+        drawn = Image.open(io.BytesIO(_saved(self.chart, format="png", dpi=200))).convert("RGB")
+        content = io.BytesIO()
+        drawn.quantize(_COLORS, dither=Image.Dither.NONE).save(content, "PNG", optimize=True)
+        return content.getvalue()
 
 
 def pictures(run: RunResults) -> list[Picture]:
     """Every chart of a run, in the order of the report."""
-    found = findings(run)
+    found = charts.captions(run.measures, run.stock)
     figures = charts.figures(run.measures, run.stock, run.conditions)
     return [Picture(name=name, chart=chart, finding=found[name]) for name, chart in figures.items()]
+
+
+def comparison_of(report: Report) -> Picture:
+    """How fast the strategies of several runs were, side by side."""
+    measures = pd.concat([each.measures.assign(run=each.run) for each in report.runs], ignore_index=True)
+    chart = charts.comparison(measures, _shared([each.conditions for each in report.runs]))
+    return Picture(name="comparison", chart=chart, finding=findings.comparison(measures))
+
+
+def timeline_of(violation: Mapping[str, Any], conditions: str) -> Picture | None:
+    """The operations that prove a violation, from call to return; None where its evidence is no operations."""
+    operations = pd.DataFrame(violation["evidence"])
+    if not charts.has_timeline(operations):
+        return None
+    chart = charts.timeline(operations, conditions)
+    name = f"timeline-{violation['trial']}-{violation['check']}"
+    return Picture(name=name, chart=chart, finding=findings.timeline(operations))
+
+
+def _shared(conditions: Sequence[str]) -> str:
+    """What holds of all runs; what does not stands in the table of what differs."""
+    first, *others = [each.split(_PART) for each in conditions]
+    shared = [part for part in first if all(part in other for other in others)]
+    return _PART.join(shared if len(shared) == len(first) else [*shared, "the rest differs from run to run"])
 
 
 def _saved(chart: Chart, **how: object) -> bytes:
@@ -51,6 +86,12 @@ def _saved(chart: Chart, **how: object) -> bytes:
         picture = io.BytesIO()
         chart.savefig(picture, **how)  # type: ignore[arg-type]  # passed through
     return picture.getvalue()
+
+
+def _compact(svg: bytes) -> bytes:
+    """The same picture in fewer bytes: short names of letters, five digits, neither comments nor indentation."""
+    bare = _INDENT.sub(b"\n", _COMMENT.sub(b"", svg)).replace(b"DejaVuSans-", b"g").replace(b"xlink:href", b"href")
+    return _LONG_NUMBER.sub(lambda found: f"{float(found[0]):.5g}".encode(), bare)
 
 
 def _data_uri(kind: str, content: bytes) -> str:

@@ -5,10 +5,10 @@ from typing import Any, Final
 
 import numpy as np
 
+from ticketlab.report import charts
 from ticketlab.report.answers import answers
 from ticketlab.report.limits import limits
 from ticketlab.report.model import Report, RunResults
-from ticketlab.report.pictures import findings
 from ticketlab.report.side_by_side import DRIFT, differences, side_by_side
 from ticketlab.report.summary import summarise
 
@@ -37,7 +37,7 @@ def _run(run: RunResults) -> dict[str, Any]:
         "limits": limits(run),
         "command": run.command,
         "summary": summarise(run.measures).to_dict("records"),
-        "figures": {name: found.caption for name, found in findings(run).items()},
+        "figures": {name: found.caption for name, found in charts.captions(run.measures, run.stock).items()},
         "trials": run.trials,
         "violations": [each for each in run.verdicts if each["status"] != "VALID"],
         "experiment": run.experiment,
