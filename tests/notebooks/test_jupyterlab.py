@@ -1,5 +1,6 @@
 """JupyterLab itself, in a browser: a notebook is opened, run, interrupted and restarted as its reader would."""
 
+import contextlib
 import os
 import re
 import socket
@@ -8,6 +9,7 @@ import sys
 from pathlib import Path
 
 import nbformat
+import psutil
 import pytest
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "01_oversell.ipynb"
@@ -48,8 +50,9 @@ def lab(tmp_path_factory, eventually):
             assert "Yours were kept: 01_oversell.ipynb" in log.read_text()
             yield process.pid, ADDRESS.search(log.read_text())[0]
         finally:
-            process.terminate()
-            process.wait(timeout=60)
+            # Not asked to end: after a kernel was restarted, JupyterLab has been seen to overlook that.
+            for each in (*psutil.Process(process.pid).children(recursive=True), process):
+                each.kill()
 
 
 @pytest.fixture
@@ -77,16 +80,13 @@ def choose(page, menu, item):
     page.locator(".lm-Menu-itemLabel").get_by_text(item, exact=True).click()
 
 
-def descendants(pid):
-    """All processes that a process, or one of its own, has started."""
-    tasks = Path(f"/proc/{pid}/task").glob("*/children")
-    children = [int(each) for task in tasks for each in task.read_text().split()]
-    return children + [further for child in children for further in descendants(child)]
-
-
 def postgres_of(pid):
-    """The PostgreSQL processes among them."""
-    return [each for each in descendants(pid) if Path(f"/proc/{each}/comm").read_text().strip() == "postgres"]
+    """The PostgreSQL processes among all that a process, or one of its own, has started."""
+    found = []
+    for each in psutil.Process(pid).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found += [each] if each.name() == "postgres" else []
+    return found
 
 
 def test_run_all_reaches_the_stamp_and_shows_every_figure(opened, lab):

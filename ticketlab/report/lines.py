@@ -25,6 +25,8 @@ _PANEL_IN: Final = {1: 2.2, 2: 1.9, 3: 1.5}
 """The height of a panel, by the number of columns of panels."""
 _DRAWN_SHARE: Final = {1: 0.65, 2: 0.36, 3: 0.22}
 """The share of the chart's width that is drawn on, by the number of columns of panels."""
+_NARROW: Final = 20
+"""Letters of a name over a panel that has the numbers of its own scale beside it."""
 _MARGIN: Final = 1.08
 """The scale reaches beyond the values by so much."""
 _BELOW: Final = {"buyers": ("buyers at once", "buyers"), "pool_size": ("connections of the pool", "connections")}
@@ -99,7 +101,7 @@ def wasted(measures: pd.DataFrame, *, conditions: str) -> Chart:
 def _chart(measures: pd.DataFrame, quantity: _Quantity, title: str, conditions: str) -> Chart:
     few = measures["strategy"].nunique() <= FEW
     both = len(varied(measures)) == len(SETTING)
-    shown = _both_varied(measures, quantity) if both else (_together if few else _apart)(measures, quantity)
+    shown = (_both_varied if both else _together if few else _apart)(measures, quantity)
     columns = min(len(shown), 2 if few else 3) if both or not few else 1
     longest = max(len(panel.lines) for panel in shown)
     panel_in = max(_AXES_IN if len(shown) == 1 else _PANEL_IN[columns], _NAME_IN * longest)
@@ -109,24 +111,30 @@ def _chart(measures: pd.DataFrame, quantity: _Quantity, title: str, conditions: 
         len(shown), columns=columns, panel_in=panel_in, title=title, subtitle=subtitle, conditions=conditions,
         one_scale=one_scale,
     )  # fmt: skip
-    across = _across(measures)
     logarithmic = _scale(all_axes, shown, one_scale=one_scale, most=quantity.most)
+    across = _across(measures)
     for axes, panel in zip(all_axes, shown, strict=True):
-        for points in panel.behind:
-            axes.plot(points[across], points["median"], color=GREY, linewidth=0.7, zorder=1)
-        drawn = [line for line in panel.lines if len(line.points)]
-        for line in drawn:
-            _draw(axes, line, across)
-        name_panel(axes, panel.name)
-        count_axis(axes, measures[across], width_in=_DRAWN_SHARE[columns] * WIDTH_IN)
-        name_lines(axes, [_end(line, across) for line in drawn if line.name], panel_in=panel_in)
+        _draw_panel(axes, panel, across, panel_in=panel_in)
+    count_axis(all_axes[0], measures[across], width_in=_DRAWN_SHARE[columns] * WIDTH_IN)
     small = columns > 1
-    below = _BELOW[across][small] + (" (log scale)" if wide(measures[across]) else "")
-    beside = (quantity.last if both else quantity.short if small else quantity.beside) + (
-        " (log scale)" if logarithmic else ""
+    beside = quantity.last if both else quantity.short if small else quantity.beside
+    named_log = " (log scale)"
+    label(
+        all_axes,
+        _BELOW[across][small] + (named_log if wide(measures[across]) else ""),
+        beside + (named_log if logarithmic else ""),
     )
-    label(all_axes, below, beside)
     return chart
+
+
+def _draw_panel(axes: Axes, panel: _Panel, across: str, *, panel_in: float) -> None:
+    for points in panel.behind:
+        axes.plot(points[across], points["median"], color=GREY, linewidth=0.7, zorder=1)
+    drawn = [line for line in panel.lines if len(line.points)]
+    for line in drawn:
+        _draw(axes, line, across)
+    name_panel(axes, panel.name)
+    name_lines(axes, [_end(line, across) for line in drawn if line.name], panel_in=panel_in)
 
 
 def _across(measures: pd.DataFrame) -> str:
@@ -163,7 +171,7 @@ def _both_varied(measures: pd.DataFrame, quantity: _Quantity) -> list[_Panel]:
     """A panel a strategy with a line over the pool's size for each number of buyers, a darker one for more."""
     column = list(quantity.columns)[-1]
     return [
-        _Panel(name=_name(points), lines=_a_line_a_number_of_buyers(points, measures, column))
+        _Panel(name=_name(points, most=_NARROW), lines=_a_line_a_number_of_buyers(points, measures, column))
         for points in _by_strategy(measures, column)
     ]
 
@@ -193,8 +201,8 @@ def _line(points: pd.DataFrame, measures: pd.DataFrame, column: str) -> _Line:
     )
 
 
-def _name(points: pd.DataFrame) -> str:
-    return line_name(str(points["strategy"].iloc[0]), safe=bool(points["safe"].iloc[0]))
+def _name(points: pd.DataFrame, **limit: int) -> str:
+    return line_name(str(points["strategy"].iloc[0]), safe=bool(points["safe"].iloc[0]), **limit)
 
 
 def _end(line: _Line, across: str) -> End:
@@ -216,20 +224,18 @@ def _draw(axes: Axes, line: _Line, across: str) -> None:
 
 
 def _scale(all_axes: Sequence[Axes], shown: Sequence[_Panel], *, one_scale: bool, most: float | None) -> bool:
-    """Scales from 0, or log ones where what shares one ranges that far; whether they are log."""
-    if most is not None:
-        for axes in all_axes:
-            axes.set_ylim(0, most)
-        return False
+    """Scales from 0, or log ones where every one of them ranges that far; whether they are log."""
     own = [_values(panel) for panel in shown]
-    drawn = [np.concatenate(own)] * len(own) if one_scale else own
-    logarithmic = any(map(far_apart, drawn)) and all((values > 0).all() for values in drawn)
-    for axes, values in zip(all_axes, drawn, strict=True):
+    # Where all have one scale, it is that of the first.
+    scaled = [(all_axes[0], np.concatenate(own))] if one_scale else list(zip(all_axes, own, strict=True))
+    known = [values for _, values in scaled if len(values)]
+    logarithmic = most is None and bool(known) and all(map(far_apart, known))
+    for axes, values in scaled:
         if logarithmic and len(values):
             log_axis(axes.yaxis, values)
             axes.set_ylim(values.min() / _MARGIN, values.max() * _MARGIN)
         else:
-            axes.set_ylim(0, values.max(initial=0) * _MARGIN or 1)
+            axes.set_ylim(0, most or values.max(initial=0) * _MARGIN or 1)
             axes.yaxis.set_major_formatter(THOUSANDS)
     return logarithmic
 

@@ -102,9 +102,10 @@ def label(all_axes: Sequence[Axes], below: str, beside: str) -> None:
             axes.set_xlabel(below)
 
 
-def line_name(strategy: str, *, safe: bool) -> str:
-    """A strategy's name as it fits beside its line or over its panel."""
-    return elided(shown_name(strategy, safe), _NAME_LENGTH)
+def line_name(strategy: str, *, safe: bool, most: int = _NAME_LENGTH) -> str:
+    """A strategy's name as it fits beside its line or over its panel; that it is a control is never left out."""
+    mark = shown_name("", safe)
+    return elided(strategy, most - len(mark)) + mark
 
 
 def name_panel(axes: Axes, name: str) -> None:
@@ -140,7 +141,10 @@ def spread(wanted: Sequence[float], *, gap: float, top: float) -> list[float]:
 
 
 def count_axis(axes: Axes, counts: pd.Series, *, width_in: float) -> None:
-    """A tick at each number that was run, and nowhere else; a number where there is room for it."""
+    """A tick at each number that was run, and nowhere else; a number where there is room for it.
+
+    It holds for all axes that share this one's scale, and must come when the lines are drawn.
+    """
     if wide(counts):
         axes.set_xscale("log", base=2)
     ticks = sorted(counts.unique())

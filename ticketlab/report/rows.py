@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation
 
 from ticketlab.report.setting import setting_parts, varied
@@ -24,6 +25,7 @@ _MANY: Final = 40
 _DENSE_ROW_IN: Final = 0.25
 _AXIS_IN: Final = 0.8
 _NAME_LENGTH: Final = 30
+_TICKS: Final = 5
 
 
 def row_sheet(
@@ -129,5 +131,6 @@ def value_axis(axes: Axes, measures: pd.DataFrame, columns: Sequence[str], name:
         return
     most = np.nanmax(values) if np.isfinite(values).any() else 0
     axes.set_xlim(0, most * 1.06 or 1)
+    axes.xaxis.set_major_locator(MaxNLocator(_TICKS))  # beside long names more numbers would touch
     axes.xaxis.set_major_formatter(THOUSANDS)
     axes.set_xlabel(name)

@@ -42,7 +42,7 @@ THOUSANDS: Final = FuncFormatter(lambda value, _: f"{value:,.10g}".replace("-", 
 _NO_BREAK: Final = "\u00a0"
 _KEPT_TOGETHER: Final = (re.compile(r"\d (?=\w|%)"), re.compile(r"(?<=· )[^·]{1,60}(?= ·|$)"), re.compile(r" ·"))
 
-_LOG_FROM: Final = 30.0
+_LOG_FROM: Final = 15.0
 """A range of more than so many times is drawn on a log axis."""
 _LOG_TICKS: Final = ((100.0, (1, 2, 5)), (1000.0, (1, 3)), (float("inf"), (1,)))
 """Up to which range a log axis has which numbers of a decade; more would touch."""
