@@ -39,7 +39,7 @@ LOST = """
 () => [...document.querySelectorAll('a')].filter(a => !document.getElementById(a.hash.slice(1))).map(a => a.hash)
 """
 FOLDED = """
-() => [...document.querySelectorAll('details:not([open]) td')].filter(each => !each.getClientRects().length).length
+() => [...document.querySelectorAll('details:not([open]) td')].filter(each => !each.checkVisibility()).length
 """
 WIDE = """
 () => [...document.querySelectorAll('table, img')].filter(
@@ -104,6 +104,12 @@ def test_every_picture_can_be_seen_and_read_out(opened):
     for picture in pictures.all():
         assert len(picture.get_attribute("alt")) > 30
         assert picture.evaluate("img => img.complete && img.naturalWidth > 100")
+
+
+def test_on_a_desk_every_chart_is_seen_whole(opened):
+    """Only a phone has to move them."""
+    cut = "() => [...document.querySelectorAll('.picture')].filter(each => each.scrollWidth > each.clientWidth).length"
+    assert opened().evaluate(cut) == 0
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

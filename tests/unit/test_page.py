@@ -19,7 +19,8 @@ PARTS = ("head", "answers", "comparison", "strategies", "figures", "violations",
 def page_of(*runs):
     """All fragments of a report, in their order."""
     report = Report(runs=runs)
-    return "\n".join(getattr(page, part)(report)._repr_html_() for part in PARTS)
+    fragments = (getattr(page, part)(report) for part in PARTS)
+    return "\n".join(each._repr_html_() for each in fragments if each)
 
 
 class Tags(HTMLParser):

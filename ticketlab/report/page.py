@@ -4,7 +4,7 @@ Knows frames and words; opens no file but its own templates, and does not know w
 comes from a run is escaped: what a strategy is called is shown, not obeyed.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -25,7 +25,7 @@ TEMPLATES: Final = Path(__file__).parent / "templates"
 class Fragment:
     """A part of a report as HTML."""
 
-    html: str
+    html: str = field(repr=False)
 
     def _repr_html_(self) -> str:
         return self.html
@@ -51,9 +51,9 @@ def answers(report: Report) -> Fragment:
     return _fragment("answers", report)
 
 
-def comparison(report: Report) -> Fragment:
-    """What differs between several runs, and how each strategy did in them; nothing where there is only one."""
-    return _fragment("comparison", report) if report.several else Fragment("")
+def comparison(report: Report) -> Fragment | None:
+    """What differs between several runs, and how each strategy did in them; None where there is only one."""
+    return _fragment("comparison", report) if report.several else None
 
 
 def strategies(report: Report) -> Fragment:

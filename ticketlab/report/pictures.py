@@ -15,8 +15,8 @@ from ticketlab.report.findings import Finding
 from ticketlab.report.model import Report, RunResults
 from ticketlab.report.style import Chart, settings
 
-_SVG_LIMIT: Final = 100_000
-"""Bytes. A chart of more is a smaller file as a PNG: so many points fall on one pixel, mostly."""
+_SVG_LIMIT: Final = 64_000
+"""Bytes. A chart of more is a PNG, which is smaller then: a page has a dozen charts, and travels to phones."""
 _COLORS: Final = 128
 """Of a PNG: as many as a chart has, with the shades between them at every edge, and a third of the bytes."""
 
