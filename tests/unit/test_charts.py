@@ -592,10 +592,12 @@ def test_retries_and_waste_are_drawn_where_there_were_any(fields, names):
 
 
 def operation(**fields: object) -> dict[str, object]:
-    """One sale of two tickets, under way from 1 to 3 ms after the trial began."""
+    """One sale of two tickets, under way from 1 to 3 ms after the trial began; its stock is that of its version."""
+    version = int(str(fields.get("version", 101)))
     row = {
         "buyer": 3, "event": 0, "quantity": 2, "purchase_id": "3f", "scheduled_ns": 1_000_000, "invoked_ns": 1_000_000,
-        "completed_ns": 3_000_000, "outcome": "sold", "cause": "none", "attempts": 1, "version": 101, "available": 0,
+        "completed_ns": 3_000_000, "outcome": "sold", "cause": "none", "attempts": 1, "version": version,
+        "available": 1_000 - 2 * version if version >= 0 else version,
     }  # fmt: skip
     return row | fields
 
@@ -607,7 +609,7 @@ def timeline_of(*operations: dict[str, object]) -> pd.DataFrame:
 def test_a_timeline_has_a_bar_from_call_to_return_for_each_operation():
     """In milliseconds since the first call, in order of the versions, with buyer, version, tickets and outcome."""
     found = timeline_of(
-        operation(version=102, invoked_ns=2_500_000, completed_ns=4_000_000, buyer=7, quantity=1),
+        operation(version=102, invoked_ns=2_500_000, completed_ns=4_000_000, buyer=7, quantity=1, available=797),
         operation(),
         operation(version=-1, outcome="sold_out", invoked_ns=5_000_000, completed_ns=6_000_000),
     )
@@ -617,11 +619,32 @@ def test_a_timeline_has_a_bar_from_call_to_return_for_each_operation():
     told = [text.get_text().strip() for text in figure.axes[0].texts]
     assert told == [
         "no version · 2 tickets · sold out",
-        "version 101 · 2 tickets · sold",
-        "version 102 · 1 ticket · sold",
+        "version 101 · 2 tickets · 798 left · sold",
+        "version 102 · 1 ticket · 797 left · sold",
     ]
     assert CONDITIONS in words_of(figure)
     assert not misplaced_words(figure)
+
+
+def test_a_sale_whose_stock_does_not_follow_from_the_one_before_has_overwritten_it():
+    """Nine left, two sold, nine left again: the second wrote back what it had computed from an older version."""
+    found = timeline_of(
+        operation(version=100, available=9), operation(version=101, available=9), operation(version=102, available=7),
+        operation(version=104, available=7), operation(version=101, available=7, event=1),
+    )  # fmt: skip
+    figure = charts.timeline(found)
+    assert [text.get_text().strip() for text in figure.axes[0].texts] == [
+        "event 0 · version 100 · 2 tickets · 9 left",
+        "event 0 · version 101 · 2 tickets · 9 left · overwrote",
+        "event 0 · version 102 · 2 tickets · 7 left",
+        "event 0 · version 104 · 2 tickets · 7 left",
+        "event 1 · version 101 · 2 tickets · 7 left",
+    ]
+    assert "Overwrote:" in words_of(figure)
+    assert findings.timeline(found).title == "1 of 5 operations overwrote a sale: the stock did not fall by theirs"
+    right = found.assign(available=[9, 7, 5, 1, 7])
+    assert findings.timeline(right).title == "All 5 operations were under way at once"
+    assert "overwrote" not in words_of(charts.timeline(right)).lower()
 
 
 def test_sales_that_made_the_same_version_are_tied_together():

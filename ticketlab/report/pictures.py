@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import pandas as pd
-from PIL import Image
 
 from ticketlab.report import charts, findings
 from ticketlab.report.findings import Finding
@@ -17,8 +16,6 @@ from ticketlab.report.style import Chart, settings
 
 _SVG_LIMIT: Final = 64_000
 """Bytes. A chart of more is a PNG, which is smaller then: a page has a dozen charts, and travels to phones."""
-_COLORS: Final = 128
-"""Of a PNG: as many as a chart has, with the shades between them at every edge, and a third of the bytes."""
 
 _COMMENT: Final = re.compile(rb"<!--.*?-->", re.DOTALL)
 _INDENT: Final = re.compile(rb"\s*\n\s*")
@@ -44,10 +41,7 @@ class Picture:
     @property
     def png(self) -> bytes:
         """The content of a PNG file."""
-        drawn = Image.open(io.BytesIO(_saved(self.chart, format="png", dpi=200))).convert("RGB")
-        content = io.BytesIO()
-        drawn.quantize(_COLORS, dither=Image.Dither.NONE).save(content, "PNG", optimize=True)
-        return content.getvalue()
+        return self.chart.png(dpi=200)
 
 
 def pictures(run: RunResults) -> list[Picture]:

@@ -1,5 +1,6 @@
 """The chart of a few operations as a timeline, from call to return. Knows the columns of a history; judges nothing."""
 
+from collections.abc import Collection
 from math import ceil
 from typing import Any, Final
 
@@ -49,33 +50,40 @@ def _in_order(operations: pd.DataFrame) -> pd.DataFrame:
 
 def _subtitle(drawn: pd.DataFrame, *, of: int) -> str:
     text = "Bar: from call to return. In order of the version that each made or saw."
+    if "available" in drawn:
+        text += " Left: the stock at that version."
     if findings.made_twice(drawn).any():
         text += " Tied together: sales that made the same version."
+    if findings.overwrote(drawn).any():
+        text += " Overwrote: what it left is not what the one before it left, less its own tickets."
     return text + (f" The first {len(drawn)} of {number(of)}." if of > len(drawn) else "")
 
 
 def _bars(axes: Axes, drawn: pd.DataFrame) -> None:
     begin_ns = drawn["invoked_ns"].min()
-    events = "event" in drawn and several(drawn["event"])
+    told_apart = [name for name in ("event", "outcome") if name in drawn and several(drawn[name])]
+    overwrote = findings.overwrote(drawn)
     for place, (_, operation) in enumerate(drawn.iterrows()):
         from_ms, to_ms = ((operation[name] - begin_ns) / 1e6 for name in ("invoked_ns", "completed_ns"))
         look: dict[str, Any] = OUTCOME_LOOKS.get(operation.get("outcome", ""), {"facecolor": MUTED})
         axes.barh(place, to_ms - from_ms, BAR, left=from_ms, edgecolor=MUTED, linewidth=0.6, gid="operation", **look)
-        beside(axes, place, _told(operation, events=events))
+        beside(axes, place, _told(operation, told_apart) + (" · overwrote" if overwrote[place] else ""))
 
 
 def _who(operation: pd.Series) -> str:
     return f"buyer {operation['buyer']}" if "buyer" in operation else ""
 
 
-def _told(operation: pd.Series, *, events: bool) -> str:
-    """What stands beside a bar: event, version, quantity and outcome, as far as they are known."""
-    parts = [f"event {operation['event']}"] if events else []
+def _told(operation: pd.Series, told_apart: Collection[str]) -> str:
+    """What stands beside a bar: version, quantity and stock as far as they are known, event and outcome if several."""
+    parts = [f"event {operation['event']}"] if "event" in told_apart else []
     if "version" in operation:
         parts.append("no version" if operation["version"] == NOT_SEEN else f"version {operation['version']:,}")
     if "quantity" in operation:
         parts.append(counted(operation["quantity"], "ticket"))
-    if "outcome" in operation:
+    if operation.get("available", NOT_SEEN) != NOT_SEEN:
+        parts.append(f"{operation['available']:,} left")
+    if "outcome" in told_apart:
         parts.append(spaced(operation["outcome"]))
     return "  " + " · ".join(parts)
 

@@ -14,7 +14,7 @@ MOST_OPERATIONS: Final = 20
 
 
 def timeline(operations: pd.DataFrame) -> Finding:
-    """Which operations made the same version of an event, or else how many were under way at once."""
+    """Which operations made one version of an event, or overwrote another; else how many were under way at once."""
     kind = "Operations as bars from call to return, one per row"
     if not has_timeline(operations):
         return Finding(kind=kind, title="There are no operations to show")
@@ -23,6 +23,13 @@ def timeline(operations: pd.DataFrame) -> Finding:
     detail = "A version is made once: who makes it a second time has not seen the other's sale."
     if not twice.empty:
         return Finding(kind=kind, title=_lost_update(twice), detail=detail)
+    if count := int(overwrote(operations).sum()):
+        title = f"{count} of {counted(len(operations), 'operation')} overwrote a sale: the stock did not fall by theirs"
+        detail = (
+            "A sale leaves behind what the version before it left, less its own tickets; one that leaves anything else "
+            "has computed it from an older version, and wiped out the sale in between."
+        )
+        return Finding(kind=kind, title=title, detail=detail)
     count, most = len(operations), most_at_once(operations)
     if count == 1:
         lasted_ms = (operations["completed_ns"] - operations["invoked_ns"]).iloc[0] / 1e6
@@ -45,11 +52,22 @@ def made_twice(operations: pd.DataFrame) -> "pd.Series[bool]":
     """
     if not {"event", "version", "outcome"} <= set(operations):
         return pd.Series(data=False, index=operations.index)
-    made = (operations["outcome"] == Outcome.SOLD) & (operations["version"] != NOT_SEEN)
-    if "cause" in operations:
-        made &= operations["cause"] != Cause.REPEATED
-    same = operations[made].duplicated(["event", "version"], keep=False)
+    same = _makers(operations).duplicated(["event", "version"], keep=False)
     return same.reindex(operations.index, fill_value=False)
+
+
+def overwrote(operations: pd.DataFrame) -> "pd.Series[bool]":
+    """Whether a sale left another stock behind than the version before it, less its own tickets.
+
+    Known of those whose version before was made by one of these operations too.
+    """
+    if not {"event", "version", "outcome", "available", "quantity"} <= set(operations):
+        return pd.Series(data=False, index=operations.index)
+    made = _makers(operations).sort_values(["event", "version"], kind="stable")
+    before = made[["event", "version", "available"]].shift()
+    follows = (before["event"] == made["event"]) & (before["version"] == made["version"] - 1)
+    wrong = follows & (made["available"] != before["available"] - made["quantity"])
+    return wrong.reindex(operations.index, fill_value=False)
 
 
 def most_at_once(operations: pd.DataFrame) -> int:
@@ -58,6 +76,14 @@ def most_at_once(operations: pd.DataFrame) -> int:
     ended = pd.DataFrame({"at_ns": operations["completed_ns"], "change": -1})
     changes = pd.concat([begun, ended]).sort_values(["at_ns", "change"], ascending=[True, False])
     return int(changes["change"].cumsum().max())
+
+
+def _makers(operations: pd.DataFrame) -> pd.DataFrame:
+    """The sales that made a version: not those who were only told of what their id had bought before."""
+    made = (operations["outcome"] == Outcome.SOLD) & (operations["version"] != NOT_SEEN)
+    if "cause" in operations:
+        made &= operations["cause"] != Cause.REPEATED
+    return operations[made]
 
 
 def _lost_update(twice: pd.DataFrame) -> str:
