@@ -26,7 +26,7 @@ from ticketlab.tickets import Strategy
 _TEN: Final = 10
 _THOUSAND: Final = 1_000
 _TEN_THOUSAND: Final = 10_000
-_LATENCY_WIDTH: Final = 14
+_LATENCY_WIDTH: Final = 11
 _STYLES: Final = {Status.VALID: "green", Status.INVALID: "bold red", Status.UNKNOWN: "yellow"}
 
 
