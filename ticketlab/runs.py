@@ -137,7 +137,8 @@ class Run:
             planned = len(self.experiment.trials())
             notes.append(f"The run was ended early: {len(self.trials)} of {planned} trials were made{cut_short}.")
         notes += [
-            f"{name} is none of ticketlab's strategies: its source is kept in environment.json."
+            f"{name} is none of ticketlab's strategies: its source is kept in environment.json, and to run it again "
+            "takes lab.run(…, own=[…])."
             for name in self.environment.get("own_strategies", ())
         ]
         notes += [

@@ -178,7 +178,8 @@ def test_stock_that_is_counted_elsewhere_is_settled_before_the_ledger_is_read(tm
     assert settled == [3]
     assert run.measures.loc[0, ["verdict", "tickets"]].tolist() == ["VALID", 40]
     assert run.notes == [
-        "late is none of ticketlab's strategies: its source is kept in environment.json.",
+        "late is none of ticketlab's strategies: its source is kept in environment.json, and to run it again takes "
+        "lab.run(…, own=[…]).",
         "late: its sales carry no version, so their order is not decided; the count of tickets is.",
     ]
     assert "counts tickets at the end of the day" in run.environment["own_strategies"]["late"]

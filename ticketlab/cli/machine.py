@@ -1,0 +1,75 @@
+"""`ticketlab strategies`, `doctor` and `lab`: what there is, what this machine offers, and the notebooks."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ticketlab.cli.options import EXIT_BAD_INPUT, AsJson
+from ticketlab.cli.output import print_json, show
+
+
+def strategies(as_json: AsJson = False) -> None:
+    """List the strategies: how each works, what it costs, and when to take it."""
+    from ticketlab import console
+    from ticketlab.tickets.strategies import registry
+
+    if as_json:
+        print_json([console.strategy_as_json(each) for each in registry().values()])
+    else:
+        show(console.strategies(registry().values()))
+
+
+def lab(
+    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Where your copies are, or will be.")] = Path(
+        "ticketlab-notebooks"
+    ),
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Where JupyterLab listens, on this machine only.")] = 8888,
+    browser: Annotated[bool, typer.Option(help="Open a browser on it.")] = True,
+) -> None:
+    """Open JupyterLab on a copy of the notebooks in a folder of yours. What lies there is never overwritten.
+
+    Example: ticketlab lab my-experiments
+    """
+    from ticketlab import workbench
+
+    laid_out = workbench.lay_out(folder)
+    typer.echo(f"{folder}: {len(laid_out.copied)} files copied")
+    if laid_out.kept:
+        typer.echo(
+            f"Yours were kept: {', '.join(laid_out.kept)}. Rename one, and the next start brings ours beside it."
+        )
+    workbench.open_jupyterlab(folder, port=port, browser=browser)
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """Say what this machine offers: Python, packages, container engine, PostgreSQL servers."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from ticketlab import environment, servers
+
+    machine, findings = environment.describe(), servers.survey()
+    usable = any(each.found for each in findings if each.name != "cache folder")
+    if as_json:
+        found = {each.name: {"found": each.found, "detail": each.detail} for each in findings}
+        print_json({"environment": machine, "servers": found, "usable": usable})
+    else:
+        table = Table("what", "", "detail")
+        table.add_row("python", _tick(found=True), f"{machine['python']} on {machine['machine']['system']}")
+        for package, version in machine["packages"].items():
+            table.add_row(package, _tick(found=version != environment.NOT_INSTALLED), version)
+        for each in findings:
+            table.add_row(each.name, _tick(found=each.found), Text(each.detail))
+        show(table, _server_advice(usable=usable))
+    raise typer.Exit(0 if usable else EXIT_BAD_INPUT)
+
+
+def _tick(*, found: bool) -> str:
+    return "[green]✓[/]" if found else "[red]✗[/]"
+
+
+def _server_advice(*, usable: bool) -> str:
+    if usable:
+        return "`ticketlab run` will find a server."
+    return "No server can be started here: install ticketlab again, start a container engine, or pass --url."

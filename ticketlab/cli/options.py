@@ -1,0 +1,62 @@
+"""What several commands take: their options' types, and how an option's text is read. Prints nothing."""
+
+from enum import StrEnum
+from typing import Annotated, Final
+
+import typer
+
+from ticketlab.errors import InvalidInputError
+
+EXIT_WRONG: Final = 1
+EXIT_BAD_INPUT: Final = 2
+EXIT_DEFECT: Final = 3
+EXIT_INTERRUPTED: Final = 130
+
+
+class ServerKind(StrEnum):
+    """Where the PostgreSQL comes from."""
+
+    AUTO = "auto"
+    EMBEDDED = "embedded"
+    CONTAINER = "container"
+    EXTERNAL = "external"
+
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+Url = Annotated[
+    str | None,
+    typer.Option(help="postgresql://user:password@host:port/name, instead of DB_*.", show_default=False),
+]
+
+
+def place_of(server: ServerKind, url: str | None) -> tuple[ServerKind, str | None]:
+    """Which kind of server is meant, and where an external one is: at the URL, else where DB_* say."""
+    from ticketlab.settings import Settings
+
+    kind = ServerKind.EXTERNAL if url and server is ServerKind.AUTO else server
+    return kind, Settings.load().url if kind is ServerKind.EXTERNAL and url is None else url
+
+
+def integers(option: str, text: str, *, separator: str) -> tuple[int, ...]:
+    """Whole numbers, one or several."""
+    try:
+        return tuple(int(part) for part in text.split(separator))
+    except ValueError:
+        raise InvalidInputError(f"{option} takes whole numbers such as 4 or 4{separator}16, not {text!r}.") from None
+
+
+def number_range(option: str, text: str) -> tuple[int, int]:
+    """The two ends of a range; of a single number itself twice."""
+    numbers = integers(option, text, separator="-")
+    if len(numbers) > 2:  # noqa: PLR2004 - a range has two ends
+        raise InvalidInputError(f"{option} takes a number or a range such as 1-4, not {text!r}.")
+    return numbers[0], numbers[-1]
+
+
+def setting_of(text: str) -> tuple[str, str]:
+    """A server setting, its name and its value."""
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise InvalidInputError(f"--set takes NAME=VALUE, such as synchronous_commit=off, not {text!r}.")
+    return name, value

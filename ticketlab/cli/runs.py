@@ -1,0 +1,216 @@
+"""`ticketlab run`, `check` and `report`: make a run, judge it again, write it up."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ticketlab.cli.options import (
+    EXIT_BAD_INPUT,
+    EXIT_INTERRUPTED,
+    EXIT_WRONG,
+    AsJson,
+    Quiet,
+    ServerKind,
+    Url,
+    integers,
+    number_range,
+    place_of,
+    setting_of,
+)
+from ticketlab.cli.output import complain, print_json, show, terminal, working
+from ticketlab.errors import InvalidInputError, TicketlabError
+from ticketlab.report.formats import Format
+
+if TYPE_CHECKING:
+    from ticketlab.experiment import Experiment
+    from ticketlab.runs import Run
+
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)]
+RunFolders = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="RUN [RUN…]", help="The folder of a run; several are compared with the first.", show_default=False
+    ),
+]
+
+
+def run(
+    *,
+    strategy: Annotated[list[str] | None, typer.Option("--strategy", "-s", help="Repeatable.")] = None,
+    all_strategies: Annotated[
+        bool, typer.Option("--all", help="Every strategy there is; with --basket, every one that sells baskets.")
+    ] = False,
+    buyers: Annotated[str, typer.Option(metavar="N[,N…]", help="Buyers at once; a trial for each number.")] = "16",
+    stock: Annotated[
+        int | None, typer.Option(help="Seats of an event.", show_default="1000, or too few for --purchases")
+    ] = None,
+    quantity: Annotated[str, typer.Option(metavar="N|N-M", help="Tickets of a purchase, or a range of them.")] = "1",
+    basket: Annotated[
+        str, typer.Option(metavar="N|N-M", help="Events of a purchase, bought together or not at all.")
+    ] = "1",
+    events: Annotated[int, typer.Option(help="Events that are bought from.")] = 1,
+    hot: Annotated[float | None, typer.Option(help="Share of purchases that want the first event.")] = None,
+    seconds: Annotated[
+        float | None, typer.Option(help="A trial's longest time.", show_default="4, or 60 with --purchases")
+    ] = None,
+    purchases: Annotated[int | None, typer.Option(help="Purchases of a trial, all buyers together.")] = None,
+    repeats: Annotated[int, typer.Option(help="Trials of each setting.")] = 3,
+    warm_up: Annotated[float, typer.Option(help="Seconds of buying elsewhere before a trial.")] = 0.3,
+    pool_size: Annotated[
+        str, typer.Option(metavar="N[,N…]", help="Connections of the pool; a trial for each number.")
+    ] = "20",
+    seed: Annotated[int, typer.Option(help="What the buyers want, and the order of the trials.")] = 1,
+    server: Annotated[ServerKind, typer.Option(help="Where the PostgreSQL comes from.")] = ServerKind.AUTO,
+    url: Url = None,
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A server setting; repeatable.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="Part of the run folder's name.")] = "hot-event",
+    out: Annotated[Path, typer.Option(help="Where run folders are made.")] = Path("runs"),
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Compare strategies: hammer purchases from many buyers, check every ticket, measure, and write a report.
+
+    Without options a control that oversells meets five strategies that do not: 16 buyers, one hot event.
+
+    Example: ticketlab run -s pessimistic -s atomic --buyers 4,16,64 --repeats 5
+    """
+    from ticketlab.experiment import TELLING_FEW, Experiment
+
+    together = number_range("--basket", basket)
+    names = _all_that_sell(baskets=together != (1, 1)) if all_strategies else strategy or TELLING_FEW
+    kind, url = place_of(server, url)
+    default = Experiment()
+    experiment = Experiment(
+        name=name,
+        strategies=tuple(names),
+        buyers=integers("--buyers", buyers, separator=","),
+        repeats=repeats,
+        seed=seed,
+        seconds=seconds if seconds is not None else default.seconds if purchases is None else 60.0,
+        purchases=purchases,
+        stock=stock
+        if stock is not None
+        else default.stock
+        if purchases is None
+        else max(1, purchases // (2 * max(1, events))),
+        quantity=number_range("--quantity", quantity),
+        basket=together,
+        events=events,
+        hot=hot,
+        warm_up_s=warm_up,
+        pool_sizes=integers("--pool-size", pool_size, separator=","),
+        server=kind.value,
+        server_settings=dict(setting_of(each) for each in setting or ()),
+    )
+    made = _run(experiment, out=out, url=url, quiet=quiet or as_json)
+    if not as_json:
+        _show(made)
+    written = _write_report_of(made, quiet=quiet or as_json)
+    if as_json:
+        print_json(made.as_json() | {"report": str(written) if written else None})
+    elif written:
+        typer.echo(f"Report: {written}")
+    ended = EXIT_INTERRUPTED if made.ended_early else 0
+    raise typer.Exit(EXIT_WRONG if made.wrong else ended if written else EXIT_BAD_INPUT)
+
+
+def check(folder: RunFolder, as_json: AsJson = False) -> None:
+    """Judge a saved run again, from what was observed; needs no PostgreSQL.
+
+    The words and verdicts are those of its report; --json has the hash of each trial's history too.
+
+    Example: ticketlab check runs/20261122-141500-hot-event
+    """
+    from ticketlab import console
+    from ticketlab.runs import Run
+
+    made = Run(folder)
+    try:
+        made.save_judgement()
+    except InvalidInputError as error:  # judged all the same: a run may lie where only reading is allowed
+        typer.echo(f"Not saved: {error}", err=True)
+    if as_json:
+        print_json(made.as_json())
+    else:
+        show(console.verdicts(made), "", *console.headline(made), "", *console.faults(made), *console.remarks(made))
+    raise typer.Exit(EXIT_WRONG if made.wrong else 0)
+
+
+def report(
+    folders: RunFolders,
+    form: Annotated[
+        Format, typer.Option("--format", help="html: one page that needs no network. md: for a pull request. json.")
+    ] = Format.HTML,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Where to write it; - is standard output.",
+            show_default="report.FORMAT in the run's folder, or beside the folder of the first of several",
+        ),
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write the report of a saved run, or of several beside one another, and print where it is; needs no PostgreSQL.
+
+    The verdict comes first, then who is safe, who is fastest, what was lost, how sure that is and how to repeat it.
+    Figures of a markdown report are put in a folder beside it; on standard output it has none.
+
+    Example: ticketlab report runs/20261122-141500-hot-event runs/20261122-142000-hot-event
+    """
+    from ticketlab import publish
+    from ticketlab.runs import Run
+
+    runs = [Run(each) for each in folders]
+    with working("Writing the report", quiet=quiet) as on_progress:
+        if out == "-":
+            done = publish.render(runs, form=form, on_progress=on_progress)
+        else:
+            place = Path(out) if out else None
+            done = str(publish.write(runs, out=place, form=form, on_progress=on_progress))
+    typer.echo(done, nl=out != "-")
+
+
+def _all_that_sell(*, baskets: bool) -> list[str]:
+    from ticketlab.tickets.strategies import registry
+
+    return [name for name, each in registry().items() if (each.basket if baskets else not each.for_baskets)]
+
+
+def _run(experiment: "Experiment", *, out: Path, url: str | None, quiet: bool) -> "Run":
+    from ticketlab import console, lab
+
+    if quiet:
+        return lab.run(experiment, out=out, url=url)
+    with console.progress(terminal(stderr=True)) as on_progress:
+        return lab.run(experiment, out=out, url=url, on_progress=on_progress)
+
+
+def _show(made: "Run") -> None:
+    from ticketlab import console
+
+    show(
+        made.server,
+        "",
+        console.results(made),
+        console.legend(made),
+        "",
+        *console.findings(made),
+        "",
+    )
+    typer.echo(f"Run:    {made.folder}")
+
+
+def _write_report_of(made: "Run", *, quiet: bool) -> Path | None:
+    """The report in the run's folder; None where it can not be made, which is said: the run itself is kept."""
+    from ticketlab import publish
+
+    try:
+        with working("Writing the report", quiet=quiet) as on_progress:
+            return publish.write([made], on_progress=on_progress)
+    except TicketlabError as error:
+        complain(f"No report was written: {error}\nThe run is kept: ticketlab report {made.folder} writes it.")
+        return None
