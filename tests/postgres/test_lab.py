@@ -178,8 +178,10 @@ def test_stock_that_is_counted_elsewhere_is_settled_before_the_ledger_is_read(tm
     assert settled == [3]
     assert run.measures.loc[0, ["verdict", "tickets"]].tolist() == ["VALID", 40]
     assert run.notes == [
-        "late is none of ticketlab's strategies: its source is kept in environment.json, and to run it again takes "
-        "lab.run(…, own=[…]).",
+        (
+            "late is none of ticketlab's strategies: its source is kept in environment.json, and to run it again "
+            "takes lab.run(…, own=[…])."
+        ),
         "late: its sales carry no version, so their order is not decided; the count of tickets is.",
     ]
     assert "counts tickets at the end of the day" in run.environment["own_strategies"]["late"]
@@ -393,7 +395,7 @@ def test_a_server_that_dies_ends_the_run_and_keeps_what_was_measured(tmp_path, m
         postmasters.append(postmaster)
 
     def kill_before_the_second(step):
-        if step.trial == 2 and step.purchases == 0:
+        if step.trial == 2 and step.so_far.purchases == 0:
             postmasters[0].stop()
 
     monkeypatch.setattr(embedded.Postmaster, "start", start_and_keep)
