@@ -20,8 +20,10 @@ from ticketlab.report.live import live
 from ticketlab.runs import Run
 from ticketlab.tickets import Strategy
 
+_LONG_S: Final = 5.0
+"""A trial that is shorter is not drawn while it goes on: buyers and drawing take turns with Python's lock."""
 _DRAWING_SHARE: Final = 0.01
-"""Of a trial's time at most this share goes into drawing: buyers and drawing take turns with Python's lock."""
+"""Of a longer one's time at most this share goes into drawing."""
 _HASH_LENGTH: Final = 16
 
 
@@ -114,7 +116,8 @@ class _View:
         if step.plan is not None and step.so_far.seconds:
             self._samples.append(self._sample(step, step.plan.strategy))
         between_trials = not step.so_far.seconds
-        if self._samples and (between_trials or time.monotonic() >= self._next_drawing_s):
+        due = step.so_far.seconds >= _LONG_S and time.monotonic() >= self._next_drawing_s
+        if self._samples and (between_trials or due):
             self._draw(where)
 
     def _sample(self, step: lab.Progress, strategy: str) -> dict[str, Any]:

@@ -72,3 +72,13 @@ def test_it_migrates(installed, tmp_path, database_url):
     )
     assert "nothing to migrate" in generated
     assert "reverted 0002" in call(installed, "migrate", "revert", *url, cwd=tmp_path)
+
+
+def test_it_brings_the_notebooks(installed, tmp_path):
+    """All of them, with their index and its pictures, are laid out from the package for `ticketlab lab`."""
+    code = "from pathlib import Path; from ticketlab import workbench; print(*workbench.lay_out(Path('mine')).copied)"
+    copied = set(call(installed.with_name("python"), "-c", code, cwd=tmp_path).split())
+    kept = CHECKOUT / "notebooks"
+    notebooks, pictures = kept.glob("*.ipynb"), kept.glob("images/*.png")
+    assert copied == {"README.md"} | {str(path.relative_to(kept)) for path in (*notebooks, *pictures)}
+    assert len(copied) > 10

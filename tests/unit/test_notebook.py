@@ -49,14 +49,15 @@ def test_a_view_draws_between_trials_and_seldom_within_one(places):
     line, figure = places
     view.show(step(1))
     assert figure.shown == []
-    for tenth in range(1, 30):
+    drawn = []
+    for tenth in range(1, 61):
         view.show(step(1, sold=tenth, seconds=tenth / 10))
-    drawn_within = len(figure.shown)
+        drawn.append(len(figure.shown))
+    assert (drawn[48], drawn[49], drawn[59]) == (0, 1, 1)  # after 4.9, 5.0 and 6.0 s
     view.show(step(2, finished=1))
-    assert drawn_within == 1
     assert len(figure.shown) == 2
-    assert len(line.shown) == 31
-    assert line.shown[-2].data == f"0 of 4 trials done; {step(1).doing}; 29 purchases"
+    assert len(line.shown) == 62
+    assert line.shown[-2].data == f"0 of 4 trials done; {step(1).doing}; 60 purchases"
 
 
 def test_a_view_shows_stock_speed_and_outcomes(places):

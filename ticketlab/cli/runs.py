@@ -29,9 +29,7 @@ if TYPE_CHECKING:
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)]
 RunFolders = Annotated[
     list[Path],
-    typer.Argument(
-        metavar="RUN [RUN…]", help="The folder of a run; several are compared with the first.", show_default=False
-    ),
+    typer.Argument(metavar="RUN", help="The folder of a run; several are compared with the first.", show_default=False),
 ]
 
 
