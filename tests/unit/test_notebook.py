@@ -115,3 +115,11 @@ def test_jupyterlab_is_this_pythons_and_listens_to_this_machine_alone(monkeypatc
     assert words[:3] == [sys.executable, "-m", "jupyterlab"]
     assert words[3:] == [f"--ServerApp.root_dir={tmp_path}", "--ip=127.0.0.1", "--port=9999", "--no-browser", *more]
     assert environment["JUPYTER_PREFER_ENV_PATH"] == "1"
+
+
+def test_without_a_notebook_progress_is_a_bar(places, monkeypatch):
+    """In a terminal nothing is displayed as in a notebook; the steps go to the bar."""
+    monkeypatch.setenv("TERM", "dumb")
+    with notebook._watching(Experiment()) as show:
+        show(step(1, sold=3, seconds=0.2))
+    assert places == []
