@@ -27,6 +27,8 @@ _TEN: Final = 10
 _THOUSAND: Final = 1_000
 _TEN_THOUSAND: Final = 10_000
 _LATENCY_WIDTH: Final = 11
+_SHORT: Final = {"pool_size": "pool", "repeat": "re-\npeat"}
+"""Headings that leave the names of strategies their room."""
 _STYLES: Final = {Status.VALID: "green", Status.INVALID: "bold red", Status.UNKNOWN: "yellow"}
 
 
@@ -95,13 +97,15 @@ def legend(run: Run) -> Text:
 
 
 def verdicts(run: Run) -> Table:
-    """One row a trial, one column a check."""
+    """One row a trial, one column a check, and what tells the trials apart."""
     checks = [each.check for each in run.verdicts[0][1]]
-    setting = ("trial", "strategy", "buyers", "repeat")
-    table = _table(*setting, *(name.replace("_", "\n") for name in checks), left=("strategy",))
-    for trial, found in run.verdicts:
-        about = (str(trial.number), trial.strategy, str(trial.buyers), str(trial.repeat))
-        table.add_row(*map(escape, about), *(_verdict(each.status) for each in found))
+    settings = [trial.setting for trial, _ in run.verdicts]
+    differing = [name for name in ("buyers", "pool_size", "repeat") if len({each[name] for each in settings}) > 1]
+    about = ("trial", "strategy", *differing)
+    headings = (_SHORT.get(name, name.replace("_", "\n")) for name in (*about, *checks))
+    table = _table(*headings, left=("strategy",))
+    for (_, found), setting in zip(run.verdicts, settings, strict=True):
+        table.add_row(*(escape(str(setting[name])) for name in about), *(_verdict(each.status) for each in found))
     return table
 
 

@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from ticketlab import console
+from ticketlab.evidence.checks import CHECKS
 from ticketlab.evidence.history import RETRIES
 from ticketlab.experiment import Experiment
 from ticketlab.report.summary import summarise
@@ -60,3 +61,24 @@ def test_a_row_names_the_setting_where_it_differs(trials, named, unnamed):
     shown = table_of(*trials)
     assert all(each in shown for each in named)
     assert not any(each in shown for each in unnamed)
+
+
+def test_verdicts_name_what_tells_the_trials_apart_and_break_no_name():
+    """Buyers, pool and repeat have a column where they differ, and only there; the longest names stay whole."""
+    held = [SimpleNamespace(check=check.__name__, status="VALID") for check in CHECKS]
+    trial = {"trial": 1, "strategy": "serializable", "buyers": 16, "pool_size": 20, "repeat": 1}
+
+    def shown(*changes):
+        run = SimpleNamespace(verdicts=[(SimpleNamespace(setting=trial | each), held) for each in changes])
+        out = StringIO()
+        Console(file=out, width=80, color_system=None).print(console.verdicts(run))
+        return out.getvalue()
+
+    alike, differing = shown({}, {"trial": 2}), shown({}, {"trial": 2, "repeat": 2, "buyers": 64})
+    assert "buyers" not in alike
+    assert "peat" not in alike
+    for words in ("buyers", "peat", "64"):
+        assert words in differing
+    assert "pool" not in differing
+    assert "pool" in shown({}, {"pool_size": 5})
+    assert alike.count("serializable") == differing.count("serializable") == 2
