@@ -132,7 +132,7 @@ def _observe_all(
         on_progress(step)
         # A pool of the trial's own: one that another has filled hands out its connections in turn, cold ones too.
         with Database(settings) as own:
-            saved = _observe(trial, chosen[trial.strategy], own, folder, on_tick=_ticker(step, on_progress))
+            saved = _observe(trial, chosen[trial.strategy], own, folder, on_tick=ticker(step, on_progress))
         if saved.interrupted:
             return
 
@@ -161,7 +161,8 @@ def _observe(
     return saved
 
 
-def _ticker(step: Progress, on_progress: Callable[[Progress], None]) -> Callable[[SoFar], None]:
+def ticker(step: Progress, on_progress: Callable[[Progress], None]) -> Callable[[SoFar], None]:
+    """What a trial's ticks are told to: the step of its run, with how the trial stands."""
     return lambda so_far: on_progress(replace(step, so_far=so_far))
 
 

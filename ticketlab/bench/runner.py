@@ -1,7 +1,6 @@
 """`run(bench) -> Results`: every contender in its turn, on one server, each on empty tables, each proven at once."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from ticketlab import lab, servers
@@ -68,7 +67,7 @@ def _trials(
         step = Progress(trial=done + 1, trials=len(turns), doing=doing, finished=done)
         try:
             on_progress(step)
-            yield _observe(by_name[turn.contender], turn, bench, database, on_tick=_ticker(step, on_progress))
+            yield _observe(by_name[turn.contender], turn, bench, database, on_tick=lab.ticker(step, on_progress))
         except KeyboardInterrupt:
             if not done:
                 raise
@@ -103,10 +102,6 @@ def _observe(
         unanswered=claim.unanswered,
         fault=proof.fault(claim, lab.read_ledger(database, [event])),
     )
-
-
-def _ticker(step: Progress, on_progress: Callable[[Progress], None]) -> Callable[[SoFar], None]:
-    return lambda so_far: on_progress(replace(step, so_far=so_far))
 
 
 def _check_connections(bench: HotEvent, server: servers.Server) -> None:
