@@ -41,6 +41,7 @@ def history():
             "version": -1,
             "available": -1,
             "line": 0,
+            "kind": "purchase",
             **dict.fromkeys(RETRIES.values(), 0),
         }
         rows = [plain | {"purchase_id": number} | each for number, each in enumerate(operations, start=1)]

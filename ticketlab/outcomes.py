@@ -7,8 +7,16 @@ from enum import StrEnum
 from typing import Final
 
 
+class Kind(StrEnum):
+    """What a buyer did."""
+
+    PURCHASE = "purchase"
+    REFUND = "refund"
+    """Gave a purchase back: its tickets return to the stock."""
+
+
 class Outcome(StrEnum):
-    """How a purchase ended, as its buyer can know it."""
+    """How a purchase or a refund ended, as its buyer can know it."""
 
     SOLD = "sold"
     SOLD_OUT = "sold_out"
@@ -21,6 +29,8 @@ class Outcome(StrEnum):
     """Surely rolled back."""
     UNKNOWN = "unknown"
     """The connection broke while a commit may have been under way: it may have happened."""
+    REFUNDED = "refunded"
+    """Of a refund only: the purchase owns nothing any more."""
 
 
 class Cause(StrEnum):
@@ -42,9 +52,10 @@ class Cause(StrEnum):
     CONNECTION = "connection"
     TRANSACTION = "transaction"
     REPEATED = "repeated"
-    """The purchase id had bought before: the tickets are those of that time."""
+    """The purchase id had bought before, and the tickets are those of that time; or it had nothing to give back."""
 
 
+KINDS: Final = tuple(Kind)
 OUTCOMES: Final = tuple(Outcome)
 CAUSES: Final = tuple(Cause)
 

@@ -1,7 +1,8 @@
-"""The history of a trial: every purchase as its buyer saw it, as columns. Never opens a connection.
+"""The history of a trial: every purchase and every refund as its buyer saw it, as columns. Never opens a connection.
 
 A purchase of one event is one row. A basket is several, with one purchase id, and the same times, outcome, cause and
-attempts: one for each event that was wanted, but where it was refused as sold out one for each event that refused.
+attempts: one for each event that was wanted, but where it was refused as sold out one for each event that refused. A
+refund has the id of the purchase that it gives back, and likewise a row for each of its events.
 """
 
 from array import array
@@ -14,7 +15,7 @@ import pandas as pd
 
 from ticketlab.evidence import tables
 from ticketlab.evidence.tables import PURCHASE_ID
-from ticketlab.outcomes import CAUSES, OUTCOMES, RETRY_CAUSES, Cause, Outcome
+from ticketlab.outcomes import CAUSES, KINDS, OUTCOMES, RETRY_CAUSES, Cause, Kind, Outcome
 
 NOT_SEEN: Final = -1
 """The version and the stock of an operation that saw neither."""
@@ -25,8 +26,9 @@ RETRIES: Final = {cause: f"retries_{cause}" for cause in RETRY_CAUSES}
 COLUMNS: Final[dict[str, Any]] = {
     "buyer": "int32",  # the buyer's number, from 0
     "event": "int32",  # the event's number in the ledger, from 0
-    "line": "int16",  # the row's place among those of its purchase, from 0
-    "quantity": "int32",  # tickets wanted of the event
+    "line": "int16",  # the row's place among those of its operation, from 0
+    "kind": pd.CategoricalDtype([str(each) for each in KINDS]),
+    "quantity": "int32",  # tickets wanted of the event, or given back to it
     "purchase_id": PURCHASE_ID,
     "scheduled_ns": "int64",  # when the purchase was due, in nanoseconds since the trial's start
     "invoked_ns": "int64",  # when it was called
@@ -40,13 +42,14 @@ COLUMNS: Final[dict[str, Any]] = {
 }
 """The columns of a history frame and their types."""
 
-# Most purchases are of one event and succeed at once: what the others have beside is kept apart, so that it costs
+# Most operations are purchases of one event that succeed at once: what the others have beside is kept apart, so that it costs
 # nothing where it is not.
-_SELDOM: Final = ("line", *RETRIES.values())
+_SELDOM: Final = ("line", "kind", *RETRIES.values())
 NUMBERS: Final = tuple(name for name in COLUMNS if name != "purchase_id" and name not in _SELDOM)
 """What a recorder writes, in this order, as 64-bit integers; outcome and cause by their position in the enum."""
 _OUTCOME_CODE: Final = {outcome: code for code, outcome in enumerate(OUTCOMES)}
 _CAUSE_CODE: Final = {cause: code for code, cause in enumerate(CAUSES)}
+_KIND_CODE: Final = {kind: code for code, kind in enumerate(KINDS)}
 
 
 class Recorder:
@@ -56,7 +59,7 @@ class Recorder:
         self.buyer = buyer
         self._numbers = array("q")
         self._seldom = array("q")
-        self._further_lines = 0
+        self._not_purchases = 0
         self._purchase_ids = bytearray()
 
     def record(
@@ -74,10 +77,11 @@ class Recorder:
         version: int | None,
         available: int | None,
         line: int = 0,
+        kind: Kind = Kind.PURCHASE,
     ) -> None:
-        """Append one row; times are readings of one monotonic clock, `retries` are those of the whole purchase."""
-        if line or retries:
-            self._record_seldom(line, retries)
+        """Append one row; times are readings of one monotonic clock, `retries` are those of the whole operation."""
+        if line or retries or kind is not Kind.PURCHASE:
+            self._record_seldom(line, kind, retries)
         self._numbers.extend(
             (
                 self.buyer,
@@ -95,10 +99,10 @@ class Recorder:
         )
         self._purchase_ids += purchase_id
 
-    def _record_seldom(self, line: int, retries: Sequence[Cause]) -> None:
+    def _record_seldom(self, line: int, kind: Kind, retries: Sequence[Cause]) -> None:
         """Keep the place of the row that is about to be appended, and what only it has."""
-        self._further_lines += line > 0
-        self._seldom.extend((self._rows, line, *map(retries.count, RETRY_CAUSES)))
+        self._not_purchases += line > 0 or kind is not Kind.PURCHASE
+        self._seldom.extend((self._rows, line, _KIND_CODE[kind], *map(retries.count, RETRY_CAUSES)))
 
     @property
     def _rows(self) -> int:
@@ -106,7 +110,7 @@ class Recorder:
 
     def __len__(self) -> int:
         """How many purchases were recorded."""
-        return self._rows - self._further_lines
+        return self._rows - self._not_purchases
 
     def since(self, row: int) -> "array[int]":
         """A copy of NUMBERS of the whole rows from `row` on; the buyer may be recording another meanwhile."""
@@ -138,15 +142,26 @@ def collect(recorders: Iterable[Recorder], *, start_ns: int) -> pd.DataFrame:
     columns: dict[str, Any] = {name: numbers[:, place] for place, name in enumerate(names)}
     for name in ("scheduled_ns", "invoked_ns", "completed_ns"):
         columns[name] = columns[name] - start_ns
-    for name in ("outcome", "cause"):
+    for name in ("kind", "outcome", "cause"):
         columns[name] = pd.Categorical.from_codes(columns[name], dtype=COLUMNS[name])
     columns["purchase_id"] = tables.purchase_ids(purchase_ids[order].tobytes())
     return pd.DataFrame({name: columns[name] for name in COLUMNS}).astype(COLUMNS)
 
 
-def purchases_of(history: pd.DataFrame) -> pd.DataFrame:
-    """One row a purchase: of a basket its first line."""
+def operations_of(history: pd.DataFrame) -> pd.DataFrame:
+    """One row an operation: of a basket its first line."""
     return history[history["line"] == 0] if history["line"].any() else history
+
+
+def of_kind(history: pd.DataFrame, kind: Kind) -> pd.DataFrame:
+    """The rows of purchases, or those of refunds."""
+    rows = history["kind"] == kind
+    return history if rows.all() else history[rows]
+
+
+def purchases_of(history: pd.DataFrame) -> pd.DataFrame:
+    """One row a purchase: no refunds, and of a basket its first line."""
+    return operations_of(of_kind(history, Kind.PURCHASE))
 
 
 def write(history: pd.DataFrame, path: Path) -> None:

@@ -23,14 +23,14 @@ class SoFar:
     seconds: float = 0.0
     """Since its start; 0 before it."""
     outcomes: Mapping[Outcome, int] = field(default_factory=dict)
-    """Purchases by how they ended."""
+    """Purchases and refunds by how they ended."""
     tickets: int = 0
-    """Tickets that buyers were told they own."""
+    """Tickets that buyers were told they own: those that they gave back are not among them."""
 
     @property
     def purchases(self) -> int:
-        """Purchases, however they ended."""
-        return sum(self.outcomes.values())
+        """Purchases, however they ended, and refunds that did not end well."""
+        return sum(self.outcomes.values()) - self.outcomes.get(Outcome.REFUNDED, 0)
 
 
 class Tally:
@@ -54,6 +54,7 @@ class Tally:
         first = self._first_lines(buyer, invoked_ns)
         self._outcomes += np.bincount(outcome[first], minlength=len(OUTCOMES))
         self._tickets += int(quantity[outcome == OUTCOMES.index(Outcome.SOLD)].sum())
+        self._tickets -= int(quantity[outcome == OUTCOMES.index(Outcome.REFUNDED)].sum())
         counts = {each: int(count) for each, count in zip(OUTCOMES, self._outcomes, strict=True) if count}
         return SoFar(seconds=seconds, outcomes=counts, tickets=self._tickets)
 

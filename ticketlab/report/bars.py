@@ -38,6 +38,7 @@ OUTCOME_LOOKS: Final[dict[str, dict[str, Any]]] = {
     Outcome.FAILED: {"facecolor": "#8a5a3b", "hatch": "\\\\\\\\"},
     Outcome.UNAVAILABLE: {"facecolor": "#a9b8c9", "hatch": "...."},
     Outcome.UNKNOWN: {"facecolor": "white", "hatch": "xxxx"},
+    Outcome.REFUNDED: {"facecolor": "#c9d6c3", "hatch": "----"},
 }
 CAUSE_LOOKS: Final[dict[str, dict[str, Any]]] = {
     Cause.STALE_VERSION: {"facecolor": "#3b4a5a"},
