@@ -7,17 +7,25 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from itertools import product
 from pathlib import Path
-from typing import Final, Self
+from typing import Annotated, Any, Final, Self
 
-from pydantic import TypeAdapter
+from pydantic import BeforeValidator, TypeAdapter
 
 from ticketlab.errors import InvalidInputError
+from ticketlab.load.faults import Fault, FaultKind
 from ticketlab.load.plan import Plan
 
 TELLING_FEW: Final = ("naive", "pessimistic", "optimistic", "serializable", "atomic", "coalesced")
 """What is compared when nothing else is asked for: a control that oversells, and five that do not."""
 
 _MOST_REPEATS: Final = 1_000
+_MAY_CRASH: Final = ("auto", "embedded")
+"""Kinds of server; what auto has chosen is known only at the start."""
+
+
+def _fault(saved: object) -> object:
+    """A fault from its text, as it is saved."""
+    return Fault.parse(saved) if isinstance(saved, str) else saved
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +68,8 @@ class Experiment:
     pool_sizes: tuple[int, ...] = (20,)
     server: str = "auto"
     server_settings: Mapping[str, str] = field(default_factory=dict)
+    faults: tuple[Annotated[Fault, BeforeValidator(_fault)], ...] = ()
+    """What goes wrong in every trial, each once."""
 
     def __post_init__(self) -> None:
         faults = {
@@ -70,6 +80,10 @@ class Experiment:
             "each number of buyers once": len(set(self.buyers)) < len(self.buyers),
             "a pool of at least one connection": min(self.pool_sizes, default=0) < 1,
             "each size of the pool once": len(set(self.pool_sizes)) < len(self.pool_sizes),
+            "each fault once": len(set(self.faults)) < len(self.faults),
+            "a server of kind embedded, as only such a one can be crashed (--server embedded)": (
+                self.crashes and self.server not in _MAY_CRASH
+            ),
             "a name of letters, digits, - and _": not self.name.replace("-", "").replace("_", "").isalnum(),
         }
         wrong = [fault for fault, found in faults.items() if found]
@@ -114,6 +128,11 @@ class Experiment:
         """Whether a purchase may be of several events: not every strategy can."""
         return self.basket != (1, 1)
 
+    @property
+    def crashes(self) -> bool:
+        """Whether the server is to be crashed: not every one can."""
+        return any(each.kind is FaultKind.CRASH for each in self.faults)
+
     def command(self) -> str:
         """The command line that runs this experiment again."""
         default = Experiment()
@@ -139,11 +158,16 @@ class Experiment:
             if value != usual:
                 words += [option, str(value)]
         words += [word for name, value in self.server_settings.items() for word in ("--set", f"{name}={value}")]
+        words += [word for each in self.faults for word in ("--fault", str(each))]
         return shlex.join(words)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Every field as plain data, faults as their texts."""
+        return asdict(self) | {"faults": [str(each) for each in self.faults]}
 
     def write(self, path: Path) -> None:
         """Save as JSON."""
-        path.write_text(json.dumps(asdict(self), indent=2) + "\n")
+        path.write_text(json.dumps(self.as_dict(), indent=2) + "\n")
 
     @classmethod
     def read(cls, path: Path) -> Self:

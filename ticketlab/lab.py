@@ -15,6 +15,7 @@ from ticketlab.errors import InvalidInputError, TicketlabError
 from ticketlab.evidence.ledger import Ledger
 from ticketlab.evidence.tally import SoFar
 from ticketlab.experiment import Experiment, TrialPlan
+from ticketlab.load import Actions, Fault, FaultKind
 from ticketlab.runs import Run
 from ticketlab.settings import Settings
 from ticketlab.tickets import Database, EventRepository, Strategy, books, migrations, strategies
@@ -66,7 +67,8 @@ def run(
         NotFoundError: a strategy that the experiment names does not exist; nothing was started.
         ServerError: no server could be brought up; nothing was written.
         InvalidInputError: the server kind and the URL do not go together, a strategy sells no baskets where the
-            experiment has them, or one of your own has a name that is taken; nothing was started.
+            experiment has them, or one of your own has a name that is taken; nothing was started. The server that
+            was chosen can not be crashed, and the experiment wants it to be; nothing was written.
     """
     chosen = _chosen(experiment, own)
     trials = experiment.trials()
@@ -74,11 +76,16 @@ def run(
     on_progress(starting)
     settings = {**settings_for(max(experiment.pool_sizes), server=experiment.server), **experiment.server_settings}
     with servers.open(experiment.server, settings=settings, url=url) as server:
+        if experiment.crashes and not server.can_crash:
+            raise InvalidInputError(
+                f"Only a server of kind embedded can be crashed, and the one chosen is {server.why}. Ask for one by "
+                "name: --server embedded."
+            )
         folder = _make_folder(experiment, own, server, out)
         try:
             with Database(Settings.from_url(server.url)) as database:
                 migrations.upgrade(database)
-                _observe_all(trials, chosen, database, folder / "trials", on_progress=on_progress)
+                _observe_all(experiment, chosen, database, folder / "trials", server=server, on_progress=on_progress)
         except KeyboardInterrupt:
             if not _has_trials(folder):
                 raise
@@ -116,14 +123,16 @@ def _has_trials(folder: Path) -> bool:
 
 
 def _observe_all(
-    trials: Sequence[TrialPlan],
+    experiment: Experiment,
     chosen: Mapping[str, Strategy],
     database: Database,
     folder: Path,
     *,
+    server: servers.Server,
     on_progress: Callable[[Progress], None],
 ) -> None:
     """Run and save trial after trial, until one was interrupted."""
+    trials = experiment.trials()
     for done, trial in enumerate(trials):
         pool = f", pool of {trial.pool_size}" if len({each.pool_size for each in trials}) > 1 else ""
         doing = f"{trial.strategy}, {trial.plan.buyers} buyers{pool}, repeat {trial.repeat}"
@@ -132,19 +141,42 @@ def _observe_all(
         on_progress(step)
         # A pool of the trial's own: one that another has filled hands out its connections in turn, cold ones too.
         with Database(settings) as own:
-            saved = _observe(trial, chosen[trial.strategy], own, folder, on_tick=ticker(step, on_progress))
+            saved = _observe(
+                trial,
+                chosen[trial.strategy],
+                own,
+                folder,
+                faults=experiment.faults,
+                server=server,
+                on_tick=ticker(step, on_progress),
+            )
         if saved.interrupted:
             return
 
 
 def _observe(
-    trial: TrialPlan, strategy: Strategy, database: Database, folder: Path, *, on_tick: Callable[[SoFar], None]
+    trial: TrialPlan,
+    strategy: Strategy,
+    database: Database,
+    folder: Path,
+    *,
+    faults: Sequence[Fault],
+    server: servers.Server,
+    on_tick: Callable[[SoFar], None],
 ) -> Trial:
     """Run one trial on empty tables, and save it."""
     books.clear(database)
     repository = EventRepository(database, strategy)
     events, warm_up_event = _create_events(repository, trial)
-    driven = load.drive(repository, trial.plan, events, warm_up_event=warm_up_event, on_tick=on_tick)
+    driven = load.drive(
+        repository,
+        trial.plan,
+        events,
+        warm_up_event=warm_up_event,
+        faults=faults,
+        actions=_actions(server, database),
+        on_tick=on_tick,
+    )
     saved = Trial(
         folder=folder / str(trial.number),
         number=trial.number,
@@ -154,11 +186,29 @@ def _observe(
         pool_size=trial.pool_size,
         repeat=trial.repeat,
         interrupted=driven.interrupted,
+        crashes_ns=driven.crashes_ns,
+        disconnects_ns=driven.disconnects_ns,
     )
     saved.write_history(driven.history)
+    if driven.crashes_ns:  # a Ctrl-C may have come before it was up again, and sound connections in the pool
+        server.restart()
+        database.pool.check()
     repository.settle([*events, warm_up_event])  # the ledger is read past the repository
     saved.write_ledger(read_ledger(database, events))
     return saved
+
+
+def _actions(server: servers.Server, database: Database) -> Actions:
+    """What makes each kind of fault in a trial on this database."""
+
+    def crash_and_restart() -> None:
+        try:
+            server.crash()
+        finally:
+            server.restart()
+        database.pool.check()  # those that no buyer held are replaced, and not handed to the next one
+
+    return {FaultKind.CRASH: crash_and_restart, FaultKind.DISCONNECT: database.sever}
 
 
 def ticker(step: Progress, on_progress: Callable[[Progress], None]) -> Callable[[SoFar], None]:

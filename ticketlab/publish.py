@@ -6,7 +6,6 @@ no kernel. All are views of one `ticketlab.report.model.Report`, made here from 
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from typing import Final, TypeAlias
 
@@ -134,7 +133,7 @@ def _results(run: Run, name: str) -> RunResults:
         stock=run.stock,
         trials=run.trial_rows(),
         verdicts=run.verdict_rows(),
-        experiment=asdict(run.experiment),
+        experiment=run.experiment.as_dict(),
         environment=run.environment,
         notes=run.notes,
     )

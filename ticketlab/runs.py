@@ -10,6 +10,7 @@ trial without one was cut off while it was being saved, and is not read.
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from ticketlab.errors import InvalidInputError, NotFoundError
 from ticketlab.evidence import checks, history, measures
 from ticketlab.evidence.checks import Status, Verdict
 from ticketlab.experiment import Experiment
+from ticketlab.load.faults import Fault, FaultKind
 from ticketlab.report.summary import summarise
 from ticketlab.trials import Judged, Trial, judge, reading
 
@@ -119,6 +121,11 @@ class Run:
         return list(dict.fromkeys(each.trial.strategy for each in self._judged if each.without_version))
 
     @property
+    def missed(self) -> Mapping[Fault, int]:
+        """The faults that did not come, and in how many trials."""
+        return Counter(fault for trial in self.trials for fault in _not_made(self.experiment.faults, trial))
+
+    @property
     def server(self) -> str:
         """Which server the run took, and why, in a line."""
         return self._server.why
@@ -150,6 +157,11 @@ class Run:
             f"{name}: its sales carry no version, so their order is not decided; the count of tickets is."
             for name in self.unordered
         ]
+        notes += [
+            f"The {fault.words} did not come in {count} of {len(self.trials)} trials: they were over before it. Give "
+            "them more seats, or more time."
+            for fault, count in self.missed.items()
+        ]
         answered = [(name, int(self.measures[name].sum())) for name in ("failed", "unavailable", "unknown")]
         if any(count for _, count in answered):
             counts = ", ".join(f"{count:,} {name}" for name, count in answered if count)
@@ -172,6 +184,7 @@ class Run:
         fewest, most = ran.basket
         sizes = f"{most}" if fewest == most else f"{fewest} to {most}"
         baskets = f", baskets of {sizes}" if ran.sells_baskets else ""
+        faults = [", ".join(each.words for each in ran.faults)] if ran.faults else []
         limit = f", at most {ran.purchases:,} purchases" if ran.purchases is not None else ""
         return " · ".join(
             [
@@ -181,6 +194,7 @@ class Run:
                 f"pool of {', '.join(map(str, ran.pool_sizes))}",
                 f"{ran.events} event{'s' if ran.events != 1 else ''} of {ran.stock:,} seats{baskets}",
                 f"at most {ran.seconds:g} s{limit}",
+                *faults,
                 f"{ran.repeats} repeat{'s' if ran.repeats != 1 else ''}",
             ]
         )
@@ -218,6 +232,13 @@ class Run:
         """Every trial as plain data: its setting, the SHA-256 of its history, its numbers and its verdicts."""
         rows = zip(self.measures.to_dict("records"), self.verdicts, strict=True)
         return [_trial_as_json(row, trial, verdicts) for row, (trial, verdicts) in rows]
+
+
+def _not_made(faults: Sequence[Fault], trial: Trial) -> Iterator[Fault]:
+    """Those that the trial was over before: of each kind the last ones."""
+    for kind, instants_ns in ((FaultKind.CRASH, trial.crashes_ns), (FaultKind.DISCONNECT, trial.disconnects_ns)):
+        wanted = sorted((each for each in faults if each.kind is kind), key=lambda each: each.after)
+        yield from wanted[len(instants_ns) :]
 
 
 @contextmanager

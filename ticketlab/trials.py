@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -35,6 +35,10 @@ class Trial:
     """Connections of the pool that its buyers shared."""
     repeat: int
     interrupted: bool
+    crashes_ns: tuple[int, ...] = ()
+    """The instants just before the server was crashed, in ns since the trial's start."""
+    disconnects_ns: tuple[int, ...] = ()
+    """Those just before every connection of the buyers was cut."""
 
     @property
     def setting(self) -> dict[str, Any]:
@@ -60,7 +64,7 @@ class Trial:
 
     def ledger(self) -> Ledger:
         """What the database held in the end."""
-        return Ledger.read(self.folder)
+        return replace(Ledger.read(self.folder), crashes_ns=self.crashes_ns)
 
     def write_history(self, observed: pd.DataFrame) -> None:
         """Save what the buyers saw: first, for the ledger may prove out of reach."""

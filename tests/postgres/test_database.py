@@ -1,6 +1,7 @@
 """One pool under psycopg and SQLAlchemy: its three numbers at work, and what a buyer is told when it fails him."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
@@ -191,6 +192,46 @@ def test_severing_ends_what_hangs_and_leaves_a_pool_that_works(database, an_even
         assert (result.outcome, result.cause) == (Outcome.FAILED, Cause.CONNECTION)
         holder.rollback()
     assert repository.purchase_tickets(event.id, 1, uuid4()).success
+
+
+def test_severing_cuts_all_connections_at_once(database, eventually):
+    """Twenty that wait are told within a moment: nobody goes on buying while the server sees the others off."""
+    told_s = []
+
+    def wait_to_be_cut():
+        with database.connection() as connection:
+            with pytest.raises(psycopg.OperationalError):
+                connection.execute("SELECT pg_sleep(60)")
+            told_s.append(time.monotonic())
+
+    with ThreadPoolExecutor(20) as threads:
+        cut = [threads.submit(wait_to_be_cut) for _ in range(20)]
+        with psycopg.connect(database.settings.url, autocommit=True) as observer:
+            asleep = f"{OURS} AND wait_event = 'PgSleep'"
+            eventually(lambda: observer.execute(asleep).fetchone() == (20,))
+        database.sever()
+        for each in cut:
+            each.result(timeout=30)
+    assert max(told_s) - min(told_s) < 1
+
+
+def test_severing_passes_over_a_connection_that_its_buyer_closes_in_the_same_moment(database, an_event):
+    """Nothing is left of it to be cut, and the others are."""
+
+    class Closing:
+        closed = False
+
+        @property
+        def info(self):
+            raise psycopg.OperationalError("the connection is closed")
+
+        fileno = info
+
+    closing = Closing()
+    database._note(closing)
+    database.sever()
+    repository = EventRepository(database)
+    assert repository.purchase_tickets(an_event(repository).id, 1, uuid4()).success
 
 
 def test_statements_stay_prepared_after_a_refusal(database, an_event):

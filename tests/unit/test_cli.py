@@ -40,6 +40,8 @@ def call(*words, cwd, **environment):
         (["run", "--buyers", "1000000"], "buyers must be from 1 to 10,000"),
         (["run", "--hot", "2"], "hot must be a share"),
         (["run", "--set", "fsync"], "--set takes NAME=VALUE"),
+        (["run", "--fault", "crash"], "A fault reads KIND@N, such as crash@500"),
+        (["run", "--fault", "crash@5", "--server", "container"], "--server embedded"),
         (["run", "--server", "mainframe"], "mainframe"),
         (["run", "--name", "a/b"], "a name of letters"),
         (["run", "--server", "embedded", "--url", "postgresql://u@127.0.0.1/x"], "a URL is for the kind external"),

@@ -5,6 +5,7 @@ import pytest
 
 from ticketlab.errors import InvalidInputError
 from ticketlab.experiment import Experiment
+from ticketlab.load import Fault
 
 
 def test_every_setting_is_tried_in_every_repeat():
@@ -42,7 +43,13 @@ def test_experiments_of_different_seeds_draw_different_wishes():
 def test_an_experiment_is_read_as_it_was_written(tmp_path):
     """Nothing is lost in the file, and fields of a later version do not hinder."""
     written = Experiment(
-        quantity=(1, 3), basket=(2, 3), hot=0.5, events=4, server_settings={"fsync": "off"}, purchases=10
+        quantity=(1, 3),
+        basket=(2, 3),
+        hot=0.5,
+        events=4,
+        server_settings={"fsync": "off"},
+        purchases=10,
+        faults=(Fault.parse("crash@5"), Fault.parse("disconnect@7")),
     )
     written.write(tmp_path / "experiment.json")
     text = (tmp_path / "experiment.json").read_text()
@@ -64,6 +71,9 @@ def test_an_experiment_is_read_as_it_was_written(tmp_path):
         ({"pool_sizes": (5, 5)}, "each size of the pool once"),
         ({"name": "../x"}, "a name of letters"),
         ({"seconds": -1.0}, "seconds must be above 0"),
+        ({"faults": (Fault.parse("crash@5"),) * 2}, "each fault once"),
+        ({"faults": (Fault.parse("crash@5"),), "server": "container"}, "a server of kind embedded"),
+        ({"faults": (Fault.parse("crash@5"),), "server": "external"}, "--server embedded"),
     ],
 )
 def test_an_experiment_that_can_not_be_run_is_refused(wrong, words):
@@ -84,6 +94,7 @@ def test_the_command_names_all_that_differs_from_the_defaults():
         pool_sizes=(5, 20),
         server="embedded",
         server_settings={"fsync": "off"},
+        faults=(Fault.parse("disconnect@20"), Fault.parse("crash@40")),
     )
     words = shlex.split(experiment.command())
     assert words[:2] == ["ticketlab", "run"]
@@ -96,10 +107,29 @@ def test_the_command_names_all_that_differs_from_the_defaults():
         "--pool-size 5,20",
         "--server embedded",
         "--set fsync=off",
+        "--fault disconnect@20 --fault crash@40",
     ):
         assert option in experiment.command()
     assert "--hot" not in words
     assert "--basket" not in Experiment().command()
+    assert "--fault" not in Experiment().command()
+
+
+def test_every_server_can_be_cut_off_and_auto_may_turn_out_to_be_one_that_can_be_crashed():
+    """What only the start can tell is not refused before."""
+    cut, crash = (Fault.parse(each) for each in ("disconnect@5", "crash@5"))
+    assert not Experiment(faults=(cut,), server="container").crashes
+    assert Experiment(faults=(cut, crash), server="auto").crashes
+
+
+def test_faults_are_saved_as_they_are_typed(tmp_path):
+    """Who reads the file can copy them to the command line; one that is none is refused."""
+    file = tmp_path / "experiment.json"
+    Experiment(faults=(Fault.parse("crash@500"),)).write(file)
+    assert '"crash@500"' in file.read_text()
+    file.write_text(file.read_text().replace("crash@500", "flood@500"))
+    with pytest.raises(ValueError, match=r"crash@500.*not 'flood@500'"):
+        Experiment.read(file)
 
 
 def test_every_trial_of_an_experiment_has_its_baskets():

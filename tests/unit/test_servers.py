@@ -54,6 +54,16 @@ def test_a_url_that_can_not_be_read_is_refused_without_repeating_it(url):
     assert refused.value.__context__ is None
 
 
+@pytest.mark.parametrize("kind", ["container", "external"])
+def test_only_an_embedded_server_can_be_crashed(kind):
+    """Of any other the error says what to ask for."""
+    record = Server(kind=kind, url=SECRET, version="18.6", settings={}, log=str, why="it was given")
+    assert not record.can_crash
+    for call in (record.crash, record.restart):
+        with pytest.raises(InvalidInputError, match=rf"Only a server of kind embedded .* {kind}: .*--server embedded"):
+            call()
+
+
 def test_the_address_of_a_server_is_its_url_without_the_password():
     """What is printed lets nobody in."""
     assert address_of(SECRET) == "postgresql://seller@db.example:5433/shop"

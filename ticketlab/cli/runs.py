@@ -64,6 +64,10 @@ def run(
     setting: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A server setting; repeatable.")
     ] = None,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KIND@N", help="crash@N or disconnect@N: goes wrong after N purchases; repeatable."),
+    ] = None,
     name: Annotated[str, typer.Option(help="Part of the run folder's name.")] = "hot-event",
     out: Annotated[Path, typer.Option(help="Where run folders are made.")] = Path("runs"),
     as_json: AsJson = False,
@@ -76,6 +80,7 @@ def run(
     Example: ticketlab run -s pessimistic -s atomic --buyers 4,16,64 --repeats 5
     """
     from ticketlab.experiment import TELLING_FEW, Experiment
+    from ticketlab.load.faults import Fault
 
     together = number_range("--basket", basket)
     names = _all_that_sell(baskets=together != (1, 1)) if all_strategies else strategy or TELLING_FEW
@@ -102,6 +107,7 @@ def run(
         pool_sizes=integers("--pool-size", pool_size, separator=","),
         server=kind.value,
         server_settings=dict(setting_of(each) for each in setting or ()),
+        faults=tuple(Fault.parse(each) for each in fault or ()),
     )
     made = _run(experiment, out=out, url=url, quiet=quiet or as_json)
     if not as_json:

@@ -27,6 +27,9 @@ class Ledger:
     """One row an event, with the columns of EVENT_COLUMNS."""
     tickets: pd.DataFrame
     """One row a ticket, with the columns of TICKET_COLUMNS."""
+    crashes_ns: tuple[int, ...] = ()
+    """The instants at which the server was crashed during the trial, in ns since its start; the ledger was read after
+    the last. Not among what `write` saves: a trial knows them."""
 
     @classmethod
     def of(cls, *, events: Sequence[tuple[int, int, int, int]], tickets: Sequence[tuple[int, bytes]]) -> Self:

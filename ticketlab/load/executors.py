@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from types import MappingProxyType
 from uuid import UUID
 
 import pandas as pd
@@ -14,12 +15,15 @@ from ticketlab.evidence import history
 from ticketlab.evidence.history import Recorder
 from ticketlab.evidence.tally import SoFar, Tally
 from ticketlab.load import buyers, processor
+from ticketlab.load.faults import Actions, Fault, FaultKind, Trigger
 from ticketlab.load.plan import Plan
 from ticketlab.tickets import EventRepository
 
 _HEAD_START_NS = 5_000_000
 """From agreeing on the instant to the instant: long enough for every thread to be waiting for it."""
 _TICK_S = 0.1
+_ARMED_TICK_S = 0.005
+"""While faults are to come: each is made within so long of the purchase that it waits for."""
 GRACE_S = 15.0
 """How long a purchase may still take when its trial is over; then its connection is cut, and its outcome says so."""
 
@@ -31,6 +35,10 @@ class Driven:
     history: pd.DataFrame
     interrupted: bool
     """Ctrl-C ended it early; the buyers finished the purchase they were in."""
+    crashes_ns: tuple[int, ...] = ()
+    """The instants just before the server was crashed, in ns since the trial's start: the history's clock."""
+    disconnects_ns: tuple[int, ...] = ()
+    """Those just before every connection was cut."""
 
 
 def drive(
@@ -39,9 +47,14 @@ def drive(
     events: Sequence[UUID],
     *,
     warm_up_event: UUID,
+    faults: Sequence[Fault] = (),
+    actions: Actions = MappingProxyType({}),
     on_tick: Callable[[SoFar], None] = lambda _so_far: None,
 ) -> Driven:
     """Let the plan's buyers buy from `events`, and return what they saw.
+
+    Each of the `faults` is made by the action of its kind while they buy; one whose number of purchases is not
+    reached never comes.
 
     `on_tick` is called several times a second with how the trial stands. Ctrl-C ends the trial early; a
     second one cuts off the purchases that are still under way. An exception of a purchase, which only a defect in a
@@ -51,6 +64,7 @@ def drive(
     start = _Start(plan)
     recorders = [Recorder(buyer) for buyer in range(plan.buyers)]
     tally = Tally(recorders)
+    trigger = Trigger(faults, actions)
 
     def live(recorder: Recorder) -> None:
         processor.share_one()
@@ -67,7 +81,14 @@ def drive(
     with ThreadPoolExecutor(max_workers=plan.buyers, thread_name_prefix="buyer") as threads:
         try:
             _submit_all(threads, live, recorders, lives)
-            _await(lives, stop, start.overdue, on_tick=lambda: on_tick(tally.read(start.elapsed_s())))
+            _await(
+                lives,
+                stop,
+                start.overdue,
+                trigger=trigger,
+                purchases=lambda: sum(map(len, recorders)),
+                on_tick=lambda: on_tick(tally.read(start.elapsed_s())),
+            )
         except KeyboardInterrupt:
             interrupted = True
         finally:
@@ -77,7 +98,13 @@ def drive(
             threads.shutdown(wait=False, cancel_futures=True)
             _call_home(lives, repository.database.sever, at_once=start.overdue())
     _raise_first(lives)
-    return Driven(history=history.collect(recorders, start_ns=start.instant_ns), interrupted=interrupted)
+    made_ns = {kind: tuple(each - start.instant_ns for each in trigger.instants_ns(kind)) for kind in FaultKind}
+    return Driven(
+        history=history.collect(recorders, start_ns=start.instant_ns),
+        interrupted=interrupted,
+        crashes_ns=made_ns[FaultKind.CRASH],
+        disconnects_ns=made_ns[FaultKind.DISCONNECT],
+    )
 
 
 class _Start:
@@ -137,12 +164,29 @@ def _await(
     stop: threading.Event,
     overdue: Callable[[], bool],
     *,
+    trigger: Trigger,
+    purchases: Callable[[], int],
     on_tick: Callable[[], None],
 ) -> None:
-    """Wait, ticking, until all are over, one has failed, or the time that it may take is over; tick once more then."""
-    while wait(lives, timeout=_TICK_S, return_when=FIRST_EXCEPTION).not_done and not stop.is_set() and not overdue():
+    """Wait, ticking, until all are over, one has failed, or the time that it may take is over; tick once more then.
+
+    Faults are made in between, when as many purchases as they wait for were answered.
+    """
+    ticked_s = time.monotonic()
+    while wait(lives, timeout=_tick_s(trigger), return_when=FIRST_EXCEPTION).not_done:
+        if stop.is_set() or overdue():
+            break
+        if trigger.is_armed:
+            trigger.make_due(purchases())
+            if time.monotonic() < ticked_s + _TICK_S:
+                continue  # whoever watches is told no more often for it
         on_tick()
+        ticked_s = time.monotonic()
     on_tick()
+
+
+def _tick_s(trigger: Trigger) -> float:
+    return _ARMED_TICK_S if trigger.is_armed else _TICK_S
 
 
 def _call_home(lives: Sequence[Future[None]], sever: Callable[[], None], *, at_once: bool) -> None:

@@ -4,21 +4,21 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ticketlab.report.model import RunResults
-from ticketlab.report.words import counted
+from ticketlab.report.words import counted, listed
 
 _CLOSED: Final = (
     "Each buyer asks again as soon as it was answered: the load follows the strategy, and is not that of a crowd that "
     "comes at its own pace."
 )
-_UNTRIED: Final = (
-    "Not tried: crashes, lost connections, and any other load than this one. A flaw that shows only there was not "
-    "looked for, and no violation found is no proof that there is none."
+_NO_PROOF: Final = (
+    "A flaw that shows only there was not looked for, and no violation found is no proof that there is none."
 )
+_MACHINE: Final = "the loss of the machine itself (what a killed server has written is still written)"
 
 
 def limits(run: RunResults) -> list[str]:
     """How far the numbers of a run reach."""
-    return [_shared(run.environment), _CLOSED, _UNTRIED]
+    return [_shared(run.environment), _CLOSED, _untried(run.experiment)]
 
 
 def _shared(environment: Mapping[str, Any]) -> str:
@@ -30,6 +30,16 @@ def _shared(environment: Mapping[str, Any]) -> str:
     return (
         f"Buyers and server shared {processors}: speeds compare strategies with one another, not with other machines."
     )
+
+
+def _untried(experiment: Mapping[str, Any]) -> str:
+    """What was not looked at; a fault is told by the text of its option, such as "crash@500"."""
+    faults = [str(each) for each in experiment.get("faults", ())]
+    if not faults:
+        return f"Not tried: crashes, lost connections, and any other load than this one. {_NO_PROOF}"
+    crashed = any(each.startswith("crash") for each in faults)
+    others = f"faults at any other moment than {listed(faults)}, {_MACHINE if crashed else 'crashes'}"
+    return f"Not tried: {others}, and any other load than this one. {_NO_PROOF}"
 
 
 def _part(environment: Mapping[str, Any], name: str) -> Mapping[str, Any]:

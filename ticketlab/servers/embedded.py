@@ -20,21 +20,26 @@ import psycopg
 from psycopg import sql
 
 from ticketlab.errors import ServerError
-from ticketlab.servers import folders, installation
+from ticketlab.servers import folders, installation, reaper
 from ticketlab.servers.folders import Account
 from ticketlab.servers.installation import Installation
-from ticketlab.servers.server import Server, arguments_of, refusal
+from ticketlab.servers.server import Server, Switch, arguments_of, not_restarted, refusal
 
 HOST: Final = "127.0.0.1"
 SUPERUSER: Final = "postgres"
 PORT_ATTEMPTS: Final = 5
 INITDB_TIMEOUT_S: Final = 120
 READY_TIMEOUT_S: Final = 60
+RESTART_PATIENCE_S: Final = 15
 CONNECT_TIMEOUT_S: Final = 10
 POLL_S: Final = 0.005
+RESTART_POLL_S: Final = 0.05
 STOP_PATIENCE_S: Final = 10
 READY_LINE: Final = 7
 """The eighth line of postmaster.pid holds the postmaster's status: src/include/utils/pidfile.h"""
+NO_PORT: Final = "could not bind"
+PASSING: Final = (NO_PORT, "already exists", "pre-existing shared memory block")
+"""What the log of a restart may say that a moment later is so no more: port, lock file and memory come free."""
 
 
 @contextlib.contextmanager
@@ -59,7 +64,7 @@ def serve(settings: Mapping[str, str], *, because: str, tried: Iterable[str] = (
 
 
 class Postmaster:
-    """One server's process and folder, and so the place where it will be crashed, frozen and restarted."""
+    """One server's process and folder, and so the place where it is crashed and restarted."""
 
     def __init__(self, binaries: Installation, owner: Account, folder: Path, settings: Mapping[str, str]) -> None:
         self.folder = folder
@@ -79,14 +84,42 @@ class Postmaster:
         """
         for _ in range(PORT_ATTEMPTS):
             self.port = _free_port()
-            known = len(self.log())
-            self._process = self._launch()
-            if self._becomes_ready(self._process):
+            ended_with = self._try_to_start()
+            if ended_with is None:
                 return
-            news = self.log()[known:]
-            if "could not bind" not in news:  # else somebody took the port since it was found free
-                raise refusal(news, self.settings)
+            if NO_PORT not in ended_with:  # else somebody took the port since it was found free
+                raise refusal(ended_with, self.settings)
         raise ServerError(f"{PORT_ATTEMPTS} ports of {HOST} were free, and taken before PostgreSQL could bind them.")
+
+    def crash(self) -> None:
+        """Kill the postmaster and its children at once, and wait until they are gone.
+
+        Raises:
+            ServerError: they are not.
+        """
+        process = self._process
+        if process is None:
+            return
+        try:
+            reaper.kill_processes(self.folder, process)
+        except TimeoutError as error:
+            raise ServerError(f"PostgreSQL could not be crashed: {error}.") from error
+        process.wait()  # a pid that nobody has collected would make its lock file look held
+
+    def restart(self) -> None:
+        """Start the server on its data and its port again, and wait until it is ready; one that runs is left alone.
+
+        Raises:
+            ServerError: it ended instead.
+        """
+        # It may be starting still: whoever restarted it may have been interrupted while waiting.
+        if self._process is not None and self._becomes_ready(self._process):
+            return
+        deadline = time.monotonic() + RESTART_PATIENCE_S
+        while (ended_with := self._try_to_start()) is not None:
+            if time.monotonic() > deadline or not any(words in ended_with for words in PASSING):
+                raise not_restarted(ended_with)
+            time.sleep(RESTART_POLL_S)
 
     def stop(self) -> None:
         """Shut the server down: its sessions end, a checkpoint is written. What does not end is killed."""
@@ -106,6 +139,12 @@ class Postmaster:
             return self._log_kept
         log = self.folder / "log"
         return log.read_text(errors="replace") if log.exists() else ""
+
+    def _try_to_start(self) -> str | None:
+        """None when the server is ready; where it ended instead, what it wrote to its log."""
+        known = len(self.log())
+        self._process = self._launch()
+        return None if self._becomes_ready(self._process) else self.log()[known:]
 
     def _launch(self) -> subprocess.Popen[bytes]:
         listening = {
@@ -170,6 +209,7 @@ def _introduced(postmaster: Postmaster, because: str) -> Server:
                 log=postmaster.log,
                 because=because,
                 binaries=postmaster.binaries,
+                switch=Switch(off=postmaster.crash, on=postmaster.restart),
             )
     except psycopg.Error as error:
         raise ServerError(f"PostgreSQL started, but can not be used: {error}. Its log: {postmaster.log()}") from error

@@ -29,6 +29,8 @@ FOLDER_PATIENCE_S = 10.0
 CONTAINER_PATIENCE_S = 5.0
 DATABASE_PATIENCE_S = 5.0
 ENGINE_TIMEOUT_S = 30
+MEMORY_LINE = 6
+IPC_RMID = 0
 UNIX = "unix://"
 DEFAULT_ENGINE = UNIX + "/var/run/docker.sock"
 LOCK_TIMEOUT_S = 30
@@ -59,11 +61,31 @@ def remove_folder(path: str) -> None:
     # More than once: a postgres that was only just being started may appear, and write, while its folder goes.
     for _ in _attempts(FOLDER_PATIENCE_S):
         _end_processes(folder)
+        _free_memory(folder / "data")
         shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists() and not processes_of(folder):
             return
     message = f"{folder} is still there after {FOLDER_PATIENCE_S:.0f} s; remove it by hand"
     raise TimeoutError(message)
+
+
+def kill_processes(folder: Path, postmaster: "subprocess.Popen[bytes]") -> None:
+    """Kill at once what runs on the folder's data, as a crash would, and wait until it is gone.
+
+    Raises:
+        TimeoutError: something still runs after `KILL_PATIENCE_S`.
+    """
+    pids = processes_of(folder)  # looked for first, so that all are hit within one moment
+    postmaster.kill()  # before its children: it would answer the death of one by ending the others in its own way
+    deadline = time.monotonic() + KILL_PATIENCE_S
+    while pids:
+        for pid in pids:
+            _signal(pid, signal.SIGKILL)
+        if time.monotonic() > deadline:
+            message = f"the processes {', '.join(map(str, pids))} still run after {KILL_PATIENCE_S:.0f} s"
+            raise TimeoutError(message)
+        time.sleep(POLL_S)
+        pids = processes_of(folder)
 
 
 def _end_processes(folder: Path) -> None:
@@ -79,6 +101,22 @@ def _end_processes(folder: Path) -> None:
             pids = processes_of(folder)
         if not pids:
             return
+
+
+def _free_memory(data: Path) -> None:
+    """Free the segment of shared memory that a killed postmaster has left; its lock file names it.
+
+    No file removed and no process ended would do that. Line 7 of postmaster.pid: src/include/utils/pidfile.h
+    """
+    import ctypes  # seldom needed, and the watcher has to be quick to start
+
+    try:
+        key, segment = map(int, (data / "postmaster.pid").read_text().splitlines()[MEMORY_LINE].split())
+    except (OSError, LookupError, ValueError):
+        return  # nothing was killed: who shuts down removes both
+    system = ctypes.CDLL(None)
+    if system.shmget(key, 0, 0) == segment:  # else the number is somebody else's by now
+        system.shmctl(segment, IPC_RMID, None)
 
 
 def _signal(pid: int, number: signal.Signals) -> None:

@@ -44,6 +44,14 @@ _SETTING_NAME: Final = re.compile(r"[a-z_][a-z0-9_$]*(\.[a-z_][a-z0-9_$]*)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Switch:
+    """How a server is crashed and started again; there is one where its processes are the lab's own."""
+
+    off: Callable[[], None]
+    on: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
     """A running PostgreSQL."""
 
@@ -61,11 +69,48 @@ class Server:
     """One line: which kind this is, and why it was taken."""
     binaries: Path | None = None
     """Where the server's own programs are, as far as this machine can run them; None where they are elsewhere."""
+    switch: Switch | None = field(default=None, repr=False)
+    """None where the server can not be crashed."""
 
     @property
     def address(self) -> str:
         """The URL without its password."""
         return address_of(self.url)
+
+    @property
+    def can_crash(self) -> bool:
+        """Whether `crash` and `restart` are possible."""
+        return self.switch is not None
+
+    def crash(self) -> None:
+        """Kill all its processes at once: what they have not handed to the operating system is lost.
+
+        Its data stay as they lie, for `restart`. Nothing happens to a server that has crashed already.
+
+        Raises:
+            InvalidInputError: the server is of another kind than embedded.
+            ServerError: its processes do not end.
+        """
+        self._its_switch().off()
+
+    def restart(self) -> None:
+        """Start it again at the same URL, and return when it has recovered and lets connections in.
+
+        Of a server that runs already this only makes sure that it does.
+
+        Raises:
+            InvalidInputError: the server is of another kind than embedded.
+            ServerError: it did not start.
+        """
+        self._its_switch().on()
+
+    def _its_switch(self) -> Switch:
+        if self.switch is None:
+            raise InvalidInputError(
+                f"Only a server of kind embedded can be crashed, and this one is of kind {self.kind}: take one with "
+                "--server embedded."
+            )
+        return self.switch
 
     @classmethod
     def of(
@@ -78,6 +123,7 @@ class Server:
         log: Callable[[], str],
         because: str,
         binaries: Path | None = None,
+        switch: Switch | None = None,
     ) -> Self:
         """The record of the server at the other end of `connection`, which tells its version and settings."""
         rows = connection.execute(
@@ -87,7 +133,16 @@ class Server:
         settings: dict[str, str] = dict(rows.fetchall())
         version = (connection.info.parameter_status("server_version") or "of unknown version").split()[0]
         why = f"{kind} PostgreSQL {version}: {because}"
-        return cls(kind=kind, url=url, version=version, settings=settings, log=log, why=why, binaries=binaries)
+        return cls(
+            kind=kind,
+            url=url,
+            version=version,
+            settings=settings,
+            log=log,
+            why=why,
+            binaries=binaries,
+            switch=switch,
+        )
 
 
 def address_of(url: str) -> str:
@@ -148,6 +203,11 @@ def refusal(log: str, settings: Mapping[str, str]) -> ServerError:
         asked = ", ".join(f"{name}={value}" for name, value in settings.items())
         return ServerError(f"PostgreSQL refused the settings: {reason}. Asked for: {asked}.")
     return ServerError(f"PostgreSQL ended while it was starting: {reason}.")
+
+
+def not_restarted(log: str) -> ServerError:
+    """The error for a server that ended again after a crash; its log says why."""
+    return ServerError(f"PostgreSQL has crashed, and did not start again: {_reason(log) or 'its log is empty'}.")
 
 
 def _reason(log: str) -> str:

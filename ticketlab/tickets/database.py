@@ -3,6 +3,7 @@
 import logging
 import os
 import socket
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from types import TracebackType
@@ -58,12 +59,13 @@ class Database:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._connections: WeakSet[psycopg.Connection[TupleRow]] = WeakSet()
+        self._connections_lock = threading.Lock()
         self._companions: dict[object, Any] = {}
         self.pool = ConnectionPool[psycopg.Connection[TupleRow]](
             settings.url,
             connection_class=_Connection,
             kwargs=dict(CONNECTION),
-            configure=self._connections.add,
+            configure=self._note,
             min_size=0,
             max_size=settings.pool_size,
             timeout=settings.pool_acquire_timeout_s,
@@ -187,16 +189,23 @@ class Database:
         The server is asked to end the backends, so that nothing is committed afterwards. Where it does not answer,
         the sockets are shut all the same.
         """
-        alive = [each for each in list(self._connections) if not each.closed]
-        backends = [each.info.backend_pid for each in alive]
+        with self._connections_lock:
+            alive = [each for each in self._connections if not each.closed]
+        backends = [pid for each in alive if (pid := _backend_of(each)) is not None]
         with (
             suppress(psycopg.OperationalError),  # a server that does not answer is what this is for
             psycopg.connect(self.settings.url, connect_timeout=_CONNECT_TIMEOUT_S, autocommit=True) as connection,
         ):
+            # All are told before any is waited for: the server looks only every 100 ms whether one has ended.
+            connection.execute("SELECT pg_terminate_backend(pid) FROM unnest(%s::int[]) AS pid", [backends])
             connection.execute("SELECT pg_terminate_backend(pid, 1000) FROM unnest(%s::int[]) AS pid", [backends])
         for each in alive:
             _shut(each)
         self.pool.check()  # those that nobody was using are replaced, and not handed to the next buyer
+
+    def _note(self, connection: psycopg.Connection[TupleRow]) -> None:
+        with self._connections_lock:  # the pool's workers open connections while others are being cut
+            self._connections.add(connection)
 
     def _no_connection(self, timeout_s: float | None = None) -> str:
         stats = self.pool.get_stats()
@@ -219,6 +228,14 @@ class Database:
 
 def _make_transactional(connection: psycopg.Connection[TupleRow], _record: object) -> None:
     connection.autocommit = False
+
+
+def _backend_of(connection: psycopg.Connection[TupleRow]) -> int | None:
+    """The process at the other end; None where its buyer has just found the connection broken, and closed it."""
+    try:
+        return connection.info.backend_pid
+    except psycopg.OperationalError:
+        return None
 
 
 def _shut(connection: psycopg.Connection[TupleRow]) -> None:

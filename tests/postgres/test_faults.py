@@ -1,0 +1,134 @@
+"""A trial in which the server is crashed or every connection cut goes on, ends in time, and is judged by its sales."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from ticketlab import lab
+from ticketlab.experiment import Experiment
+from ticketlab.load import Fault
+from ticketlab.outcomes import Outcome
+
+PLAN = {"buyers": (8,), "repeats": 1, "stock": 10**6, "purchases": 3_000, "seconds": 60.0, "warm_up_s": 0.0}
+SAFE = ("atomic", "coalesced", "pessimistic")
+FEW_SECONDS_NS = 10 * 10**9
+"""What no purchase may need; without a crash it needs milliseconds."""
+TRIES = 5
+
+
+def ran(folder, *faults, **changes):
+    wanted = tuple(map(Fault.parse, faults))
+    return lab.run(Experiment(**PLAN | {"server": "embedded", "faults": wanted} | changes), out=folder)
+
+
+def sales(trial):
+    history = trial.history()
+    return history[history["outcome"] == Outcome.SOLD]
+
+
+def test_safe_strategies_stay_right_through_a_crash(tmp_path):
+    """Every sale that was told before it is in the ledger, and soon after it buyers buy again."""
+    run = ran(tmp_path, "crash@500", strategies=SAFE)
+    for trial in run.trials:
+        (crash_ns,) = trial.crashes_ns
+        history = trial.history()
+        assert 500 <= (history["completed_ns"] <= crash_ns).sum() < 1_500
+        assert (sales(trial)["completed_ns"] <= crash_ns).sum() > 400
+        assert sales(trial)["buyer"][sales(trial)["invoked_ns"] > crash_ns].nunique() == 8
+        assert (history["completed_ns"] - history["invoked_ns"]).max() < FEW_SECONDS_NS
+        assert set(history["outcome"]) & {Outcome.UNKNOWN, Outcome.FAILED}
+        assert trial.ledger().crashes_ns == (crash_ns,)
+    assert set(run.measures["verdict"]) == {"VALID"}
+    assert "crash after 500 purchases" in run.conditions
+    assert not any("did not come" in note for note in run.notes)
+
+
+def test_safe_strategies_stay_right_when_every_connection_is_cut(tmp_path):
+    """Who was cut off in a commit is not told that he has bought, nor that he has not."""
+    run = ran(tmp_path, "disconnect@500", "disconnect@1500", strategies=SAFE)
+    for trial in run.trials:
+        assert (len(trial.disconnects_ns), trial.crashes_ns) == (2, ())
+        assert sales(trial)["buyer"][sales(trial)["invoked_ns"] > trial.disconnects_ns[-1]].nunique() == 8
+        causes = trial.history()["cause"].value_counts()
+        assert 2 <= causes["connection"] <= 2 * 20  # each connection of the pool once a cut, whoever gets it
+    assert set(run.measures["verdict"]) == {"VALID"}
+
+
+def test_faults_may_come_close_upon_one_another(tmp_path):
+    """A cut while connections are being opened again, and a crash upon that."""
+    run = ran(tmp_path, "crash@500", "disconnect@501", "crash@502", "disconnect@900", strategies=("atomic",))
+    (trial,) = run.trials
+    assert (len(trial.crashes_ns), len(trial.disconnects_ns)) == (2, 2)
+    assert run.measures["verdict"].tolist() == ["VALID"]
+
+
+def test_a_crash_shows_a_server_that_does_not_wait_for_the_disk(tmp_path):
+    """A right strategy on a server that forgets: sales that were told are not in the ledger."""
+    unwaiting = {"server_settings": {"synchronous_commit": "off"}, "strategies": ("atomic",)}
+    for number in range(TRIES):  # the last sales may just have been written when the crash comes
+        run = ran(tmp_path / str(number), "crash@1500", **unwaiting)
+        found = {row["check"]: row["status"] for row in run.verdict_rows()}
+        if found["sales_in_ledger"] == "INVALID":
+            break
+    assert found == dict.fromkeys(found, "VALID") | {"sales_in_ledger": "INVALID"}
+
+
+def test_the_ledger_is_read_when_a_fault_came_last(tmp_path, monkeypatch):
+    """No buyer has used the connections since: they are made sound first."""
+    tick = lab.load.executors._await
+
+    def then_once_more(lives, stop, overdue, *, trigger, **options):
+        tick(lives, stop, overdue, trigger=trigger, **options)
+        trigger.make_due(10**9)
+
+    monkeypatch.setattr(lab.load.executors, "_await", then_once_more)
+    run = ran(tmp_path, "disconnect@1000000", "crash@2000000", "disconnect@3000000", strategies=("atomic",))
+    (trial,) = run.trials
+    assert (trial.history()["completed_ns"] < trial.crashes_ns[0]).all()
+    assert len(trial.ledger().tickets) == len(trial.history()) == 3_000
+
+
+def test_a_fault_that_never_came_is_a_note_of_the_run(tmp_path):
+    """Too few purchases: nothing was tried, and it is not said to have been."""
+    run = ran(tmp_path, "crash@1000000", strategies=("atomic",), purchases=100)
+    assert run.trials[0].crashes_ns == ()
+    assert any("The crash after 1,000,000 purchases did not come in 1 of 1 trials" in note for note in run.notes)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_run_that_is_ended_in_a_crash_leaves_nothing(number, tmp_path, eventually, own_folder):
+    """Ctrl-C and kill -9 while the server is down: with the first one the trial is kept."""
+    source = f"""
+import dataclasses, os, signal
+from pathlib import Path
+from ticketlab import lab
+from ticketlab.experiment import Experiment
+from ticketlab.load import Fault
+from ticketlab.servers.embedded import Postmaster
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+crash = Postmaster.crash
+def crash_and_die(self):
+    crash(self)
+    os.kill(os.getpid(), {int(number)})
+Postmaster.crash = crash_and_die
+fault = Fault.parse("crash@100")
+experiment = Experiment(strategies=("atomic",), repeats=1, stock=10**6, seconds=60.0, server="embedded")
+run = lab.run(dataclasses.replace(experiment, faults=(fault,)), out=Path("."))
+print(run.trials[0].interrupted, run.measures["verdict"].tolist())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", source],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"TMPDIR": str(own_folder)},
+        check=False,
+        timeout=120,
+    )
+    kept = (0, "True ['VALID']\n") if number == signal.SIGINT else (-signal.SIGKILL, "")
+    assert (done.returncode, done.stdout) == kept, done.stderr
+    eventually(lambda: not list(own_folder.iterdir()))

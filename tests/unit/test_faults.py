@@ -1,0 +1,190 @@
+"""Faults are read from their texts, made once and in their turn while buyers buy, and told of afterwards."""
+
+import threading
+from contextlib import contextmanager
+from types import SimpleNamespace
+from uuid import UUID
+
+import pytest
+
+from ticketlab import lab, servers
+from ticketlab.errors import InvalidInputError, ServerError
+from ticketlab.experiment import Experiment
+from ticketlab.load import Fault, FaultKind, Plan, drive
+from ticketlab.load.faults import Trigger
+from ticketlab.outcomes import Outcome
+from ticketlab.report.limits import limits
+from ticketlab.servers.server import Server
+from ticketlab.tickets import PurchaseResult
+
+CRASH, DISCONNECT = FaultKind
+EVENT, WARM_UP = UUID(int=1), UUID(int=2)
+DEADLINE_S = 30
+LONG_S = 60.0
+"""A plan's time that no test may use up."""
+
+
+def faults(*texts):
+    return tuple(map(Fault.parse, texts))
+
+
+class Shop:
+    """Stands in for a repository: sells, but after `free` purchases nothing until `opened`."""
+
+    def __init__(self, free):
+        self.opened = threading.Event()
+        self.database = SimpleNamespace(sever=self.opened.set)
+        self._free = threading.Semaphore(free)
+
+    def purchase_tickets(self, event_id, quantity, _purchase_id):
+        while event_id == EVENT and not self._free.acquire(timeout=0.001):
+            assert self.opened.wait(DEADLINE_S), "nobody opened the shop"
+            self._free.release()
+        return PurchaseResult(outcome=Outcome.SOLD, quantity=quantity)
+
+
+def driven(shop, wanted, actions, **plan):
+    plan = Plan(**{"buyers": 1, "purchases": 20, "warm_up_s": 0, "seconds": LONG_S} | plan)
+    return drive(shop, plan, [EVENT], warm_up_event=WARM_UP, faults=wanted, actions=actions)
+
+
+class TestFault:
+    @pytest.mark.parametrize(("text", "kind", "after"), [("crash@500", CRASH, 500), ("disconnect@1", DISCONNECT, 1)])
+    def test_a_fault_is_read_from_its_text_and_written_as_it(self, text, kind, after):
+        """What can be typed can be saved."""
+        assert Fault.parse(text) == Fault(kind=kind, after=after)
+        assert str(Fault.parse(text)) == text
+
+    @pytest.mark.parametrize(
+        "text",
+        ["", "crash", "@5", "flood@5", "crash@", "crash@0", "crash@-1", "crash@1.5", "crash@5@6", "CRASH@5", "crash@²"],
+    )
+    def test_a_text_that_is_no_fault_is_told_the_form(self, text):
+        """The error shows one that is, and the kinds there are."""
+        with pytest.raises(InvalidInputError, match=r"KIND@N, such as crash@500: one of crash, disconnect, after"):
+            Fault.parse(text)
+
+    def test_a_fault_is_told_in_words(self):
+        """As it stands among the conditions."""
+        assert [each.words for each in faults("crash@1", "disconnect@2000")] == [
+            "crash after 1 purchase",
+            "disconnect after 2,000 purchases",
+        ]
+
+
+class TestTrigger:
+    def test_each_fault_is_made_once_when_its_purchases_were_answered(self):
+        """Not before, not again, and those that are due together in their order."""
+        made = []
+        trigger = Trigger(
+            faults("crash@9", "disconnect@3", "crash@4"),
+            {kind: lambda kind=kind: made.append(kind) for kind in FaultKind},
+        )
+        steps = []
+        for purchases in (0, 2, 3, 3, 100, 200):
+            trigger.make_due(purchases)
+            steps.append((len(made), trigger.is_armed))
+        assert steps == [(0, True), (0, True), (1, True), (1, True), (3, False), (3, False)]
+        assert made == [DISCONNECT, CRASH, CRASH]
+
+    def test_a_fault_that_nobody_can_make_is_told_at_once(self):
+        """Not in mid-trial."""
+        with pytest.raises(InvalidInputError, match="kind crash"):
+            Trigger(faults("crash@9"), {DISCONNECT: lambda: None})
+
+    def test_a_fault_that_fails_has_begun_all_the_same(self):
+        """Its instant is known, and it is not made again."""
+
+        def fail():
+            raise ServerError("it did not start")
+
+        trigger = Trigger(faults("crash@1"), {CRASH: fail})
+        with pytest.raises(ServerError):
+            trigger.make_due(1)
+        trigger.make_due(2)
+        assert (len(trigger.instants_ns(CRASH)), trigger.is_armed) == (1, False)
+
+
+class TestDrive:
+    @pytest.mark.parametrize("kind", FaultKind)
+    def test_a_fault_is_made_between_the_purchases_that_it_was_wanted_between(self, kind):
+        """After the fifth was answered and before the sixth; its instant is on the history's clock."""
+        shop = Shop(free=5)
+        result = driven(shop, faults(f"{kind}@5"), {kind: shop.opened.set})
+        (instant_ns,) = result.crashes_ns + result.disconnects_ns
+        assert (len(result.crashes_ns), len(result.disconnects_ns)) == ((1, 0) if kind is CRASH else (0, 1))
+        assert result.history["completed_ns"][4] <= instant_ns < result.history["completed_ns"][5]
+        assert len(result.history) == 20
+
+    def test_the_purchases_of_all_buyers_count(self):
+        """Seven of three buyers, whoever made them."""
+        shop = Shop(free=7)
+        result = driven(shop, faults("crash@7"), {CRASH: shop.opened.set}, buyers=3, purchases=30)
+        assert (result.history["completed_ns"] <= result.crashes_ns[0]).sum() == 7
+        assert len(result.history) == 30
+
+    def test_a_fault_whose_purchases_are_not_made_does_not_come(self):
+        """The trial is over first."""
+        shop, made = Shop(free=20), []
+        result = driven(shop, faults("crash@21"), {CRASH: lambda: made.append(1)})
+        assert (made, result.crashes_ns, len(result.history)) == ([], (), 20)
+
+    def test_an_error_of_a_fault_ends_the_trial_and_is_raised(self):
+        """A server that does not come back is told as what it is."""
+        shop = Shop(free=5)
+
+        def fail():
+            shop.opened.set()
+            raise ServerError("it did not start")
+
+        with pytest.raises(ServerError, match="it did not start"):
+            driven(shop, faults("crash@5"), {CRASH: fail}, purchases=None)
+
+    def test_a_ctrl_c_in_a_fault_ends_the_trial_as_any_other(self):
+        """What was bought is kept, and that the fault was begun."""
+        shop = Shop(free=5)
+
+        def press():
+            shop.opened.set()
+            raise KeyboardInterrupt
+
+        result = driven(shop, faults("crash@5"), {CRASH: press}, purchases=None)
+        assert result.interrupted
+        assert len(result.crashes_ns) == 1
+        assert len(result.history) >= 5
+
+
+class TestLab:
+    def test_a_server_that_can_not_be_crashed_is_told_before_anything_is_run(self, tmp_path, monkeypatch):
+        """Where `auto` has chosen another kind: no folder is made."""
+        record = Server(kind="container", url="", version="18.6", settings={}, log=str, why="a container: it answered")
+
+        @contextmanager
+        def opened(_kind, **_options):
+            yield record
+
+        monkeypatch.setattr(servers, "open", opened)
+        with pytest.raises(InvalidInputError, match=r"one chosen is a container: it answered.*--server embedded"):
+            lab.run(Experiment(faults=faults("crash@5")), out=tmp_path)
+        assert list(tmp_path.iterdir()) == []
+
+
+class TestLimits:
+    @pytest.mark.parametrize(
+        ("asked", "untried", "tried"),
+        [
+            ((), ["crashes, lost connections, and any other load"], ["moment"]),
+            (("disconnect@5",), ["any other moment than disconnect@5", "crashes"], ["lost connections"]),
+            (
+                ("crash@5",),
+                ["any other moment than crash@5", "loss of the machine itself"],
+                ["crashes,", "connections"],
+            ),
+        ],
+    )
+    def test_what_was_tried_is_not_said_to_be_untried(self, results, trial, asked, untried, tried):
+        """And what a fault does not show is said."""
+        run = results(trial("atomic"), experiment=Experiment(faults=faults(*asked)).as_dict())
+        (sentence,) = (each for each in limits(run) if each.startswith("Not tried"))
+        assert all(words in sentence for words in untried)
+        assert not any(words in sentence for words in tried)

@@ -1,0 +1,94 @@
+"""Faults as data, and the trigger that makes each of them once. Knows neither servers nor connections, only calls."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Self, TypeAlias
+
+from ticketlab.errors import InvalidInputError
+
+
+class FaultKind(StrEnum):
+    """What goes wrong."""
+
+    CRASH = "crash"
+    """The server is killed and started again."""
+    DISCONNECT = "disconnect"
+    """Every connection of the buyers is cut."""
+
+
+Actions: TypeAlias = Mapping[FaultKind, Callable[[], None]]
+"""What makes a fault of each kind, and returns when it is over."""
+
+_FORM: Final = f"A fault reads KIND@N, such as crash@500: one of {', '.join(FaultKind)}, after so many purchases"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """Something that goes wrong once in a trial, when `after` of its purchases have been answered.
+
+    Raises:
+        InvalidInputError: a trial has no such number of purchases.
+    """
+
+    kind: FaultKind
+    after: int
+    """Purchases of all buyers together, however they ended; at least 1."""
+
+    def __post_init__(self) -> None:
+        if self.after < 1:
+            raise InvalidInputError(f"{_FORM}; at least 1, not {self.after}.")
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """A fault from its text, such as "crash@500".
+
+        Raises:
+            InvalidInputError: the text has another form.
+        """
+        kind, _, after = text.partition("@")
+        if kind not in set(FaultKind) or not (after.isascii() and after.isdecimal()):
+            raise InvalidInputError(f"{_FORM}; not {text!r}.")
+        return cls(kind=FaultKind(kind), after=int(after))
+
+    def __str__(self) -> str:
+        """The text that `parse` reads."""
+        return f"{self.kind}@{self.after}"
+
+    @property
+    def words(self) -> str:
+        """As a reader is told of it."""
+        return f"{self.kind} after {self.after:,} purchase{'s' if self.after > 1 else ''}"
+
+
+class Trigger:
+    """The faults of one trial: those to come, and the instants of those that were made."""
+
+    def __init__(self, faults: Sequence[Fault], actions: Actions) -> None:
+        missing = {each.kind for each in faults} - set(actions)
+        if missing:
+            raise InvalidInputError(f"Nothing was given that makes a fault of kind {', '.join(sorted(missing))}.")
+        self._to_come = sorted(faults, key=lambda each: each.after)
+        self._actions = actions
+        self._made: list[tuple[FaultKind, int]] = []
+
+    @property
+    def is_armed(self) -> bool:
+        """Whether faults are still to come."""
+        return bool(self._to_come)
+
+    def make_due(self, purchases: int) -> None:
+        """Make the faults that are due when so many purchases were answered, one after another.
+
+        Raises whatever an action raises.
+        """
+        while self._to_come and self._to_come[0].after <= purchases:
+            kind = self._to_come.pop(0).kind
+            # Noted before it is made: a fault that fails, or is interrupted, has begun all the same.
+            self._made.append((kind, time.perf_counter_ns()))
+            self._actions[kind]()
+
+    def instants_ns(self, kind: FaultKind) -> tuple[int, ...]:
+        """When faults of this kind were begun, in order, as readings of `time.perf_counter_ns`."""
+        return tuple(instant_ns for made, instant_ns in self._made if made is kind)
