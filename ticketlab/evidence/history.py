@@ -42,8 +42,8 @@ COLUMNS: Final[dict[str, Any]] = {
 }
 """The columns of a history frame and their types."""
 
-# Most operations are purchases of one event that succeed at once: what the others have beside is kept apart, so that it costs
-# nothing where it is not.
+# Most operations are purchases of one event that succeed at once: what the others have beside is kept apart, so that
+# it costs nothing where it is not.
 _SELDOM: Final = ("line", "kind", *RETRIES.values())
 NUMBERS: Final = tuple(name for name in COLUMNS if name != "purchase_id" and name not in _SELDOM)
 """What a recorder writes, in this order, as 64-bit integers; outcome and cause by their position in the enum."""

@@ -147,7 +147,9 @@ class PurchaseResult:
             case Outcome.FAILED:
                 return f"The purchase failed and was rolled back ({self.cause}): {self.detail}"
             case Outcome.UNKNOWN:
-                return f"The connection broke; the purchase may or may not have happened: {self.detail}"
+                return f"The connection broke; it may or may not have happened: {self.detail}"
+            case Outcome.REFUNDED:
+                return f"{wanted} given back{' before' if self.cause is Cause.REPEATED else ''}."
 
 
 def ticket_ids(purchase_id: UUID, quantity: int) -> list[UUID]:
