@@ -50,13 +50,13 @@ def no_key_update_no_order(connection: Connection, wanted: Basket) -> PurchaseRe
     shows=Setting.BASKETS,
 )
 def serializable_line_by_line(connection: Connection, wanted: Basket) -> PurchaseResult:
-    """All stocks suffice when they are read; a line that another took in a pause in between fails alone."""
+    """All stocks suffice when they are read; a line that somebody else took in the pause before it fails alone."""
     events = connection.execute(baskets.READ_ALL, [list(wanted.quantities)]).fetchall()
     refusal = baskets.refused(wanted, baskets.stock_of(events))
     if refusal is not None:
         return refusal
     rows: list[tuple[Any, ...]] = []
-    for event_id, quantity in sorted(wanted.quantities.items()):
+    for event_id, quantity in wanted.quantities.items():
         line = {"event_id": event_id, "quantity": quantity, "purchase_id": wanted.purchase_id}
         with committing():
             rows += connection.execute(SELL_LINE, line | {"sold_before": len(rows)}).fetchall()
