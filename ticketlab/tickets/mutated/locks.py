@@ -1,6 +1,7 @@
 """Locks that are not taken, not the right ones, let go too early, or misread when they can not be had."""
 
 import psycopg
+from psycopg.rows import TupleRow
 
 from ticketlab.outcomes import Cause, Outcome
 from ticketlab.tickets import sale
@@ -127,14 +128,19 @@ _CALL_UNLOCKED = CALL.replace("sell_tickets", "pg_temp.sell_unlocked")
 def server_function_unlocked(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """What runs in one call seems to run at one moment; two calls read the same stock all the same."""
     try:
-        rows = connection.execute(_CALL_UNLOCKED, request.parameters).fetchall()
+        rows = _call_unlocked(connection, request)
     except (psycopg.errors.InvalidSchemaName, psycopg.errors.UndefinedFunction):
         _define_unlocked(connection)
-        rows = connection.execute(_CALL_UNLOCKED, request.parameters).fetchall()
+        rows = _call_unlocked(connection, request)
     if not rows:
         return unknown_event(request)
     ticket_id, *_, left, version = rows[0]
     return sold(request, rows) if ticket_id else sold_out(request, version=version, left=left)
+
+
+def _call_unlocked(connection: Connection, request: PurchaseRequest) -> list[TupleRow]:
+    with committing():
+        return connection.execute(_CALL_UNLOCKED, request.parameters).fetchall()
 
 
 def _define_unlocked(connection: Connection) -> None:

@@ -37,7 +37,8 @@ _Kept: TypeAlias = dict[UUID, tuple[int, int]]
 def optimistic_uncompared(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """Read and written as the twin does, but nobody asks whether it is still the same."""
     event = connection.execute(READ, [request.event_id]).fetchone()
-    return write_back_if_enough(connection, request, event)
+    with committing():
+        return write_back_if_enough(connection, request, event)
 
 
 @mutant(optimistic, mistake="the version is compared by a read, and not by the write", breaks="no_oversell")
