@@ -1,0 +1,128 @@
+"""Each mutant sells to who is alone, and is caught where its mistake shows."""
+
+from contextlib import closing
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from ticketlab import load
+from ticketlab.evidence import checks
+from ticketlab.evidence.checks import Status
+from ticketlab.lab import read_ledger
+from ticketlab.outcomes import Cause, Outcome
+from ticketlab.tickets import Database, EventRepository
+from ticketlab.tickets.strategies import mutants
+from ticketlab.tickets.strategies.mutants import Setting
+
+MUTANTS = mutants.registry()
+BUYERS = (4, 8, 16)
+LOADS = {
+    Setting.LOAD: {"stock": 100, "purchases": 600},
+    Setting.BASKETS: {"stock": 100, "purchases": 300, "basket": (2, 3)},
+    Setting.DISCONNECT: {"stock": 100_000, "purchases": 800},
+}
+EVENTS = 3
+CUT_EVERY = 150
+"""Purchases from one cut of all connections to the next."""
+
+
+def shown_by(*settings):
+    return [name for name, each in MUTANTS.items() if each.shows in settings]
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_mutant_sells_to_who_is_alone(database, an_event, name):
+    """A single buyer is told of his tickets, and of no error: its mistake is not that it does nothing."""
+    repository = EventRepository(database, name)
+    one, two = an_event(repository), an_event(repository)
+    if MUTANTS[name].shows is Setting.BASKETS:
+        result = repository.purchase_basket({one.id: 1, two.id: 1}, uuid4())
+        assert (result.outcome, result.quantity) == (Outcome.SOLD, 2)
+    else:
+        result = repository.purchase_tickets(one.id, 2, uuid4())
+        assert (result.outcome, result.quantity) == (Outcome.SOLD, 2)
+    assert (result.cause, len(result.tickets), result.detail) == (Cause.NONE, 2, "")
+
+
+@pytest.mark.parametrize("name", shown_by(Setting.LOAD, Setting.BASKETS, Setting.DISCONNECT))
+def test_a_mutant_is_caught_by_the_claim_that_it_breaks(database, name):
+    """With more and more buyers, within some hundreds of purchases of each."""
+    _find_deadlocks_soon(database)
+    assert any(_breaks_its_claim(database, MUTANTS[name], buyers) for buyers in BUYERS)
+
+
+def _find_deadlocks_soon(database):
+    """Or each would hold its buyers up for a second."""
+    statement = sql.SQL("ALTER DATABASE {} SET deadlock_timeout = '10ms'").format(
+        sql.Identifier(database.settings.name)
+    )
+    with closing(psycopg.connect(database.settings.url, autocommit=True)) as connection:
+        connection.execute(statement)
+
+
+def _breaks_its_claim(database, mutant, buyers):
+    plan = load.Plan(
+        buyers=buyers,
+        events=EVENTS,
+        quantity=(1, 3),
+        seconds=30,
+        warm_up_s=0,
+        seed=buyers,
+        **LOADS[mutant.shows],
+    )
+    with Database(database.settings) as own:
+        repository = EventRepository(own, mutant.strategy)
+        events, another = [_event(repository, plan.stock) for _ in range(EVENTS)], _event(repository, 10**6)
+        cut = _Cutter(own) if mutant.shows is Setting.DISCONNECT else lambda _so_far: None
+        history = load.drive(repository, plan, events, warm_up_event=another, on_tick=cut).history
+        repository.settle(events)
+        ledger = read_ledger(own, events)
+    if mutant.breaks in DIRECTLY:
+        return DIRECTLY[mutant.breaks](history, ledger)
+    verdicts = {each.check: each.status for each in checks.judge(history, ledger)}
+    return verdicts[mutant.breaks] is Status.INVALID
+
+
+def _event(repository, tickets):
+    return repository.create(name="an event", date=datetime(2026, 12, 1, tzinfo=UTC), total_tickets=tickets).id
+
+
+class _Cutter:
+    """Cuts every connection again and again while buyers buy."""
+
+    def __init__(self, database):
+        self._database = database
+        self._next = CUT_EVERY
+
+    def __call__(self, so_far):
+        if so_far.purchases >= self._next:
+            self._next = so_far.purchases + CUT_EVERY
+            self._database.sever()
+
+
+def _one_version_of_two_sales(history, _ledger):
+    sales = history[(history["outcome"] == Outcome.SOLD) & (history["cause"] != Cause.REPEATED)]
+    return sales.duplicated(["event", "version"]).any()
+
+
+def _another_number_of_tickets(history, ledger):
+    wanted = history.groupby("purchase_id")["quantity"].sum()
+    held = ledger.tickets.groupby("purchase_id").size()
+    return (held != wanted.reindex(held.index)).any()
+
+
+def _halves(history, ledger):
+    seats = ledger.seats()
+    stock_without_tickets = (seats["available"] < seats["total"] - seats["tickets"]).any()
+    return stock_without_tickets or _another_number_of_tickets(history, ledger)
+
+
+DIRECTLY = {
+    "strict_serializability": _one_version_of_two_sales,
+    "exactly_once": _another_number_of_tickets,
+    "atomic": _halves,
+}
+"""Claims that are looked at here as plainly as can be: whether the mistake really happens."""

@@ -1,0 +1,119 @@
+"""Answers that are not those of the database: told before the commit, or in spite of what became of it.
+
+They show where a connection or the server is lost. A pause stands where the loss must come to be seen.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from threading import Thread
+
+import psycopg
+
+from ticketlab.outcomes import Outcome
+from ticketlab.tickets import sale
+from ticketlab.tickets.database import Database
+from ticketlab.tickets.mutated.writing import TAKE_STOCK, WRITE_TICKETS
+from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult, sold
+from ticketlab.tickets.sale import READ
+from ticketlab.tickets.strategies.atomic import atomic
+from ticketlab.tickets.strategies.lock_timeout import lock_timeout
+from ticketlab.tickets.strategies.mutants import PAUSE_S, Setting, mutant
+from ticketlab.tickets.strategies.no_key_update import LOCK, no_key_update
+from ticketlab.tickets.strategies.pipelined import pipelined
+from ticketlab.tickets.strategies.server_function import server_function
+from ticketlab.tickets.strategy import CommitUnknownError, Connection, committing, transaction
+
+
+@mutant(
+    atomic,
+    mistake="the stock is committed first, the tickets follow in a transaction of their own",
+    breaks="atomic",
+    shows=Setting.DISCONNECT,
+)
+def atomic_tickets_apart(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
+    """A connection that is lost in the pause between the two leaves half a purchase."""
+    with committing():
+        taken = connection.execute(TAKE_STOCK, request.parameters).fetchone()
+    if taken is None:
+        return atomic.purchase(connection, request)
+    time.sleep(PAUSE_S)
+    with committing():
+        tickets = connection.execute(WRITE_TICKETS, request.parameters).fetchall()
+    return sold(request, [(*ticket, *taken) for ticket in tickets])
+
+
+@contextmanager
+def _committed_afterwards(database: Database) -> Iterator[Connection]:
+    with ExitStack() as held:
+        connection = held.enter_context(database.connection())
+        yield connection
+        commit_afterwards(connection, held.pop_all())
+
+
+def commit_afterwards(connection: Connection, held: ExitStack) -> None:
+    """Commit a pause later, in a thread, and then let go of the connection; whatever goes wrong is told to nobody."""
+
+    def commit() -> None:
+        with held, suppress(psycopg.Error):
+            time.sleep(PAUSE_S)
+            connection.commit()
+
+    Thread(target=commit, name="commit").start()
+
+
+@mutant(
+    no_key_update,
+    mistake="the buyer is answered before the commit",
+    breaks="sales_in_ledger",
+    shows=Setting.DISCONNECT,
+    through=_committed_afterwards,
+)
+def no_key_update_answered_first(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
+    """The commit follows a pause later, where it may fail with nobody left to be told."""
+    connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED", prepare=False)
+    event = connection.execute(LOCK, [request.event_id]).fetchone()
+    return sale.sell_if_enough(connection, request, event)
+
+
+@mutant(
+    pipelined,
+    mistake="an error after the commit is told as a failure of the sale",
+    breaks="tickets_accounted_for",
+    shows=Setting.DISCONNECT,
+)
+def pipelined_told_failed(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
+    """The stock is read a pause later, say for a page; what breaks there is told as the purchase rolled back."""
+    result = pipelined.purchase(connection, request)
+    time.sleep(PAUSE_S)
+    connection.execute(READ, [request.event_id])
+    return result
+
+
+@mutant(
+    lock_timeout,
+    mistake="a connection that is lost is told as a sale",
+    breaks="sales_in_ledger",
+    shows=Setting.DISCONNECT,
+)
+def lock_timeout_told_sold(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
+    """It has always been committed so far, so it is taken for committed."""
+    try:
+        return lock_timeout.purchase(connection, request)
+    except (psycopg.OperationalError, CommitUnknownError):
+        if not connection.closed:
+            raise
+        return PurchaseResult(outcome=Outcome.SOLD, quantity=request.quantity)
+
+
+@mutant(
+    server_function,
+    mistake="synchronous_commit is off: the answer does not wait for the disk",
+    breaks="durable",
+    shows=Setting.CRASH,
+)
+def server_function_asynchronous(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
+    """Faster, and nobody notices until the server stops."""
+    with transaction(connection):
+        connection.execute("SET LOCAL synchronous_commit TO off", prepare=False)
+        return server_function.purchase(connection, request)

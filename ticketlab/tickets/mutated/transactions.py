@@ -1,0 +1,124 @@
+"""Transactions of the wrong level or of the wrong extent, and statements that do other than they should."""
+
+import random
+
+from ticketlab.tickets.mutated.writing import TAKE_STOCK, WRITE_TICKETS, write_back_if_enough
+from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult, sold, sold_out, unknown_event
+from ticketlab.tickets.sale import READ, SELL
+from ticketlab.tickets.strategies.atomic import SELL_IF_ENOUGH, atomic
+from ticketlab.tickets.strategies.check_constraint import check_constraint
+from ticketlab.tickets.strategies.mutants import mutant
+from ticketlab.tickets.strategies.naive_repeatable_read import naive_repeatable_read
+from ticketlab.tickets.strategies.pessimistic import LOCK
+from ticketlab.tickets.strategies.pipelined import pipelined
+from ticketlab.tickets.strategies.repeatable_read import repeatable_read
+from ticketlab.tickets.strategies.serializable import serializable
+from ticketlab.tickets.strategies.sharded import SHARDS, sharded
+from ticketlab.tickets.strategies.sharded import TAKE as TAKE_FROM_SHARD
+from ticketlab.tickets.strategy import Connection, Isolation, committing, pipelined_transaction, transaction
+
+
+@mutant(
+    repeatable_read,
+    mistake="the transaction runs at READ COMMITTED",
+    breaks="no_oversell",
+    isolation=Isolation.READ_COMMITTED,
+)
+def repeatable_read_committed(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
+    """The level is the whole mechanism, and the default is another one."""
+    with transaction(connection):
+        event = connection.execute(READ, [request.event_id]).fetchone()
+        return write_back_if_enough(connection, request, event)
+
+
+@mutant(
+    serializable,
+    mistake="tickets are counted at REPEATABLE READ: write skew",
+    breaks="no_oversell",
+    isolation=Isolation.REPEATABLE_READ,
+)
+def serializable_write_skew(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
+    """No row is changed twice, so a snapshot has nothing to object; only SERIALIZABLE sees what was read."""
+    return naive_repeatable_read.purchase(connection, request)
+
+
+@mutant(serializable, mistake="the stock is checked before the transaction begins", breaks="no_oversell")
+def serializable_checked_before(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
+    """What was read outside of the transaction is no part of what the database keeps serializable."""
+    event = connection.execute(READ, [request.event_id]).fetchone()
+    with transaction(connection, Isolation.SERIALIZABLE):
+        return write_back_if_enough(connection, request, event)
+
+
+# The sub-select is answered once, by the statement's snapshot: not again when the row's new version is looked at.
+_SELL_BY_SUB_SELECT = SELL_IF_ENOUGH.replace(
+    "available_tickets - %(quantity)s",
+    "(SELECT available_tickets FROM events WHERE id = %(event_id)s) - %(quantity)s",
+)
+
+
+@mutant(atomic, mistake="the stock is taken from a sub-select, not from the row that is locked", breaks="no_oversell")
+def atomic_sub_select(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
+    """One statement, and yet two moments: it may have waited for the row since its snapshot was taken."""
+    with committing():
+        rows = connection.execute(_SELL_BY_SUB_SELECT, request.parameters).fetchall()
+    return sold(request, rows) if rows else atomic.purchase(connection, request)
+
+
+_SELL_FOR_ONE = SELL_IF_ENOUGH.replace("available_tickets - %(quantity)s", "available_tickets - 1")
+
+
+@mutant(atomic, mistake="the stock goes down by one, whatever is bought", breaks="no_oversell")
+def atomic_one_off(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
+    """Right for as long as everybody buys one ticket."""
+    with committing():
+        rows = connection.execute(_SELL_FOR_ONE, request.parameters).fetchall()
+    return sold(request, rows) if rows else atomic.purchase(connection, request)
+
+
+_SELL_AND_CLAMP = SELL.replace("available_tickets - %(quantity)s", "greatest(0, available_tickets - %(quantity)s)")
+
+
+@mutant(check_constraint, mistake="greatest(0, …) keeps the constraint from refusing", breaks="no_oversell")
+def check_constraint_clamped(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
+    """The errors in the log are gone, and with them every refusal."""
+    with committing():
+        rows = connection.execute(_SELL_AND_CLAMP, request.parameters).fetchall()
+    return sold(request, rows) if rows else unknown_event(request)
+
+
+@mutant(pipelined, mistake="the tickets are sent along whatever becomes of the stock", breaks="no_oversell")
+def pipelined_unconditional(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
+    """The check stands in the UPDATE alone; the INSERT behind it was sent before that one was answered."""
+    with pipelined_transaction(connection):
+        locked = connection.execute(LOCK, [request.event_id])
+        taking = connection.execute(TAKE_STOCK, request.parameters)
+        writing = connection.execute(WRITE_TICKETS, request.parameters)
+    event, taken, tickets = locked.fetchone(), taking.fetchone(), writing.fetchall()
+    if event is None:
+        return unknown_event(request)
+    if taken is None:
+        available, version = event
+        return sold_out(request, version=version, left=available)
+    return sold(request, [(*ticket, *taken) for ticket in tickets])
+
+
+_COUNTER = """
+SELECT available, version FROM stock_shards JOIN events ON id = event_id
+WHERE event_id = %(event_id)s AND shard = %(shard)s
+"""
+
+
+@mutant(sharded, mistake="sold out is said by one counter of sixteen", breaks="no_false_sold_out")
+def sharded_own_counter(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
+    """The last tickets lie in the other counters, and nobody gathers them."""
+    shard = {"shard": random.randrange(SHARDS)}
+    with committing():
+        rows = connection.execute(TAKE_FROM_SHARD, request.parameters | shard).fetchall()
+    if rows:
+        return sold(request, rows)
+    counter = connection.execute(_COUNTER, request.parameters | shard).fetchone()
+    if counter is None or counter[0] >= request.quantity:  # not filled yet, or just now
+        return sharded.purchase(connection, request)
+    available, version = counter
+    return sold_out(request, version=version, left=available)

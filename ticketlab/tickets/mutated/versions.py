@@ -1,0 +1,164 @@
+"""Versions that are not compared, not raised, or of another time: the decision is by a stock that is no more."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypeAlias
+from uuid import UUID
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from ticketlab.outcomes import Cause, Outcome
+from ticketlab.tickets.database import Database
+from ticketlab.tickets.models import Event, Ticket
+from ticketlab.tickets.mutated.writing import write_back_if_enough
+from ticketlab.tickets.purchase import (
+    PurchaseRequest,
+    PurchaseResult,
+    SoldTicket,
+    sold,
+    sold_out,
+    ticket_ids,
+    unknown_event,
+)
+from ticketlab.tickets.sale import READ
+from ticketlab.tickets.strategies.atomic import SELL_IF_ENOUGH, atomic
+from ticketlab.tickets.strategies.mutants import mutant
+from ticketlab.tickets.strategies.optimistic import SELL_IF_UNCHANGED, optimistic
+from ticketlab.tickets.strategies.orm_optimistic import orm_optimistic
+from ticketlab.tickets.strategies.orm_pessimistic import orm_pessimistic
+from ticketlab.tickets.strategies.pessimistic import LOCK, pessimistic
+from ticketlab.tickets.strategy import ConflictError, Connection, committing, transaction
+
+_Kept: TypeAlias = dict[UUID, tuple[int, int]]
+
+
+@mutant(optimistic, mistake="the version is not compared", breaks="no_oversell")
+def optimistic_uncompared(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
+    """Read and written as the twin does, but nobody asks whether it is still the same."""
+    event = connection.execute(READ, [request.event_id]).fetchone()
+    with committing():
+        return write_back_if_enough(connection, request, event)
+
+
+@mutant(optimistic, mistake="the version is compared by a read, and not by the write", breaks="no_oversell")
+def optimistic_compared_by_a_read(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
+    """As TypeORM's optimistic lock mode does: between the read that compares and the write others may sell."""
+    event = connection.execute(READ, [request.event_id]).fetchone()
+    if event is None:
+        return unknown_event(request)
+    with transaction(connection):
+        same = connection.execute(f"{READ} AND version = %s", [request.event_id, event[1]]).fetchone()
+        if same is None:
+            raise ConflictError(Cause.STALE_VERSION)
+        return write_back_if_enough(connection, request, same)
+
+
+@mutant(optimistic, mistake="the version is compared, and never raised", breaks="strict_serializability")
+def optimistic_never_raised(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
+    """Every comparison holds, whatever was sold meanwhile."""
+    event = connection.execute(READ, [request.event_id]).fetchone()
+    if event is None:
+        return unknown_event(request)
+    available, version = event
+    if available < request.quantity:
+        return sold_out(request, version=version, left=available)
+    statement = SELL_IF_UNCHANGED.replace("version = version + 1, ", "")
+    with committing():
+        rows = connection.execute(statement, request.parameters | {"version": version}).fetchall()
+    if not rows:
+        raise ConflictError(Cause.STALE_VERSION)
+    return sold(request, rows)
+
+
+@mutant(atomic, mistake="the version is written as it was read, plus one", breaks="strict_serializability")
+def atomic_version_as_read(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
+    """The stock is right, but two sales make the same version, and who compares it later is misled."""
+    event = connection.execute(READ, [request.event_id]).fetchone()
+    if event is None:
+        return unknown_event(request)
+    available, version = event
+    if available < request.quantity:
+        return sold_out(request, version=version, left=available)
+    statement = SELL_IF_ENOUGH.replace("version = version + 1", "version = %(version)s + 1")
+    with committing():
+        rows = connection.execute(statement, request.parameters | {"version": version}).fetchall()
+    if not rows:
+        raise ConflictError(Cause.STALE_VERSION)
+    return sold(request, rows)
+
+
+@contextmanager
+def _with_what_is_kept(database: Database) -> Iterator[tuple[Connection, _Kept]]:
+    with database.connection() as connection:
+        yield connection, database.companion(_keep_nothing_yet)
+
+
+def _keep_nothing_yet(_database: Database) -> _Kept:
+    return {}
+
+
+@mutant(
+    pessimistic,
+    mistake="the stock is read once, and then kept by the application",
+    breaks="no_oversell",
+    through=_with_what_is_kept,
+)
+def pessimistic_kept(way: tuple[Connection, _Kept], request: PurchaseRequest) -> PurchaseResult:
+    """A cache that each sale brings up to date when it is over: whoever buys meanwhile sells from the old one."""
+    connection, kept = way
+    with transaction(connection):
+        event = kept.get(request.event_id) or connection.execute(LOCK, [request.event_id]).fetchone()
+        result = write_back_if_enough(connection, request, event)
+    if result.version is not None and result.available_tickets is not None:
+        kept[request.event_id] = result.available_tickets, result.version
+    return result
+
+
+@mutant(orm_optimistic, mistake="a bulk update, which by-passes the mapper's version", breaks="no_oversell")
+def orm_optimistic_bulk_update(session: Session, request: PurchaseRequest) -> PurchaseResult:
+    """The mapper compares the version of objects that it flushes, not of rows that a statement changes."""
+    return _write_back(session, request, session.get(Event, request.event_id))
+
+
+@mutant(orm_pessimistic, mistake="an object that was loaded before the lock is not refreshed", breaks="no_oversell")
+def orm_pessimistic_not_refreshed(session: Session, request: PurchaseRequest) -> PurchaseResult:
+    """The row is locked, and read anew; but without `populate_existing` the session keeps the values that it has."""
+    event = session.get(Event, request.event_id)
+    session.execute(select(Event).where(Event.id == request.event_id).with_for_update())
+    return _write_back(session, request, event)
+
+
+def _write_back(session: Session, request: PurchaseRequest, event: Event | None) -> PurchaseResult:
+    """As `orm.sell_if_enough`, but by a statement with the stock as it was computed: right where the row is locked."""
+    if event is None:
+        return unknown_event(request)
+    if event.available_tickets < request.quantity:
+        return sold_out(request, version=event.version, left=event.available_tickets)
+    change = (
+        update(Event)
+        .where(Event.id == event.id)
+        .values(
+            available_tickets=event.available_tickets - request.quantity,
+            version=Event.version + 1,
+            updated_at=func.clock_timestamp(),
+        )
+        .returning(Event.available_tickets, Event.version)
+        .execution_options(synchronize_session=False)
+    )
+    left, version = session.execute(change).one()
+    tickets = [
+        Ticket(id=ticket_id, event_id=event.id, purchase_id=request.purchase_id)
+        for ticket_id in ticket_ids(request.purchase_id, request.quantity)
+    ]
+    session.add_all(tickets)
+    session.flush()
+    with committing():
+        session.commit()
+    return PurchaseResult(
+        outcome=Outcome.SOLD,
+        quantity=request.quantity,
+        tickets=[SoldTicket(each.id, each.event_id, each.purchase_id, each.purchased_at) for each in tickets],
+        version=version,
+        available_tickets=left,
+    )

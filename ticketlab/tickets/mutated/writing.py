@@ -1,0 +1,39 @@
+"""What several mutants write: a stock as it was computed, tickets on their own, and tickets of any id."""
+
+from typing import Final
+
+from psycopg.rows import TupleRow
+
+from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult, sold, sold_out, unknown_event
+from ticketlab.tickets.sale import SELL
+from ticketlab.tickets.strategies.naive import WRITE_BACK
+from ticketlab.tickets.strategy import Connection, roll_back
+
+TAKE_STOCK: Final = """
+UPDATE events
+SET available_tickets = available_tickets - %(quantity)s, version = version + 1, updated_at = clock_timestamp()
+WHERE id = %(event_id)s AND available_tickets >= %(quantity)s
+RETURNING available_tickets, version
+"""
+
+WRITE_TICKETS: Final = """
+INSERT INTO tickets (id, event_id, purchase_id)
+SELECT md5(%(purchase_id)s::text || number)::uuid, %(event_id)s, %(purchase_id)s
+FROM generate_series(1, (SELECT %(quantity)s::integer)) AS number
+RETURNING id, event_id, purchase_id, purchased_at
+"""
+
+# Nothing collides when the same purchase is written twice.
+SELL_UNDER_RANDOM_IDS: Final = SELL.replace("md5(%(purchase_id)s::text || number)::uuid", "gen_random_uuid()")
+
+
+def write_back_if_enough(connection: Connection, request: PurchaseRequest, event: TupleRow | None) -> PurchaseResult:
+    """As `sale.sell_if_enough`, but what is left is computed here: right only where the event can not have changed."""
+    if event is None:
+        return unknown_event(request)
+    available, version = event
+    if available < request.quantity:
+        roll_back(connection)
+        return sold_out(request, version=version, left=available)
+    left = available - request.quantity
+    return sold(request, connection.execute(WRITE_BACK, request.parameters | {"left": left}).fetchall())

@@ -1,0 +1,95 @@
+"""Broken twins of the safe strategies, each with one mistake that people make: by them the checks are measured.
+
+What a mutant is, and where they are found; they themselves stand in `ticketlab.tickets.mutated`, by the kind of their
+mistake. They are in no list of strategies, for nobody is to choose one. Knows the checks by their names only.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any, Final
+
+from ticketlab.tickets import mutated
+from ticketlab.tickets.purchase import PurchaseResult
+from ticketlab.tickets.strategy import Strategy
+
+PAUSE_S: Final = 0.002
+"""How long some of them wait between two statements, as an application would that has something to think about."""
+
+
+class Setting(StrEnum):
+    """What brings a mistake to light."""
+
+    LOAD = "load"
+    """Many buyers of several events at once, until the stock runs out."""
+    BASKETS = "baskets"
+    """The same, with several events in a purchase."""
+    CRASH = "crash"
+    """The server is killed and started again while they buy."""
+    DISCONNECT = "disconnect"
+    """Every connection is cut while they buy, several times."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mutant:
+    """A strategy with a known mistake."""
+
+    strategy: Strategy
+    """Under the mutant's own name; not safe."""
+    twin: str
+    """The safe strategy of which it is a copy, but for the mistake."""
+    breaks: str
+    """The check, by its name, whose claim does not hold of it; others may fail as well."""
+    shows: Setting = Setting.LOAD
+
+
+def mutant(
+    twin: Strategy,
+    *,
+    mistake: str,
+    breaks: str,
+    shows: Setting = Setting.LOAD,
+    **changes: Any,  # noqa: ANN401 - each field of a Strategy has a type of its own
+) -> Callable[[Callable[[Any, Any], PurchaseResult]], Mutant]:
+    """Make a function a mutant of the function's name: its purchase, or where it shows in baskets its basket.
+
+    Args:
+        twin: the safe strategy that it would be without its mistake.
+        mistake: what is wrong, in a line; it becomes the summary.
+        breaks: the check whose claim does not hold.
+        shows: what brings the mistake to light.
+        changes: what else differs from the twin's record, by field.
+    """
+
+    def record(sell: Callable[[Any, Any], PurchaseResult]) -> Mutant:
+        of_baskets = shows is Setting.BASKETS
+        broken = replace(
+            twin,
+            name=getattr(sell, "__name__", repr(sell)),
+            summary=f"mutant: {mistake}",
+            cost="wrong answers, or wrong books",
+            when="never: it shows what the checks can see",
+            safe=False,
+            purchase=twin.purchase if of_baskets else sell,
+            basket=sell if of_baskets else None,
+            for_baskets=of_baskets,
+            **changes,
+        )
+        return Mutant(strategy=broken, twin=twin.name, breaks=breaks, shows=shows)
+
+    return record
+
+
+@cache
+def registry() -> dict[str, Mutant]:
+    """Every mutant by its name, in alphabetical order: so those of one twin stand together."""
+    found = [
+        each
+        for module in iter_modules(mutated.__path__, prefix=f"{mutated.__name__}.")
+        for each in vars(import_module(module.name)).values()
+        if isinstance(each, Mutant)
+    ]
+    return {each.strategy.name: each for each in sorted(found, key=lambda each: each.strategy.name)}
