@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ticketlab import lab
-from ticketlab.evidence.checks import Status
+from ticketlab.evidence.verdict import Status
 from ticketlab.report import words
 from ticketlab.report.setting import setting_parts
 from ticketlab.report.words import several

@@ -22,8 +22,8 @@ import pandas as pd
 from pydantic import TypeAdapter
 
 from ticketlab.errors import InvalidInputError, NotFoundError
-from ticketlab.evidence import checks, history, measures
-from ticketlab.evidence.checks import Status, Verdict
+from ticketlab.evidence import history, measures
+from ticketlab.evidence.verdict import Status, Verdict, overall
 from ticketlab.experiment import Experiment
 from ticketlab.load.faults import Fault, FaultKind
 from ticketlab.report.summary import summarise
@@ -77,7 +77,7 @@ class Run:
     def measures(self) -> pd.DataFrame:
         """A row a trial: what `Trial.setting` has, the fields of Measures, and `verdict`."""
         rows = [
-            each.trial.setting | each.measures.as_dict() | {"verdict": str(checks.overall(each.verdicts))}
+            each.trial.setting | each.measures.as_dict() | {"verdict": str(overall(each.verdicts))}
             for each in self._judged
         ]
         return pd.DataFrame(rows)
@@ -200,12 +200,13 @@ class Run:
         )
 
     def verdict_rows(self) -> list[dict[str, Any]]:
-        """Every verdict as plain data: the trial's setting, `check`, `status`, `summary`, `evidence`."""
+        """Every verdict as plain data: the trial's setting, `check`, `status`, `anomaly`, `summary`, `evidence`."""
         return [
             trial.setting
             | {
                 "check": each.check,
                 "status": str(each.status),
+                "anomaly": str(each.anomaly or ""),
                 "summary": each.summary,
                 "evidence": list(each.evidence),
             }

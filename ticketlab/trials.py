@@ -17,8 +17,8 @@ from pydantic import TypeAdapter
 
 from ticketlab.errors import InvalidInputError
 from ticketlab.evidence import checks, history, measures
-from ticketlab.evidence.checks import Verdict
 from ticketlab.evidence.ledger import Ledger
+from ticketlab.evidence.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from psycopg import sql
 
 from ticketlab import load
 from ticketlab.evidence import checks
-from ticketlab.evidence.checks import Status
+from ticketlab.evidence.verdict import Status
 from ticketlab.lab import read_ledger
 from ticketlab.outcomes import Cause, Outcome
 from ticketlab.tickets import Database, EventRepository

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from ticketlab import lab
-from ticketlab.evidence.checks import Status, overall
+from ticketlab.evidence.verdict import Status, overall
 from ticketlab.experiment import Experiment
 from ticketlab.outcomes import Outcome
 from ticketlab.tickets import strategies

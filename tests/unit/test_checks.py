@@ -6,15 +6,13 @@ import pytest
 
 from ticketlab.evidence import checks
 from ticketlab.evidence.checks import (
-    EVIDENCE_LIMIT,
-    Status,
     judge,
     no_false_sold_out,
     no_oversell,
-    overall,
     sales_in_ledger,
     tickets_accounted_for,
 )
+from ticketlab.evidence.verdict import EVIDENCE_LIMIT, Status, Verdict, overall
 
 VALID, INVALID, UNKNOWN = Status.VALID, Status.INVALID, Status.UNKNOWN
 
@@ -286,4 +284,4 @@ class TestJudge:
 )
 def test_the_worst_verdict_is_the_word_for_all(found, word):
     """One INVALID decides, one UNKNOWN leaves open, and no verdict at all is not VALID."""
-    assert overall(checks.Verdict(check="x", status=each, summary="") for each in found) is word
+    assert overall(Verdict(check="x", status=each, summary="") for each in found) is word

@@ -6,7 +6,6 @@ import pytest
 
 from ticketlab.evidence.checks import (
     CHECKS,
-    Status,
     judge,
     no_deadlock,
     no_false_sold_out,
@@ -15,6 +14,7 @@ from ticketlab.evidence.checks import (
     sales_without_version,
     tickets_accounted_for,
 )
+from ticketlab.evidence.verdict import Status
 
 VALID, INVALID = Status.VALID, Status.INVALID
 TWO_EVENTS = [(0, 5, 5, 1), (1, 5, 5, 1)]

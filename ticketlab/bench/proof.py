@@ -2,8 +2,8 @@
 
 from ticketlab.bench.contender import Claim
 from ticketlab.evidence import checks
-from ticketlab.evidence.checks import Status
 from ticketlab.evidence.ledger import Ledger
+from ticketlab.evidence.verdict import Status
 
 
 def fault(claim: Claim, ledger: Ledger) -> str:

@@ -3,43 +3,16 @@
 A check that crashed, or had nothing to go by, is UNKNOWN, never VALID.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any, Final, TypeAlias
-from uuid import UUID
+from collections.abc import Iterable, Sequence
+from typing import Final
 
 import numpy as np
 import pandas as pd
 
 from ticketlab.evidence.history import NOT_SEEN, RETRIES, purchases_of
 from ticketlab.evidence.ledger import Ledger
+from ticketlab.evidence.verdict import Anomaly, Check, Verdict, invalid, unknown, valid
 from ticketlab.outcomes import Cause, Outcome
-
-EVIDENCE_LIMIT: Final = 20
-"""Rows of evidence that a verdict keeps; its summary counts them all."""
-
-
-class Status(StrEnum):
-    """What a check found. UNKNOWN is no kind of VALID."""
-
-    VALID = "VALID"
-    INVALID = "INVALID"
-    UNKNOWN = "UNKNOWN"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """The answer of one check, in a word, in a sentence, and with the rows that prove it."""
-
-    check: str
-    status: Status
-    summary: str
-    evidence: Sequence[Mapping[str, Any]] = ()
-    """Up to EVIDENCE_LIMIT rows: operations, events or purchases, by column."""
-
-
-Check: TypeAlias = Callable[[pd.DataFrame, Ledger], Verdict]
 
 
 def no_oversell(history: pd.DataFrame, ledger: Ledger) -> Verdict:
@@ -65,10 +38,19 @@ def no_oversell(history: pd.DataFrame, ledger: Ledger) -> Verdict:
             )
         beyond = _sales_beyond_the_last_seat(history, seats)
         text = _and_more(len(wrong), text, "event") + _order_undecided(history)
-        return _invalid(name, text, wrong if beyond.empty else beyond)
+        anomaly = _of_the_stock(seats)
+        return invalid(name, text, wrong if beyond.empty else beyond, anomaly)
     tickets, total = seats["tickets"].sum(), seats["total"].sum()
     text = f"{tickets:,} tickets for {total:,} seats, and the stock agrees"
-    return _valid(name, text + _order_undecided(history))
+    return valid(name, text + _order_undecided(history))
+
+
+def _of_the_stock(seats: pd.DataFrame) -> Anomaly:
+    """What went wrong where tickets and stock do not go together."""
+    if (seats["oversold"] > 0).any():
+        return Anomaly.OVERSELL
+    kept = (seats["available"] > seats["total"] - seats["tickets"]).any()
+    return Anomaly.LOST_UPDATE if kept else Anomaly.UNDERSELL
 
 
 def sales_in_ledger(history: pd.DataFrame, ledger: Ledger) -> Verdict:
@@ -86,8 +68,13 @@ def sales_in_ledger(history: pd.DataFrame, ledger: Ledger) -> Verdict:
         wrong = wrong[~(told_again & wrong["purchase_id"].isin(ledger.tickets["purchase_id"]))]
     count = len(purchases_of(sales))
     if not wrong.empty:
-        return _invalid(name, f"{_calls(wrong):,} of {count:,} sales are not in the ledger as they were told", wrong)
-    return _valid(name, f"all {count:,} sales are in the ledger with their quantity")
+        return invalid(
+            name,
+            f"{_calls(wrong):,} of {count:,} sales are not in the ledger as they were told",
+            wrong,
+            Anomaly.LOST_SALE,
+        )
+    return valid(name, f"all {count:,} sales are in the ledger with their quantity")
 
 
 def tickets_accounted_for(history: pd.DataFrame, ledger: Ledger) -> Verdict:
@@ -114,8 +101,8 @@ def tickets_accounted_for(history: pd.DataFrame, ledger: Ledger) -> Verdict:
         faults.append(f"{in_part['purchase_id'].nunique():,} purchases of unknown outcome are there in part")
     if faults:
         wrong = pd.concat([nobodys, in_part])[["event", "purchase_id", "tickets"]]
-        return _invalid(name, "; ".join(faults), wrong)
-    return _valid(name, f"all {len(ledger.tickets):,} tickets belong to purchases of the history")
+        return invalid(name, "; ".join(faults), wrong, Anomaly.PHANTOM_SALE)
+    return valid(name, f"all {len(ledger.tickets):,} tickets belong to purchases of the history")
 
 
 def no_false_sold_out(history: pd.DataFrame, ledger: Ledger) -> Verdict:
@@ -135,8 +122,8 @@ def no_false_sold_out(history: pd.DataFrame, ledger: Ledger) -> Verdict:
         seats = ledger.seats()
         unsold = int((seats["total"] - seats["tickets"])[seats["event"].isin(wrong["event"])].clip(lower=0).sum())
         text = f"{_calls(wrong):,} of {count:,} refusals as sold out were false; {unsold:,} seats stayed unsold"
-        return _invalid(name, text, wrong.assign(free=free))
-    return _valid(name, f"all {count:,} refusals were right: too few seats were left")
+        return invalid(name, text, wrong.assign(free=free), Anomaly.FALSE_SOLD_OUT)
+    return valid(name, f"all {count:,} refusals were right: too few seats were left")
 
 
 def no_deadlock(history: pd.DataFrame, _ledger: Ledger) -> Verdict:
@@ -151,8 +138,8 @@ def no_deadlock(history: pd.DataFrame, _ledger: Ledger) -> Verdict:
     purchases = purchases_of(history)
     met = purchases[(purchases["cause"] == Cause.DEADLOCK) | (purchases[RETRIES[Cause.DEADLOCK]] > 0)]
     if not met.empty:
-        return _invalid(name, f"{len(met):,} of {len(purchases):,} purchases met a deadlock", met)
-    return _valid(name, f"none of {len(purchases):,} purchases met a deadlock")
+        return invalid(name, f"{len(met):,} of {len(purchases):,} purchases met a deadlock", met, Anomaly.DEADLOCK)
+    return valid(name, f"none of {len(purchases):,} purchases met a deadlock")
 
 
 CHECKS: Final[Sequence[Check]] = (
@@ -181,29 +168,16 @@ def judge(history: pd.DataFrame, ledger: Ledger, checks: Iterable[Check] = CHECK
     return tuple(_run(check, history, ledger) for check in checks)
 
 
-def overall(verdicts: Iterable[Verdict]) -> Status:
-    """One word for many verdicts; see `worst`."""
-    return worst(each.status for each in verdicts)
-
-
-def worst(statuses: Iterable[str]) -> Status:
-    """INVALID if any is, else UNKNOWN if any is, or there are none."""
-    found = set(statuses)
-    if Status.INVALID in found:
-        return Status.INVALID
-    return Status.VALID if found == {Status.VALID} else Status.UNKNOWN
-
-
 def _run(check: Check, history: pd.DataFrame, ledger: Ledger) -> Verdict:
     try:
         return check(history, ledger)
     except Exception as error:  # whatever went wrong in a check, it decided nothing
         text = f"the check itself failed: {type(error).__name__}: {error}"
-        return Verdict(check=_name(check), status=Status.UNKNOWN, summary=text)
+        return unknown(_name(check), text)
 
 
 def _undecided(checks: Iterable[Check], why: str) -> tuple[Verdict, ...]:
-    return tuple(Verdict(check=_name(check), status=Status.UNKNOWN, summary=why) for check in checks)
+    return tuple(unknown(_name(check), why) for check in checks)
 
 
 def _name(check: Check) -> str:
@@ -255,23 +229,6 @@ def _order_undecided(history: pd.DataFrame) -> str:
 def _calls(rows: pd.DataFrame) -> int:
     """How many calls these rows are of: a basket has several, and not always its first is among them."""
     return len(rows.drop_duplicates(["purchase_id", "invoked_ns"]))
-
-
-def _valid(check: str, summary: str) -> Verdict:
-    return Verdict(check=check, status=Status.VALID, summary=summary)
-
-
-def _invalid(check: str, summary: str, rows: pd.DataFrame) -> Verdict:
-    shown = rows.head(EVIDENCE_LIMIT)
-    idle = [column for column in ("line", *RETRIES.values()) if column in shown and not shown[column].any()]
-    evidence = tuple(map(_readable, shown.drop(columns=idle).to_dict("records")))
-    return Verdict(check=check, status=Status.INVALID, summary=summary, evidence=evidence)
-
-
-def _readable(row: dict[Any, Any]) -> dict[str, Any]:
-    """A row as it can be printed and saved: plain numbers, and UUIDs as they are written."""
-    plain = {str(key): getattr(value, "item", lambda value=value: value)() for key, value in row.items()}
-    return {key: str(UUID(bytes=value)) if isinstance(value, bytes) else value for key, value in plain.items()}
 
 
 def _and_more(count: int, first: str, noun: str) -> str:

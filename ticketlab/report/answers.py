@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from ticketlab.evidence.checks import Status, worst
+from ticketlab.evidence.verdict import Status, worst
 from ticketlab.report.fastest import fastest
 from ticketlab.report.model import RunResults
 from ticketlab.report.words import counted, listed, number, shown_name

@@ -4,8 +4,8 @@ from typing import Final
 
 import pandas as pd
 
-from ticketlab.evidence.checks import worst
 from ticketlab.evidence.history import RETRIES
+from ticketlab.evidence.verdict import worst
 from ticketlab.report.setting import GROUP, SETTING
 
 COLUMNS: Final = (

@@ -5,8 +5,8 @@ from typing import Any, Final
 
 import pandas as pd
 
-from ticketlab.evidence.checks import Status
 from ticketlab.evidence.history import RETRIES
+from ticketlab.evidence.verdict import Status
 from ticketlab.report.findings import rate_text
 from ticketlab.report.model import Report, RunResults
 from ticketlab.report.setting import alike, setting_parts, varied

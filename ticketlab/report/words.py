@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from ticketlab.evidence.checks import Status, worst
 from ticketlab.evidence.history import RETRIES
+from ticketlab.evidence.verdict import Status, worst
 
 IN_WORDS: Final = {
     Status.VALID: "No violation found",

@@ -131,9 +131,10 @@ class PurchaseResult:
         """The outcome in a sentence, for the buyer."""
         wanted = f"{self.quantity} ticket" + ("s" if self.quantity != 1 else "")
         tries = f"{self.attempts} attempt" + ("s" if self.attempts != 1 else "")
+        before = " before" if self.cause is Cause.REPEATED else ""
         match self.outcome:
-            case Outcome.SOLD:
-                return f"{wanted} purchased{' before' if self.cause is Cause.REPEATED else ''}."
+            case Outcome.SOLD | Outcome.REFUNDED:
+                return f"{wanted} {'purchased' if self.success else 'given back'}{before}."
             case Outcome.SOLD_OUT:
                 left = [
                     f"{line.quantity} of event {line.event_id}: {line.available_tickets} left" for line in self.lines
@@ -148,8 +149,6 @@ class PurchaseResult:
                 return f"The purchase failed and was rolled back ({self.cause}): {self.detail}"
             case Outcome.UNKNOWN:
                 return f"The connection broke; it may or may not have happened: {self.detail}"
-            case Outcome.REFUNDED:
-                return f"{wanted} given back{' before' if self.cause is Cause.REPEATED else ''}."
 
 
 def ticket_ids(purchase_id: UUID, quantity: int) -> list[UUID]:

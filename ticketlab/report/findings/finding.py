@@ -6,7 +6,7 @@ from typing import Final
 
 import pandas as pd
 
-from ticketlab.evidence.checks import Status
+from ticketlab.evidence.verdict import Status
 from ticketlab.report.setting import in_setting, setting_parts
 from ticketlab.report.words import counted, several
 

@@ -1,0 +1,102 @@
+"""What a check says: a word, a sentence, the name of what went wrong, and the operations that prove it."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final, TypeAlias
+from uuid import UUID
+
+import pandas as pd
+
+from ticketlab.evidence.history import RETRIES
+from ticketlab.evidence.ledger import Ledger
+
+EVIDENCE_LIMIT: Final = 20
+"""Rows of evidence that a verdict keeps; its summary counts them all."""
+
+
+class Status(StrEnum):
+    """What a check found. UNKNOWN is no kind of VALID."""
+
+    VALID = "VALID"
+    INVALID = "INVALID"
+    UNKNOWN = "UNKNOWN"
+
+
+class Anomaly(StrEnum):
+    """What went wrong, by the name that the field has for it."""
+
+    OVERSELL = "oversell"
+    """More tickets than seats."""
+    UNDERSELL = "undersell"
+    """Stock was taken, and nobody has a ticket for it."""
+    LOST_UPDATE = "lost update"
+    """Two sales went by one stock, and the later one wrote over the earlier one's."""
+    DIRTY_READ = "dirty read"
+    """Somebody was told of a version that was rolled back, or never made."""
+    PHANTOM_SALE = "phantom sale"
+    """Tickets, or a change of the stock, that no buyer was told of."""
+    LOST_SALE = "lost sale"
+    """A buyer was told that he has bought, and has nothing."""
+    FALSE_SOLD_OUT = "false sold out"
+    """Sent away while seats enough were left."""
+    STALE_READ = "stale read"
+    """Somebody was answered by a version that was no longer current when he asked, or sold out of order."""
+    DOUBLE_SALE = "double sale"
+    """One purchase id owns more tickets than it was sold."""
+    HALF_PURCHASE = "half purchase"
+    """Part of a purchase is there, and part of it is not."""
+    DEADLOCK = "deadlock"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The answer of one check, in a word, in a sentence, and with the rows that prove it."""
+
+    check: str
+    status: Status
+    summary: str
+    evidence: Sequence[Mapping[str, Any]] = ()
+    """Up to EVIDENCE_LIMIT rows: operations, events or purchases, by column."""
+    anomaly: Anomaly | None = None
+    """Of what is INVALID the name."""
+
+
+Check: TypeAlias = Callable[[pd.DataFrame, Ledger], Verdict]
+
+
+def valid(check: str, summary: str) -> Verdict:
+    """The claim holds."""
+    return Verdict(check=check, status=Status.VALID, summary=summary)
+
+
+def invalid(check: str, summary: str, rows: pd.DataFrame, anomaly: Anomaly) -> Verdict:
+    """The claim does not hold; the first of `rows` are kept as evidence, without columns that say nothing."""
+    shown = rows.head(EVIDENCE_LIMIT)
+    idle = [column for column in ("line", *RETRIES.values()) if column in shown and not shown[column].any()]
+    evidence = tuple(map(_readable, shown.drop(columns=idle).to_dict("records")))
+    return Verdict(check=check, status=Status.INVALID, summary=summary, evidence=evidence, anomaly=anomaly)
+
+
+def unknown(check: str, summary: str) -> Verdict:
+    """Nothing was decided."""
+    return Verdict(check=check, status=Status.UNKNOWN, summary=summary)
+
+
+def overall(verdicts: Iterable[Verdict]) -> Status:
+    """One word for many verdicts; see `worst`."""
+    return worst(each.status for each in verdicts)
+
+
+def worst(statuses: Iterable[str]) -> Status:
+    """INVALID if any is, else UNKNOWN if any is, or there are none."""
+    found = set(statuses)
+    if Status.INVALID in found:
+        return Status.INVALID
+    return Status.VALID if found == {Status.VALID} else Status.UNKNOWN
+
+
+def _readable(row: dict[Any, Any]) -> dict[str, Any]:
+    """A row as it can be printed and saved: plain numbers, and UUIDs as they are written."""
+    plain = {str(key): getattr(value, "item", lambda value=value: value)() for key, value in row.items()}
+    return {key: str(UUID(bytes=value)) if isinstance(value, bytes) else value for key, value in plain.items()}
