@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ticketlab import lab
-from ticketlab.evidence.verdict import Status
+from ticketlab.evidence.verdict import Status, overall
 from ticketlab.report import words
 from ticketlab.report.setting import setting_parts
 from ticketlab.report.words import several
@@ -97,15 +97,17 @@ def legend(run: Run) -> Text:
 
 
 def verdicts(run: Run) -> Table:
-    """One row a trial, one column a check, and what tells the trials apart."""
-    checks = [each.check for each in run.verdicts[0][1]]
+    """One row a trial: what tells it from the others, its verdict, and the checks that did not hold."""
     settings = [trial.setting for trial, _ in run.verdicts]
     differing = [name for name in ("buyers", "pool_size", "repeat") if len({each[name] for each in settings}) > 1]
     about = ("trial", "strategy", *differing)
-    headings = (_SHORT.get(name, name.replace("_", "\n")) for name in (*about, *checks))
-    table = _table(*headings, left=("strategy",))
+    last = f"which of {len(run.verdicts[0][1])} checks\ndid not hold"
+    headings = (_SHORT.get(name, name) for name in about)
+    table = _table(*headings, "verdict", last, left=("strategy", "verdict", last))
     for (_, found), setting in zip(run.verdicts, settings, strict=True):
-        table.add_row(*(escape(str(setting[name])) for name in about), *(_verdict(each.status) for each in found))
+        broken = [each.check for each in found if each.status is not Status.VALID]
+        named = Text("\n".join(broken) or "–")
+        table.add_row(*(escape(str(setting[name])) for name in about), _verdict(overall(found)), named)
     return table
 
 

@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 
 from ticketlab.errors import InvalidInputError
 from ticketlab.evidence import checks, history, measures
+from ticketlab.evidence.case import Case
 from ticketlab.evidence.ledger import Ledger
 from ticketlab.evidence.verdict import Verdict
 
@@ -108,12 +109,13 @@ def judge(trial: Trial) -> Judged:
         observed, ledger = trial.history(), trial.ledger()
         measured = measures.measure(observed, ledger)
         stock = measures.stock_over_time(observed, ledger)
+    case = Case(observed, ledger)
     return Judged(
         trial=trial,
-        verdicts=checks.judge(observed, ledger),
+        verdicts=checks.decide(case),
         measures=measured,
         stock=stock,
-        without_version=checks.sales_without_version(observed),
+        without_version=case.sales_without_version,
     )
 
 

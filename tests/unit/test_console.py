@@ -10,6 +10,7 @@ from rich.console import Console
 from ticketlab import console
 from ticketlab.evidence.checks import CHECKS
 from ticketlab.evidence.history import RETRIES
+from ticketlab.evidence.verdict import Status, Verdict
 from ticketlab.experiment import Experiment
 from ticketlab.report.summary import summarise
 
@@ -65,7 +66,7 @@ def test_a_row_names_the_setting_where_it_differs(trials, named, unnamed):
 
 def test_verdicts_name_what_tells_the_trials_apart_and_break_no_name():
     """Buyers, pool and repeat have a column where they differ, and only there; the longest names stay whole."""
-    held = [SimpleNamespace(check=check.__name__, status="VALID") for check in CHECKS]
+    held = [Verdict(check=check.name, status=Status.VALID, summary="") for check in CHECKS]
     trial = {"trial": 1, "strategy": "serializable", "buyers": 16, "pool_size": 20, "repeat": 1}
 
     def shown(*changes):
@@ -82,3 +83,17 @@ def test_verdicts_name_what_tells_the_trials_apart_and_break_no_name():
     assert "pool" not in differing
     assert "pool" in shown({}, {"pool_size": 5})
     assert alike.count("serializable") == differing.count("serializable") == 2
+    assert alike.count("VALID") == 2
+
+
+def test_the_checks_that_did_not_hold_are_named_beside_the_verdict():
+    """Those that held are only counted; one INVALID decides over one UNKNOWN, and both are named."""
+    told = {"no_oversell": Status.INVALID, "durable": Status.UNKNOWN, "atomic": Status.VALID}
+    found = [Verdict(check=name, status=status, summary="") for name, status in told.items()]
+    setting = {"trial": 1, "strategy": "naive", "buyers": 16, "pool_size": 20, "repeat": 1}
+    out = StringIO()
+    run = SimpleNamespace(verdicts=[(SimpleNamespace(setting=setting), found)])
+    Console(file=out, width=80, color_system=None).print(console.verdicts(run))
+    for words in ("which of 3 checks", "INVALID", "no_oversell", "durable"):
+        assert words in out.getvalue()
+    assert "atomic" not in out.getvalue()

@@ -1,15 +1,14 @@
 """What a check says: a word, a sentence, the name of what went wrong, and the operations that prove it."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 from uuid import UUID
 
 import pandas as pd
 
 from ticketlab.evidence.history import RETRIES
-from ticketlab.evidence.ledger import Ledger
 
 EVIDENCE_LIMIT: Final = 20
 """Rows of evidence that a verdict keeps; its summary counts them all."""
@@ -44,6 +43,8 @@ class Anomaly(StrEnum):
     """Somebody was answered by a version that was no longer current when he asked, or sold out of order."""
     DOUBLE_SALE = "double sale"
     """One purchase id owns more tickets than it was sold."""
+    DOUBLE_REFUND = "double refund"
+    """One purchase was given back more than once."""
     HALF_PURCHASE = "half purchase"
     """Part of a purchase is there, and part of it is not."""
     DEADLOCK = "deadlock"
@@ -60,9 +61,6 @@ class Verdict:
     """Up to EVIDENCE_LIMIT rows: operations, events or purchases, by column."""
     anomaly: Anomaly | None = None
     """Of what is INVALID the name."""
-
-
-Check: TypeAlias = Callable[[pd.DataFrame, Ledger], Verdict]
 
 
 def valid(check: str, summary: str) -> Verdict:

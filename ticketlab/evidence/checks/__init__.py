@@ -1,0 +1,70 @@
+"""Pure checks over a history and a ledger. Each is a claim, and says which operations prove it wrong.
+
+A check that crashed, or had nothing to go by, is UNKNOWN, never VALID.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from ticketlab.evidence.case import Case
+from ticketlab.evidence.check import Check, check
+from ticketlab.evidence.checks.books import and_more, no_oversell, sales_in_ledger, tickets_accounted_for
+from ticketlab.evidence.checks.locks import no_deadlock
+from ticketlab.evidence.checks.order import strict_serializability
+from ticketlab.evidence.checks.refusals import no_false_sold_out
+from ticketlab.evidence.checks.whole import atomic, durable, exactly_once
+from ticketlab.evidence.ledger import Ledger
+from ticketlab.evidence.verdict import Verdict, unknown
+
+__all__ = [
+    "CHECKS",
+    "Check",
+    "atomic",
+    "check",
+    "decide",
+    "durable",
+    "exactly_once",
+    "judge",
+    "no_deadlock",
+    "no_false_sold_out",
+    "no_oversell",
+    "sales_in_ledger",
+    "strict_serializability",
+    "tickets_accounted_for",
+]
+
+CHECKS: Final[Sequence[Check]] = (
+    no_oversell,
+    sales_in_ledger,
+    tickets_accounted_for,
+    exactly_once,
+    atomic,
+    durable,
+    no_false_sold_out,
+    strict_serializability,
+    no_deadlock,
+)
+
+
+def judge(history: pd.DataFrame, ledger: Ledger, checks: Iterable[Check] = CHECKS) -> tuple[Verdict, ...]:
+    """The verdict of each check on a history and a ledger; see `decide`."""
+    return decide(Case(history, ledger), checks)
+
+
+def decide(case: Case, checks: Iterable[Check] = CHECKS) -> tuple[Verdict, ...]:
+    """The verdict of each check. Without a single answered purchase nothing was shown, and all are UNKNOWN."""
+    known = case.ledger.events["event"].to_numpy()
+    missing = {int(each) for column in (case.event, case.ticket_event) for each in np.setdiff1d(column, known)}
+    if missing:
+        return _undecided(checks, f"the ledger lacks {and_more(len(missing), f'event {min(missing)}', 'event')}")
+    answered = (case.sold | case.refused | case.perhaps_sold).any()
+    if not answered and case.ledger.tickets.empty:
+        return _undecided(checks, "no purchase was answered: nothing was shown")
+    return tuple(each.decide(case) for each in checks)
+
+
+def _undecided(checks: Iterable[Check], why: str) -> tuple[Verdict, ...]:
+    return tuple(unknown(each.name, why) for each in checks)

@@ -1,0 +1,165 @@
+"""Claims about the books: as many tickets as seats, and the tickets those of the sales."""
+
+import numpy as np
+import pandas as pd
+
+from ticketlab.evidence.case import Case, Integers, Mask
+from ticketlab.evidence.check import check
+from ticketlab.evidence.history import NOT_SEEN
+from ticketlab.evidence.verdict import Anomaly, Verdict, invalid, valid
+
+
+@check
+def no_oversell(case: Case) -> Verdict:
+    """Every event has at most as many tickets as seats, and its stock is what is left of them.
+
+    The evidence of an oversell is the first sale beyond the last seat, in the order of the event's version; where
+    sales carry none their order is not known, and it is that in which their buyers were told.
+    """
+    name = "no_oversell"
+    seats = case.ledger.seats()
+    wrong = seats[(seats["oversold"] > 0) | (seats["available"] != seats["total"] - seats["tickets"])]
+    if wrong.empty:
+        text = f"{seats['tickets'].sum():,} tickets for {seats['total'].sum():,} seats, and the stock agrees"
+        return valid(name, text + _order_undecided(case))
+    first = wrong.sort_values("oversold", ascending=False, kind="stable").head(1)
+    text = and_more(len(wrong), _disagreement(first.iloc[0]), "event") + _order_undecided(case)
+    beyond = _first_beyond_the_last_seat(case, first.iloc[0])
+    anomaly = _of_the_stock(first.iloc[0])
+    return invalid(name, text, first if beyond.empty or anomaly is not Anomaly.OVERSELL else beyond, anomaly)
+
+
+def _of_the_stock(event: "pd.Series[int]") -> Anomaly:
+    """What went wrong where tickets and stock do not go together."""
+    if event["oversold"] > 0:
+        return Anomaly.OVERSELL
+    kept = event["available"] > event["total"] - event["tickets"]
+    return Anomaly.LOST_UPDATE if kept else Anomaly.UNDERSELL
+
+
+def _disagreement(event: "pd.Series[int]") -> str:
+    if event["oversold"] > 0:
+        return (
+            f"event {event['event']}: {event['tickets']:,} tickets for {event['total']:,} seats, "
+            f"{event['oversold']:,} too many"
+        )
+    return (
+        f"event {event['event']}: the stock says {event['available']:,} left, but "
+        f"{event['total']:,} seats less {event['tickets']:,} tickets are {event['total'] - event['tickets']:,}"
+    )
+
+
+def _first_beyond_the_last_seat(case: Case, event: "pd.Series[int]") -> pd.DataFrame:
+    """Where tickets were given back meanwhile the sales alone do not show it, and there may be none."""
+    rows = np.flatnonzero((case.sold_first | case.surely_refunded) & (case.event == event["event"]))
+    seen = (case.version[rows] != NOT_SEEN).all()
+    rows = rows[np.argsort((case.version if seen else case.completed)[rows], kind="stable")]
+    too_many = -case.change[rows].cumsum() > event["total"]
+    return case.rows(rows[too_many][:1])
+
+
+@check
+def sales_in_ledger(case: Case) -> Verdict:
+    """Every sale that a buyer was told of is in the ledger, for the right events and with its quantities.
+
+    A purchase id owns its quantity once, however often its buyer was told of it. Who was told that his id had bought
+    before may have asked for something else this time: of him only the purchase must be there. What was given back,
+    or may have been, need not be there.
+    """
+    name = "sales_in_ledger"
+    given_back = (case.per_id(case.refunded) + case.per_id(case.perhaps_refunded)) > 0
+    owed = case.sold & ~given_back[case.id]
+    wrong = owed & np.where(case.sold_again & ~_same(case), case.owned[case.id] == 0, case.held != case.quantity)
+    count = int((case.sold & case.leads).sum())
+    if wrong.any():
+        text = f"{operations(case, wrong):,} of {count:,} sales are not in the ledger as they were told"
+        rows = first_operation(case, wrong)
+        more = (case.held[rows] > case.quantity[rows]).all()
+        shown = case.rows(rows).assign(tickets=case.held[rows])
+        return invalid(name, text, shown, Anomaly.DOUBLE_SALE if more else Anomaly.LOST_SALE)
+    back = f", but for {int((given_back & (case.per_id(case.sold) > 0)).sum()):,} that were given back"
+    return valid(name, f"all {count:,} sales are in the ledger with their quantity{back if given_back.any() else ''}")
+
+
+def _same(case: Case) -> Mask:
+    """Sales that were told once more without being said to be: they ask for what was bought."""
+    return case.sold_again & ~case.repeated
+
+
+@check
+def tickets_accounted_for(case: Case) -> Verdict:
+    """Every ticket in the ledger belongs to a purchase that was sold, or whose outcome is unknown and then whole.
+
+    Whole means: all the tickets of all its events, or none of any. A purchase that was given back owns none.
+    """
+    name = "tickets_accounted_for"
+    nobodys = ~_asked_for(case)
+    kept = (case.per_id(case.refunded) > 0) & (case.per_id(case.sold_first) <= case.per_id(case.refunded))
+    kept_tickets = kept[case.ticket_id] & ~nobodys
+    in_part = case.perhaps_sold & (case.owned[case.id] > 0) & (case.held != case.quantity)
+    faults = []
+    if nobodys.any():
+        count = len(np.unique(case.ticket_id[nobodys]))
+        faults.append(f"{nobodys.sum():,} tickets belong to {count:,} purchases that no buyer was told of")
+    if kept_tickets.any():
+        faults.append(f"{kept_tickets.sum():,} tickets belong to purchases that were given back")
+    if in_part.any():
+        faults.append(f"{len(np.unique(case.id[in_part])):,} purchases of unknown outcome are there in part")
+    if not faults:
+        return valid(name, f"all {len(case.ticket_id):,} tickets belong to purchases of the history")
+    text = "; ".join(faults)
+    if nobodys.any() or kept_tickets.any():
+        shown = _first_purchase(case, nobodys if nobodys.any() else kept_tickets)
+        return invalid(name, text, shown, Anomaly.PHANTOM_SALE)
+    rows = first_operation(case, in_part)
+    return invalid(name, text, case.rows(rows).assign(tickets=case.held[rows]), Anomaly.HALF_PURCHASE)
+
+
+def _asked_for(case: Case) -> Mask:
+    """Which tickets somebody asked for who was told that he has them, or not told that he has not.
+
+    Told of what his id had bought before, a buyer may have asked for another event this time.
+    """
+    rows = case.sold | case.perhaps_sold
+    event = np.full(case.ids, NOT_SEEN)
+    event[case.id[rows]] = case.event[rows]
+    asked: Mask = event[case.ticket_id] == case.ticket_event
+    asked |= (case.per_id(case.sold_again) > 0)[case.ticket_id]
+    others = np.flatnonzero(~asked)
+    if len(others):  # of a basket only one event was looked at
+        asked[others] = np.isin(case.ticket_pairs[others], case.pairs[rows])
+    return asked
+
+
+def _first_purchase(case: Case, tickets: Mask) -> pd.DataFrame:
+    """The purchase of the first of these tickets as the ledger has it, and what its buyer was told, if anybody."""
+    first = np.flatnonzero(tickets)[0]
+    rows = np.flatnonzero((case.id == case.ticket_id[first]) & (case.event == case.ticket_event[first]))
+    count = int((case.ticket_pairs == case.ticket_pairs[first]).sum())
+    if len(rows):
+        return case.rows(rows).assign(tickets=count)
+    return case.ledger.tickets.iloc[[first]].assign(tickets=count)
+
+
+def first_operation(case: Case, rows: Mask) -> Integers:
+    """Of these rows those of the operation that was called first."""
+    places = np.flatnonzero(rows)
+    first = places[np.argmin(case.invoked[places])]
+    of_it: Integers = places[case.operation[places] == case.operation[first]]
+    return of_it
+
+
+def operations(case: Case, rows: Mask) -> int:
+    """How many operations these rows are of."""
+    return len(np.unique(case.operation[rows]))
+
+
+def _order_undecided(case: Case) -> str:
+    count = case.sales_without_version
+    return f"; {count:,} sales carry no version, so their order is not decided" if count else ""
+
+
+def and_more(count: int, first: str, noun: str) -> str:
+    """The first of several, and how many more there are."""
+    more = count - 1
+    return f"{first} (and {more:,} more {noun}{'s' if more > 1 else ''})" if more else first

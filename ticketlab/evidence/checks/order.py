@@ -1,0 +1,57 @@
+"""The claim of strict serializability: the versions are the database's own order, and everything told goes with it."""
+
+from collections.abc import Callable, Sequence
+from typing import Final, TypeAlias
+
+import numpy as np
+
+from ticketlab.evidence.case import Case
+from ticketlab.evidence.check import check
+from ticketlab.evidence.order import ownership, silence, told, unordered
+from ticketlab.evidence.order.finding import Finding, Undecided
+from ticketlab.evidence.order.told import Told
+from ticketlab.evidence.verdict import Verdict, invalid, unknown, valid
+
+Stage: TypeAlias = Callable[[Told], Finding | None]
+
+
+@check
+def strict_serializability(case: Case) -> Verdict:
+    """All purchases and refunds go one after another, in the order of the versions, and as time has it.
+
+    That is: every change made a version of its own, none is missing, and each left the stock of the one before it plus
+    or less its own tickets; what was answered before another was called comes before it; and whoever was sent away saw
+    a version that was current while he waited, and too small a stock. Where the order of several events, each right by
+    itself, can not be that of all together, that is found too. A purchase of unknown outcome may have happened or not:
+    the claim holds if it does for some choice.
+    """
+    name = "strict_serializability"
+    facts = Told.of(case)
+    try:
+        finding = next(filter(None, (stage(facts) for stage in STAGES)), None)
+    except Undecided as open_question:
+        return unknown(name, str(open_question))
+    if finding is not None:
+        return invalid(name, finding.text, case.rows(np.array(finding.rows, np.int64)), finding.anomaly)
+    return valid(name, _summary(facts))
+
+
+STAGES: Final[Sequence[Stage]] = (
+    told.versions,
+    told.stocks,
+    told.refusals,
+    told.times,
+    ownership.refunds,
+    silence.gaps,
+    unordered.refusals,
+)
+
+
+def _summary(facts: Told) -> str:
+    count = int(facts.case.leads.sum())
+    text = f"{count:,} operations, one after another in the order of {len(facts.makers):,} versions"
+    open_events = int(facts.case.unordered.sum())
+    if open_events:
+        noun = "event" if open_events == 1 else "events"
+        text += f"; the sales of {open_events:,} {noun} carry no version, and some order of them will do"
+    return text

@@ -1,0 +1,87 @@
+"""Claims about purchases as a whole: not twice, not by halves, and still there after a crash."""
+
+import numpy as np
+
+from ticketlab.evidence.case import Case, Integers, Mask
+from ticketlab.evidence.check import check
+from ticketlab.evidence.checks.books import first_operation, operations
+from ticketlab.evidence.verdict import Anomaly, Verdict, invalid, valid
+
+
+@check
+def exactly_once(case: Case) -> Verdict:
+    """A purchase id owns exactly its quantity of tickets, or none; never a part, never twice, whatever was retried."""
+    name = "exactly_once"
+    may_own = case.sold_first | case.perhaps_sold
+    wrong = may_own & (case.owned[case.id] > 0) & (case.held != case.quantity)
+    twice = _sold_twice(case)
+    if not (wrong.any() or twice.any()):
+        count = int((case.owned > 0).sum())
+        return valid(name, f"all {count:,} purchase ids in the ledger own what they bought, once")
+    more = wrong & (case.held > case.quantity)
+    rows = first_operation(case, more if more.any() else wrong if wrong.any() else twice)
+    if not wrong.any():
+        rows = np.flatnonzero(twice & (case.id == case.id[rows[0]]))
+        text = f"{len(np.unique(case.id[twice])):,} purchase ids were sold to more than once"
+    else:
+        text = f"{operations(case, wrong):,} purchases own another number of tickets than they are of"
+    shown = case.rows(rows).assign(tickets=case.held[rows])
+    half = wrong.any() and not more.any()
+    return invalid(name, text, shown, Anomaly.HALF_PURCHASE if half else Anomaly.DOUBLE_SALE)
+
+
+def _sold_twice(case: Case) -> Mask:
+    """Sales of an id that was told of several, without having been given back in between as often."""
+    sales, back = case.per_id(case.sold_first), case.per_id(case.surely_refunded | case.undecided)
+    return case.sold_first & (sales > back + 1)[case.id]
+
+
+@check
+def atomic(case: Case) -> Verdict:
+    """No purchase is half there: all its tickets of all its events or none, and no stock taken without a ticket."""
+    name = "atomic"
+    may_own = case.sold_first | case.perhaps_sold
+    halves = may_own & (case.owned[case.id] > 0) & (case.held < case.quantity)
+    if halves.any():
+        rows = first_operation(case, may_own & np.isin(case.operation, case.operation[halves]))
+        text = f"{operations(case, halves):,} purchases are there in part"
+        return invalid(name, text, case.rows(rows).assign(tickets=case.held[rows]), Anomaly.HALF_PURCHASE)
+    seats = case.ledger.seats()
+    missing = seats["total"] - seats["tickets"] - seats["available"]
+    if (missing > 0).any():
+        event = seats[missing > 0].head(1)
+        text = (
+            f"event {event['event'].iloc[0]}: {missing.max():,} seats were taken off the stock, and nobody has a ticket"
+        )
+        return invalid(name, text, event, Anomaly.HALF_PURCHASE)
+    return valid(
+        name, f"all {int((case.owned > 0).sum()):,} purchases in the ledger are whole, their stock and their tickets"
+    )
+
+
+@check
+def durable(case: Case) -> Verdict:
+    """What a buyer was told before the server crashed holds after it: his sale is there, his refund is made."""
+    name = "durable"
+    crashes = case.ledger.crashes_ns
+    if not crashes:
+        return valid(name, "the server was not crashed: there was nothing to survive")
+    before = case.completed <= max(crashes)
+    given_back = (case.per_id(case.surely_refunded | case.perhaps_refunded) > 0)[case.id]
+    lost = before & case.sold_first & ~given_back & (case.held < case.quantity)
+    back = before & case.refunded & (case.owned[case.id] > 0) & ~_sold_twice(case)
+    told = int((before & (case.sold_first | case.refunded) & case.leads).sum())
+    wrong = lost | back
+    if wrong.any():
+        text = f"{operations(case, wrong):,} of {told:,} sales and refunds told before the crash were gone after it"
+        rows = _latest_operation(case, wrong)
+        return invalid(name, text, case.rows(rows).assign(tickets=case.held[rows]), Anomaly.LOST_SALE)
+    return valid(name, f"all {told:,} sales and refunds told before the crash were there after it")
+
+
+def _latest_operation(case: Case, rows: Mask) -> Integers:
+    """The one told last before the crash: of what an unfinished disk loses the nearest to it."""
+    places = np.flatnonzero(rows)
+    last = places[np.argmax(case.completed[places])]
+    of_it: Integers = places[case.operation[places] == case.operation[last]]
+    return of_it

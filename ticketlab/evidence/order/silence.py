@@ -1,0 +1,261 @@
+"""What nobody told: versions that are missing, and answers that name none. Each is given a place, if there is one."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from ticketlab.evidence.case import Case, Integers, Mask
+from ticketlab.evidence.history import NOT_SEEN
+from ticketlab.evidence.order import lookers, realtime, small
+from ticketlab.evidence.order.finding import Finding
+from ticketlab.evidence.order.gaps import Gaps, GaveUpError, Silent, fill
+from ticketlab.evidence.order.lookers import Looker
+from ticketlab.evidence.order.places import Places
+from ticketlab.evidence.order.told import Told
+from ticketlab.evidence.verdict import Anomaly
+
+
+def gaps(told: Told) -> Finding | None:
+    """A version that nobody can have made, or an answer that no version suits.
+
+    Raises:
+        Undecided: nothing wrong was found, and no place for some of them either.
+    """
+    quiet = _Quiet(told)
+    open_events: list[int] = []
+    placed = told.places
+    versions: dict[int, int] = {}
+    for event in quiet.events.tolist():
+        try:
+            made = _fill(quiet, event)
+        except _OpenError:
+            open_events.append(event)
+            continue
+        if isinstance(made, Finding):
+            return made
+        versions |= made
+        placed += _places(told.case, made, seen=0)
+    for event in np.setdiff1d(quiet.looked_at, open_events).tolist():
+        seen, without = lookers.place(
+            list(_lookers(quiet, event, versions)), placed.of_event(event), last=int(told.last[event])
+        )
+        if without is not None and not quiet.is_open(event):
+            return _nothing_suits(told, event, without.row)
+        if without is not None:
+            open_events.append(event)
+        placed += _places(told.case, seen, seen=1)
+    if quiet.any and not open_events and _contradicts(told.case, placed):
+        open_events = quiet.of_any_kind.tolist()
+    return small.search(told.case, open_events) if open_events else None
+
+
+class _OpenError(Exception):
+    """Whether the event has an order can not be told from here."""
+
+
+@dataclass
+class _Quiet:
+    """The rows on ordered events that told no version, by what they are."""
+
+    told: Told
+
+    def __post_init__(self) -> None:
+        case = self.told.case
+        ordered = ~case.unordered[case.event] & (case.version == NOT_SEEN)
+        self.silent = np.flatnonzero(case.changed & ordered)
+        self.undecided = np.flatnonzero(case.undecided & ordered)
+        again = (case.sold_again & ~case.sold_itself & case.leads) | (case.refunded_nothing & case.leads)
+        self.again = np.flatnonzero(again)
+        self.refused = np.flatnonzero(case.refused & ordered)
+        made = np.bincount(self.told.event, minlength=len(case.unordered))
+        known = np.zeros(len(case.unordered), np.bool_)
+        known[case.ledger.events["event"]] = True
+        self.missing = np.where(known & ~case.unordered, self.told.last - 1 - made, 0)
+        self.events = np.union1d(np.flatnonzero(self.missing), case.event[np.append(self.silent, self.undecided)])
+        self.sale = _first_of_each_id(case, case.surely_sold)
+        self.refund = _first_of_each_id(case, case.surely_refunded)
+        sold_on = case.event[self.sale[case.id[self.again]]]
+        self.again = self.again[(self.sale[case.id[self.again]] >= 0) & ~case.unordered[sold_on]]
+        self.looked_at = np.union1d(case.event[self.refused], case.event[self.sale[case.id[self.again]]])
+
+    @property
+    def any(self) -> bool:
+        """Whether there is anything that was not told."""
+        return len(self.of_any_kind) > 0
+
+    @property
+    def of_any_kind(self) -> Integers:
+        """The events on which something was not told."""
+        return np.union1d(self.events, self.looked_at)
+
+    def is_open(self, event: int) -> bool:
+        """Whether the versions of the event were filled by choice."""
+        return bool((self.told.case.event[self.silent] == event).any())
+
+
+def _first_of_each_id(case: Case, rows: Mask) -> Integers:
+    first = np.full(case.ids, -1)
+    places = np.flatnonzero(rows)[::-1]
+    first[case.id[places]] = places
+    return first
+
+
+def _fill(quiet: _Quiet, event: int) -> dict[int, int] | Finding:
+    """A version for each silent row of the event."""
+    told, case = quiet.told, quiet.told.case
+    if (case.event[quiet.undecided] == event).any():
+        raise _OpenError
+    silent = quiet.silent[case.event[quiet.silent] == event]
+    known = _gaps_of(told, event)
+    if len(known.missing) > len(silent):
+        return _made_by_nobody(told, event, known.missing, len(silent))
+    if len(known.missing) < len(silent):
+        text = f"event {event}: {len(silent):,} purchases or refunds of unknown outcome took effect, in "
+        text += f"{len(known.missing):,} versions that nobody else made"
+        return Finding(text, silent[: len(known.missing) + 1].tolist(), Anomaly.LOST_UPDATE)
+    if any(version - 1 not in known.stock for version in known.missing if version - 1 not in known.missing):
+        raise _OpenError  # the stock before a gap was not told
+    try:
+        made = fill(known, list(_candidates(quiet, event, silent)))
+    except GaveUpError:
+        raise _OpenError from None
+    if made is None:
+        text = f"event {event}: no order of those whose answer was lost explains the versions that nobody was told of"
+        return Finding(text, silent.tolist(), Anomaly.LOST_UPDATE)
+    return made
+
+
+def _gaps_of(told: Told, event: int) -> Gaps:
+    first, end = np.searchsorted(told.event, [event, event + 1])
+    version, rows, last = told.version[first:end], told.makers[first:end], int(told.last[event])
+    known = np.concatenate([[1], version, [last + 1]])
+    breaks = np.flatnonzero(np.diff(known) > 1)
+    missing = [each for place in breaks for each in range(int(known[place]) + 1, int(known[place + 1]))]
+    case = told.case
+    stock, made = {1: int(told.total[event])}, {}
+    for place in breaks.tolist():
+        for number in (place - 1, place):
+            if 0 <= number < len(rows) and case.available[rows[number]] != NOT_SEEN:
+                stock[int(version[number])] = int(case.available[rows[number]])
+                made[int(version[number])] = int(case.change[rows[number]])
+    seers = told.seers[case.event[told.seers] == event]
+    wanted = seers[np.isin(case.version[seers], missing) & (case.available[seers] != NOT_SEEN)]
+    stock |= dict(zip(case.version[wanted].tolist(), case.available[wanted].tolist(), strict=True))
+    if last in missing and told.left[event] != NOT_SEEN:
+        stock[last] = int(told.left[event])
+    return Gaps(missing=missing, stock=stock, made=made)
+
+
+def _made_by_nobody(told: Told, event: int, missing: Sequence[int], silent: int) -> Finding:
+    first, end = np.searchsorted(told.event, [event, event + 1])
+    behind = first + int(np.searchsorted(told.version[first:end], missing[0]))
+    rows = [int(told.makers[place]) for place in (behind - 1, behind) if first <= place < end]
+    text = f"event {event}: version {missing[0]:,} was made by nobody"
+    if len(missing) - silent > 1:
+        text += f", nor were {len(missing) - silent - 1:,} others"
+    return Finding(text, rows, Anomaly.PHANTOM_SALE)
+
+
+def _candidates(quiet: _Quiet, event: int, silent: Integers) -> Iterator[Silent]:
+    """The silent rows of an event, each with the first and the last version that it can have made."""
+    told, case = quiet.told, quiet.told.case
+    places, last = told.places.of_event(event), int(told.last[event])
+    earliest = places.after(case.invoked[silent]) // 2 + 1
+    latest = (places.before(case.latest[silent], none=2 * last + 2) - 1) // 2
+    for row, first, end in zip(silent.tolist(), earliest.tolist(), latest.tolist(), strict=True):
+        undoes = None
+        if case.purchases[row]:
+            back = int(quiet.refund[case.id[row]])
+            if back >= 0 and case.event[back] == event and case.version[back] != NOT_SEEN:
+                end = min(end, int(case.version[back]) - 1)  # noqa: PLW2901 - bounded once more
+        else:
+            sale = _line_of(case, int(quiet.sale[case.id[row]]), event)
+            if sale >= 0 and case.version[sale] != NOT_SEEN:
+                first = max(first, int(case.version[sale]) + 1)  # noqa: PLW2901 - bounded once more
+            elif sale >= 0:
+                undoes = sale
+        yield Silent(row=row, change=int(case.change[row]), earliest=first, latest=end, undoes=undoes)
+
+
+def _line_of(case: Case, row: int, event: int) -> int:
+    """The row of that event in the operation of the given row, or -1."""
+    if row < 0:
+        return -1
+    rows = np.flatnonzero((case.operation == case.operation[row]) & (case.event == event))
+    return int(rows[0]) if len(rows) else -1
+
+
+def _lookers(quiet: _Quiet, event: int, versions: dict[int, int]) -> Iterator[Looker]:
+    """Those who must have seen a version of the event, and did not tell which."""
+    case, told = quiet.told.case, quiet.told
+    stock = _stocks(told, event, versions)
+    for row in quiet.refused[case.event[quiet.refused] == event].tolist():
+        low = partial(_too_low, stock, wanted=int(case.quantity[row]), shown=int(case.available[row]))
+        yield Looker(row=row, since=int(case.invoked[row]), until=int(case.completed[row]), suits=low)
+    sold_on = case.event[quiet.sale[case.id[quiet.again]]]
+    for row in quiet.again[sold_on == event].tolist():
+        begin = _version_of(case, int(quiet.sale[case.id[row]]), versions)
+        back = _line_of(case, int(quiet.refund[case.id[row]]), event)
+        end = _version_of(case, back, versions) if back >= 0 else len(stock)
+        there = partial(_owned, begin=begin, end=end, owned=bool(case.sold_again[row]))
+        yield Looker(row=row, since=int(case.invoked[row]), until=int(case.completed[row]), suits=there)
+
+
+def _too_low(stock: Integers, first: int, last: int, *, wanted: int, shown: int) -> Mask:
+    """At which versions the stock is too small, and the one that was shown if one was."""
+    stocks = stock[first : last + 1]
+    low: Mask = (stocks < wanted) & ((stocks == shown) | (shown == NOT_SEEN))
+    return low
+
+
+def _owned(first: int, last: int, *, begin: int, end: int, owned: bool) -> Mask:
+    """At which versions a purchase that was made by one and given back by another is there, or is not."""
+    versions = np.arange(first, last + 1)
+    there: Mask = ((versions >= begin) & (versions < end)) == owned
+    return there
+
+
+def _version_of(case: Case, row: int, versions: dict[int, int]) -> int:
+    return versions.get(row, int(case.version[row]))
+
+
+def _stocks(told: Told, event: int, versions: dict[int, int]) -> Integers:
+    """The stock at each version of an event, from 1; place 0 is not used."""
+    case = told.case
+    changes = np.zeros(int(told.last[event]) + 1, np.int64)
+    first, end = np.searchsorted(told.event, [event, event + 1])
+    changes[told.version[first:end]] = case.change[told.makers[first:end]]
+    for row, version in versions.items():
+        if case.event[row] == event:
+            changes[version] = case.change[row]
+    stocks: Integers = told.total[event] + np.cumsum(changes)
+    return stocks
+
+
+def _nothing_suits(told: Told, event: int, row: int) -> Finding:
+    case = told.case
+    if case.refused[row]:
+        wanted = case.quantity[row]
+        text = f"event {event}: who wanted {wanted:,} was sent away, and at no time of his call were too few left"
+        return Finding(text, [row], Anomaly.FALSE_SOLD_OUT)
+    if case.sold_again[row]:
+        text = f"event {event}: a purchase was told to have been made before, and was not there at that time"
+    else:
+        text = f"event {event}: a purchase was told to own nothing, and was there at that time"
+    shown = np.flatnonzero((case.id == case.id[row]) & (case.surely_sold | case.surely_refunded))
+    return Finding(text, sorted({*shown.tolist(), row}), Anomaly.STALE_READ)
+
+
+def _places(case: Case, versions: dict[int, int], *, seen: int) -> Places:
+    rows = np.array(list(versions), np.int64)
+    at = 2 * np.array(list(versions.values()), np.int64) + seen
+    return Places.of(rows=rows, event=case.event[rows], at=at, since=case.invoked[rows], until=case.latest[rows])
+
+
+def _contradicts(case: Case, placed: Places) -> bool:
+    """Whether the places that were found do not go together, of one event or of several."""
+    if realtime.inversion(placed) is not None:
+        return True
+    return not case.leads.all() and bool(realtime.cycle(placed, case.operation[placed.rows]))

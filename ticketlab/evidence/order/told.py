@@ -1,0 +1,199 @@
+"""What was told of the order: who made which version, who saw which, and when. Each function looks for one flaw."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+
+from ticketlab.evidence.case import Case, Integers
+from ticketlab.evidence.history import NOT_SEEN
+from ticketlab.evidence.order import realtime
+from ticketlab.evidence.order.finding import Finding
+from ticketlab.evidence.order.places import Places, sorting
+from ticketlab.evidence.verdict import Anomaly
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """The rows that told a version, on events whose sales do."""
+
+    case: Case
+    makers: Integers
+    """Rows that told to have made a version, by event and version."""
+    seers: Integers
+    """Rows that were refused at a version."""
+
+    @classmethod
+    def of(cls, case: Case) -> Self:
+        """Sorted out of a case."""
+        ordered = ~case.unordered[case.event] & (case.version != NOT_SEEN)
+        makers = np.flatnonzero((case.sold_first | case.refunded) & ordered)
+        makers = makers[sorting(case.event[makers], case.version[makers])]
+        return cls(case=case, makers=makers, seers=np.flatnonzero(case.refused & ordered))
+
+    @cached_property
+    def event(self) -> Integers:
+        """The event of each maker."""
+        return self.case.event[self.makers]
+
+    @cached_property
+    def version(self) -> Integers:
+        """The version of each maker."""
+        return self.case.version[self.makers].astype(np.int64)
+
+    @cached_property
+    def follows(self) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
+        """Whether the maker before is of the same event and made the version before."""
+        same = self.event[1:] == self.event[:-1]
+        return np.append(False, same & (self.version[1:] == self.version[:-1] + 1))[: len(self.makers)]
+
+    @cached_property
+    def total(self) -> Integers:
+        """The seats of each event, by its number."""
+        return self._by_event("total")
+
+    @cached_property
+    def last(self) -> Integers:
+        """The version of each event in the end; where the ledger does not tell, the last one that was told."""
+        last = self._by_event("version")
+        told = np.ones_like(last)
+        np.maximum.at(told, self.event, self.version)
+        np.maximum.at(told, self.case.event[self.seers], self.case.version[self.seers])
+        return np.where(last == NOT_SEEN, told, last)
+
+    @cached_property
+    def left(self) -> Integers:
+        """The stock of each event in the end, or NOT_SEEN where the ledger does not tell."""
+        return self._by_event("available")
+
+    @cached_property
+    def places(self) -> Places:
+        """Where all these rows stand."""
+        case, rows = self.case, np.concatenate([self.makers, self.seers])
+        at = np.concatenate([2 * self.version, 2 * case.version[self.seers].astype(np.int64) + 1])
+        return Places.of(rows=rows, event=case.event[rows], at=at, since=case.invoked[rows], until=case.completed[rows])
+
+    def maker_of(self, event: Integers, version: Integers) -> Integers:
+        """For each version of an event the number of its maker among `makers`, or -1."""
+        width = int(max(self.version.max(initial=0), version.max(initial=0))) + 1
+        keys = self.event.astype(np.int64) * width + self.version
+        wanted = event.astype(np.int64) * width + version
+        place = np.searchsorted(keys, wanted)
+        found = place < len(keys)
+        found[found] = keys[place[found]] == wanted[found]
+        return np.where(found, place, -1)
+
+    def _by_event(self, column: str) -> Integers:
+        numbers = np.full(len(self.case.unordered), NOT_SEEN, np.int64)
+        numbers[self.case.ledger.events["event"]] = self.case.ledger.events[column]
+        return numbers
+
+
+def versions(told: Told) -> Finding | None:
+    """A version that was made twice, or that the event has never come to."""
+    event, version, makers = told.event, told.version, told.makers
+    twice = np.flatnonzero((event[1:] == event[:-1]) & (version[1:] == version[:-1]))
+    if len(twice):
+        rows = makers[twice[0] : twice[0] + 2].tolist()
+        text = f"event {event[twice[0]]}: version {version[twice[0]]:,} was made twice"
+        if len(twice) > 1:
+            text += f", and {len(twice) - 1:,} more likewise"
+        undone = told.case.surely_sold[rows] & (told.case.held[rows] == 0) & ~_given_back(told.case)[told.case.id[rows]]
+        return Finding(text, rows, Anomaly.DIRTY_READ if undone.any() else Anomaly.LOST_UPDATE)
+    early = np.flatnonzero(version <= 1)
+    if len(early):
+        text = f"event {event[early[0]]}: version {version[early[0]]} was made, though the event began with version 1"
+        return Finding(text, [int(makers[early[0]])], Anomaly.LOST_UPDATE)
+    beyond = np.flatnonzero(version > told.last[event])
+    if len(beyond):
+        place = beyond[0]
+        text = (
+            f"event {event[place]}: version {version[place]:,} was told, but it ended with {told.last[event[place]]:,}"
+        )
+        return Finding(text, [int(makers[place])], Anomaly.DIRTY_READ)
+    return None
+
+
+def _given_back(case: Case) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
+    return case.per_id(case.surely_refunded | case.perhaps_refunded) > 0
+
+
+def stocks(told: Told) -> Finding | None:
+    """A stock that is not that of the version before, plus or less what was given back or sold."""
+    case, makers, event = told.case, told.makers, told.event
+    stock, change = case.available[makers].astype(np.int64), case.change[makers]
+    before = np.append(NOT_SEEN, stock[:-1])[: len(stock)]
+    first = told.version == 2  # noqa: PLR2004 - the one after the first
+    before[first] = told.total[event[first]]
+    known = (stock != NOT_SEEN) & (before != NOT_SEEN) & (first | told.follows)
+    wrong = np.flatnonzero(known & (before + change != stock))
+    if len(wrong):
+        place = wrong[0]
+        rows = makers[place - (not first[place]) : place + 1].tolist()
+        text = (
+            f"event {event[place]}: version {told.version[place]:,} left {stock[place]:,} seats, though "
+            f"{before[place]:,} before it and {change[place]:+,} make {before[place] + change[place]:,}"
+        )
+        return Finding(text, rows, Anomaly.LOST_UPDATE)
+    ends = np.flatnonzero((told.version == told.last[event]) & (stock != NOT_SEEN) & (told.left[event] != NOT_SEEN))
+    wrong = ends[stock[ends] != told.left[event[ends]]]
+    if len(wrong):
+        place = wrong[0]
+        text = (
+            f"event {event[place]}: version {told.version[place]:,} left {stock[place]:,} seats, "
+            f"but at that version the ledger has {told.left[event[place]]:,}"
+        )
+        return Finding(text, [int(makers[place])], Anomaly.LOST_UPDATE)
+    return None
+
+
+def refusals(told: Told) -> Finding | None:
+    """A refusal beside a stock that would have done, or at a version or a stock that never was."""
+    case, seers = told.case, told.seers
+    event, version = case.event[seers], case.version[seers].astype(np.int64)
+    maker = told.maker_of(event, version)
+    stock = np.where(maker >= 0, case.available[told.makers[maker]] if len(told.makers) else NOT_SEEN, NOT_SEEN)
+    stock = np.where(version == 1, told.total[event], stock)
+    shown = np.where(case.available[seers] == NOT_SEEN, stock, case.available[seers])
+    never = (version > told.last[event]) | (version < 1) | ((stock != NOT_SEEN) & (stock != shown))
+    enough = (shown != NOT_SEEN) & (shown >= case.quantity[seers])
+    for wrong, anomaly in ((never, Anomaly.DIRTY_READ), (enough, Anomaly.FALSE_SOLD_OUT)):
+        if wrong.any():
+            place = int(np.flatnonzero(wrong)[0])
+            rows = [int(told.makers[maker[place]])] if maker[place] >= 0 and anomaly is Anomaly.DIRTY_READ else []
+            text = (
+                f"event {event[place]}: sold out was told at version {version[place]:,} with {shown[place]:,} left, "
+                f"to who wanted {case.quantity[seers[place]]:,}"
+            )
+            if anomaly is Anomaly.DIRTY_READ:
+                text += f"; it had {stock[place]:,}" if stock[place] != NOT_SEEN else "; the event never came to it"
+            return Finding(text, [*rows, int(seers[place])], anomaly)
+    return None
+
+
+def times(told: Told) -> Finding | None:
+    """Two operations of an event in another order than that of time; or of several events a circle of them."""
+    case, places = told.case, told.places
+    pair = realtime.inversion(places)
+    if pair is not None:
+        first, second = pair
+        text = (
+            f"event {case.event[first]}: {_what(case, first)} was called after {_what(case, second)} "
+            "had been answered, and comes before it"
+        )
+        return Finding(text, pair, Anomaly.STALE_READ)
+    if case.leads.all():
+        return None
+    circle = realtime.cycle(places, case.operation[places.rows])
+    if not circle:
+        return None
+    rows = np.flatnonzero(np.isin(case.operation, case.operation[list(circle)]))
+    text = (
+        f"{len(circle)} operations on several events, each of which would have to come before the next one, in a circle"
+    )
+    return Finding(text, rows.tolist(), Anomaly.STALE_READ)
+
+
+def _what(case: Case, row: int) -> str:
+    return f"version {case.version[row]:,}" if not case.refused[row] else f"a refusal at version {case.version[row]:,}"
