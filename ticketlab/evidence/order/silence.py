@@ -1,6 +1,6 @@
 """What nobody told: versions that are missing, and answers that name none. Each is given a place, if there is one."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -108,13 +108,14 @@ def _fill(quiet: _Quiet, event: int) -> dict[int, int] | Finding:
     if (case.event[quiet.undecided] == event).any():
         raise _OpenError
     silent = quiet.silent[case.event[quiet.silent] == event]
-    known = _gaps_of(told, event)
-    if len(known.missing) > len(silent):
-        return _made_by_nobody(told, event, known.missing, len(silent))
-    if len(known.missing) < len(silent):
+    missing = int(quiet.missing[event])
+    if missing > len(silent):
+        return _made_by_nobody(told, event, missing - len(silent))
+    if missing < len(silent):
         text = f"event {event}: {len(silent):,} purchases or refunds of unknown outcome took effect, in "
-        text += f"{len(known.missing):,} versions that nobody else made"
-        return Finding(text, silent[: len(known.missing) + 1].tolist(), Anomaly.LOST_UPDATE)
+        text += f"{missing:,} versions that nobody else made"
+        return Finding(text, silent[: missing + 1].tolist(), Anomaly.LOST_UPDATE)
+    known = _gaps_of(told, event)
     if any(version - 1 not in known.stock for version in known.missing if version - 1 not in known.missing):
         raise _OpenError  # the stock before a gap was not told
     try:
@@ -148,13 +149,14 @@ def _gaps_of(told: Told, event: int) -> Gaps:
     return Gaps(missing=missing, stock=stock, made=made)
 
 
-def _made_by_nobody(told: Told, event: int, missing: Sequence[int], silent: int) -> Finding:
+def _made_by_nobody(told: Told, event: int, count: int) -> Finding:
     first, end = np.searchsorted(told.event, [event, event + 1])
-    behind = first + int(np.searchsorted(told.version[first:end], missing[0]))
+    gone = np.append(told.version[first:end] != np.arange(end - first) + 2, True)
+    behind = first + int(np.argmax(gone))
     rows = [int(told.makers[place]) for place in (behind - 1, behind) if first <= place < end]
-    text = f"event {event}: version {missing[0]:,} was made by nobody"
-    if len(missing) - silent > 1:
-        text += f", nor were {len(missing) - silent - 1:,} others"
+    text = f"event {event}: version {behind - first + 2:,} was made by nobody"
+    if count > 1:
+        text += f", nor were {count - 1:,} others"
     return Finding(text, rows, Anomaly.PHANTOM_SALE)
 
 
