@@ -64,7 +64,8 @@ def _wanted(case: Case) -> Mask:
     """
     may_own = case.sold_first | case.perhaps_sold
     others = case.purchases & ~case.sold & ~case.refused & ~case.perhaps_sold
-    return may_own | (others & (case.per_id(may_own) == 0)[case.id])
+    alone: Mask = others & (case.per_id(may_own) == 0)[case.id]
+    return may_own | alone
 
 
 @check
