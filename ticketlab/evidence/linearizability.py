@@ -87,13 +87,13 @@ def linearizable(history: pd.DataFrame, ledger: Ledger, *, time_limit_s: float =
 
 def _nonsense(history: pd.DataFrame, ledger: Ledger) -> str:
     """What the model has no meaning for, in a sentence."""
-    missing = (set(history["event"]) | set(ledger.tickets["event"])) - set(ledger.events["event"])
+    events = {*history["event"].tolist(), *ledger.tickets["event"].tolist()}
+    missing = events - set(ledger.events["event"].tolist())
     if missing:
         return f"the ledger lacks event {min(missing)}"
-    for kind, outcomes in MEANINGS.items():
-        ended = set(history.loc[history["kind"] == kind, "outcome"]) - outcomes - NO_EFFECT
-        if ended:
-            return f"no {kind} ends as {min(ended)}"
+    for kind, outcome in set(zip(history["kind"].tolist(), history["outcome"].tolist(), strict=True)):
+        if outcome not in MEANINGS[kind] | NO_EFFECT:
+            return f"no {kind} ends as {outcome}"
     return ""
 
 

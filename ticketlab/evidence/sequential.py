@@ -23,6 +23,10 @@ MEANINGS: Final = {
 """What an operation that may have an effect, or must have seen something, can end as."""
 NO_EFFECT: Final = frozenset({Outcome.CONFLICT, Outcome.FAILED, Outcome.UNAVAILABLE})
 """What surely was nothing, and says nothing."""
+_TOLD: Final = (
+    "kind", "outcome", "cause", "purchase_id", "buyer", "line", "event", "quantity", "invoked_ns", "completed_ns",
+    "version", "available",
+)  # fmt: skip
 
 Operations: TypeAlias = int
 """A set of operations of one partition: bit n stands for the n-th."""
@@ -89,6 +93,15 @@ class Partition:
     """As the ledger has it."""
     tickets: Owned
     """As the ledger has them."""
+
+
+class _Books(NamedTuple):
+    """What the ledger has of one event."""
+
+    total: int
+    end: tuple[int, int]
+    """What is available, and the version."""
+    tickets: dict[tuple[int, bytes], int]
 
 
 def after(partition: Partition, number: int, state: State) -> State | None:
@@ -167,19 +180,27 @@ def partitions(history: pd.DataFrame, ledger: Ledger) -> list[Partition]:
 
     Every event of the history has to be in the ledger.
     """
-    owners = zip(ledger.tickets["event"].tolist(), ledger.tickets["purchase_id"], strict=True)
-    tickets: Owned = Counter(owners)
-    operations = _informed(_operations(history), tickets)
-    told = [(line.event, each.purchase_id) for each in operations for line in each.lines]
-    groups = _joined(ledger.events["event"].tolist(), [*told, *tickets])
-    return [_partition(group, operations, tickets, ledger) for group in groups]
+    owners = zip(ledger.tickets["event"].tolist(), ledger.tickets["purchase_id"].tolist(), strict=True)
+    tickets = Counter(owners)
+    told = _informed(_operations(history), tickets)
+    owned = [(line.event, each.purchase_id) for each in told for line in each.lines]
+    operations: dict[int, list[Operation]] = defaultdict(list)
+    for each in told:
+        operations[each.lines[0].event].append(each)
+    rows = zip(*(ledger.events[name].tolist() for name in ("event", "total", "available", "version")), strict=True)
+    books = {event: _Books(total, (available, version), {}) for event, total, available, version in rows}
+    for owner, count in tickets.items():
+        books[owner[0]].tickets[owner] = count
+    return [_partition(group, operations, books) for group in _joined(books, [*owned, *tickets])]
 
 
 def _operations(history: pd.DataFrame) -> list[Operation]:
     """The rows of a history put together; without operations that surely had no effect and say nothing."""
     calls: list[list[dict[Any, Any]]] = []
     current: dict[tuple[Any, ...], list[dict[Any, Any]]] = {}
-    for place, row in enumerate(history.to_dict("records")):
+    told = zip(*(history[name].tolist() for name in _TOLD), strict=True)
+    for place, values in enumerate(told):
+        row = dict(zip(_TOLD, values, strict=True))
         if row["outcome"] in NO_EFFECT:
             continue
         key = (row["kind"], row["purchase_id"], row["buyer"], row["invoked_ns"])
@@ -248,12 +269,14 @@ def _joined(events: Iterable[int], owned: Iterable[tuple[int, bytes]]) -> list[t
     return sorted({tuple(sorted(group)) for group in groups.values()})
 
 
-def _partition(events: Sequence[int], operations: Sequence[Operation], tickets: Owned, ledger: Ledger) -> Partition:
-    mine = sorted((each for each in operations if each.lines[0].event in events), key=lambda each: each.completed_ns)
+def _partition(
+    events: Sequence[int], operations: Mapping[int, Sequence[Operation]], books: Mapping[int, _Books]
+) -> Partition:
+    mine = [each for event in events for each in operations.get(event, ())]
+    mine.sort(key=lambda each: each.completed_ns)
     of_id: dict[bytes, Operations] = defaultdict(int)
     for number, each in enumerate(mine):
         of_id[each.purchase_id] |= (each.kind is Kind.PURCHASE) << number
-    row_of = ledger.events.set_index("event").loc[list(events)]
     return Partition(
         events=events,
         untold=frozenset(
@@ -264,7 +287,7 @@ def _partition(events: Sequence[int], operations: Sequence[Operation], tickets: 
         ),
         operations=mine,
         same_id=[of_id[each.purchase_id] for each in mine],
-        start=tuple((seats, 1) for seats in row_of["total"].tolist()),
-        end=tuple(zip(row_of["available"].tolist(), row_of["version"].tolist(), strict=True)),
-        tickets={owner: count for owner, count in tickets.items() if owner[0] in events},
+        start=tuple((books[event].total, 1) for event in events),
+        end=tuple(books[event].end for event in events),
+        tickets=dict(item for event in events for item in books[event].tickets.items()),
     )
