@@ -120,9 +120,10 @@ class Case:
             return again
         for number in np.flatnonzero(told > 1):
             rows = first[self.id[first] == number]
-            seen = {*self.version[rows[self.operation[rows] == self.operation[rows[0]]]].tolist(), NOT_SEEN}
-            later = rows[self.operation[rows] != self.operation[rows[0]]]
-            again[later] = np.isin(self.version[later], list(seen))
+            of_first = self.operation[rows] == self.operation[rows[0]]
+            seen = set(zip(self.event[rows[of_first]].tolist(), self.version[rows[of_first]].tolist(), strict=True))
+            for row in rows[~of_first].tolist():
+                again[row] = self.version[row] == NOT_SEEN or (int(self.event[row]), int(self.version[row])) in seen
         return again
 
     @cached_property
@@ -220,7 +221,7 @@ class Case:
         if not self.sold_again.any():
             return self.sold_again
         others = self.per_id(self.sold_first) + self.per_id(self.perhaps_sold)
-        alone = (others[self.id] == 0) & ((self.owned[self.id] > 0) | (self.per_id(self.refunded)[self.id] > 0))
+        alone = others[self.id] == 0
         first = np.zeros(len(self), np.bool_)
         _, places = np.unique(self.id[self.sold_again], return_index=True)
         first[np.flatnonzero(self.sold_again)[places]] = True

@@ -169,7 +169,23 @@ def refusals(told: Told) -> Finding | None:
             if anomaly is Anomaly.DIRTY_READ:
                 text += f"; it had {stock[place]:,}" if stock[place] != NOT_SEEN else "; the event never came to it"
             return Finding(text, [*rows, int(seers[place])], anomaly)
-    return None
+    return _two_stocks_of_one_version(told)
+
+
+def _two_stocks_of_one_version(told: Told) -> Finding | None:
+    """Two refusals that were shown different stocks at the same version, whose maker was not told of it."""
+    case = told.case
+    seers = told.seers[case.available[told.seers] != NOT_SEEN]
+    seers = seers[sorting(case.event[seers], case.version[seers])]
+    event, version, shown = (column[seers] for column in (case.event, case.version, case.available))
+    same = (event[1:] == event[:-1]) & (version[1:] == version[:-1])
+    differing = np.flatnonzero(same & (shown[1:] != shown[:-1]))
+    if not len(differing):
+        return None
+    rows = seers[differing[0] : differing[0] + 2]
+    stocks = " and ".join(f"{each:,}" for each in case.available[rows])
+    text = f"event {event[differing[0]]}: at version {version[differing[0]]:,} both {stocks} were said to be left"
+    return Finding(text, rows.tolist(), Anomaly.DIRTY_READ)
 
 
 def times(told: Told) -> Finding | None:
