@@ -118,12 +118,13 @@ class Case:
         told = np.bincount(self.id[first[self.leads[first]]], minlength=self.ids)
         if not (told > 1).any():
             return again
-        for number in np.flatnonzero(told > 1):
-            rows = first[self.id[first] == number]
-            of_first = self.operation[rows] == self.operation[rows[0]]
-            seen = set(zip(self.event[rows[of_first]].tolist(), self.version[rows[of_first]].tolist(), strict=True))
-            for row in rows[~of_first].tolist():
-                again[row] = self.version[row] == NOT_SEEN or (int(self.event[row]), int(self.version[row])) in seen
+        rows = first[(told > 1)[self.id[first]]]
+        began = np.full(self.ids, len(self))
+        np.minimum.at(began, self.id[rows], self.operation[rows])
+        of_first = self.operation[rows] == began[self.id[rows]]
+        seen = set(zip(self.pairs[rows[of_first]].tolist(), self.version[rows[of_first]].tolist(), strict=True))
+        for row in rows[~of_first].tolist():
+            again[row] = self.version[row] == NOT_SEEN or (int(self.pairs[row]), int(self.version[row])) in seen
         return again
 
     @cached_property
