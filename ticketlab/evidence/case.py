@@ -201,6 +201,12 @@ class Case:
         return held
 
     @cached_property
+    def events(self) -> int:
+        """One more than the largest number of an event."""
+        columns = (self.event, self.ticket_event, self.ledger.events["event"].to_numpy())
+        return 1 + int(max(each.max(initial=-1) for each in columns))
+
+    @cached_property
     def pairs(self) -> Integers:
         """Of each row its id and its event as one number."""
         return self._pair(self.id, self.event)
@@ -288,7 +294,7 @@ class Case:
     @cached_property
     def unordered(self) -> Mask:
         """The events, by their number, of which a sale carries no version: nothing says in which order they sold."""
-        events = np.zeros(1 + max(self.event.max(initial=-1), self.ledger.events["event"].max()), np.bool_)
+        events = np.zeros(self.events, np.bool_)
         events[self.event[self.sold_first & (self.version == NOT_SEEN)]] = True
         return events
 
@@ -303,7 +309,7 @@ class Case:
         return told, kept
 
     def _pair(self, number: Integers, event: Integers) -> Integers:
-        return number.astype(np.int64) * len(self.unordered) + event
+        return number.astype(np.int64) * self.events + event
 
     def _numbers(self, column: str) -> Integers:
         numbers: Integers = self.history[column].to_numpy()
