@@ -137,6 +137,18 @@ class TestRefusals:
         assert (verdict.status, verdict.anomaly) == (INVALID, Anomaly.DIRTY_READ)
         assert verdict.evidence[-1]["buyer"] == 4
 
+    def test_two_who_saw_one_version_saw_one_stock(self, history, ledger):
+        """Nobody was told to have made the second version, and two were sent away by it: with nothing left, or one."""
+        told = lost(quantity=2), refused(2, 0, buyer=4), refused(2, 1, buyer=5, quantity=2), refund(9, 3, 2)
+        verdict = strict_serializability(history(*told), ledger(total=2, available=2, version=3, tickets=[]))
+        assert found(verdict) == (INVALID, Anomaly.DIRTY_READ, [4, 5])
+
+    def test_the_ledger_says_what_was_left_at_the_last_version(self, history, ledger):
+        """It was made by who was not answered: the one left that was shown at it was none."""
+        told = sold(2, 1), lost(), refused(3, 1, quantity=2, buyer=4)
+        verdict = strict_serializability(history(*told), ledger(total=2, available=0, version=3, tickets=[1, 2]))
+        assert found(verdict) == (INVALID, Anomaly.DIRTY_READ, [4])
+
     @pytest.mark.parametrize(("called", "status"), [(10, VALID), (11, INVALID)])
     def test_a_version_must_have_been_current_during_the_call(self, history, ledger, called, status):
         """The next sale was answered at 10: who calls at that tick may have seen what was before, and nobody later."""
