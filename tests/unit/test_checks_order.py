@@ -206,6 +206,12 @@ class TestTime:
         verdict = strict_serializability(history(*told), books)
         assert found(verdict) == (INVALID, Anomaly.STALE_READ, [1, 1, 2, 2])
 
+    def test_a_basket_that_came_to_nothing_ties_nothing(self, history, ledger):
+        """Nobody told a version: there is no order that could be wrong."""
+        told = [sold(-1, -1, purchase_id=1, event=event, line=event, outcome="failed") for event in (0, 1)]
+        books = ledger(events=[(0, 5, 5, 1), (1, 5, 5, 1)])
+        assert strict_serializability(history(*told), books).status is VALID
+
     def test_a_basket_ties_the_times_of_its_events(self, history, ledger):
         """A sale of event 1 that was over before a sale of event 0 began must not come after it by way of a basket."""
         told = [
