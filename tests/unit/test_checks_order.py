@@ -309,6 +309,12 @@ class TestRepeated:
         assert strict_serializability(history(*told), books).status is VALID
 
 
+    def test_what_it_sold_itself_may_have_been_given_back_by_who_was_not_answered(self, history, ledger):
+        """Bought, and told of it as a repeat; the refund's answer was lost, and nothing is there: two versions."""
+        told = sold(-1, -1, cause="repeated"), refund(1, -1, -1, outcome="unknown")
+        assert strict_serializability(history(*told), ledger(total=5, available=5, version=3)).status is VALID
+
+
 class TestRefunds:
     def test_a_refund_raises_the_stock_by_what_it_gives_back(self, history, ledger):
         """Two bought, two given back, and bought by somebody else."""
