@@ -228,7 +228,8 @@ class Case:
         if not self.sold_again.any():
             return self.sold_again
         others = self.per_id(self.sold_first) + self.per_id(self.perhaps_sold)
-        alone = others[self.id] == 0
+        seen = self.owned + self.per_id(self.refunded) + self.per_id(self.perhaps_refunded)
+        alone = ((others == 0) & (seen > 0))[self.id]
         first = np.zeros(len(self), np.bool_)
         _, places = np.unique(self.id[self.sold_again], return_index=True)
         first[np.flatnonzero(self.sold_again)[places]] = True
