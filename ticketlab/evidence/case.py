@@ -123,8 +123,10 @@ class Case:
         np.minimum.at(began, self.id[rows], self.operation[rows])
         of_first = self.operation[rows] == began[self.id[rows]]
         seen = set(zip(self.pairs[rows[of_first]].tolist(), self.version[rows[of_first]].tolist(), strict=True))
-        for row in rows[~of_first].tolist():
-            again[row] = self.version[row] == NOT_SEEN or (int(self.pairs[row]), int(self.version[row])) in seen
+        later = rows[~of_first]
+        claims = zip(self.pairs[later].tolist(), self.version[later].tolist(), strict=True)
+        own = later[[version != NOT_SEEN and (pair, version) not in seen for pair, version in claims]]
+        again[later] = ~np.isin(self.operation[later], self.operation[own])
         return again
 
     @cached_property

@@ -182,7 +182,7 @@ def partitions(history: pd.DataFrame, ledger: Ledger) -> list[Partition]:
     """
     owners = zip(ledger.tickets["event"].tolist(), ledger.tickets["purchase_id"].tolist(), strict=True)
     tickets = Counter(owners)
-    told = _informed(_operations(history), tickets)
+    told = _informed(_confirmed(_operations(history)), tickets)
     owned = [(line.event, each.purchase_id) for each in told for line in each.lines]
     operations: dict[int, list[Operation]] = defaultdict(list)
     for each in told:
@@ -234,6 +234,27 @@ def _operation(rows: Sequence[Mapping[Any, Any]]) -> Operation:
         ),
         rows=tuple(row["row"] for row in rows),
     )
+
+
+def _confirmed(operations: Sequence[Operation]) -> list[Operation]:
+    """The operations, a sale that was told once more being one that was made before, though it does not say so.
+
+    It is told once more where its id was told of a sale before, and it names no version, or those of that sale.
+    """
+    first: dict[bytes, set[tuple[int, int]]] = {}
+    confirmed = []
+    for each in operations:
+        sold = each.kind is Kind.PURCHASE and each.outcome is Outcome.SOLD and not each.repeated
+        made = {(line.event, line.version) for line in each.lines}
+        before = first.setdefault(each.purchase_id, made) if sold else made
+        if before is not made and all(
+            line.version == NOT_SEEN or (line.event, line.version) in before for line in each.lines
+        ):
+            silent = tuple(line._replace(version=NOT_SEEN, available=NOT_SEEN) for line in each.lines)
+            confirmed.append(replace(each, repeated=True, lines=silent))
+        else:
+            confirmed.append(each)
+    return confirmed
 
 
 def _informed(operations: Sequence[Operation], tickets: Owned) -> list[Operation]:
