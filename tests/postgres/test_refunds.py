@@ -1,6 +1,7 @@
 """A purchase given back: all of it or nothing, once, and beside whatever else goes on. Nothing sleeps."""
 
 import random
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -9,7 +10,9 @@ from uuid import uuid4
 import psycopg
 import pytest
 
+from ticketlab import lab
 from ticketlab.errors import InvalidInputError
+from ticketlab.experiment import Experiment
 from ticketlab.outcomes import Cause, Outcome
 from ticketlab.tickets import Database, EventRepository, RetryPolicy, strategies
 from ticketlab.tickets.purchase import BasketLine
@@ -21,6 +24,7 @@ SAFE = [each.name for each in strategies.registry().values() if each.safe]
 BASKETS = [name for name in SAFE if strategies.get(name).basket]
 NEVER_WAITING = "nowait"
 BUYERS, ROUNDS = 8, 12
+RUN = {"buyers": (8,), "repeats": 1, "seconds": 60.0, "warm_up_s": 0.0, "server": "embedded", "refunds": 0.4}
 REFUSE_TO_DELETE = """
 CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN RAISE EXCEPTION 'not this one' USING ERRCODE = '23000'; END
@@ -101,7 +105,7 @@ class TestOfOneEvent:
         assert repository.purchase_tickets(event.id, 2, uuid4()).success
         result = repository.cancel_purchase(purchase_id)
         assert told(result) == ALL_THREE
-        assert (result.tickets, result.lines, result.success, result.attempts) == ((), (), False, 1)
+        assert (result.tickets, result.success, result.attempts) == ((), False, 1)
         assert not repository.tickets_of(purchase_id)
         agreed(repository, event, tickets=2)
 
@@ -112,6 +116,7 @@ class TestOfOneEvent:
         before = repository.get(event.id) if not repository.strategy.settle else event
         result = repository.cancel_purchase(str(purchase_id))
         assert (result.version, result.available_tickets) == (version + 1, stock + 3)
+        assert list(result.lines) == [BasketLine(event.id, 3, version + 1, stock + 3)]
         assert books(event.id) == (stock + 3, version + 1, 0)
         assert repository.get(event.id).updated_at > before.updated_at
 
@@ -193,7 +198,7 @@ class TestOfABasket:
         assert baskets.purchase_basket({one: 1, two: 2}, purchase_id).success
         baskets.delete(one)
         result = baskets.cancel_purchase(purchase_id)
-        assert (told(result), result.version, result.lines) == ((Outcome.REFUNDED, Cause.NONE, 2), 3, ())
+        assert (told(result), list(result.lines)) == ((Outcome.REFUNDED, Cause.NONE, 2), [BasketLine(two, 2, 3, 10)])
         assert books(two) == (10, 3, 0)
 
     def test_its_events_are_locked_in_their_order_before_any_ticket(self, baskets, an_event, gate, eventually):
@@ -430,3 +435,62 @@ class TestFailures:
         )
         assert result.outcome is (Outcome.REFUNDED if released_at else Outcome.CONFLICT)
         assert books(event.id) == ((10, 3, 0) if released_at else (7, 2, 3))
+
+
+class TestARun:
+    def test_its_history_explains_its_ledger(self, tmp_path):
+        """Every id has what was sold to it, or nothing once it was given back; and the stock is what that leaves."""
+        experiment = Experiment(**RUN, strategies=tuple(SAFE), stock=60, quantity=(1, 3), purchases=400)
+        run = lab.run(experiment, out=tmp_path)
+        for trial in run.trials:
+            self.explains(trial)
+            history = trial.history()
+            assert {"sold", "sold_out", "refunded"} <= set(history["outcome"]), trial.strategy
+            assert (history["kind"] == "purchase").sum() <= 400
+        assert (run.measures["sold"] == run.measures["tickets"]).all()
+        assert (run.measures["refunded"] > 0).all()
+        assert (run.stock["left"] >= 0).all()
+        assert not run.measures[["failed", "unavailable", "unknown", "refunds_failed", "refunds_unknown"]].any(
+            axis=None
+        )
+
+    def test_baskets_come_back_whole(self, tmp_path):
+        """Of each event what was bought of it, in a run of several events that are few in seats."""
+        events = {"events": 4, "basket": (2, 3), "stock": 40}
+        run = lab.run(Experiment(**RUN, **events, strategies=tuple(BASKETS), purchases=200), out=tmp_path)
+        for trial in run.trials:
+            self.explains(trial)
+            refunds = trial.history().query("outcome == 'refunded'")
+            assert refunds["line"].max() > 0
+        assert (run.measures["sold"] == run.measures["tickets"]).all()
+
+    def test_it_says_that_there_were_refunds(self, tmp_path):
+        """In its conditions, its notes, its file and its numbers; and the command that runs it again has them."""
+        run = lab.run(Experiment(**RUN, strategies=("atomic",), stock=500, purchases=100), out=tmp_path)
+        back = int(run.measures["refunded"].iloc[0])
+        assert "40 % of the sales given back" in run.conditions
+        assert any(note.startswith(f"{back} tickets came back") for note in run.notes)
+        assert '"refunds": 0.4' in (run.folder / "experiment.json").read_text()
+        assert "--refunds 0.4" in run.experiment.command()
+        (told,) = run.trial_rows()
+        assert (told["refunded"], told["sold"] + back, told["sales"]) == (back, 100, 100)
+        assert (told["refunds_failed"], told["refunds_unknown"]) == (0, 0)
+
+    def explains(self, trial):
+        """That the tickets of every purchase and the stock of every event follow from what buyers were told."""
+        history, ledger = trial.history(), trial.ledger()
+        history["id"] = [bytes(each) for each in history["purchase_id"]]
+        told = history[history["outcome"].isin(["sold", "refunded"])]
+        assert (told["cause"] != "repeated").all()
+        change = told["quantity"].where(told["outcome"] == "sold", -told["quantity"])
+        owned = change.groupby([told["event"], told["id"]]).sum()
+        held = Counter((event, bytes(each)) for event, each in ledger.tickets.itertuples(index=False))
+        assert held == owned[owned > 0].to_dict()
+        assert (owned >= 0).all()
+        seats = ledger.seats()
+        assert (seats["available"] + seats["tickets"] == seats["total"]).all()
+        if not strategies.get(trial.strategy).settle:
+            made = told.groupby("event")["version"]
+            assert (made.nunique() == made.size()).all()
+            versions = made.size().reindex(seats["event"], fill_value=0) + 1
+            assert versions.tolist() == seats["version"].tolist()

@@ -49,6 +49,7 @@ def run(
     ] = "1",
     events: Annotated[int, typer.Option(help="Events that are bought from.")] = 1,
     hot: Annotated[float | None, typer.Option(help="Share of purchases that want the first event.")] = None,
+    refunds: Annotated[float, typer.Option(help="Share of sales that their buyers give back at once.")] = 0.0,
     seconds: Annotated[
         float | None, typer.Option(help="A trial's longest time.", show_default="4, or 60 with --purchases")
     ] = None,
@@ -103,6 +104,7 @@ def run(
         basket=together,
         events=events,
         hot=hot,
+        refunds=refunds,
         warm_up_s=warm_up,
         pool_sizes=integers("--pool-size", pool_size, separator=","),
         server=kind.value,

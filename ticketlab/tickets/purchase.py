@@ -115,7 +115,7 @@ class PurchaseResult:
     available_tickets: int | None = None
     lines: Sequence[BasketLine] = ()
     """Of a basket that was sold every event, of one that was sold out those events that had too few tickets left; of
-    a refund of several events each of them, in the order of their ids."""
+    a refund each event that tickets came back to, be it one, in the order of their ids."""
     detail: str = ""
     """What the database or the pool said, where it said anything."""
 

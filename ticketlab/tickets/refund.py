@@ -55,11 +55,11 @@ def _given_back(rows: list[TupleRow]) -> PurchaseResult:
     lines = sorted(map(BasketLine._make, rows))
     if not lines:
         return PurchaseResult(outcome=Outcome.REFUNDED, quantity=0, cause=Cause.REPEATED)
-    single = lines[0] if len(lines) == 1 else None
+    single = lines[0] if len(lines) == 1 else None  # as of a purchase of one event
     return PurchaseResult(
         outcome=Outcome.REFUNDED,
         quantity=sum(line.quantity for line in lines),
         version=single and single.version,
         available_tickets=single and single.available_tickets,
-        lines=() if single else lines,
+        lines=lines,
     )

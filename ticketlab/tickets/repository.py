@@ -63,9 +63,9 @@ class EventRepository:
 
         The outcome is REFUNDED, and `quantity` says how many tickets came back. An id that owns nothing, because it
         never bought or was given back before, changes nothing: it is REFUNDED too, with quantity 0 and the cause
-        REPEATED. So a call whose answer was lost can be made again. Each event's version rises by one; the result has
-        `version` and `available_tickets` of a single event, and of several their `lines`. What a strategy counts
-        beside the event's row is not in that stock: see `settle`.
+        REPEATED. So a call whose answer was lost can be made again. Each event's version rises by one: `lines` have it
+        and the stock, and of a single event `version` and `available_tickets` too. What a strategy counts beside the
+        event's row is not in that stock: see `settle`.
 
         Conflicts, lost connections and failed transactions are outcomes of the result, as for a purchase, and are
         tried again by the strategy's policy; they are not raised. Events are locked in the order of their ids, before
