@@ -1,5 +1,6 @@
 """`run(experiment) -> Run`: the one place where buyers and servers meet checks and measures."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -227,12 +228,15 @@ def observe(
 def _actions(server: servers.Server, database: Database) -> Actions:
     """What makes each kind of fault in a trial on this database."""
 
-    def crash_and_restart() -> None:
+    def crash_and_restart() -> int:
         try:
             server.crash()
+            # Not before: it takes a while, and whoever was told of a sale meanwhile was told by the server that died.
+            dead_ns = time.perf_counter_ns()
         finally:
             server.restart()
         database.pool.check()  # those that no buyer held are replaced, and not handed to the next one
+        return dead_ns
 
     return {FaultKind.CRASH: crash_and_restart, FaultKind.DISCONNECT: database.sever}
 

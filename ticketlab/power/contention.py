@@ -20,7 +20,8 @@ _SHORTAGE: Final = 0.7
 """Seats, as a share of the tickets that will be wanted: the last ones are where many mistakes show."""
 _PLENTY: Final = 1_000_000
 _BASKET: Final = (2, 3)
-_BASKET_EVENTS: Final = 3
+_EVENTS: Final = {Setting.BASKETS: 3, Setting.CRASH: 5}
+"""Elsewhere all want one. A crash is to find a sale under way of as many events as there may be."""
 _SECONDS: Final = 30.0
 _CUTS: Final = 10
 _FEWEST_BETWEEN_CUTS: Final = 25
@@ -39,7 +40,7 @@ def step(setting: Setting, number: int, *, most: int, chance: Random) -> Step:
     buyers = BUYERS[number % len(BUYERS)]
     purchases = min(_FIRST * 2**number, _LARGEST, most)
     sells_baskets = setting is Setting.BASKETS
-    events = _BASKET_EVENTS if sells_baskets else 1
+    events = _EVENTS.get(setting, 1)
     plan = Plan(
         buyers=min(buyers, purchases),
         purchases=purchases,

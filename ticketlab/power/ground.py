@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ticketlab import lab, servers
-from ticketlab.evidence import checks
+from ticketlab.evidence import checks, history
 from ticketlab.evidence.tally import SoFar
 from ticketlab.power.chase import Seen
 from ticketlab.power.contention import Step
@@ -40,12 +40,11 @@ class Place:
             if observed.driven.interrupted:
                 raise KeyboardInterrupt
             ledger = observed.ledger()
-        history = observed.driven.history
-        purchases = history[history["line"] == 0]
+        observed_history = observed.driven.history
         return Seen(
-            purchases=len(purchases),
-            seconds=float(purchases["completed_ns"].max()) / 1e9 if len(purchases) else 0.0,
-            verdicts=checks.judge(history, ledger),
+            purchases=len(history.purchases_of(observed_history)),
+            seconds=float(observed_history["completed_ns"].max()) / 1e9 if len(observed_history) else 0.0,
+            verdicts=checks.judge(observed_history, ledger),
         )
 
 
