@@ -1,5 +1,6 @@
 """Where mutants and safe strategies sell: a server, and a second one where the first can not be crashed."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -14,8 +15,13 @@ from ticketlab.servers import Server
 from ticketlab.settings import Settings
 from ticketlab.tickets import Database, Strategy, migrations
 
-DEADLOCK_TIMEOUT: Final = "10ms"
-"""Of a server that is started for this: at PostgreSQL's second each deadlock would hold its buyers up for one."""
+SETTINGS: Final = {
+    # At PostgreSQL's second each deadlock would hold its buyers up for one.
+    "deadlock_timeout": "10ms",
+    # Restarted after a crash it syncs each file of its data directory: seconds for what Linux can do in one call.
+    **({"recovery_init_sync_method": "syncfs"} if sys.platform == "linux" else {}),
+}
+"""Of a server that is started for this. Durability is at PostgreSQL's defaults."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,14 +78,12 @@ def opened(kind: str, *, url: str | None, crashes: bool) -> Iterator[Ground]:
         InvalidInputError: there is no such kind, or it and the URL do not go together.
         ServerError: a server can not be brought up.
     """
-    settings = {} if kind == "external" else {"deadlock_timeout": DEADLOCK_TIMEOUT}
+    settings = {} if kind == "external" else SETTINGS
     with ExitStack() as held:
         usual = _migrated(held.enter_context(servers.open(kind, settings=settings, url=url)))
         crashing = usual if usual.server.can_crash else None
         if crashes and crashing is None:
-            crashing = _migrated(
-                held.enter_context(servers.open("embedded", settings={"deadlock_timeout": DEADLOCK_TIMEOUT}))
-            )
+            crashing = _migrated(held.enter_context(servers.open("embedded", settings=SETTINGS)))
         yield Ground(usual=usual, crashing=crashing)
 
 
