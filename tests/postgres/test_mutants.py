@@ -80,8 +80,6 @@ def _breaks_its_claim(database, mutant, buyers):
         history = load.drive(repository, plan, events, warm_up_event=another, on_tick=cut).history
         repository.settle(events)
         ledger = read_ledger(own, events)
-    if mutant.breaks in DIRECTLY:
-        return DIRECTLY[mutant.breaks](history, ledger)
     verdicts = {each.check: each.status for each in checks.judge(history, ledger)}
     return verdicts[mutant.breaks] is Status.INVALID
 
@@ -101,28 +99,3 @@ class _Cutter:
         if so_far.purchases >= self._next:
             self._next = so_far.purchases + CUT_EVERY
             self._database.sever()
-
-
-def _one_version_of_two_sales(history, _ledger):
-    sales = history[(history["outcome"] == Outcome.SOLD) & (history["cause"] != Cause.REPEATED)]
-    return sales.duplicated(["event", "version"]).any()
-
-
-def _another_number_of_tickets(history, ledger):
-    wanted = history.groupby("purchase_id")["quantity"].sum()
-    held = ledger.tickets.groupby("purchase_id").size()
-    return (held != wanted.reindex(held.index)).any()
-
-
-def _halves(history, ledger):
-    seats = ledger.seats()
-    stock_without_tickets = (seats["available"] < seats["total"] - seats["tickets"]).any()
-    return stock_without_tickets or _another_number_of_tickets(history, ledger)
-
-
-DIRECTLY = {
-    "strict_serializability": _one_version_of_two_sales,
-    "exactly_once": _another_number_of_tickets,
-    "atomic": _halves,
-}
-"""Claims that are looked at here as plainly as can be: whether the mistake really happens."""

@@ -113,6 +113,8 @@ class Case:
         """
         again = self.sold & self.repeated
         first = np.flatnonzero(self.sold & ~again)
+        if ids.distinct(self.history["purchase_id"].iloc[first[self.leads[first]]]):
+            return again
         told = np.bincount(self.id[first[self.leads[first]]], minlength=self.ids)
         if not (told > 1).any():
             return again

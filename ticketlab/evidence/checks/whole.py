@@ -40,7 +40,7 @@ def _sold_twice(case: Case) -> Mask:
 def atomic(case: Case) -> Verdict:
     """No purchase is half there: all its tickets of all its events or none, and no stock taken without a ticket."""
     name = "atomic"
-    may_own = case.sold_first | case.perhaps_sold
+    may_own = _wanted(case)
     halves = may_own & (case.owned[case.id] > 0) & (case.held < case.quantity)
     if halves.any():
         rows = first_operation(case, may_own & np.isin(case.operation, case.operation[halves]))
@@ -50,13 +50,22 @@ def atomic(case: Case) -> Verdict:
     missing = seats["total"] - seats["tickets"] - seats["available"]
     if (missing > 0).any():
         event = seats[missing > 0].head(1)
-        text = (
-            f"event {event['event'].iloc[0]}: {missing.max():,} seats were taken off the stock, and nobody has a ticket"
-        )
+        seats_gone = f"event {event['event'].iloc[0]}: {missing[missing > 0].iloc[0]:,} seats"
+        text = f"{seats_gone} were taken off the stock, and nobody has a ticket for them"
         return invalid(name, text, event, Anomaly.HALF_PURCHASE)
-    return valid(
-        name, f"all {int((case.owned > 0).sum()):,} purchases in the ledger are whole, their stock and their tickets"
-    )
+    count = int((case.owned > 0).sum())
+    return valid(name, f"all {count:,} purchases in the ledger are whole, their stock and their tickets")
+
+
+def _wanted(case: Case) -> Mask:
+    """Of each id the purchase by whose quantities its tickets are to be judged; also one that was told to have failed.
+
+    A refused basket has rows for those events only that refused it.
+    """
+    may_own = case.sold_first | case.perhaps_sold
+    others = case.purchases & ~case.sold & ~case.refused & ~case.perhaps_sold
+    alone: Mask = others & (case.per_id(may_own) == 0)[case.id]
+    return may_own | alone
 
 
 @check

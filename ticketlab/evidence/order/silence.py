@@ -1,8 +1,7 @@
 """What nobody told: versions that are missing, and answers that name none. Each is given a place, if there is one."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterator
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -55,14 +54,12 @@ class _OpenError(Exception):
     """Whether the event has an order can not be told from here."""
 
 
-@dataclass
 class _Quiet:
     """The rows on ordered events that told no version, by what they are."""
 
-    told: Told
-
-    def __post_init__(self) -> None:
-        case = self.told.case
+    def __init__(self, told: Told) -> None:
+        self.told = told
+        case = told.case
         ordered = ~case.unordered[case.event] & (case.version == NOT_SEEN)
         self.silent = np.flatnonzero(case.changed & ordered)
         self.undecided = np.flatnonzero(case.undecided & ordered)
@@ -74,11 +71,26 @@ class _Quiet:
         known[case.ledger.events["event"]] = True
         self.missing = np.where(known & ~case.unordered, self.told.last - 1 - made, 0)
         self.events = np.union1d(np.flatnonzero(self.missing), case.event[np.append(self.silent, self.undecided)])
-        self.sale = _first_of_each_id(case, case.surely_sold)
-        self.refund = _first_of_each_id(case, case.surely_refunded)
-        sold_on = case.event[self.sale[case.id[self.again]]]
-        self.again = self.again[(self.sale[case.id[self.again]] >= 0) & ~case.unordered[sold_on]]
-        self.looked_at = np.union1d(case.event[self.refused], case.event[self.sale[case.id[self.again]]])
+        if len(self.again):
+            sale = self.sale[case.id[self.again]]
+            self.again = self.again[(sale >= 0) & ~case.unordered[case.event[sale]]]
+        self.looked_at = np.union1d(case.event[self.refused], self.sold_on)
+
+    @cached_property
+    def sale(self) -> Integers:
+        """Of each id the row of its sale, or -1."""
+        return _first_of_each_id(self.told.case, self.told.case.surely_sold)
+
+    @cached_property
+    def refund(self) -> Integers:
+        """Of each id the row of its refund, or -1."""
+        return _first_of_each_id(self.told.case, self.told.case.surely_refunded)
+
+    @property
+    def sold_on(self) -> Integers:
+        """For each of those who were told of an earlier time the event of that sale."""
+        case = self.told.case
+        return case.event[self.sale[case.id[self.again]]] if len(self.again) else self.again
 
     @property
     def any(self) -> bool:
@@ -108,13 +120,14 @@ def _fill(quiet: _Quiet, event: int) -> dict[int, int] | Finding:
     if (case.event[quiet.undecided] == event).any():
         raise _OpenError
     silent = quiet.silent[case.event[quiet.silent] == event]
-    known = _gaps_of(told, event)
-    if len(known.missing) > len(silent):
-        return _made_by_nobody(told, event, known.missing, len(silent))
-    if len(known.missing) < len(silent):
+    missing = int(quiet.missing[event])
+    if missing > len(silent):
+        return _made_by_nobody(told, event, missing - len(silent))
+    if missing < len(silent):
         text = f"event {event}: {len(silent):,} purchases or refunds of unknown outcome took effect, in "
-        text += f"{len(known.missing):,} versions that nobody else made"
-        return Finding(text, silent[: len(known.missing) + 1].tolist(), Anomaly.LOST_UPDATE)
+        text += f"{missing:,} versions that nobody else made"
+        return Finding(text, silent[: missing + 1].tolist(), Anomaly.LOST_UPDATE)
+    known = _gaps_of(told, event)
     if any(version - 1 not in known.stock for version in known.missing if version - 1 not in known.missing):
         raise _OpenError  # the stock before a gap was not told
     try:
@@ -148,13 +161,14 @@ def _gaps_of(told: Told, event: int) -> Gaps:
     return Gaps(missing=missing, stock=stock, made=made)
 
 
-def _made_by_nobody(told: Told, event: int, missing: Sequence[int], silent: int) -> Finding:
+def _made_by_nobody(told: Told, event: int, count: int) -> Finding:
     first, end = np.searchsorted(told.event, [event, event + 1])
-    behind = first + int(np.searchsorted(told.version[first:end], missing[0]))
+    gone = np.append(told.version[first:end] != np.arange(end - first) + 2, True)
+    behind = first + int(np.argmax(gone))
     rows = [int(told.makers[place]) for place in (behind - 1, behind) if first <= place < end]
-    text = f"event {event}: version {missing[0]:,} was made by nobody"
-    if len(missing) - silent > 1:
-        text += f", nor were {len(missing) - silent - 1:,} others"
+    text = f"event {event}: version {behind - first + 2:,} was made by nobody"
+    if count > 1:
+        text += f", nor were {count - 1:,} others"
     return Finding(text, rows, Anomaly.PHANTOM_SALE)
 
 
@@ -194,8 +208,7 @@ def _lookers(quiet: _Quiet, event: int, versions: dict[int, int]) -> Iterator[Lo
     for row in quiet.refused[case.event[quiet.refused] == event].tolist():
         low = partial(_too_low, stock, wanted=int(case.quantity[row]), shown=int(case.available[row]))
         yield Looker(row=row, since=int(case.invoked[row]), until=int(case.completed[row]), suits=low)
-    sold_on = case.event[quiet.sale[case.id[quiet.again]]]
-    for row in quiet.again[sold_on == event].tolist():
+    for row in quiet.again[quiet.sold_on == event].tolist():
         begin = _version_of(case, int(quiet.sale[case.id[row]]), versions)
         back = _line_of(case, int(quiet.refund[case.id[row]]), event)
         end = _version_of(case, back, versions) if back >= 0 else len(stock)
