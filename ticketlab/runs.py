@@ -26,6 +26,7 @@ from ticketlab.evidence import history, measures
 from ticketlab.evidence.verdict import Status, Verdict, overall
 from ticketlab.experiment import Experiment
 from ticketlab.load.faults import Fault, FaultKind
+from ticketlab.report.stories import story_of
 from ticketlab.report.summary import summarise
 from ticketlab.report.words import counted
 from ticketlab.trials import Judged, Trial, judge, reading
@@ -218,16 +219,9 @@ class Run:
         )
 
     def verdict_rows(self) -> list[dict[str, Any]]:
-        """Every verdict as plain data: the trial's setting, `check`, `status`, `anomaly`, `summary`, `evidence`."""
+        """Every verdict as plain data: the trial's setting and `crashes_ns`, and what `_verdict_as_json` has."""
         return [
-            trial.setting
-            | {
-                "check": each.check,
-                "status": str(each.status),
-                "anomaly": str(each.anomaly or ""),
-                "summary": each.summary,
-                "evidence": list(each.evidence),
-            }
+            trial.setting | {"crashes_ns": list(trial.crashes_ns)} | _verdict_as_json(trial, each)
             for trial, verdicts in self.verdicts
             for each in verdicts
         ]
@@ -283,5 +277,23 @@ def _trial_as_json(row: Mapping[Any, Any], trial: Trial, verdicts: Sequence[Verd
         "history_sha256": trial.history_sha256,
         "retries_by_cause": {str(cause): row[column] for cause, column in history.RETRIES.items()},
         "latency_ms": latency,
-        "checks": {each.check: {"status": str(each.status), "summary": each.summary} for each in verdicts},
+        "checks": {each.check: _told(_verdict_as_json(trial, each)) for each in verdicts},
     }
+
+
+def _verdict_as_json(trial: Trial, verdict: Verdict) -> dict[str, Any]:
+    """`check`, `status`, `anomaly` and `story` (what is INVALID has a name, and is told), `summary`, `evidence`."""
+    found = {
+        "check": verdict.check,
+        "status": str(verdict.status),
+        "anomaly": str(verdict.anomaly or ""),
+        "summary": verdict.summary,
+        "evidence": list(verdict.evidence),
+    }
+    invalid = verdict.status is Status.INVALID
+    return found | {"story": story_of(found | {"crashes_ns": trial.crashes_ns}).sentences if invalid else []}
+
+
+def _told(verdict: Mapping[str, Any]) -> dict[str, Any]:
+    """A verdict of a trial without what proves it, which the run's folder has."""
+    return {name: verdict[name] for name in ("status", "anomaly", "summary", "story")}

@@ -99,15 +99,19 @@ def comparison(measures: pd.DataFrame, conditions: str = "") -> Chart:
 
 
 @drawn
-def timeline(operations: pd.DataFrame, conditions: str = "") -> Chart:
-    """Up to 20 operations as bars from call to return, with the versions that they made or saw.
+def timeline(
+    operations: pd.DataFrame, conditions: str = "", *, title: str = "", crashes_ns: Collection[int] = ()
+) -> Chart:
+    """Up to 20 operations as bars from call to answer, with the versions that they made or saw.
 
     `operations` are rows of a history or of a verdict's evidence, with as many of their columns as there are. Where
-    they have no times, as `has_timeline` says, there is nothing to draw, and the chart says so.
+    they have no times, as `has_timeline` says, there is nothing to draw, and the chart says so. A column `wrong` says
+    of each what is wrong with it, in a few words or none: those with words are marked. `title` stands in the place of
+    what the operations show by themselves; `crashes_ns` are the instants at which the server was crashed.
     """
     if not has_timeline(operations):
         return _empty(conditions, findings.timeline(operations.head(0)).title)
-    return draw_timeline(operations, conditions=conditions)
+    return draw_timeline(operations, conditions=conditions, title=title, crashes_ns=crashes_ns)
 
 
 def figures(measures: pd.DataFrame, stock: pd.DataFrame, conditions: str = "") -> dict[str, Chart]:

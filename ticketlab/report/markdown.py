@@ -15,7 +15,7 @@ from ticketlab.report.page import TEMPLATES
 from ticketlab.report.pictures import Picture, comparison_of, pictures, timeline_of
 from ticketlab.report.side_by_side import DRIFT, differences
 from ticketlab.report.tables import SECTIONS, comparison_rows, found, pools_differ, strategy_rows
-from ticketlab.report.words import IN_WORDS, exact, number, shown_name
+from ticketlab.report.words import IN_WORDS, capital, exact, number, shown_name
 
 _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>#|~])")
 
@@ -77,6 +77,7 @@ def _template() -> jinja2.Template:
         "md": escaped,
         "html": _html,
         "fenced": fenced,
+        "capital": capital,
         "number": number,
         "exact": exact,
         "shown_name": shown_name,

@@ -16,7 +16,7 @@ from ticketlab.report.model import Report
 from ticketlab.report.pictures import comparison_of, pictures, timeline_of
 from ticketlab.report.side_by_side import DRIFT, differences
 from ticketlab.report.tables import SECTIONS, causes_of, comparison_rows, found, pools_differ, strategy_rows
-from ticketlab.report.words import IN_WORDS, exact, number, shown_name
+from ticketlab.report.words import IN_WORDS, capital, exact, number, shown_name
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 
@@ -99,7 +99,7 @@ def _templates() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters |= {"number": number, "exact": exact, "shown_name": shown_name}
+    templates.filters |= {"capital": capital, "number": number, "exact": exact, "shown_name": shown_name}
     functions = (
         causes_of, comparison_of, comparison_rows, differences, found, limits, pictures, pools_differ, strategy_rows,
         timeline_of,

@@ -59,13 +59,14 @@ def comparison_of(report: Report) -> Picture:
 
 
 def timeline_of(violation: Mapping[str, Any], conditions: str) -> Picture | None:
-    """The operations that prove a violation, from call to return; None where its evidence is no operations."""
-    operations = pd.DataFrame(violation["evidence"])
+    """The operations that the `story` of a violation tells of, and no others; None where it tells of none."""
+    story = violation["story"]
+    operations = pd.DataFrame([dict(each) for each in story.operations])
     if not charts.has_timeline(operations):
         return None
-    chart = charts.timeline(operations, conditions)
-    name = f"timeline-{violation['trial']}-{violation['check']}"
-    return Picture(name=name, chart=chart, finding=findings.timeline(operations))
+    finding = findings.story(story.name, story.short, operations)
+    chart = charts.timeline(operations, conditions, title=finding.title, crashes_ns=story.crashes_ns)
+    return Picture(name=f"timeline-{violation['trial']}-{violation['check']}", chart=chart, finding=finding)
 
 
 def _shared(conditions: Sequence[str]) -> str:

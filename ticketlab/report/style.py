@@ -2,7 +2,7 @@
 
 Nothing here touches pyplot or leaves Matplotlib's settings changed. The colours are those of Okabe and Ito
 (https://jfly.uni-koeln.de/color/) and of Petroff (https://arxiv.org/abs/2107.02270), without their reds: red says
-"oversold", and nothing else.
+"wrong", be it a ticket too many or an operation that breaks a promise, and nothing else.
 """
 
 import io

@@ -11,6 +11,7 @@ from ticketlab.report.findings import rate_text
 from ticketlab.report.model import Report, RunResults
 from ticketlab.report.setting import alike, setting_parts, varied
 from ticketlab.report.side_by_side import side_by_side
+from ticketlab.report.stories import story_of
 from ticketlab.report.summary import summarise
 from ticketlab.report.words import shown_name
 
@@ -85,12 +86,13 @@ def first_of_a_kind(violations: Sequence[Mapping[str, Any]]) -> list[Mapping[str
 
 
 def _with_evidence(verdict: Mapping[str, Any]) -> dict[str, Any]:
-    """A verdict with the columns and the rows of its evidence that are shown."""
+    """A verdict with its story, and the columns and the rows of its evidence that are shown."""
     evidence: Sequence[Mapping[str, Any]] = list(verdict.get("evidence", ()))
     shown = evidence[:EVIDENCE_SHOWN]
     columns = list(dict.fromkeys(column for row in shown for column in row))
     return {
         **verdict,
+        "story": story_of(verdict),
         "columns": columns,
         "cells": [[row.get(column, "") for column in columns] for row in shown],
         "kept": len(evidence),

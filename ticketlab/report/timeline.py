@@ -7,35 +7,46 @@ from typing import Any, Final
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from ticketlab.evidence.history import NOT_SEEN
 from ticketlab.outcomes import Outcome
 from ticketlab.report import findings
 from ticketlab.report.bars import OUTCOME_LOOKS
 from ticketlab.report.rows import BAR, LEGEND_COLUMNS, LEGEND_LINE_IN, beside, legend, spaced
-from ticketlab.report.style import INK, MUTED, THOUSANDS, Chart, sheet
+from ticketlab.report.style import INK, MUTED, RED, THOUSANDS, Chart, sheet
 from ticketlab.report.words import counted, number, several
 
 _ROW_IN: Final = 0.26
 _AXIS_IN: Final = 0.75
+_TICKS: Final = 4
+"""Beside words as many as have room."""
+_MARGIN: Final = 0.05
+_LEAST_MS: Final = 0.01
 
 
-def timeline(operations: pd.DataFrame, *, conditions: str) -> Chart:
-    """A bar an operation from its call to its return, in order of the versions; the same version is tied together."""
+def timeline(operations: pd.DataFrame, *, conditions: str, title: str = "", crashes_ns: Collection[int] = ()) -> Chart:
+    """A bar an operation from its call to its answer; the same version is tied together, and what is wrong is red.
+
+    Operations with a column `wrong`, of words that say what is wrong with each or of nothing, stand in the order of
+    their calls, as their story tells them; others in that of the versions.
+    """
     drawn = _in_order(operations.head(findings.MOST_OPERATIONS))
     outcomes = [each for each in Outcome if each in set(drawn.get("outcome", ()))]
     body_in = _AXIS_IN + ceil(len(outcomes) / LEGEND_COLUMNS) * LEGEND_LINE_IN + _ROW_IN * len(drawn)
-    title, subtitle = findings.timeline(drawn).title, _subtitle(drawn, of=len(operations))
+    title = title or findings.timeline(drawn).title
+    subtitle = _subtitle(drawn, of=len(operations), crashed=bool(crashes_ns))
     chart = sheet(title=title, subtitle=subtitle, conditions=conditions, body_in=body_in)
     axes: Axes = chart.subplots()
+    _span(axes, drawn, crashes_ns)
     _bars(axes, drawn)
     _tie(axes, drawn)
     axes.set_yticks(range(len(drawn)), labels=[_who(operation) for _, operation in drawn.iterrows()])
     axes.set_ylim(len(drawn) - 0.4, -0.6)
-    axes.set_xlim(left=0)
     axes.grid(visible=False, axis="y")
+    axes.xaxis.set_major_locator(MaxNLocator(_TICKS))
     axes.xaxis.set_major_formatter(THOUSANDS)
-    axes.set_xlabel("ms since the first of them was called")
+    axes.set_xlabel("ms since the start of the trial")
     keys = [Patch(edgecolor=MUTED, linewidth=0.6, label=spaced(each), **OUTCOME_LOOKS[each]) for each in outcomes]
     if keys:
         legend(chart, axes, keys)
@@ -43,31 +54,67 @@ def timeline(operations: pd.DataFrame, *, conditions: str) -> Chart:
 
 
 def _in_order(operations: pd.DataFrame) -> pd.DataFrame:
-    """By event and version, so that those who made the same stand together; else as they were called."""
-    by = [column for column in ("event", "version", "invoked_ns") if column in operations]
+    """As they were called; where nothing is marked by event and version, so that who made the same stand together."""
+    columns = ("invoked_ns",) if "wrong" in operations else ("event", "version", "invoked_ns")
+    by = [column for column in columns if column in operations]
     return operations.sort_values(by, kind="stable").reset_index(drop=True)
 
 
-def _subtitle(drawn: pd.DataFrame, *, of: int) -> str:
-    text = "Bar: from call to return. In order of the version that each made or saw."
+def _subtitle(drawn: pd.DataFrame, *, of: int, crashed: bool) -> str:
+    text = "Bar: from call to answer."
+    if "wrong" not in drawn:
+        text += " In order of the version that each made or saw."
     if "available" in drawn:
         text += " Left: the stock at that version."
     if findings.made_twice(drawn).any():
         text += " Tied together: sales that made the same version."
-    if findings.overwrote(drawn).any():
+    if "wrong" not in drawn and findings.overwrote(drawn).any():
         text += " Overwrote: what it left is not what the one before it left, less its own tickets."
+    if _wrong(drawn).any():
+        text += " Red: what is wrong."
+    if _open(drawn).any():
+        text += " Dotted: it may have happened at any time from then on."
+    if crashed:
+        text += " Dashed line: the server was crashed."
     return text + (f" The first {len(drawn)} of {number(of)}." if of > len(drawn) else "")
 
 
+def _wrong(drawn: pd.DataFrame) -> "pd.Series[bool]":
+    return drawn["wrong"] != "" if "wrong" in drawn else pd.Series(data=False, index=drawn.index)
+
+
+def _open(drawn: pd.DataFrame) -> "pd.Series[bool]":
+    """Those that nobody was told the end of."""
+    return drawn["outcome"] == Outcome.UNKNOWN if "outcome" in drawn else pd.Series(data=False, index=drawn.index)
+
+
+def _span(axes: Axes, drawn: pd.DataFrame, crashes_ns: Collection[int]) -> None:
+    """From shortly before the first call to shortly after the last answer, and to the crash after it."""
+    first, last = drawn["invoked_ns"].min() / 1e6, drawn["completed_ns"].max() / 1e6
+    crashes = [ns / 1e6 for ns in crashes_ns]
+    last = max(last, *crashes) if crashes else last
+    margin = max((last - first) * _MARGIN, _LEAST_MS)
+    axes.set_xlim(max(first - margin, 0), last + margin)
+    for at in crashes:
+        axes.axvline(at, color=RED, linewidth=1.2, linestyle="--", gid="crash")
+
+
 def _bars(axes: Axes, drawn: pd.DataFrame) -> None:
-    begin_ns = drawn["invoked_ns"].min()
     told_apart = [name for name in ("event", "outcome") if name in drawn and several(drawn[name])]
-    overwrote = findings.overwrote(drawn)
+    overwrote, wrong, endless = findings.overwrote(drawn), _wrong(drawn), _open(drawn)
     for place, (_, operation) in enumerate(drawn.iterrows()):
-        from_ms, to_ms = ((operation[name] - begin_ns) / 1e6 for name in ("invoked_ns", "completed_ns"))
+        from_ms, to_ms = (operation[name] / 1e6 for name in ("invoked_ns", "completed_ns"))
         look: dict[str, Any] = OUTCOME_LOOKS.get(operation.get("outcome", ""), {"facecolor": MUTED})
-        axes.barh(place, to_ms - from_ms, BAR, left=from_ms, edgecolor=MUTED, linewidth=0.6, gid="operation", **look)
-        beside(axes, place, _told(operation, told_apart) + (" · overwrote" if overwrote[place] else ""))
+        edge: dict[str, Any] = {"edgecolor": RED if wrong[place] else MUTED, "linewidth": 1.6 if wrong[place] else 0.6}
+        axes.barh(place, to_ms - from_ms, BAR, left=from_ms, gid="operation", **edge, **look)
+        if endless[place]:
+            axes.plot([to_ms, axes.get_xlim()[1]], [place] * 2, color=MUTED, linestyle=":", gid="open end")
+        text = _told(operation, told_apart)
+        if wrong[place]:
+            text += f" · {operation['wrong']}"
+        elif "wrong" not in drawn and overwrote[place]:
+            text += " · overwrote"
+        beside(axes, place, text, color=RED if wrong[place] else INK)
 
 
 def _who(operation: pd.Series) -> str:

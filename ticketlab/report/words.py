@@ -75,6 +75,11 @@ def shown_name(strategy: str, safe: bool) -> str:
     return strategy if safe else f"{strategy} (control)"
 
 
+def capital(text: str) -> str:
+    """A text as a heading or a sentence begins."""
+    return text[:1].upper() + text[1:]
+
+
 def retries_by_cause(measures: pd.DataFrame) -> list[str]:
     """For each strategy that tried again how often, and why, the commonest cause first."""
     sentences = []

@@ -5,7 +5,7 @@ A sentence claims no more than the repeats show: "fastest" is said only where no
 
 from ticketlab.report.findings.contrast import changes_of, comparison, crossover, rates_by_run
 from ticketlab.report.findings.finding import Finding
-from ticketlab.report.findings.order import MOST_OPERATIONS, has_timeline, made_twice, overwrote, timeline
+from ticketlab.report.findings.order import MOST_OPERATIONS, has_timeline, made_twice, overwrote, story, timeline
 from ticketlab.report.findings.sold import conflict_share, outcomes, stock_ends, stock_over_time, tickets_sold
 from ticketlab.report.findings.speed import latency, rate_text, throughput
 from ticketlab.report.findings.work import WASTED, retries, retries_text, share_text, wasted
@@ -30,6 +30,7 @@ __all__ = [
     "share_text",
     "stock_ends",
     "stock_over_time",
+    "story",
     "throughput",
     "tickets_sold",
     "timeline",

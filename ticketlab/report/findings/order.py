@@ -7,7 +7,7 @@ import pandas as pd
 from ticketlab.evidence.history import NOT_SEEN
 from ticketlab.outcomes import Cause, Outcome
 from ticketlab.report.findings.finding import Finding
-from ticketlab.report.words import counted, listed, number
+from ticketlab.report.words import capital, counted, listed, number
 
 MOST_OPERATIONS: Final = 20
 """More rows than these would not be read; the first ones stand for all."""
@@ -38,6 +38,17 @@ def timeline(operations: pd.DataFrame) -> Finding:
         return Finding(kind=kind, title=f"{counted(count, 'operation')}, one after another")
     who = f"All {count}" if most == count else f"Up to {most} of {count}"
     return Finding(kind=kind, title=f"{who} operations were under way at once")
+
+
+def story(name: str, short: str, operations: pd.DataFrame) -> Finding:
+    """The title of the operations that a violation is told with: its name, and what it comes to."""
+    kind = "Operations as bars from call to answer, one per row, in the order of their calls"
+    if not short:
+        return Finding(kind=kind, title=timeline(operations.head(MOST_OPERATIONS)).title)
+    count = len(operations)
+    shown = "This is the operation" if count == 1 else f"These are the {number(count)} operations"
+    detail = f"{shown} that {'shows' if count == 1 else 'show'} it; what is wrong is marked in red."
+    return Finding(kind=kind, title=f"{capital(name)}: {short}", detail=detail)
 
 
 def has_timeline(operations: pd.DataFrame) -> bool:
@@ -95,4 +106,4 @@ def _lost_update(twice: pd.DataFrame) -> str:
     title = f"{title} version {first['version']} of event {first['event']}"
     if more := len(groups) - 1:
         title += f", and {counted(more, 'more version')} {'was' if more == 1 else 'were'} made more than once"
-    return title[0].upper() + title[1:]
+    return capital(title)

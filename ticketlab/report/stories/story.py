@@ -1,0 +1,106 @@
+"""The story of a violation: its name, what happened, why that is wrong, and what the field calls it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ticketlab.evidence.verdict import Anomaly
+from ticketlab.report.stories import promises, stock, wholeness
+from ticketlab.report.stories.glossary import TERMS
+from ticketlab.report.stories.reason import Reason
+from ticketlab.report.stories.scene import Call, Row, Scene, is_operation, scene_of
+from ticketlab.report.stories.telling import facts, sentence
+from ticketlab.report.words import counted
+
+MOST_CALLS: Final = 4
+"""Calls that a story tells one by one; of more it tells those that the reason is about."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """A violation in words."""
+
+    name: str
+    """The anomaly, or where a check gave it no name, the check."""
+    short: str
+    """What it comes to, in a line."""
+    happened: Sequence[str]
+    """Who did what, when, and what he was told; then what the ledger has. A sentence each."""
+    why: str
+    """Why that is wrong. Nothing where the check gave no name: its summary says it."""
+    meaning: str = ""
+    """What such an anomaly is."""
+    field: str = ""
+    """What it is called in books and papers."""
+    operations: Sequence[Mapping[str, Any]] = ()
+    """The rows of the evidence that it tells of and that can be drawn, each with `wrong`: what is wrong with it."""
+    crashes_ns: Sequence[int] = ()
+    """The crashes that it tells of, in ns since the trial's start."""
+
+    @property
+    def sentences(self) -> list[str]:
+        """What happened, and why it is wrong."""
+        return [*self.happened, *filter(None, [self.why])]
+
+
+REASONS: Final[Mapping[Anomaly, Callable[[Scene], Reason]]] = {
+    Anomaly.OVERSELL: stock.oversell,
+    Anomaly.UNDERSELL: stock.undersell,
+    Anomaly.LOST_UPDATE: stock.lost_update,
+    Anomaly.DIRTY_READ: stock.dirty_read,
+    Anomaly.PHANTOM_SALE: promises.phantom_sale,
+    Anomaly.LOST_SALE: promises.lost_sale,
+    Anomaly.FALSE_SOLD_OUT: promises.false_sold_out,
+    Anomaly.STALE_READ: promises.stale_read,
+    Anomaly.DOUBLE_SALE: wholeness.double_sale,
+    Anomaly.DOUBLE_REFUND: wholeness.double_refund,
+    Anomaly.HALF_PURCHASE: wholeness.half_purchase,
+    Anomaly.DEADLOCK: promises.deadlock,
+}
+"""Why it is wrong, by anomaly."""
+
+
+def story_of(verdict: Mapping[str, Any]) -> Story:
+    """Tell a verdict as `Run.verdict_rows` has it.
+
+    Args:
+        verdict: with `check` and `evidence`; `anomaly` and `crashes_ns` where they are known.
+    """
+    evidence: Sequence[Row] = list(verdict.get("evidence") or ())
+    scene = scene_of(evidence, verdict.get("crashes_ns") or ())
+    anomaly = _anomaly(verdict)
+    reason = REASONS[anomaly](scene) if anomaly else Reason(short="", why="")
+    calls = _told(scene, reason)
+    term = TERMS[anomaly] if anomaly else None
+    more = len(scene.calls) - len(calls)
+    return Story(
+        name=str(anomaly or verdict.get("check", "")),
+        short=reason.short,
+        happened=[*facts(scene, calls), *([f"The evidence has {counted(more, 'operation')} more."] if more else [])],
+        why=sentence(reason.why) if reason.why else "",
+        meaning=term.meaning if term else "",
+        field=term.field if term else "",
+        operations=_drawn(evidence, calls, reason),
+        crashes_ns=scene.crashes_ns if anomaly is Anomaly.LOST_SALE else (),
+    )
+
+
+def _anomaly(verdict: Mapping[str, Any]) -> Anomaly | None:
+    name = verdict.get("anomaly")
+    return Anomaly(name) if name in set(Anomaly) else None
+
+
+def _told(scene: Scene, reason: Reason) -> Sequence[Call]:
+    """All calls where they are few; else those that the reason speaks of, or the first ones."""
+    if len(scene.calls) <= MOST_CALLS:
+        return scene.calls
+    spoken_of = {id(call) for call in reason.calls}
+    chosen = [call for call in scene.calls if id(call) in spoken_of]
+    return (chosen or scene.calls)[:MOST_CALLS]
+
+
+def _drawn(evidence: Sequence[Row], calls: Sequence[Call], reason: Reason) -> list[Mapping[str, Any]]:
+    places = [line.place for call in calls for line in call.lines]
+    return [
+        {**evidence[place], "wrong": reason.marks.get(place, "")} for place in places if is_operation(evidence[place])
+    ]
