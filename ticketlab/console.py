@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any, Final
@@ -16,7 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ticketlab import lab
-from ticketlab.evidence.verdict import Status, overall
+from ticketlab.evidence.history import NOT_SEEN
+from ticketlab.evidence.verdict import Status, Verdict, overall
 from ticketlab.report import words
 from ticketlab.report.setting import setting_parts
 from ticketlab.report.words import several
@@ -30,6 +31,12 @@ _LATENCY_WIDTH: Final = 11
 _SHORT: Final = {"pool_size": "pool", "repeat": "re-\npeat"}
 """Headings that leave the names of strategies their room."""
 _STYLES: Final = {Status.VALID: "green", Status.INVALID: "bold red", Status.UNKNOWN: "yellow"}
+
+
+_PROOFS: Final = 5
+"""Rows of evidence that are shown of each check; --json has more of them."""
+_BESIDE: Final = {"in_file", "attempts", "scheduled_ns"}
+"""What is told elsewhere, or says nothing of who is right."""
 
 
 @contextmanager
@@ -119,6 +126,38 @@ def faults(run: Run) -> list[Text]:
         for each in found
         if each.status is not Status.VALID
     ]
+
+
+def judgement(found: Sequence[Verdict], *, unit: str = "row") -> list[Table | Text]:
+    """The verdicts on one history: a row a check, and below the first of the rows that prove what is wrong.
+
+    Args:
+        found: the verdict of each check.
+        unit: what the evidence's `in_file` counts, of a history that was read from a file.
+    """
+    table = _table("check", "verdict", "what was found", left=("verdict", "what was found"))
+    for each in found:
+        table.add_row(each.check, _verdict(each.status), escape(each.summary))
+    proofs = [
+        Text(f"{each.check}, {_where(row, unit)}{_told(row)}") for each in found for row in each.evidence[:_PROOFS]
+    ]
+    return [table, *([Text(""), *proofs] if proofs else [])]
+
+
+def in_words(found: Sequence[Verdict]) -> Text:
+    """The verdict on one history, as that on a run is said."""
+    status = overall(found)
+    return Text(words.IN_WORDS[status], style=_STYLES[status])
+
+
+def _where(row: Mapping[str, Any], unit: str) -> str:
+    return f"{unit} {row['in_file']}: " if "in_file" in row else ""
+
+
+def _told(row: Mapping[str, Any]) -> str:
+    """What a row of evidence tells, without what it tells not."""
+    told = {name: value for name, value in row.items() if name not in _BESIDE and value not in (NOT_SEEN, "none")}
+    return ", ".join(f"{name} {value}" for name, value in told.items())
 
 
 def findings(run: Run) -> list[Text]:
