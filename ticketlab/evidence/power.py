@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from pydantic import TypeAdapter
 
@@ -70,6 +70,15 @@ class KnownPower:
             f"alarm{'' if self.false_alarms == 1 else 's'}."
         )
 
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """What was saved.
+
+        Raises:
+            OSError, ValueError: the file can not be read, or holds something else.
+        """
+        return TypeAdapter(cls).validate_json(path.read_bytes())
+
     def write(self, path: Path = KEPT) -> None:
         """Save as JSON, a line a mutant.
 
@@ -87,4 +96,4 @@ class KnownPower:
 @cache
 def known() -> KnownPower | None:
     """What was measured last; None where nothing ships."""
-    return TypeAdapter(KnownPower).validate_json(KEPT.read_bytes()) if KEPT.exists() else None
+    return KnownPower.read(KEPT) if KEPT.exists() else None
