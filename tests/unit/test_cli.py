@@ -83,7 +83,7 @@ def test_help_names_every_command(tmp_path):
     """The first thing that a newcomer types lists what there is."""
     done = call("--help", cwd=tmp_path)
     assert done.returncode == 0
-    for command in ("run", "check", "report", "strategies", "doctor", "migrate", "bench"):
+    for command in ("run", "check", "report", "export", "strategies", "doctor", "migrate", "bench"):
         assert f" {command} " in done.stdout
 
 

@@ -2,6 +2,8 @@
 
 import json
 from collections import Counter
+from graphlib import CycleError, TopologicalSorter
+from random import Random
 from uuid import UUID
 
 import pytest
@@ -235,6 +237,78 @@ def answered(lines):
             crashed |= {each["process"]} if each["type"] == "info" else set()
     assert not running
     return pairs
+
+
+def contradictions(lines):
+    """What Elle's list_append.clj would find in short: reads that are no prefixes, or a circle of dependencies."""
+    ends = [end for _, end in answered(lines) if end["type"] != "fail"]
+    begins = {end["index"]: call["index"] for call, end in answered(lines)}
+    writers, readers, longest = {}, {}, {}
+    for end in ends:
+        for name, key, value in end["value"]:
+            if name == "append":
+                writers[key, value] = end["index"]
+            elif value is not None:
+                readers.setdefault((key, (value or [None])[-1]), set()).add(end["index"])
+                short, long = sorted([longest.get(key, []), value], key=len)
+                if long[: len(short)] != short:
+                    return "no order"
+                longest[key] = long
+    before = {end["index"]: {each["index"] for each in ends if each["type"] == "ok"
+              and each["index"] < begins[end["index"]]} for end in ends}  # fmt: skip
+    for end in ends:
+        for name, key, value in end["value"]:
+            order = [None, *longest.get(key, [])]
+            if name == "append":
+                previous = order[order.index(value) - 1] if value in order else order[-1]
+                before[end["index"]] |= readers.get((key, previous), set()) | {writers.get((key, previous))}
+            else:
+                before[end["index"]].add(writers.get((key, (value or [None])[-1])))
+    try:
+        TopologicalSorter({end: others - {end, None} for end, others in before.items()}).prepare()
+    except CycleError:
+        return "a circle"
+    return None
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_right_history_contradicts_itself_nowhere(history, ledger, seed):
+    """Sales, baskets, refusals and lost answers, each in an instant of its call: Elle would find nothing in them."""
+    chance, version, left, rows = Random(seed), [1, 1], [6, 6], []
+    for number in range(1, 31):
+        wanted = chance.choice([[0], [1], [0, 1]])
+        outcome = chance.choice(["sold", "sold", "unknown", "failed"])
+        refusing = [event for event in wanted if not left[event]]
+        if not refusing and (outcome == "sold" or (outcome == "unknown" and chance.random() < 0.5)):
+            for event in wanted:
+                version[event], left[event] = version[event] + 1, left[event] - 1
+        outcome = "sold_out" if refusing and outcome == "sold" else outcome
+        call = {
+            "outcome": outcome, "purchase_id": number, "buyer": chance.randrange(4),
+            "invoked_ns": 1000 * number - chance.randrange(4000),
+            "completed_ns": 1000 * number + chance.randrange(4000),
+        }  # fmt: skip
+        for line, event in enumerate(refusing if outcome == "sold_out" else wanted):
+            told = version[event] if outcome in {"sold", "sold_out"} else -1
+            rows.append(call | {"line": line, "event": event, "version": told})
+    rows.sort(key=lambda row: row["invoked_ns"])
+    books = ledger(events=[(event, 6, left[event], version[event]) for event in (0, 1)])
+    assert contradictions(maps(append(history(*rows), books))) is None
+
+
+@pytest.mark.parametrize(
+    ("rows", "found"),
+    [
+        ([SALE, SALE | {"buyer": 1}, NEXT], "no order"),
+        ([SALE | {"completed_ns": 12, "version": 3}, NEXT | {"version": 2}], "a circle"),
+        ([SALE, NEXT, REFUSED | {"version": 2}], "a circle"),
+        ([SALE, NEXT, REFUSED | {"version": 4}], "a circle"),
+    ],
+    ids=["lost update", "out of order", "stale refusal", "dirty refusal"],
+)
+def test_a_wrong_history_contradicts_itself(history, books, rows, found):
+    """The same eyes see what is wrong with the order."""
+    assert contradictions(maps(append(history(*rows), books))) == found
 
 
 @pytest.mark.parametrize("export", [append, register])

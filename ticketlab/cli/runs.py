@@ -135,10 +135,11 @@ def check(
 
     Of a run the words and verdicts are those of its report; --json has the hash of each trial's history too.
 
-    A history is a CSV or Parquet file with a row an operation: buyer, event, quantity, purchase_id, invoked_ns,
-    completed_ns, outcome (sold, sold_out, conflict, failed, unavailable, unknown; of kind refund: refunded), and where
-    known kind, cause, version and available. Without --tickets only its order is judged. What is wrong in a file is
-    named by its line.
+    A history of others has a row an operation, with the columns buyer, event,
+    quantity, purchase_id, invoked_ns, completed_ns, outcome (sold, sold_out,
+    conflict, failed, unavailable, unknown; of a refund refunded), and where
+    known kind, cause, version, available. Every fault of a file is named.
+    Without --tickets only what a history tells by itself is judged.
 
     Example: ticketlab check runs/20261122-141500-hot-event
 

@@ -22,7 +22,7 @@ from ticketlab.outcomes import Cause, Outcome
 
 NEEDS_NO_TICKETS: Final = frozenset({"no_deadlock", "strict_serializability"})
 """The checks that judge a history without its tickets, by name."""
-NO_LEDGER: Final = "no ledger was given: --tickets FILE names the tickets that there are in the end"
+NO_LEDGER: Final = "no ledger was given (--tickets)"
 _STRICT: Final = "strict_serializability"
 _EVENT: Final = re.compile(r"\bevent (\d+)\b")
 

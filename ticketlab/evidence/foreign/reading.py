@@ -62,7 +62,7 @@ def read(
     if (stock is None) == (events is None):
         raise InvalidInputError("How many seats an event has must be given: by --stock for all, or else by --events.")
     operations.require(REQUIRED, others=OPTIONAL)
-    faults = Faults(name=operations.name, unit=operations.unit)
+    faults = operations.faults()
     told = names(operations, "event", faults)
     known = _events_named(told, events, tickets)
     found = Operations.of(operations, known, faults)
@@ -101,7 +101,7 @@ def _seats_of_all(known: Names, stock: int | None) -> pd.DataFrame:
 
 def _seats(table: Table, known: Names, operations: Table, told: pa.Array) -> pd.DataFrame:
     """The events of a file; each that is bought from must be there, and none twice."""
-    faults = Faults(name=table.name, unit=table.unit)
+    faults = table.faults()
     event = known.numbers(names(table, "event", faults))
     total = whole_numbers(table, "total", COUNT, faults)
     last = [
@@ -127,7 +127,7 @@ def _events_frame(event: Integers, total: Integers, available: Integers, version
 
 def _tickets(table: Table, known: Names, events: int, listed: Table | None) -> tuple[pd.DataFrame, Ids]:
     """The tickets of a file, a row each."""
-    faults = Faults(name=table.name, unit=table.unit)
+    faults = table.faults()
     cells = names(table, "event", faults)
     event = known.numbers(cells)
     if listed is not None and events < len(known.known):

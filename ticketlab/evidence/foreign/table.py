@@ -38,7 +38,9 @@ class Table:
     places: Integers
     """The place of each row: of CSV the line on which it begins, the header's being 1; of Parquet the row, from 1."""
     unit: str
-    """What is counted: line or row."""
+    """What is counted: line, row, or record."""
+    misfits: Sequence[tuple[int, str, str]] = ()
+    """The places of rows that have too few or too many cells and are not among these, what was found, and expected."""
 
     def __len__(self) -> int:
         return len(self.places)
@@ -48,7 +50,7 @@ class Table:
         """A file, by the end of its name: .parquet, else CSV.
 
         Raises:
-            InvalidInputError: it can not be read, is no such file, or has rows of too few or too many cells.
+            InvalidInputError: it can not be read, is no such file, or has no rows.
         """
         try:
             if path.suffix.lower() in {".parquet", ".pq"}:
@@ -63,10 +65,12 @@ class Table:
         """CSV in UTF-8, its columns named in the first line and parted by commas.
 
         Raises:
-            InvalidInputError: it is no such text, or has rows of too few or too many cells.
+            InvalidInputError: it is no such text, or has no rows.
         """
         _refuse_what_is_no_csv(data, name)
         data = data.removeprefix(b"\xef\xbb\xbf")
+        if not data.endswith((b"\n", b"\r")):
+            data += b"\n"
         header = _names_of(data, name)
         wrong: list[Any] = []
 
@@ -87,17 +91,21 @@ class Table:
             _refuse_what_is_no_utf8(data, name)
             raise InvalidInputError(f"{name} can not be read as CSV: {error}.") from error
         begins, unit = _beginnings(data, 1 + read.num_rows + len(wrong))
-        faults = Faults(name=name, unit=unit)
-        for row in wrong:
-            found, expected = f"{row.actual_columns} cells", f"{row.expected_columns}, as in the first line"
-            faults.add_one(int(begins[row.number - 1]), "the whole line", found, expected)
-        faults.tell()
-        columns = {each: _trimmed(read.column(each)) for each in header}
-        return cls._checked(name=name, columns=columns, places=begins[1:], unit=unit)
+        numbers = np.array([row.number - 1 for row in wrong], np.int64)
+        found = [(f"{row.actual_columns} cells", f"{row.expected_columns}, as in the first line") for row in wrong]
+        return cls._checked(
+            name=name,
+            columns={each: _trimmed(read.column(each)) for each in header},
+            places=np.delete(begins, np.append(0, numbers)),
+            unit=unit,
+            misfits=[(place, *each) for place, each in zip(begins[numbers].tolist(), found, strict=True)],
+        )
 
     @classmethod
     def _of_parquet(cls, path: Path) -> Self:
-        if path.stat().st_size and path.open("rb").read(4) != _PARQUET:
+        with path.open("rb") as file:
+            begins = file.read(len(_PARQUET))
+        if begins != _PARQUET:
             raise InvalidInputError(f"{path} is no Parquet file by its first bytes: name it .csv if it is CSV.")
         try:
             read = pq.read_table(path)
@@ -109,10 +117,19 @@ class Table:
         return cls._checked(name=str(path), columns=columns, places=places, unit="row")
 
     @classmethod
-    def _checked(cls, *, name: str, columns: dict[str, pa.Array], places: Integers, unit: str) -> Self:
-        if not len(places):
-            raise InvalidInputError(f"{name} has no rows: nothing to judge.")
-        return cls(name=name, columns=columns, places=places, unit=unit)
+    def _checked(cls, *, misfits: Sequence[tuple[int, str, str]] = (), **fields: Any) -> Self:  # noqa: ANN401 - its own
+        table = cls(misfits=misfits, **fields)
+        if not len(table):
+            table.faults().tell()
+            raise InvalidInputError(f"{table.name} has no rows: nothing to judge.")
+        return table
+
+    def faults(self) -> Faults:
+        """What is wrong with the file so far."""
+        faults = Faults(name=self.name, unit=self.unit)
+        for place, found, expected in self.misfits:
+            faults.add_one(place, "the whole row", found, expected)
+        return faults
 
     def text(self, column: str) -> pa.Array:
         """The cells of a column.
