@@ -129,9 +129,12 @@ def tell_a_little_else(rng, recorded):
 
 
 def ask_for_a_little_else(rng, recorded):
-    """A quantity is one more or less, whatever became of it."""
-    row = rng.choice(recorded.rows())
-    row["quantity"] = max(1, row["quantity"] + rng.choice([-1, 1]))
+    """A quantity is one more or less, whatever became of it; the final stock may say so, too."""
+    row, offset = rng.choice(recorded.rows()), rng.choice([-1, 1])
+    if row["quantity"] + offset > 0:
+        row["quantity"] += offset
+        if row["outcome"] in {Outcome.SOLD, Outcome.REFUNDED} and rng.random() < 0.5:
+            recorded.events[row["event"]][AVAILABLE] += offset if row["kind"] == Kind.REFUND else -offset
 
 
 def tell_nothing(rng, recorded):

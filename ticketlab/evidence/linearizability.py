@@ -13,13 +13,15 @@ joins are one object.
 
 import math
 import time
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
+from operator import or_
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import pandas as pd
 
+from ticketlab.evidence.history import NOT_SEEN
 from ticketlab.evidence.ledger import Ledger
 from ticketlab.evidence.sequential import (
     MEANINGS,
@@ -100,7 +102,7 @@ def _nonsense(history: pd.DataFrame, ledger: Ledger) -> str:
 def _search(partition: Partition, deadline_s: float) -> _Found:
     """Look for an order, depth first: from one configuration to the next, and to none twice."""
     surely = sum(1 << place for place, each in enumerate(partition.operations) if each.outcome is not Outcome.UNKNOWN)
-    callable_before = _callable_before(partition)
+    callable_before, due = _callable_before(partition), _due(partition)
     first: _Configuration = (0, State(partition.start, 0))
     seen, ahead = {first}, [first]
     best = _Found(Status.INVALID, placed=-1)
@@ -113,7 +115,7 @@ def _search(partition: Partition, deadline_s: float) -> _Found:
         if placed & surely == surely and not wrong:
             return _Found(Status.VALID)
         best = _better(best, (placed & surely).bit_count(), [each for each in next_ if surely >> each & 1], wrong)
-        fresh = [each for each in _steps(partition, next_, placed, state) if each not in seen]
+        fresh = [each for each in _steps(partition, next_, placed, state) if each not in seen and _in_time(due, *each)]
         seen.update(fresh)
         ahead.extend(reversed(fresh))  # the earliest answer is tried first, and unknown outcomes last
     return best
@@ -133,6 +135,29 @@ def _next(callable_before: Sequence[Operations], placed: Operations) -> Iterator
     while left:
         yield (left & -left).bit_length() - 1
         left &= left - 1
+
+
+def _due(partition: Partition) -> list[tuple[list[int], list[Operations]]]:
+    """For each event the versions that were told of, sorted, each with the operations that were told of it or less."""
+    due = []
+    for event in partition.events:
+        told = sorted(
+            (line.version, number)
+            for number, each in enumerate(partition.operations)
+            for line in each.lines
+            if line.event == event and line.version != NOT_SEEN and event not in partition.untold
+        )
+        sets = accumulate((1 << number for _, number in told), or_, initial=0)
+        due.append(([version for version, _ in told], list(sets)))
+    return due
+
+
+def _in_time(due: Sequence[tuple[list[int], list[Operations]]], placed: Operations, state: State) -> bool:
+    """Whether no operation is left that was told of a version that is past: versions only rise, so it can not come."""
+    return not any(
+        sets[bisect_left(versions, version)] & ~placed
+        for (versions, sets), (_, version) in zip(due, state.stock, strict=True)
+    )
 
 
 def _steps(partition: Partition, next_: Sequence[int], placed: Operations, state: State) -> list[_Configuration]:
