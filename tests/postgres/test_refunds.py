@@ -15,9 +15,9 @@ from ticketlab.errors import InvalidInputError
 from ticketlab.experiment import Experiment
 from ticketlab.outcomes import Cause, Outcome
 from ticketlab.tickets import Database, EventRepository, RetryPolicy, strategies
+from ticketlab.tickets.baskets import SELL_ALL
 from ticketlab.tickets.purchase import BasketLine
 from ticketlab.tickets.refund import GIVE_BACK
-from ticketlab.tickets.sale import SELL
 from ticketlab.tickets.strategies import lock_timeout
 
 SAFE = [each.name for each in strategies.registry().values() if each.safe]
@@ -230,20 +230,41 @@ class TestMeeting:
             assert told(second.result(timeout=30)) == (NOTHING if commit else ALL_THREE)
         agreed(repository, event, tickets=0)
 
-    def test_a_refund_that_waited_gives_back_nothing_that_was_bought_meanwhile(
-        self, repository, bought, giving_back, gate, eventually, agreed
+    def test_a_refund_that_waited_gives_back_what_was_bought_meanwhile_as_a_whole(
+        self, repository, an_event, bought, giving_back, gate, eventually, agreed
     ):
-        """The id was given back and has bought again when its second refund comes to it: that sale is a later one."""
-        event, purchase_id = bought(repository)
+        """The id was given back and has bought again, of another event too, when its second refund comes to it."""
+        (event, purchase_id), another = bought(repository), an_event(repository)
         with giving_back(purchase_id) as other, ThreadPoolExecutor(1) as threads:
             second = threads.submit(repository.cancel_purchase, purchase_id)
             eventually(lambda: gate.waiting_for(other.info.backend_pid))
-            other.execute(SELL, {"event_id": event.id, "quantity": 2, "purchase_id": purchase_id})
+            quantities = {"event_ids": [event.id, another.id], "quantities": [2, 3]}
+            other.execute(SELL_ALL, quantities | {"purchase_id": purchase_id})
             other.commit()
-            assert told(second.result(timeout=30)) == NOTHING
-        assert len(repository.tickets_of(purchase_id)) == 2
-        assert told(repository.cancel_purchase(purchase_id)) == (Outcome.REFUNDED, Cause.NONE, 2)
+            assert told(second.result(timeout=30)) == (Outcome.REFUNDED, Cause.NONE, 5)
         agreed(repository, event, tickets=0)
+        agreed(repository, another, tickets=0)
+
+    def test_two_refunds_that_waited_do_not_wait_for_each_other(self, database, bought, rival, gate, eventually, books):
+        """Though a third one holds the key of the row that both saw, as who inserts tickets does: no deadlock."""
+        repository, another = EventRepository(database, "atomic"), uuid4()
+        event, purchase_id = bought(repository)
+        assert repository.purchase_tickets(event.id, 2, another).success
+        with psycopg.connect(database.settings.url) as inserting, rival(event.id) as other:
+            inserting.execute("SELECT FROM events WHERE id = %s FOR KEY SHARE", [event.id])
+            with ThreadPoolExecutor(2) as threads:
+                refunds = [threads.submit(repository.cancel_purchase, purchase_id)]
+                eventually(lambda: gate.waiting_for(other.info.backend_pid))
+                (first,) = gate.waiting_for(other.info.backend_pid)
+                refunds.append(threads.submit(repository.cancel_purchase, another))
+                eventually(lambda: gate.waiting_for(first))
+                other.commit()
+                results = [refund.result(timeout=30) for refund in refunds]
+        assert [(each.outcome, each.quantity, each.attempts) for each in results] == [
+            (Outcome.REFUNDED, 3, 1),
+            (Outcome.REFUNDED, 2, 1),
+        ]
+        assert books(event.id) == (9, 6, 1)
 
     def test_a_purchase_that_is_not_committed_yet_owns_nothing_to_give_back(self, repository, an_event, gate, agreed):
         """Its refund comes first, waits for nothing, and takes nothing from it."""

@@ -1,4 +1,4 @@
-"""A purchase given back: one statement, whatever strategy sold it. Knows the two documented tables and no other.
+"""A purchase given back, in one round trip, whatever strategy sold it. Knows the two documented tables and no other.
 
 Where a strategy counts stock elsewhere meanwhile, the event's row says less than is for sale, never more: so what comes
 back may be added to it there too, and is found there by whoever finds nothing left elsewhere.
@@ -13,12 +13,20 @@ from ticketlab.outcomes import Cause, Outcome
 from ticketlab.tickets import attempts
 from ticketlab.tickets.database import Database
 from ticketlab.tickets.purchase import BasketLine, PurchaseResult
-from ticketlab.tickets.strategy import RetryPolicy, committing
+from ticketlab.tickets.strategy import RetryPolicy, pipelined_transaction
 
 # The events' rows are locked first, all of them, in the order in which everybody locks: so who holds a ticket here
-# waits for nobody who may come to wait for it. What was asked for by a sub-select is there as a whole before the first
-# row that needs it is looked at. Of two refunds of one purchase the second waits for the first one's rows, and then
-# finds that the tickets which it saw are gone; the stock that it would add to is the row's as it then is.
+# waits for nobody who may come to wait for it. A statement of its own, for the next one is to see the rows as they are
+# after the wait. One that locks a row and updates it from an older snapshot asks PostgreSQL for the older version's
+# lock as well, where others hold the key of that version (as who inserts tickets does), and another refund may have it.
+LOCK: Final = """
+SELECT FROM events
+WHERE id = ANY (ARRAY(SELECT event_id FROM tickets WHERE purchase_id = %(purchase_id)s))
+ORDER BY id FOR NO KEY UPDATE
+"""
+
+# Locked again, for the id may have been given back and have bought from another event since: either all its tickets
+# return or none. What a sub-select asks for is there as a whole before the first row that needs it is looked at.
 GIVE_BACK: Final = """
 WITH locked AS MATERIALIZED (
     SELECT id FROM events
@@ -45,9 +53,12 @@ def cancel(database: Database, purchase_id: UUID, retry: RetryPolicy) -> Purchas
 
 def _give_back(database: Database, purchase_id: UUID) -> PurchaseResult:
     """Try once."""
-    with database.connection() as connection, committing():
-        rows = connection.execute(GIVE_BACK, {"purchase_id": purchase_id}).fetchall()
-    return _given_back(rows)
+    parameters = {"purchase_id": purchase_id}
+    with database.connection() as connection:
+        with pipelined_transaction(connection):
+            connection.execute(LOCK, parameters)
+            giving_back = connection.execute(GIVE_BACK, parameters)
+        return _given_back(giving_back.fetchall())
 
 
 def _given_back(rows: list[TupleRow]) -> PurchaseResult:
