@@ -308,7 +308,6 @@ class TestRepeated:
         books = ledger(total=5, available=3, version=3, tickets=[1, 7])
         assert strict_serializability(history(*told), books).status is VALID
 
-
     def test_what_it_sold_itself_may_have_been_given_back_by_who_was_not_answered(self, history, ledger):
         """Bought, and told of it as a repeat; the refund's answer was lost, and nothing is there: two versions."""
         told = sold(-1, -1, cause="repeated"), refund(1, -1, -1, outcome="unknown")
