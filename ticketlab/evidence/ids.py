@@ -17,15 +17,15 @@ Words: TypeAlias = np.ndarray[tuple[int], np.dtype[np.uint64]]
 Pairs: TypeAlias = np.ndarray[tuple[int], np.dtype[np.complex128]]
 """Ids as elements of 16 bytes, which numpy moves in one go. They are never computed with: read them by `_words`."""
 
-_ROUNDS: Final = 40
-"""Each leaves a quarter or less of what it was given, unless somebody chose the ids for that."""
+_ODD: Final = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F))
+"""Multipliers of the two halves in the hash: odd, and otherwise without meaning."""
 
 
 def codes(*columns: "pd.Series[bytes]") -> tuple[Numbers, ...]:
     """Each column's ids as numbers from 0: equal ids have equal numbers, whichever column they stand in.
 
-    Every number up to the largest one is that of some id, so that `np.bincount` and arrays by number have no gaps.
-    Ids that follow one another in a column, as the tickets of one purchase do, are looked at once.
+    They are counted in the order in which the ids first stand there, the columns one after another. So there are no
+    gaps, and what is looked up by number for every row of the first column lies in the order of its rows.
 
     Args:
         columns: of type `tables.PURCHASE_ID`, without missing values.
@@ -80,56 +80,63 @@ def _spread(numbers: Numbers, starts: Numbers, length: int) -> Numbers:
 
 
 def _numbered(ids: Pairs) -> Numbers:
-    """The number of each id, in the order of the places that stand for them."""
-    stands = _stands_for(ids)
-    itself = stands == np.arange(len(ids), dtype=stands.dtype)
-    return (np.cumsum(itself, dtype=np.int64) - 1)[stands]
+    """The number of each id, in the order of their first places."""
+    first = _first_places(ids)
+    firsts = np.flatnonzero(first == np.arange(len(ids)))
+    numbers = np.empty(len(ids), np.int64)
+    numbers[firsts] = np.arange(len(firsts))
+    return numbers[first]
 
 
-def _stands_for(ids: Pairs) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
-    """For each id the place of one that is equal to it: the same place for all of them.
+def _first_places(ids: Pairs) -> Numbers:
+    """For each id the first place at which it stands.
 
-    In each round every id writes its place into a slot of a table, chosen by a hash. Whoever is equal to the id that
-    stands there in the end has found its place, and all its equals have, as they share the slot. The others go on to
-    the next round, where another hash parts them. It is what a hash table does, without a loop over its entries.
+    Sorted are hashes, with the place of each in the bits that are left below it: integers sort many times as fast as
+    whole ids, or as an order of places. So equal ids come to lie side by side, the first place first, and are compared
+    in full; those that share a hash and are not equal are sorted once more.
     """
-    stands = np.empty(len(ids), np.int32)
-    left, of_them = np.arange(len(ids), dtype=np.int32), ids
-    for number in range(_ROUNDS):
-        slots = _slots(of_them, number)
-        table = np.empty(1 << _bits(len(of_them)), np.int32)
-        table[slots] = np.arange(len(of_them), dtype=np.int32)
-        last = table[slots]
-        found = _equal(of_them[last], of_them)
-        stands[left[found]] = left[last[found]]
-        np.logical_not(found, out=found)
-        left, of_them = left[found], of_them[found]
-        if not len(left):
-            return stands
-    stands[left] = left[_by_sorting(of_them)]
-    return stands
+    bits = len(ids).bit_length()
+    packed = _hashes(ids) >> np.uint64(bits)
+    packed <<= np.uint64(bits)
+    packed |= np.arange(len(ids), dtype=np.uint64)
+    packed.sort()
+    places = (packed & np.uint64((1 << bits) - 1)).view(np.int64)
+    packed >>= np.uint64(bits)
+    starts = _parted(ids, places, packed)
+    first = np.empty(len(ids), np.int64)
+    first[places] = _spread(places[starts], starts, len(ids))
+    return first
 
 
-def _bits(count: int) -> int:
-    """So many that there are one to two slots for each."""
-    return max(1, count.bit_length())
-
-
-def _slots(ids: Pairs, number: int) -> Numbers:
-    """The slot of each id in this round: the upper bits of a sum of multiples, which differs from round to round.
+def _hashes(ids: Pairs) -> Words:
+    """64 bits of each id, of which the upper ones are the best.
 
     Multiply-shift hashing: Dietzfelbinger et al., "A Reliable Randomized Algorithm for the Closest-Pair Problem",
     Journal of Algorithms 25 (1997).
     """
-    one, other = (int(each) | 1 for each in np.random.default_rng(number).integers(0, 2**64, 2, dtype=np.uint64))
     first, second = _words(ids)
-    mixed = first * np.uint64(one)
-    mixed += second * np.uint64(other)
-    mixed >>= np.uint64(64 - _bits(len(ids)))
-    return mixed.view(np.int64)
+    mixed = first * _ODD[0]
+    mixed += second * _ODD[1]
+    return mixed
 
 
-def _by_sorting(ids: Pairs) -> Numbers:
-    """As `_stands_for`, whatever the ids are, and slower."""
-    _, places, numbers = np.unique(ids.view("V16"), return_index=True, return_inverse=True)
-    return places[numbers]
+def _parted(ids: Pairs, places: Numbers, hashes: Words) -> Numbers:
+    """Where in these places another id begins; places of one hash are put in the order of their ids."""
+    ordered = ids[places]
+    starts = _starts(ordered)
+    mixed_up = starts[1:][hashes[starts[1:]] == hashes[starts[1:] - 1]]
+    if not len(mixed_up):
+        return starts
+    shared = np.unique(hashes[mixed_up])
+    rows = _ranges(np.searchsorted(hashes, shared), np.searchsorted(hashes, shared, side="right"))
+    first, second = _words(ordered[rows])
+    order = rows[np.lexsort((places[rows], second, first, hashes[rows]))]
+    places[rows], ordered[rows] = places[order], ordered[order]
+    return _starts(ordered)
+
+
+def _ranges(begins: Numbers, ends: Numbers) -> Numbers:
+    """All numbers from each beginning up to before its end."""
+    lengths = ends - begins
+    numbers: Numbers = np.arange(lengths.sum()) + np.repeat(begins - np.cumsum(lengths) + lengths, lengths)
+    return numbers
