@@ -95,3 +95,18 @@ def test_ids_are_counted_as_they_first_come():
     told, owned = ids.codes(column(*map(number, (9, 3, 7))), column(*map(number, (7, 1, 9, 0))))
     assert told.tolist() == [0, 1, 2]
     assert owned.tolist() == [2, 3, 0, 4]
+
+
+@pytest.mark.parametrize(
+    ("values", "told"), [((), True), ((1,), True), ((1, 2, 3), True), ((1, 2, 1), False), ((2, 2), False)]
+)
+def test_ids_are_distinct_where_none_comes_twice(values, told):
+    """However far apart."""
+    assert ids.distinct(column(*map(number, values))) is told
+
+
+def test_ids_of_one_hash_may_be_distinct(monkeypatch):
+    """What the hash does not part is looked at in full."""
+    monkeypatch.setattr(ids, "_hashes", lambda found: np.zeros(len(found), np.uint64))
+    assert ids.distinct(column(*map(number, (1, 2, 3))))
+    assert not ids.distinct(column(*map(number, (1, 2, 1))))
