@@ -2,15 +2,16 @@
 
 import math
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any, Final
 
 import pandas as pd
 from rich import box
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
+from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
@@ -18,7 +19,12 @@ from rich.text import Text
 from ticketlab import lab
 from ticketlab.evidence.verdict import Status, overall
 from ticketlab.report import words
+from ticketlab.report.bound import bound
+from ticketlab.report.headline import IN_WORDS
+from ticketlab.report.headline import headline as verdict_on
 from ticketlab.report.setting import setting_parts
+from ticketlab.report.stories import Story, story_of
+from ticketlab.report.tables import first_of_a_kind
 from ticketlab.report.words import several
 from ticketlab.runs import Run
 from ticketlab.tickets import Strategy
@@ -111,14 +117,39 @@ def verdicts(run: Run) -> Table:
     return table
 
 
-def faults(run: Run) -> list[Text]:
-    """What every check that did not hold has to say, a line each."""
-    return [
-        Text(f"trial {trial.number}, {trial.strategy}, {each.check}: {each.summary}", style=_STYLES[each.status])
-        for trial, found in run.verdicts
-        for each in found
-        if each.status is not Status.VALID
-    ]
+def faults(run: Run) -> list[RenderableType]:
+    """What every check that did not hold has to say; the first violation of a kind is told as a story too.
+
+    What an anomaly is, and what the field calls it, is told where it is met for the first time.
+    """
+    rows = [row for row in run.verdict_rows() if row["status"] != Status.VALID]
+    told = first_of_a_kind([row for row in rows if row["status"] == Status.INVALID])
+    parts: list[RenderableType] = []
+    explained: set[str] = set()
+    for row in rows:
+        parts.append(_fault(row))
+        if row in told:
+            story = story_of(row)
+            parts += [Padding(each, (0, 0, 0, 2), expand=False) for each in _told(story, story.name in explained)]
+            parts.append("")
+            explained.add(story.name)
+    return parts
+
+
+def _fault(row: Mapping[str, Any]) -> Text:
+    name = f"{words.capital(row['anomaly'])} · " if row["anomaly"] else ""
+    text = f"{name}trial {row['trial']}, {row['strategy']}, {row['check']}: {row['summary']}"
+    return Text(text, style=_STYLES[Status(row["status"])])
+
+
+def _told(story: Story, explained: bool) -> Iterator[Text]:
+    """What happened, in numbered sentences, why that is wrong, and what it is called."""
+    for place, each in enumerate(story.happened, start=1):
+        yield Text(f"{place}. {each}")
+    if story.why:
+        yield Text(f"Why it is wrong: {story.why}", style="bold")
+    if story.meaning and not explained:
+        yield Text(f"{words.capital(story.name)}: {story.meaning} In the field: {story.field}.", style="dim")
 
 
 def findings(run: Run) -> list[Text]:
@@ -134,17 +165,15 @@ def findings(run: Run) -> list[Text]:
     ]
     held = run.summary[run.summary["safe"] & ~run.summary["strategy"].isin(run.wrong)]
     if not held.empty:
-        names = ", ".join(dict.fromkeys(held["strategy"]))
-        trials = run.measures[run.measures["strategy"].isin(held["strategy"])]
-        sales = int(trials["sales"].sum())
-        lines.append(Text(f"No violation found in {sales:,} sales by {names}.", style="green"))
+        names = list(dict.fromkeys(held["strategy"]))
+        lines.append(Text(f"No violation found of {', '.join(names)}. {bound(run.measures, names)}", style="green"))
     return [*lines, *remarks(run)]
 
 
 def headline(run: Run) -> list[Text]:
     """The verdict on the run, in the words of its report."""
-    said = words.headline(run.measures)
-    return [Text(words.IN_WORDS[said.status], style=_STYLES[said.status]), *map(Text, said.sentences)]
+    said = verdict_on(run.measures)
+    return [Text(IN_WORDS[said.status], style=_STYLES[said.status]), *map(Text, said.sentences)]
 
 
 def remarks(run: Run) -> list[Text]:

@@ -19,7 +19,7 @@ def who(call: Call) -> str:
 
 def sentence(text: str) -> str:
     """A clause as a sentence."""
-    return capital(text if text.endswith(".") else f"{text}.")
+    return capital(text if text.endswith((".", "…")) else f"{text}.")
 
 
 def milliseconds(ns: int) -> str:
@@ -166,7 +166,7 @@ def _kept(lines: Iterable[Line]) -> str:
     """Tickets by event, as far as they are there."""
     lines = list(lines)
     if not any(line.tickets for line in lines):
-        return "no ticket"
+        return f"no ticket{of_event(lines[0].event) if len(lines) == 1 else ''}"
     parts = [f"{counted(line.tickets, 'ticket') if line.tickets else 'none'}{of_event(line.event)}" for line in lines]
     return listed(parts, most=len(parts))
 
