@@ -11,19 +11,21 @@ import pandas as pd
 from rich import box
 from rich.console import Console, RenderableType
 from rich.markup import escape
-from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 from ticketlab import lab
-from ticketlab.evidence.verdict import Status, overall
+from ticketlab.evidence.history import NOT_SEEN
+from ticketlab.evidence.power import known
+from ticketlab.evidence.verdict import Status, Verdict, overall
 from ticketlab.report import words
 from ticketlab.report.bound import bound
 from ticketlab.report.headline import IN_WORDS
 from ticketlab.report.headline import headline as verdict_on
 from ticketlab.report.setting import setting_parts
-from ticketlab.report.stories import Story, story_of
+from ticketlab.report.stories import story_of
+from ticketlab.report.stories.printed import printed
 from ticketlab.report.tables import first_of_a_kind
 from ticketlab.report.words import several
 from ticketlab.runs import Run
@@ -36,6 +38,12 @@ _LATENCY_WIDTH: Final = 11
 _SHORT: Final = {"pool_size": "pool", "repeat": "re-\npeat"}
 """Headings that leave the names of strategies their room."""
 _STYLES: Final = {Status.VALID: "green", Status.INVALID: "bold red", Status.UNKNOWN: "yellow"}
+
+
+_PROOFS: Final = 5
+"""Rows of evidence that are shown of each check; --json has more of them."""
+_BESIDE: Final = {"in_file", "attempts", "scheduled_ns"}
+"""What is told elsewhere, or says nothing of who is right."""
 
 
 @contextmanager
@@ -129,10 +137,7 @@ def faults(run: Run) -> list[RenderableType]:
     for row in rows:
         parts.append(_fault(row))
         if row in told:
-            story = story_of(row)
-            parts += [Padding(each, (0, 0, 0, 2), expand=False) for each in _told(story, story.name in explained)]
-            parts.append("")
-            explained.add(story.name)
+            parts += [*printed(story_of(row), explained), ""]
     return parts
 
 
@@ -142,14 +147,40 @@ def _fault(row: Mapping[str, Any]) -> Text:
     return Text(text, style=_STYLES[Status(row["status"])])
 
 
-def _told(story: Story, explained: bool) -> Iterator[Text]:
-    """What happened, in numbered sentences, why that is wrong, and what it is called."""
-    for place, each in enumerate(story.happened, start=1):
-        yield Text(f"{place}. {each}")
-    if story.why:
-        yield Text(f"Why it is wrong: {story.why}", style="bold")
-    if story.meaning and not explained:
-        yield Text(f"{words.capital(story.name)}: {story.meaning} In the field: {story.field}.", style="dim")
+def judgement(found: Sequence[Verdict], *, unit: str = "row") -> list[RenderableType]:
+    """The verdicts on one history: a row a check, and below what is wrong, by its first rows and as a story.
+
+    Args:
+        found: the verdict of each check.
+        unit: what the evidence's `in_file` counts, of a history that was read from a file.
+    """
+    table = _table("check", "verdict", "what was found", left=("verdict", "what was found"))
+    for each in found:
+        table.add_row(each.check, _verdict(each.status), escape(each.summary))
+    parts: list[RenderableType] = [table]
+    explained: set[str] = set()
+    for each in found:
+        if each.evidence:
+            proofs = [f"{each.check}, {_where(row, unit)}{_told(row)}" for row in each.evidence[:_PROOFS]]
+            story = story_of({"check": each.check, "anomaly": each.anomaly, "evidence": each.evidence})
+            parts += ["", *map(Text, proofs), *printed(story, explained)]
+    return parts
+
+
+def in_words(found: Sequence[Verdict]) -> Text:
+    """The verdict on one history, as that on a run is said."""
+    status = overall(found)
+    return Text(IN_WORDS[status], style=_STYLES[status])
+
+
+def _where(row: Mapping[str, Any], unit: str) -> str:
+    return f"{unit} {row['in_file']}: " if "in_file" in row else ""
+
+
+def _told(row: Mapping[str, Any]) -> str:
+    """What a row of evidence tells, without what it tells not."""
+    told = {name: value for name, value in row.items() if name not in _BESIDE and value not in (NOT_SEEN, "none")}
+    return ", ".join(f"{name} {value}" for name, value in told.items())
 
 
 def findings(run: Run) -> list[Text]:
@@ -172,7 +203,7 @@ def findings(run: Run) -> list[Text]:
 
 def headline(run: Run) -> list[Text]:
     """The verdict on the run, in the words of its report."""
-    said = verdict_on(run.measures)
+    said = verdict_on(run.measures, known())
     return [Text(IN_WORDS[said.status], style=_STYLES[said.status]), *map(Text, said.sentences)]
 
 

@@ -64,6 +64,8 @@ class Experiment:
     """The fewest and the most events of a purchase."""
     events: int = 1
     hot: float | None = None
+    refunds: float = 0.0
+    """The share of sales that their buyers give back."""
     warm_up_s: float = 0.3
     pool_sizes: tuple[int, ...] = (20,)
     server: str = "auto"
@@ -119,6 +121,7 @@ class Experiment:
             quantity=self.quantity,
             basket=self.basket,
             hot=self.hot,
+            refunds=self.refunds,
             warm_up_s=self.warm_up_s,
             seed=seed,
         )
@@ -146,6 +149,7 @@ class Experiment:
             ("--basket", _range(self.basket), "1"),
             ("--events", self.events, default.events),
             ("--hot", self.hot, default.hot),
+            ("--refunds", f"{self.refunds:g}", f"{default.refunds:g}"),
             ("--seconds", f"{self.seconds:g}", None),
             ("--purchases", self.purchases, default.purchases),
             ("--repeats", self.repeats, default.repeats),

@@ -1,21 +1,19 @@
 """`run(experiment) -> Run`: the one place where buyers and servers meet checks and measures."""
 
-import inspect
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from itertools import count
 from pathlib import Path
 from typing import Final
 from uuid import UUID
 
-from ticketlab import environment, load, servers
+from ticketlab import load, run_folder, servers
 from ticketlab.errors import InvalidInputError, TicketlabError
 from ticketlab.evidence.ledger import Ledger
 from ticketlab.evidence.tally import SoFar
 from ticketlab.experiment import Experiment, TrialPlan
-from ticketlab.load import Actions, Fault, FaultKind
+from ticketlab.load import Actions, Driven, Fault, FaultKind, Plan
 from ticketlab.runs import Run
 from ticketlab.settings import Settings
 from ticketlab.tickets import Database, EventRepository, Strategy, books, migrations, strategies
@@ -81,7 +79,7 @@ def run(
                 f"Only a server of kind embedded can be crashed, and the one chosen is {server.why}. Ask for one by "
                 "name: --server embedded."
             )
-        folder = _make_folder(experiment, own, server, out)
+        folder = run_folder.of_experiment(experiment, own, server, out)
         try:
             with Database(Settings.from_url(server.url)) as database:
                 migrations.upgrade(database)
@@ -165,18 +163,8 @@ def _observe(
     on_tick: Callable[[SoFar], None],
 ) -> Trial:
     """Run one trial on empty tables, and save it."""
-    books.clear(database)
-    repository = EventRepository(database, strategy)
-    events, warm_up_event = _create_events(repository, trial)
-    driven = load.drive(
-        repository,
-        trial.plan,
-        events,
-        warm_up_event=warm_up_event,
-        faults=faults,
-        actions=_actions(server, database),
-        on_tick=on_tick,
-    )
+    observed = observe(strategy, trial.plan, database, server=server, faults=faults, on_tick=on_tick)
+    driven = observed.driven
     saved = Trial(
         folder=folder / str(trial.number),
         number=trial.number,
@@ -190,23 +178,65 @@ def _observe(
         disconnects_ns=driven.disconnects_ns,
     )
     saved.write_history(driven.history)
-    if driven.crashes_ns:  # a Ctrl-C may have come before it was up again, and sound connections in the pool
-        server.restart()
-        database.pool.check()
-    repository.settle([*events, warm_up_event])  # the ledger is read past the repository
-    saved.write_ledger(read_ledger(database, events))
+    saved.write_ledger(observed.ledger())
     return saved
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """What came of one load on a database."""
+
+    driven: Driven
+    """What its buyers saw."""
+    ledger: Callable[[], Ledger]
+    """Reads what the database holds: apart, as it may prove out of reach when the buyers are long done."""
+
+
+def observe(
+    strategy: Strategy,
+    plan: Plan,
+    database: Database,
+    *,
+    server: servers.Server,
+    faults: Sequence[Fault] = (),
+    on_tick: Callable[[SoFar], None] = lambda _so_far: None,
+) -> Observed:
+    """Let a strategy sell once by a plan, on tables that are emptied before."""
+    books.clear(database)
+    repository = EventRepository(database, strategy)
+    events, warm_up_event = _create_events(repository, plan)
+    driven = load.drive(
+        repository,
+        plan,
+        events,
+        warm_up_event=warm_up_event,
+        faults=faults,
+        actions=_actions(server, database),
+        on_tick=on_tick,
+    )
+
+    def ledger() -> Ledger:
+        if driven.crashes_ns:  # a Ctrl-C may have come before it was up again, and sound connections in the pool
+            server.restart()
+            database.pool.check()
+        repository.settle([*events, warm_up_event])  # the ledger is read past the repository
+        return replace(read_ledger(database, events), crashes_ns=driven.crashes_ns)
+
+    return Observed(driven=driven, ledger=ledger)
 
 
 def _actions(server: servers.Server, database: Database) -> Actions:
     """What makes each kind of fault in a trial on this database."""
 
-    def crash_and_restart() -> None:
+    def crash_and_restart() -> int:
         try:
             server.crash()
+            # Not before: it takes a while, and whoever was told of a sale meanwhile was told by the server that died.
+            dead_ns = time.perf_counter_ns()
         finally:
             server.restart()
         database.pool.check()  # those that no buyer held are replaced, and not handed to the next one
+        return dead_ns
 
     return {FaultKind.CRASH: crash_and_restart, FaultKind.DISCONNECT: database.sever}
 
@@ -216,13 +246,12 @@ def ticker(step: Progress, on_progress: Callable[[Progress], None]) -> Callable[
     return lambda so_far: on_progress(replace(step, so_far=so_far))
 
 
-def _create_events(repository: EventRepository, trial: TrialPlan) -> tuple[list[UUID], UUID]:
+def _create_events(repository: EventRepository, plan: Plan) -> tuple[list[UUID], UUID]:
     """The events of a trial, and one more with seats for any warm-up."""
     date = datetime.now(UTC) + timedelta(days=30)
-    stock = trial.plan.stock
     events = [
-        repository.create(name=f"event {number}", date=date, total_tickets=stock).id
-        for number in range(trial.plan.events)
+        repository.create(name=f"event {number}", date=date, total_tickets=plan.stock).id
+        for number in range(plan.events)
     ]
     return events, repository.create(name="warm-up", date=date, total_tickets=MAX_INTEGER).id
 
@@ -241,52 +270,3 @@ def settings_for(connections: int, *, server: str) -> dict[str, str | int]:
     needed = connections + SPARE_CONNECTIONS
     too_few = needed > _DEFAULT_MAX_CONNECTIONS and server != "external"
     return {"max_connections": needed} if too_few else {}
-
-
-def _make_folder(experiment: Experiment, own: Sequence[Strategy], server: servers.Server, out: Path) -> Path:
-    """A new folder for the run, holding what is known before its first trial."""
-    began = datetime.now().astimezone()
-    name = f"{began:%Y%m%d-%H%M%S}-{experiment.name}"
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        folder = next(each for each in (out / f"{name}{suffix}" for suffix in _suffixes()) if _made(each))
-    except OSError as error:
-        raise InvalidInputError(
-            f"The run can not be saved in {out}: {error.strerror}. Name a folder with --out."
-        ) from error
-    described = environment.describe() | {
-        "began": began.isoformat(timespec="seconds"),
-        "seed": experiment.seed,
-        "server": {
-            "kind": server.kind,
-            "version": server.version,
-            "why": server.why,
-            "settings": dict(server.settings),
-        },
-        "own_strategies": {each.name: _source(each) for each in own},
-    }
-    (folder / "environment.json").write_text(json.dumps(described, indent=2) + "\n")
-    experiment.write(folder / "experiment.json")  # last: by this file a run is known
-    return folder
-
-
-def _source(strategy: Strategy) -> str:
-    """The text of a strategy's function: a run of it can be understood later, when the function is no more."""
-    try:
-        return inspect.getsource(strategy.purchase)
-    except (OSError, TypeError):
-        return "its source is not at hand"
-
-
-def _suffixes() -> Iterator[str]:
-    yield ""
-    yield from (f"-{number}" for number in count(2))
-
-
-def _made(folder: Path) -> bool:
-    """Make a folder; False where another run of the same second has made it."""
-    try:
-        folder.mkdir()
-    except FileExistsError:
-        return False
-    return True

@@ -122,7 +122,7 @@ class _View:
 
     def _sample(self, step: lab.Progress, strategy: str) -> dict[str, Any]:
         so_far = step.so_far
-        counts = {outcome: so_far.outcomes.get(outcome, 0) for outcome in OUTCOMES}
+        counts = {outcome: so_far.outcomes.get(outcome, 0) for outcome in OUTCOMES}  # of purchases: none is REFUNDED
         about = {"trial": step.trial, "strategy": strategy, "seconds": so_far.seconds}
         return about | {"left": self._seats - so_far.tickets} | counts
 

@@ -28,6 +28,7 @@ from ticketlab.experiment import Experiment
 from ticketlab.load.faults import Fault, FaultKind
 from ticketlab.report.stories import story_of
 from ticketlab.report.summary import summarise
+from ticketlab.report.words import counted
 from ticketlab.trials import Judged, Trial, judge, reading
 
 DURABILITY = ("fsync", "full_page_writes", "synchronous_commit")
@@ -167,10 +168,25 @@ class Run:
         if any(count for _, count in answered):
             counts = ", ".join(f"{count:,} {name}" for name, count in answered if count)
             notes.append(f"Not every purchase was answered: {counts}. They are in no latency.")
+        notes += self._of_refunds()
         weakened = self.durability_off
         if weakened:
             notes.append(f"Durability was off ({', '.join(weakened)}): the timings are not those of a safe server.")
         return notes
+
+    def _of_refunds(self) -> Iterator[str]:
+        """What refunds do to the numbers, and how many of them came to nothing."""
+        if not self.experiment.refunds:
+            return
+        came_back = counted(int(self.measures["refunded"].sum()), "ticket")
+        yield (
+            f"{came_back} came back: sold are those that did not. A buyer who was told that an event is sold out "
+            "asks no more, so seats that came back later may be left."
+        )
+        answered = [(name, int(self.measures[f"refunds_{name}"].sum())) for name in ("failed", "unknown")]
+        if any(count for _, count in answered):
+            counts = ", ".join(f"{count:,} {name}" for name, count in answered if count)
+            yield f"Not every refund was made: {counts}. None was asked for again."
 
     @property
     def durability_off(self) -> list[str]:
@@ -185,6 +201,7 @@ class Run:
         fewest, most = ran.basket
         sizes = f"{most}" if fewest == most else f"{fewest} to {most}"
         baskets = f", baskets of {sizes}" if ran.sells_baskets else ""
+        refunds = [f"{100 * ran.refunds:g} % of the sales given back"] if ran.refunds else []
         faults = [", ".join(each.words for each in ran.faults)] if ran.faults else []
         limit = f", at most {ran.purchases:,} purchases" if ran.purchases is not None else ""
         return " · ".join(
@@ -194,6 +211,7 @@ class Run:
                 f"{', '.join(map(str, ran.buyers))} buyer{'s' if ran.buyers != (1,) else ''}",
                 f"pool of {', '.join(map(str, ran.pool_sizes))}",
                 f"{ran.events} event{'s' if ran.events != 1 else ''} of {ran.stock:,} seats{baskets}",
+                *refunds,
                 f"at most {ran.seconds:g} s{limit}",
                 *faults,
                 f"{ran.repeats} repeat{'s' if ran.repeats != 1 else ''}",
@@ -246,7 +264,8 @@ def writing(folder: Path) -> Iterator[None]:
 
 
 _SETTING = ("trial", "strategy", "safe", "buyers", "pool_size", "repeat")
-_COUNTS = ("seconds", "sold", "sales", "sold_out", "conflicts", "failed", "unavailable", "unknown", "oversold")
+_OF_PURCHASES = ("sales", "sold_out", "conflicts", "failed", "unavailable", "unknown", "oversold")
+_COUNTS = ("seconds", "sold", "refunded", *_OF_PURCHASES, "refunds_failed", "refunds_unknown")
 _PLAIN = (*_SETTING, *_COUNTS, "purchases_per_s", "retries", "verdict")
 
 

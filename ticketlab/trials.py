@@ -37,7 +37,7 @@ class Trial:
     repeat: int
     interrupted: bool
     crashes_ns: tuple[int, ...] = ()
-    """The instants just before the server was crashed, in ns since the trial's start."""
+    """The instants by which the server was dead, in ns since the trial's start."""
     disconnects_ns: tuple[int, ...] = ()
     """Those just before every connection of the buyers was cut."""
 

@@ -680,6 +680,19 @@ def test_a_crash_is_a_line_and_an_unknown_outcome_has_no_end():
     assert not any(each in plain for each in ("Dashed", "Dotted", "Red:"))
 
 
+def test_a_refund_adds_its_tickets_to_the_stock_of_the_version_before():
+    """Seven left, two given back, nine left, two sold: nobody overwrote anything; a refund that leaves less has."""
+    right = timeline_of(
+        operation(version=100, available=7),
+        operation(version=101, available=9, outcome="refunded"),
+        operation(version=102, available=7),
+    )
+    assert not findings.overwrote(right).any()
+    assert findings.overwrote(right.assign(available=[7, 5, 3])).tolist() == [False, True, False]
+    twice = timeline_of(operation(buyer=1), operation(buyer=2, outcome="refunded"))
+    assert findings.timeline(twice).title == "Buyer 1 and buyer 2 both made version 101 of event 0"
+
+
 def test_sales_that_made_the_same_version_are_tied_together():
     """That is the lost update: both are in the bracket, and in the title."""
     found = timeline_of(operation(version=100, buyer=1), operation(buyer=3), operation(buyer=8))

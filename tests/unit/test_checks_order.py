@@ -137,6 +137,18 @@ class TestRefusals:
         assert (verdict.status, verdict.anomaly) == (INVALID, Anomaly.DIRTY_READ)
         assert verdict.evidence[-1]["buyer"] == 4
 
+    def test_two_who_saw_one_version_saw_one_stock(self, history, ledger):
+        """Nobody was told to have made the second version, and two were sent away by it: with nothing left, or one."""
+        told = lost(quantity=2), refused(2, 0, buyer=4), refused(2, 1, buyer=5, quantity=2), refund(9, 3, 2)
+        verdict = strict_serializability(history(*told), ledger(total=2, available=2, version=3, tickets=[]))
+        assert found(verdict) == (INVALID, Anomaly.DIRTY_READ, [4, 5])
+
+    def test_the_ledger_says_what_was_left_at_the_last_version(self, history, ledger):
+        """It was made by who was not answered: the one left that was shown at it was none."""
+        told = sold(2, 1), lost(), refused(3, 1, quantity=2, buyer=4)
+        verdict = strict_serializability(history(*told), ledger(total=2, available=0, version=3, tickets=[1, 2]))
+        assert found(verdict) == (INVALID, Anomaly.DIRTY_READ, [4])
+
     @pytest.mark.parametrize(("called", "status"), [(10, VALID), (11, INVALID)])
     def test_a_version_must_have_been_current_during_the_call(self, history, ledger, called, status):
         """The next sale was answered at 10: who calls at that tick may have seen what was before, and nobody later."""
@@ -193,6 +205,12 @@ class TestTime:
         books = ledger(events=[(0, 5, 3, 3), (1, 5, 3, 3)], tickets=[(0, 1), (1, 1), (0, 2), (1, 2)])
         verdict = strict_serializability(history(*told), books)
         assert found(verdict) == (INVALID, Anomaly.STALE_READ, [1, 1, 2, 2])
+
+    def test_a_basket_that_came_to_nothing_ties_nothing(self, history, ledger):
+        """Nobody told a version: there is no order that could be wrong."""
+        told = [sold(-1, -1, purchase_id=1, event=event, line=event, outcome="failed") for event in (0, 1)]
+        books = ledger(events=[(0, 5, 5, 1), (1, 5, 5, 1)])
+        assert strict_serializability(history(*told), books).status is VALID
 
     def test_a_basket_ties_the_times_of_its_events(self, history, ledger):
         """A sale of event 1 that was over before a sale of event 0 began must not come after it by way of a basket."""
@@ -289,6 +307,11 @@ class TestRepeated:
         told = sold(2, 4), sold(-1, -1, purchase_id=7, cause="repeated")
         books = ledger(total=5, available=3, version=3, tickets=[1, 7])
         assert strict_serializability(history(*told), books).status is VALID
+
+    def test_what_it_sold_itself_may_have_been_given_back_by_who_was_not_answered(self, history, ledger):
+        """Bought, and told of it as a repeat; the refund's answer was lost, and nothing is there: two versions."""
+        told = sold(-1, -1, cause="repeated"), refund(1, -1, -1, outcome="unknown")
+        assert strict_serializability(history(*told), ledger(total=5, available=5, version=3)).status is VALID
 
 
 class TestRefunds:

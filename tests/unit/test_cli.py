@@ -40,6 +40,7 @@ def call(*words, cwd, **environment):
         (["run", "--buyers", "1000000"], "buyers must be from 1 to 10,000"),
         (["run", "--hot", "2"], "hot must be a share"),
         (["run", "--set", "fsync"], "--set takes NAME=VALUE"),
+        (["run", "--refunds", "1.5"], "refunds must be a share from 0 to 1"),
         (["run", "--fault", "crash"], "A fault reads KIND@N, such as crash@500"),
         (["run", "--fault", "crash@5", "--server", "container"], "--server embedded"),
         (["run", "--server", "mainframe"], "mainframe"),

@@ -46,6 +46,7 @@ def test_an_experiment_is_read_as_it_was_written(tmp_path):
         quantity=(1, 3),
         basket=(2, 3),
         hot=0.5,
+        refunds=0.25,
         events=4,
         server_settings={"fsync": "off"},
         purchases=10,
@@ -71,6 +72,7 @@ def test_an_experiment_is_read_as_it_was_written(tmp_path):
         ({"pool_sizes": (5, 5)}, "each size of the pool once"),
         ({"name": "../x"}, "a name of letters"),
         ({"seconds": -1.0}, "seconds must be above 0"),
+        ({"refunds": 2.0}, "refunds must be a share from 0 to 1"),
         ({"faults": (Fault.parse("crash@5"),) * 2}, "each fault once"),
         ({"faults": (Fault.parse("crash@5"),), "server": "container"}, "a server of kind embedded"),
         ({"faults": (Fault.parse("crash@5"),), "server": "external"}, "--server embedded"),
@@ -90,6 +92,7 @@ def test_the_command_names_all_that_differs_from_the_defaults():
         quantity=(1, 3),
         basket=(2, 4),
         events=5,
+        refunds=0.1,
         purchases=50,
         pool_sizes=(5, 20),
         server="embedded",
@@ -103,6 +106,7 @@ def test_the_command_names_all_that_differs_from_the_defaults():
         "--buyers 4,8",
         "--quantity 1-3",
         "--basket 2-4",
+        "--refunds 0.1",
         "--purchases 50",
         "--pool-size 5,20",
         "--server embedded",
@@ -111,6 +115,7 @@ def test_the_command_names_all_that_differs_from_the_defaults():
     ):
         assert option in experiment.command()
     assert "--hot" not in words
+    assert "--refunds" not in Experiment().command()
     assert "--basket" not in Experiment().command()
     assert "--fault" not in Experiment().command()
 
@@ -132,7 +137,8 @@ def test_faults_are_saved_as_they_are_typed(tmp_path):
         Experiment.read(file)
 
 
-def test_every_trial_of_an_experiment_has_its_baskets():
+def test_every_trial_of_an_experiment_has_its_baskets_and_refunds():
     """What was asked for reaches the load."""
+    assert {trial.plan.refunds for trial in Experiment(refunds=0.2).trials()} == {0.2}
     assert {trial.plan.basket for trial in Experiment(basket=(2, 3), events=4).trials()} == {(2, 3)}
     assert {trial.plan.basket for trial in Experiment().trials()} == {(1, 1)}

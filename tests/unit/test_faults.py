@@ -104,6 +104,14 @@ class TestTrigger:
         trigger.make_due(2)
         assert (len(trigger.instants_ns(CRASH)), trigger.is_armed) == (1, False)
 
+    def test_a_fault_that_says_when_it_took_effect_is_believed(self):
+        """A server that is being crashed answers until it is dead; one that says nothing is noted as it begins."""
+        trigger = Trigger(faults("crash@1", "disconnect@1"), {CRASH: lambda: 77, DISCONNECT: lambda: None})
+        trigger.make_due(1)
+        (disconnect_ns,) = trigger.instants_ns(DISCONNECT)
+        assert trigger.instants_ns(CRASH) == (77,)
+        assert disconnect_ns > 77
+
 
 class TestDrive:
     @pytest.mark.parametrize("kind", FaultKind)

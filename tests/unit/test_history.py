@@ -6,7 +6,7 @@ import pytest
 from ticketlab.evidence import history as histories
 from ticketlab.evidence.history import COLUMNS, NOT_SEEN, RETRIES, Recorder, collect, purchases_of
 from ticketlab.evidence.ledger import Ledger
-from ticketlab.outcomes import Cause, Outcome
+from ticketlab.outcomes import Cause, Kind, Outcome
 
 FIRST, SECOND = UUID(int=1).bytes, UUID(int=2).bytes
 
@@ -87,6 +87,25 @@ def test_a_basket_is_one_purchase_of_several_rows():
     assert collected[["buyer", "event", "line", "retries_deadlock"]].to_numpy().tolist() == [
         [1, 4, 0, 1], [1, 2, 1, 1], [1, 3, 2, 1], [2, 4, 0, 1], [2, 2, 1, 1], [2, 3, 2, 1],
     ]  # fmt: skip
+
+
+def test_refunds_are_told_from_purchases():
+    """Each has its kind and its outcome, line by line; a recorder counts purchases alone."""
+    recorder = Recorder(0)
+    record(recorder, FIRST, 10)
+    for line in (0, 1):
+        record(recorder, FIRST, 20, line=line, kind=Kind.REFUND, outcome=Outcome.REFUNDED)
+    record(recorder, SECOND, 30, kind=Kind.REFUND, outcome=Outcome.UNKNOWN, retries=(Cause.DEADLOCK,))
+    record(recorder, SECOND, 40, outcome=Outcome.UNKNOWN)
+    collected = collect([recorder], start_ns=0)
+    assert collected[["kind", "outcome", "line", "retries_deadlock"]].to_numpy().tolist() == [
+        ["purchase", "sold", 0, 0],
+        ["refund", "refunded", 0, 0],
+        ["refund", "refunded", 1, 0],
+        ["refund", "unknown", 0, 1],
+        ["purchase", "unknown", 0, 0],
+    ]
+    assert (len(recorder), len(purchases_of(collected))) == (2, 2)
 
 
 def test_a_history_of_another_version_is_refused(tmp_path, history):

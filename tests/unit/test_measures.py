@@ -180,3 +180,78 @@ def test_stock_falls_by_a_basket_at_once(history, ledger):
     books = ledger(events=[(0, 4, 1, 3), (1, 6, 1, 4)])
     assert stock_over_time(history(*operations), books).to_numpy().tolist() == [[0, 10], [1, 9], [2, 4], [2, 2]]
     assert stock_over_time(history(), books).to_numpy().tolist() == [[0, 10]]
+
+
+BACK = {"kind": "refund", "outcome": "refunded"}
+
+
+def test_what_was_given_back_is_not_sold_and_a_refund_is_no_purchase(history, ledger):
+    """Tickets told sold less those told given back are what buyers own; refunds have counts of their own."""
+    repeated = BACK | {"purchase_id": 1, "cause": "repeated", "quantity": 3}
+    operations = (
+        {"purchase_id": 1, "quantity": 3},
+        {"purchase_id": 2, "quantity": 2, "attempts": 2},
+        BACK | {"purchase_id": 1, "quantity": 3, "attempts": 5, "retries_deadlock": 4},
+        repeated,
+        *({"kind": "refund", "purchase_id": 2, "outcome": each} for each in ("conflict", "failed", "unavailable")),
+        {"kind": "refund", "purchase_id": 2, "outcome": "unknown"},
+    )
+    found = measure(history(*operations), ledger(total=5, available=3, tickets=[2, 2]))
+    assert (found.sold, found.tickets, found.refunded, found.sales) == (2, 2, 3, 2)
+    assert (found.conflicts, found.failed, found.unavailable, found.unknown) == (0, 0, 0, 0)
+    assert (found.refunds_failed, found.refunds_unknown) == (3, 1)
+    assert (found.retries, found.retries_deadlock) == (1, 0)
+
+
+def test_refunds_are_in_no_time_of_purchases(history, ledger):
+    """A slow refund makes neither the latency nor the selling time longer, nor a small one the smallest purchase."""
+    operations = (
+        {"purchase_id": 1, "quantity": 2, "completed_ns": 1 * S},
+        BACK | {"purchase_id": 1, "quantity": 1, "invoked_ns": 1 * S, "completed_ns": 9 * S},
+        {"purchase_id": 2, "quantity": 2, "outcome": "sold_out", "completed_ns": 3 * S},
+    )
+    books = ledger(total=3, available=1, tickets=[1, 1])
+    found = measure(history(*operations), books)
+    assert (found.seconds, found.p99_ms, found.purchases_per_s) == (1.0, 1_000.0, 1.0)
+
+
+def test_seats_that_came_back_and_were_not_sold_again_were_stock_to_the_end(history, ledger):
+    """The selling goes on until the last purchase was over."""
+    operations = (
+        {"purchase_id": 1, "completed_ns": 1 * S},
+        {"purchase_id": 2, "outcome": "sold_out", "completed_ns": 3 * S},
+        BACK | {"purchase_id": 1, "invoked_ns": 4 * S, "completed_ns": 5 * S},
+    )
+    assert measure(history(*operations), ledger(total=1, available=1)).seconds == 3.0
+
+
+def test_stock_rises_when_a_refund_is_asked_for(history, ledger):
+    """Who buys its tickets may be told before the refund is: the curve does not fall below what there was."""
+    operations = (
+        {"purchase_id": 1, "quantity": 2, "completed_ns": 1 * S},
+        BACK | {"purchase_id": 1, "quantity": 2, "invoked_ns": 2 * S, "completed_ns": 5 * S},
+        {"purchase_id": 2, "quantity": 2, "invoked_ns": 2 * S, "completed_ns": 3 * S},
+        BACK | {"purchase_id": 1, "quantity": 2, "invoked_ns": 6 * S, "cause": "repeated"},
+    )
+    curve = stock_over_time(history(*operations), ledger(total=2, tickets=[2, 2]))
+    assert curve.to_numpy().tolist() == [[0, 2], [1, 0], [2, 2], [3, 0]]
+
+
+def test_stock_rises_by_a_basket_at_once(history, ledger):
+    """One step a refund, whatever the number of its events."""
+    basket = {"purchase_id": 1, "completed_ns": 1 * S}
+    back = BACK | {"purchase_id": 1, "invoked_ns": 2 * S, "completed_ns": 3 * S}
+    operations = [each | {"event": line, "line": line, "quantity": 2} for each in (basket, back) for line in (0, 1)]
+    books = ledger(events=[(0, 5, 5, 3), (1, 5, 5, 3)])
+    assert stock_over_time(history(*operations), books).to_numpy().tolist() == [[0, 10], [1, 6], [2, 10]]
+
+
+@pytest.mark.parametrize(("tickets", "left"), [([], 1), ([1], 0)])
+def test_a_refund_of_unknown_outcome_counts_where_the_ledger_shows_it(history, ledger, tickets, left):
+    """Nothing of its purchase is there any more: the tickets came back, whatever its buyer was told."""
+    operations = (
+        {"purchase_id": 1, "completed_ns": 1 * S},
+        {"purchase_id": 1, "kind": "refund", "outcome": "unknown", "invoked_ns": 2 * S},
+    )
+    curve = stock_over_time(history(*operations), ledger(total=1, available=left, tickets=tickets))
+    assert curve["left"].iloc[-1] == left

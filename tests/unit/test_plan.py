@@ -108,6 +108,37 @@ def test_baskets_are_drawn_from_what_is_left():
     assert list(islice(drawn, 500)) == []
 
 
+def given_back(plan, buyer=0, count=5_000):
+    return list(islice(plan.gives_back(buyer), count))
+
+
+@pytest.mark.parametrize(("share", "least", "most"), [(0.0, 0, 0), (0.1, 430, 570), (1.0, 5_000, 5_000)])
+def test_a_share_of_the_wishes_is_given_back(share, least, most):
+    """One in ten where a tenth is asked for; none or all where that is."""
+    assert least <= sum(given_back(Plan(refunds=share))) <= most
+
+
+def test_what_is_given_back_comes_from_the_seed_and_is_another_buyer_s_own():
+    """The same for the same seed, another for another buyer; and of a larger share all that is of a smaller one."""
+    few, many = given_back(Plan(refunds=0.2)), given_back(Plan(refunds=0.4))
+    assert few == given_back(Plan(refunds=0.2))
+    assert few != given_back(Plan(refunds=0.2), buyer=1)
+    assert few != given_back(Plan(refunds=0.2, seed=1))
+    assert {place for place, each in enumerate(few) if each} < {place for place, each in enumerate(many) if each}
+
+
+@pytest.mark.parametrize("basket", [(1, 1), (2, 3)])
+def test_wishes_are_the_same_with_refunds_or_without(basket):
+    """What is given back is drawn apart from what is wanted, and has nothing to do with it."""
+    plans = [Plan(events=4, quantity=(1, 2), basket=basket, refunds=share) for share in (0.0, 0.5)]
+    assert wishes(plans[0]) == wishes(plans[1])
+    drawn = zip(wishes(plans[1]), given_back(plans[1]), strict=True)
+    tickets = [
+        sum(quantity for _, quantity in wish.lines) / len(wish.lines) for wish, is_given_back in drawn if is_given_back
+    ]
+    assert 1.45 < sum(tickets) / len(tickets) < 1.55
+
+
 @pytest.mark.parametrize(("purchases", "buyers"), [(10, 4), (3, 8), (16, 16)])
 def test_purchases_are_shared_out_evenly(purchases, buyers):
     """The buyers' shares add up, and differ by one at most."""
@@ -137,6 +168,9 @@ def test_purchases_are_shared_out_evenly(purchases, buyers):
         ({"basket": (2, 3), "events": 2}, r"as many events as may be wanted \(2\)"),
         ({"basket": (2, 3), "events": 3, "hot": 0.0}, r"as many events as may be wanted \(2\)"),
         ({"hot": 1.5}, "hot must be a share"),
+        ({"refunds": -0.1}, "refunds must be a share"),
+        ({"refunds": 1.1}, "refunds must be a share"),
+        ({"refunds": float("nan")}, "refunds must be a share"),
         ({"warm_up_s": -1}, "warm_up_s must not be negative"),
         ({"warm_up_s": float("nan")}, "warm_up_s must not be negative"),
         ({"seed": -1}, "seed must not be negative"),

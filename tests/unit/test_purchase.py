@@ -63,6 +63,8 @@ def test_ids_may_be_text():
             PurchaseResult(outcome=Outcome.FAILED, quantity=1, cause=Cause.CONSTRAINT, detail="why"),
             "rolled back (constraint): why",
         ),
+        (PurchaseResult(outcome=Outcome.REFUNDED, quantity=2), "2 tickets given back."),
+        (PurchaseResult(outcome=Outcome.REFUNDED, quantity=0, cause=Cause.REPEATED), "0 tickets given back."),
         (PurchaseResult(outcome=Outcome.UNKNOWN, quantity=1, detail="lost"), "may or may not have happened: lost"),
     ],
     ids=lambda value: getattr(value, "outcome", None),

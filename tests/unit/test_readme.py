@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from ticketlab.evidence.checks import CHECKS
 from ticketlab.tickets import strategies
 
 ROOT = Path(__file__).parents[2]
@@ -23,6 +24,12 @@ def test_the_strategies_table_is_the_registry():
         for each in strategies.registry().values()
     ]
     assert rows == expected
+
+
+def test_the_checks_table_is_the_list_of_checks():
+    """Every check has its row, in their order, with what it claims; no other."""
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \|$", section("The checks"), re.MULTILINE)
+    assert rows == [(each.name, each.summary) for each in CHECKS]
 
 
 @pytest.mark.parametrize("target", re.findall(r"\]\(([^)]+)\)", README))

@@ -275,6 +275,21 @@ def test_purchases_without_an_answer_are_counted_in_a_note(folder, history, ledg
     assert Run(folder).notes == [f"Not every purchase was answered: {counts}. They are in no latency."]
 
 
+def test_refunds_are_told_of_and_those_that_were_not_made_are_counted(folder, history, ledger):
+    """What refunds mean for the numbers stands beside them; nothing is said where a run has none."""
+    experiment = json.loads((folder / "experiment.json").read_text())
+    (folder / "experiment.json").write_text(json.dumps(experiment | {"refunds": 0.25}))
+    refund = {"kind": "refund", "outcome": "refunded", "version": 3}
+    operations = {"version": 2}, refund | {"purchase_id": 1}, *({"kind": "refund", "outcome": "failed"},) * 2
+    write(folder, 3, "atomic", True, history(*operations), ledger(total=9, available=9, version=3), repeat=2)
+    run = Run(folder)
+    assert " · 25 % of the sales given back · " in run.conditions
+    came_back, not_made = run.notes
+    assert came_back.startswith("1 ticket came back: sold are those that did not.")
+    assert not_made == "Not every refund was made: 2 failed. None was asked for again."
+    assert [run.trial_rows()[2][name] for name in ("sold", "refunded", "refunds_failed", "failed")] == [0, 1, 2, 0]
+
+
 def test_sales_without_a_version_are_told_of_once_a_strategy(folder, history, ledger):
     """What the checks can not decide about a strategy stands beside its numbers, in one sentence."""
     for number in (3, 4):
@@ -428,7 +443,7 @@ def test_the_json_of_a_run_has_the_documented_fields(folder):
     assert Path(printed["run"]) == folder
     assert set(printed["trials"][0]) >= {
         "trial", "strategy", "safe", "buyers", "repeat", "seconds", "sold", "sales", "sold_out", "conflicts", "failed",
-        "unknown", "oversold",
+        "unknown", "oversold", "refunded", "refunds_failed", "refunds_unknown",
         "purchases_per_s", "latency_ms", "retries", "verdict", "checks", "history_sha256",
     }  # fmt: skip
     assert set(printed["trials"][0]["latency_ms"]) == {"p50", "p95", "p99"}

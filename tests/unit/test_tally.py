@@ -4,14 +4,14 @@ import pytest
 
 from ticketlab.evidence.history import Recorder
 from ticketlab.evidence.tally import SoFar, Tally
-from ticketlab.outcomes import Cause, Outcome
+from ticketlab.outcomes import Cause, Kind, Outcome
 
 
-def record(recorder, *, invoked_ns, outcome=Outcome.SOLD, quantity=1, line=0):
+def record(recorder, *, invoked_ns, outcome=Outcome.SOLD, quantity=1, line=0, cause=Cause.NONE, kind=Kind.PURCHASE):
     recorder.record(
         event=line, line=line, quantity=quantity, purchase_id=bytes(16), scheduled_ns=invoked_ns,
-        invoked_ns=invoked_ns, completed_ns=invoked_ns + 1, outcome=outcome, cause=Cause.NONE, retries=(),
-        version=None, available=None,
+        invoked_ns=invoked_ns, completed_ns=invoked_ns + 1, outcome=outcome, cause=cause, retries=(),
+        version=None, available=None, kind=kind,
     )  # fmt: skip
 
 
@@ -49,3 +49,31 @@ def test_a_basket_is_one_purchase_and_all_its_tickets(buyers):
     record(buyers[0], invoked_ns=9, quantity=4, line=2)
     record(buyers[1], invoked_ns=9, quantity=5)
     assert tally.read(0.2) == SoFar(seconds=0.2, outcomes={Outcome.SOLD: 3}, tickets=15)
+
+
+def test_what_was_given_back_is_no_purchase_and_owned_no_more(buyers):
+    """Refunds have counts of their own, failed ones too; a repeated one gives nothing back a second time."""
+    tally = Tally(buyers)
+    refund = {"kind": Kind.REFUND, "quantity": 3}
+    record(buyers[0], invoked_ns=1, quantity=3)
+    record(buyers[0], invoked_ns=2, outcome=Outcome.REFUNDED, **refund)
+    record(buyers[0], invoked_ns=3, outcome=Outcome.REFUNDED, cause=Cause.REPEATED, **refund)
+    record(buyers[1], invoked_ns=1, quantity=2)
+    record(buyers[1], invoked_ns=2, outcome=Outcome.FAILED, **refund)
+    record(buyers[1], invoked_ns=3, outcome=Outcome.FAILED)
+    so_far = tally.read(0.1)
+    assert so_far.outcomes == {Outcome.SOLD: 2, Outcome.FAILED: 1}
+    assert so_far.refunds == {Outcome.REFUNDED: 2, Outcome.FAILED: 1}
+    assert (so_far.purchases, so_far.tickets) == (3, 2)
+
+
+def test_a_refund_of_a_basket_is_one_and_returns_all_its_tickets(buyers):
+    """Its lines are counted as one, also where it was looked between two of them."""
+    tally = Tally(buyers)
+    for line, quantity in enumerate((3, 4)):
+        record(buyers[0], invoked_ns=1, quantity=quantity, line=line)
+    record(buyers[0], invoked_ns=2, quantity=3, outcome=Outcome.REFUNDED, kind=Kind.REFUND)
+    assert tally.read(0.1).tickets == 4
+    record(buyers[0], invoked_ns=2, quantity=4, line=1, outcome=Outcome.REFUNDED, kind=Kind.REFUND)
+    so_far = tally.read(0.2)
+    assert (so_far.tickets, so_far.purchases, so_far.refunds) == (0, 1, {Outcome.REFUNDED: 1})

@@ -2,6 +2,7 @@
 
 from ticketlab import load
 from ticketlab.bench.contender import Claim, Ground
+from ticketlab.evidence.history import purchases_of
 from ticketlab.outcomes import Outcome
 from ticketlab.tickets import EventRepository, Strategy
 
@@ -15,16 +16,16 @@ def sell(strategy: Strategy, ground: Ground) -> Claim:
     if driven.interrupted:
         raise KeyboardInterrupt
     repository.settle([ground.event])
-    history = driven.history
-    outcomes = history["outcome"].value_counts()
+    purchases = purchases_of(driven.history)
+    outcomes = purchases["outcome"].value_counts()
     sales = int(outcomes[Outcome.SOLD])
     # There are seats for everybody: until the last purchase was over all of the time was selling time.
-    seconds = float(history["completed_ns"].max()) / 1e9 if sales else 1.0
+    seconds = float(purchases["completed_ns"].max()) / 1e9 if sales else 1.0
     return Claim(
-        sold=int(history.loc[history["outcome"] == Outcome.SOLD, "quantity"].sum()),
+        sold=int(purchases.loc[purchases["outcome"] == Outcome.SOLD, "quantity"].sum()),
         per_s=sales / seconds,
-        purchases=len(history),
+        purchases=len(purchases),
         conflicts=int(outcomes[Outcome.CONFLICT]),
         unanswered=int(outcomes[[Outcome.FAILED, Outcome.UNAVAILABLE, Outcome.UNKNOWN]].sum()),
-        history=history,
+        history=driven.history,
     )

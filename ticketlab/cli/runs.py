@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ticketlab.cli import files
+from ticketlab.cli.files import EventsFile, RunOrFile, Stock, TicketsFile
 from ticketlab.cli.options import (
     EXIT_BAD_INPUT,
     EXIT_INTERRUPTED,
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     from ticketlab.experiment import Experiment
     from ticketlab.runs import Run
 
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)]
 RunFolders = Annotated[
     list[Path],
     typer.Argument(metavar="RUN", help="The folder of a run; several are compared with the first.", show_default=False),
@@ -49,6 +50,7 @@ def run(
     ] = "1",
     events: Annotated[int, typer.Option(help="Events that are bought from.")] = 1,
     hot: Annotated[float | None, typer.Option(help="Share of purchases that want the first event.")] = None,
+    refunds: Annotated[float, typer.Option(help="Share of sales that their buyers give back at once.")] = 0.0,
     seconds: Annotated[
         float | None, typer.Option(help="A trial's longest time.", show_default="4, or 60 with --purchases")
     ] = None,
@@ -103,6 +105,7 @@ def run(
         basket=together,
         events=events,
         hot=hot,
+        refunds=refunds,
         warm_up_s=warm_up,
         pool_sizes=integers("--pool-size", pool_size, separator=","),
         server=kind.value,
@@ -121,13 +124,35 @@ def run(
     raise typer.Exit(EXIT_WRONG if made.wrong else ended if written else EXIT_BAD_INPUT)
 
 
-def check(folder: RunFolder, as_json: AsJson = False) -> None:
-    """Judge a saved run again, from what was observed; needs no PostgreSQL.
+def check(
+    source: RunOrFile,
+    stock: Stock = None,
+    events: EventsFile = None,
+    tickets: TicketsFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Judge a saved run again, or a history made by others, from what was observed; needs no PostgreSQL.
 
-    The words and verdicts are those of its report; --json has the hash of each trial's history too.
+    Of a run the words and verdicts are those of its report; --json has the hash of each trial's history too.
+
+    A history is a CSV or Parquet file with a row an operation: buyer, event, quantity, purchase_id, invoked_ns,
+    completed_ns, outcome (sold, sold_out, conflict, failed, unavailable, unknown; of kind refund: refunded), and where
+    known kind, cause, version and available. Without --tickets only its order is judged. What is wrong in a file is
+    named by its line.
 
     Example: ticketlab check runs/20261122-141500-hot-event
+
+    Example: ticketlab check orders.csv --stock 100 --tickets tickets.csv
     """
+    if files.is_file(source):
+        files.check(source, stock=stock, events=events, tickets=tickets, as_json=as_json)
+    elif stock is not None or events or tickets:
+        raise InvalidInputError(f"--stock, --events and --tickets go with a .csv or .parquet file, not with {source}.")
+    else:
+        _check_run(source, as_json=as_json)
+
+
+def _check_run(folder: Path, *, as_json: bool) -> None:
     from ticketlab import console
     from ticketlab.runs import Run
 

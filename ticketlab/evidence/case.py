@@ -118,11 +118,15 @@ class Case:
         told = np.bincount(self.id[first[self.leads[first]]], minlength=self.ids)
         if not (told > 1).any():
             return again
-        for number in np.flatnonzero(told > 1):
-            rows = first[self.id[first] == number]
-            seen = {*self.version[rows[self.operation[rows] == self.operation[rows[0]]]].tolist(), NOT_SEEN}
-            later = rows[self.operation[rows] != self.operation[rows[0]]]
-            again[later] = np.isin(self.version[later], list(seen))
+        rows = first[(told > 1)[self.id[first]]]
+        began = np.full(self.ids, len(self))
+        np.minimum.at(began, self.id[rows], self.operation[rows])
+        of_first = self.operation[rows] == began[self.id[rows]]
+        seen = set(zip(self.pairs[rows[of_first]].tolist(), self.version[rows[of_first]].tolist(), strict=True))
+        later = rows[~of_first]
+        claims = zip(self.pairs[later].tolist(), self.version[later].tolist(), strict=True)
+        own = later[[version != NOT_SEEN and (pair, version) not in seen for pair, version in claims]]
+        again[later] = ~np.isin(self.operation[later], self.operation[own])
         return again
 
     @cached_property
@@ -199,6 +203,12 @@ class Case:
         return held
 
     @cached_property
+    def events(self) -> int:
+        """One more than the largest number of an event."""
+        columns = (self.event, self.ticket_event, self.ledger.events["event"].to_numpy())
+        return 1 + int(max(each.max(initial=-1) for each in columns))
+
+    @cached_property
     def pairs(self) -> Integers:
         """Of each row its id and its event as one number."""
         return self._pair(self.id, self.event)
@@ -220,7 +230,8 @@ class Case:
         if not self.sold_again.any():
             return self.sold_again
         others = self.per_id(self.sold_first) + self.per_id(self.perhaps_sold)
-        alone = (others[self.id] == 0) & ((self.owned[self.id] > 0) | (self.per_id(self.refunded)[self.id] > 0))
+        seen = self.owned + self.per_id(self.refunded) + self.per_id(self.perhaps_refunded)
+        alone = ((others == 0) & (seen > 0))[self.id]
         first = np.zeros(len(self), np.bool_)
         _, places = np.unique(self.id[self.sold_again], return_index=True)
         first[np.flatnonzero(self.sold_again)[places]] = True
@@ -286,7 +297,7 @@ class Case:
     @cached_property
     def unordered(self) -> Mask:
         """The events, by their number, of which a sale carries no version: nothing says in which order they sold."""
-        events = np.zeros(1 + max(self.event.max(initial=-1), self.ledger.events["event"].max()), np.bool_)
+        events = np.zeros(self.events, np.bool_)
         events[self.event[self.sold_first & (self.version == NOT_SEEN)]] = True
         return events
 
@@ -301,7 +312,7 @@ class Case:
         return told, kept
 
     def _pair(self, number: Integers, event: Integers) -> Integers:
-        return number.astype(np.int64) * len(self.unordered) + event
+        return number.astype(np.int64) * self.events + event
 
     def _numbers(self, column: str) -> Integers:
         numbers: Integers = self.history[column].to_numpy()

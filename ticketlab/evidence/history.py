@@ -28,7 +28,7 @@ COLUMNS: Final[dict[str, Any]] = {
     "event": "int32",  # the event's number in the ledger, from 0
     "line": "int16",  # the row's place among those of its operation, from 0
     "kind": pd.CategoricalDtype([str(each) for each in KINDS]),
-    "quantity": "int32",  # tickets wanted of the event, or given back to it
+    "quantity": "int32",  # tickets wanted of the event, or to be given back to it
     "purchase_id": PURCHASE_ID,
     "scheduled_ns": "int64",  # when the purchase was due, in nanoseconds since the trial's start
     "invoked_ns": "int64",  # when it was called
@@ -44,12 +44,14 @@ COLUMNS: Final[dict[str, Any]] = {
 
 # Most operations are purchases of one event that succeed at once: what the others have beside is kept apart, so that
 # it costs nothing where it is not.
-_SELDOM: Final = ("line", "kind", *RETRIES.values())
-NUMBERS: Final = tuple(name for name in COLUMNS if name != "purchase_id" and name not in _SELDOM)
-"""What a recorder writes, in this order, as 64-bit integers; outcome and cause by their position in the enum."""
-_OUTCOME_CODE: Final = {outcome: code for code, outcome in enumerate(OUTCOMES)}
+_SELDOM: Final = ("line", *RETRIES.values())
+NUMBERS: Final = tuple(name for name in COLUMNS if name not in ("purchase_id", "kind", *_SELDOM))
+"""What a recorder writes, in this order, as 64-bit integers: the cause by its position in the enum, the outcome by
+that of its pair in ENDS."""
+ENDS: Final = tuple((kind, outcome) for kind in KINDS for outcome in OUTCOMES)
+"""What was done, and how it ended."""
+_END_CODE: Final = {kind: {outcome: ENDS.index((kind, outcome)) for outcome in OUTCOMES} for kind in KINDS}
 _CAUSE_CODE: Final = {cause: code for code, cause in enumerate(CAUSES)}
-_KIND_CODE: Final = {kind: code for code, kind in enumerate(KINDS)}
 
 
 class Recorder:
@@ -59,7 +61,7 @@ class Recorder:
         self.buyer = buyer
         self._numbers = array("q")
         self._seldom = array("q")
-        self._not_purchases = 0
+        self._not_counted = 0
         self._purchase_ids = bytearray()
 
     def record(
@@ -80,8 +82,10 @@ class Recorder:
         kind: Kind = Kind.PURCHASE,
     ) -> None:
         """Append one row; times are readings of one monotonic clock, `retries` are those of the whole operation."""
-        if line or retries or kind is not Kind.PURCHASE:
-            self._record_seldom(line, kind, retries)
+        if line or kind is not Kind.PURCHASE:
+            self._not_counted += 1
+        if line or retries:
+            self._seldom.extend((self._rows, line, *map(retries.count, RETRY_CAUSES)))  # of the row that comes now
         self._numbers.extend(
             (
                 self.buyer,
@@ -90,7 +94,7 @@ class Recorder:
                 scheduled_ns,
                 invoked_ns,
                 completed_ns,
-                _OUTCOME_CODE[outcome],
+                _END_CODE[kind][outcome],
                 _CAUSE_CODE[cause],
                 1 + len(retries),
                 NOT_SEEN if version is None else version,
@@ -99,18 +103,13 @@ class Recorder:
         )
         self._purchase_ids += purchase_id
 
-    def _record_seldom(self, line: int, kind: Kind, retries: Sequence[Cause]) -> None:
-        """Keep the place of the row that is about to be appended, and what only it has."""
-        self._not_purchases += line > 0 or kind is not Kind.PURCHASE
-        self._seldom.extend((self._rows, line, _KIND_CODE[kind], *map(retries.count, RETRY_CAUSES)))
-
     @property
     def _rows(self) -> int:
         return len(self._numbers) // len(NUMBERS)
 
     def __len__(self) -> int:
         """How many purchases were recorded."""
-        return self._rows - self._not_purchases
+        return self._rows - self._not_counted
 
     def since(self, row: int) -> "array[int]":
         """A copy of NUMBERS of the whole rows from `row` on; the buyer may be recording another meanwhile."""
@@ -142,6 +141,7 @@ def collect(recorders: Iterable[Recorder], *, start_ns: int) -> pd.DataFrame:
     columns: dict[str, Any] = {name: numbers[:, place] for place, name in enumerate(names)}
     for name in ("scheduled_ns", "invoked_ns", "completed_ns"):
         columns[name] = columns[name] - start_ns
+    columns["kind"], columns["outcome"] = np.divmod(columns["outcome"], len(OUTCOMES))
     for name in ("kind", "outcome", "cause"):
         columns[name] = pd.Categorical.from_codes(columns[name], dtype=COLUMNS[name])
     columns["purchase_id"] = tables.purchase_ids(purchase_ids[order].tobytes())

@@ -8,13 +8,14 @@ from typing import Any, Final, Self
 import pandas as pd
 
 from ticketlab.evidence import tables
+from ticketlab.evidence.history import NOT_SEEN
 from ticketlab.evidence.tables import PURCHASE_ID
 
 EVENT_COLUMNS: Final[dict[str, Any]] = {
     "event": "int32",  # the event's number in the history, from 0
     "total": "int32",  # total_tickets: the seats there are
-    "available": "int32",  # available_tickets: what the row says is left
-    "version": "int32",
+    "available": "int32",  # available_tickets: what the row says is left, or NOT_SEEN
+    "version": "int32",  # or NOT_SEEN
 }
 TICKET_COLUMNS: Final[dict[str, Any]] = {"event": "int32", "purchase_id": PURCHASE_ID}
 
@@ -58,8 +59,12 @@ class Ledger:
         )
 
     def seats(self) -> pd.DataFrame:
-        """The events, with `tickets` (rows in the ledger) and `oversold` (tickets beyond the seats), per event."""
+        """The events, with `tickets` (rows in the ledger) and `oversold` (tickets beyond the seats), per event.
+
+        Where the stock is not told, it is what the tickets leave of the seats.
+        """
         counts = self.tickets.groupby("event").size()
         tickets = self.events["event"].map(counts).fillna(0).astype("int64")
-        oversold = (tickets - self.events["total"]).clip(lower=0)
-        return self.events.assign(tickets=tickets, oversold=oversold)
+        left = self.events["total"] - tickets
+        available = self.events["available"].where(self.events["available"] != NOT_SEEN, left)
+        return self.events.assign(available=available, tickets=tickets, oversold=(-left).clip(lower=0))

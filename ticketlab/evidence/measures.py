@@ -6,9 +6,9 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from ticketlab.evidence.history import RETRIES, purchases_of
+from ticketlab.evidence.history import RETRIES, of_kind, operations_of, purchases_of
 from ticketlab.evidence.ledger import Ledger
-from ticketlab.outcomes import Outcome
+from ticketlab.outcomes import Cause, Kind, Outcome
 
 PERCENTILES: Final = {"p50": 50, "p95": 95, "p99": 99}
 
@@ -26,14 +26,20 @@ class Measures:
     oversold: int
     """Tickets beyond the seats, all events together."""
     sold: int
-    """Tickets that buyers were told they own."""
+    """Tickets that buyers were told they own in the end: those that they gave back are not among them."""
+    refunded: int
+    """Tickets that buyers were told to have given back."""
     sales: int
-    """Purchases that were sold."""
+    """Purchases that were sold, whether they were given back or not."""
     sold_out: int
     conflicts: int
     failed: int
     unavailable: int
     unknown: int
+    """Purchases that ended otherwise: no refund is among them."""
+    refunds_failed: int
+    """Refunds that surely came to nothing: conflicts, failures, and those for which no connection was had."""
+    refunds_unknown: int
     purchases_per_s: float
     """Sales per second of the selling time: a "sold out" is an answer, not work."""
     p50_ms: float
@@ -44,7 +50,7 @@ class Measures:
     p95_ms: float
     p99_ms: float
     retries: int
-    """Attempts beyond the first, of all purchases; below, those of each cause."""
+    """Attempts beyond the first, of all purchases and no refund; below, those of each cause."""
     retries_stale_version: int
     retries_concurrent_update: int
     retries_serialization: int
@@ -62,6 +68,8 @@ def measure(history: pd.DataFrame, ledger: Ledger) -> Measures:
     seats = ledger.seats()
     purchases = purchases_of(history)
     outcomes = purchases["outcome"].value_counts()
+    refunds = operations_of(of_kind(history, Kind.REFUND))["outcome"].value_counts()
+    refunded = int(history.loc[_given_back(history), "quantity"].sum())
     sales = int(outcomes[Outcome.SOLD])
     worked_on = purchases[purchases["outcome"].isin([Outcome.SOLD, Outcome.CONFLICT])]
     latency_ms = (worked_on["completed_ns"] - worked_on["scheduled_ns"]).to_numpy() / 1e6
@@ -76,13 +84,16 @@ def measure(history: pd.DataFrame, ledger: Ledger) -> Measures:
         seats=int(seats["total"].sum()),
         tickets=int(seats["tickets"].sum()),
         oversold=int(seats["oversold"].sum()),
-        sold=int(history.loc[history["outcome"] == Outcome.SOLD, "quantity"].sum()),
+        sold=int(history.loc[history["outcome"] == Outcome.SOLD, "quantity"].sum()) - refunded,
+        refunded=refunded,
         sales=sales,
         sold_out=int(outcomes[Outcome.SOLD_OUT]),
         conflicts=int(outcomes[Outcome.CONFLICT]),
         failed=int(outcomes[Outcome.FAILED]),
         unavailable=int(outcomes[Outcome.UNAVAILABLE]),
         unknown=int(outcomes[Outcome.UNKNOWN]),
+        refunds_failed=int(refunds[[Outcome.CONFLICT, Outcome.FAILED, Outcome.UNAVAILABLE]].sum()),
+        refunds_unknown=int(refunds[Outcome.UNKNOWN]),
         purchases_per_s=sales / seconds if seconds else 0.0,
         retries=int((purchases["attempts"] - 1).sum()),
         **(latencies | retries),
@@ -94,8 +105,10 @@ def selling_time_s(history: pd.DataFrame, ledger: Ledger) -> float:
 
     Gone means: no event has left as many seats as the smallest purchase wanted of it, or of baskets: fewer events
     have than the smallest basket that was sold needs. A strategy that sells little and then only collides had stock
-    all the time, so its time is not cut short.
+    all the time, so its time is not cut short. What was given back counts by what the ledger has in the end: where it
+    was not sold again, seats are left. Refunds themselves do not make the time longer.
     """
+    history = of_kind(history, Kind.PURCHASE)
     if history.empty:
         return 0.0
     seats = ledger.seats().set_index("event")
@@ -114,19 +127,41 @@ def _fewest_lines(lines: "pd.Series[int]") -> int:
 
 
 def stock_over_time(history: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
-    """What was left of all seats after each sale, as buyers were told: columns `seconds` and `left`.
+    """What was left of all seats after each sale and refund, as buyers were told: columns `seconds` and `left`.
 
-    A sale is that of a whole basket, and its place is when it was told: no version is needed to draw it.
+    A sale is that of a whole basket, and its place is when it was told: no version is needed to draw it. The place of
+    a refund is when it was asked for, since its tickets may be sold to another before it is answered; one of unknown
+    outcome counts where the ledger has nothing of its purchase any more.
 
-    It starts at time 0 with every seat, and falls below zero where more was sold than there was.
+    It starts at time 0 with every seat, and falls below zero only where more was sold than there was.
     """
-    sales = history[history["outcome"] == Outcome.SOLD].sort_values("completed_ns", kind="stable")
+    sales, refunds = history["outcome"] == Outcome.SOLD, _given_back(history) | _surely_gone(history, ledger)
+    changes = pd.DataFrame(
+        {
+            "ns": np.where(sales, history["completed_ns"], history["invoked_ns"]),
+            "change": np.where(sales, -1, 1) * history["quantity"].astype("int64"),
+            "line": history["line"],
+        }
+    )[sales | refunds].sort_values("ns", kind="stable")
     seats = int(ledger.events["total"].sum())
     # The lines of a basket follow one another: the last of them has the sum of all.
-    last = np.append(sales["line"].to_numpy()[1:], 0)[: len(sales)] == 0
+    last = np.append(changes["line"].to_numpy()[1:], 0)[: len(changes)] == 0
     return pd.DataFrame(
         {
-            "seconds": np.concatenate([[0.0], sales["completed_ns"].to_numpy()[last] / 1e9]),
-            "left": seats - np.concatenate([[0], sales["quantity"].to_numpy().cumsum()[last]]),
+            "seconds": np.concatenate([[0.0], changes["ns"].to_numpy()[last] / 1e9]),
+            "left": seats + np.concatenate([[0], changes["change"].to_numpy().cumsum()[last]]),
         }
     )
+
+
+def _given_back(history: pd.DataFrame) -> "pd.Series[bool]":
+    """The rows of refunds that were told to have given something back."""
+    return (history["outcome"] == Outcome.REFUNDED) & (history["cause"] != Cause.REPEATED)
+
+
+def _surely_gone(history: pd.DataFrame, ledger: Ledger) -> "pd.Series[bool]":
+    """The rows of refunds of unknown outcome of whose purchase the ledger has nothing."""
+    unknown = (history["kind"] == Kind.REFUND) & (history["outcome"] == Outcome.UNKNOWN)
+    if unknown.any():
+        unknown[unknown] = ~history.loc[unknown, "purchase_id"].isin(ledger.tickets["purchase_id"])
+    return unknown

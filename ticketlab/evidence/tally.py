@@ -6,12 +6,16 @@ is new, and at all buyers' at once.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 
-from ticketlab.evidence.history import NUMBERS, Recorder
-from ticketlab.outcomes import OUTCOMES, Outcome
+from ticketlab.evidence.history import ENDS, NUMBERS, Recorder
+from ticketlab.outcomes import CAUSES, Cause, Kind, Outcome
+
+_SOLD: Final = ENDS.index((Kind.PURCHASE, Outcome.SOLD))
+_REFUNDED: Final = ENDS.index((Kind.REFUND, Outcome.REFUNDED))
+_REPEATED: Final = CAUSES.index(Cause.REPEATED)
 
 Column: TypeAlias = "np.ndarray[tuple[int], np.dtype[np.int64]]"
 
@@ -23,14 +27,16 @@ class SoFar:
     seconds: float = 0.0
     """Since its start; 0 before it."""
     outcomes: Mapping[Outcome, int] = field(default_factory=dict)
-    """Purchases and refunds by how they ended."""
+    """Purchases by how they ended."""
+    refunds: Mapping[Outcome, int] = field(default_factory=dict)
+    """Refunds by how they ended."""
     tickets: int = 0
     """Tickets that buyers were told they own: those that they gave back are not among them."""
 
     @property
     def purchases(self) -> int:
-        """Purchases, however they ended, and refunds that did not end well."""
-        return sum(self.outcomes.values()) - self.outcomes.get(Outcome.REFUNDED, 0)
+        """Purchases, however they ended."""
+        return sum(self.outcomes.values())
 
 
 class Tally:
@@ -40,7 +46,7 @@ class Tally:
         self._recorders = recorders
         self._seen = [0] * len(recorders)
         self._last_invoked_ns = np.full(len(recorders), -1)
-        self._outcomes = np.zeros(len(OUTCOMES), np.int64)
+        self._ends = np.zeros(len(ENDS), np.int64)
         self._tickets = 0
 
     def read(self, seconds: float) -> SoFar:
@@ -48,18 +54,26 @@ class Tally:
         fresh = [each.since(seen) for each, seen in zip(self._recorders, self._seen, strict=True)]
         self._seen = [seen + len(rows) // len(NUMBERS) for seen, rows in zip(self._seen, fresh, strict=True)]
         columns = np.frombuffer(b"".join(fresh), np.int64).reshape(-1, len(NUMBERS)).T
-        buyer, quantity, invoked_ns, outcome = (
-            columns[NUMBERS.index(name)] for name in ("buyer", "quantity", "invoked_ns", "outcome")
+        buyer, quantity, invoked_ns, end, cause = (
+            columns[NUMBERS.index(name)] for name in ("buyer", "quantity", "invoked_ns", "outcome", "cause")
         )
         first = self._first_lines(buyer, invoked_ns)
-        self._outcomes += np.bincount(outcome[first], minlength=len(OUTCOMES))
-        self._tickets += int(quantity[outcome == OUTCOMES.index(Outcome.SOLD)].sum())
-        self._tickets -= int(quantity[outcome == OUTCOMES.index(Outcome.REFUNDED)].sum())
-        counts = {each: int(count) for each, count in zip(OUTCOMES, self._outcomes, strict=True) if count}
-        return SoFar(seconds=seconds, outcomes=counts, tickets=self._tickets)
+        self._ends += np.bincount(end[first], minlength=len(ENDS))
+        given_back = (end == _REFUNDED) & (cause != _REPEATED)
+        self._tickets += int(quantity[end == _SOLD].sum()) - int(quantity[given_back].sum())
+        return SoFar(
+            seconds=seconds,
+            outcomes=self._counts(Kind.PURCHASE),
+            refunds=self._counts(Kind.REFUND),
+            tickets=self._tickets,
+        )
+
+    def _counts(self, kind: Kind) -> dict[Outcome, int]:
+        ends = zip(ENDS, self._ends, strict=True)
+        return {outcome: int(count) for (what, outcome), count in ends if count and what is kind}
 
     def _first_lines(self, buyer: Column, invoked_ns: Column) -> "np.ndarray[tuple[int], np.dtype[np.bool]]":
-        """Which rows begin a purchase: the further lines of a basket have the time of call of the row before."""
+        """Which rows begin an operation: the further lines of a basket have the time of call of the row before."""
         before_ns = np.roll(invoked_ns, 1)
         starts = buyer != np.roll(buyer, 1)
         starts[:1] = True

@@ -68,7 +68,7 @@ def valid(check: str, summary: str) -> Verdict:
     return Verdict(check=check, status=Status.VALID, summary=summary)
 
 
-def invalid(check: str, summary: str, rows: pd.DataFrame, anomaly: Anomaly) -> Verdict:
+def invalid(check: str, summary: str, rows: pd.DataFrame, anomaly: Anomaly | None = None) -> Verdict:
     """The claim does not hold; the first of `rows` are kept as evidence, without columns that say nothing."""
     shown = rows.head(EVIDENCE_LIMIT)
     idle = [column for column in ("line", *RETRIES.values()) if column in shown and not shown[column].any()]

@@ -1,4 +1,4 @@
-"""One buyer: makes his purchases one after another and records each. Knows neither threads nor other buyers."""
+"""One buyer: makes his purchases one after another, gives some back, and records each. Knows no threads, no others."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -7,27 +7,30 @@ from uuid import UUID
 
 from ticketlab.evidence.history import Recorder
 from ticketlab.load.plan import Plan, Wish
-from ticketlab.outcomes import Outcome
+from ticketlab.outcomes import Kind, Outcome
 from ticketlab.tickets import EventRepository, PurchaseResult
 
 _WARM_UP_QUANTITY = 4
 """Tickets of a warm-up purchase at most: a large one would be work for its own sake."""
 
 _Told: TypeAlias = Sequence[tuple[int, int, int | None, int | None]]
-"""What a buyer was told of each event: its number, the quantity he wants, and the version and stock that were seen."""
+"""What a buyer was told of each event: its number, the quantity he asked for, and the version and stock seen."""
 
 
 def warm_up(
     repository: EventRepository, plan: Plan, buyer: int, event_id: UUID, *, stopped: Callable[[], bool]
 ) -> None:
-    """Buy from an event that is not part of the trial, at least once; where the trial sells baskets, as one of them."""
+    """Buy from an event that is not part of the trial, at least once, and give back; of baskets, as one of them."""
     end_ns = time.perf_counter_ns() + int(plan.warm_up_s * 1e9)
-    for wish in plan.wishes(plan.buyers + buyer, plan.wanted):  # a stream that no buyer of the trial has
+    stranger = plan.buyers + buyer  # whose stream no buyer of the trial has
+    for wish, is_given_back in zip(plan.wishes(stranger, plan.wanted), plan.gives_back(stranger), strict=False):
         quantity = min(wish.lines[0][1], _WARM_UP_QUANTITY)
         if plan.sells_baskets:
             repository.purchase_basket({event_id: quantity}, wish.purchase_id)
         else:
             repository.purchase_tickets(event_id, quantity, wish.purchase_id)
+        if is_given_back:
+            repository.cancel_purchase(wish.purchase_id)
         if time.perf_counter_ns() >= end_ns or stopped():
             return
 
@@ -43,37 +46,56 @@ def buy(
 ) -> None:
     """Buy and record until everything is sold out, this buyer's purchases are made, time is up, or `stopped`.
 
-    A buyer who was told that an event can not meet even the smallest purchase asks for it no more. One who buys
-    baskets fills them from the other events, and ends when they are too few for the smallest basket.
+    A buyer who was told that an event can not meet even the smallest purchase asks for it no more, though tickets may
+    come back to it. One who buys baskets fills them from the other events, and ends when they are too few for the
+    smallest basket. What he gives back he gives back at once, also where it was his last purchase, and asks once.
     """
     left = set(plan.wanted)
     most = plan.purchases_of(recorder.buyer)
     purchase = _purchase_basket if plan.sells_baskets else _purchase_one
-    for wish in plan.wishes(recorder.buyer, left):
+    wishes = zip(plan.wishes(recorder.buyer, left), plan.gives_back(recorder.buyer), strict=False)
+    for wish, is_given_back in wishes:
         invoked_ns = time.perf_counter_ns()
         if invoked_ns >= until_ns or not left or (most is not None and len(recorder) >= most) or stopped():
             return
         if wish.lines[0][0] not in left:
             continue  # only ever a wish for one event: see Plan.wishes
         result, told = purchase(repository, events, wish)
-        completed_ns = time.perf_counter_ns()
-        for line, (event, quantity, version, available) in enumerate(told):
-            recorder.record(
-                event=event,
-                line=line,
-                quantity=quantity,
-                purchase_id=wish.purchase_id.bytes,
-                scheduled_ns=invoked_ns,  # in a closed loop a purchase is due when the buyer is free
-                invoked_ns=invoked_ns,
-                completed_ns=completed_ns,
-                outcome=result.outcome,
-                cause=result.cause,
-                retries=result.retries,
-                version=version,
-                available=available,
-            )
+        _record(recorder, wish, result, told, invoked_ns=invoked_ns)
         if result.outcome is Outcome.SOLD_OUT:
             left -= {each[0] for each in told if _nothing_left(*each, fewest=plan.quantity[0])}
+        if is_given_back and result.success:
+            invoked_ns = time.perf_counter_ns()
+            result, told = _give_back(repository, events, wish)
+            _record(recorder, wish, result, told, invoked_ns=invoked_ns, kind=Kind.REFUND)
+
+
+def _record(
+    recorder: Recorder,
+    wish: Wish,
+    result: PurchaseResult,
+    told: _Told,
+    *,
+    invoked_ns: int,
+    kind: Kind = Kind.PURCHASE,
+) -> None:
+    completed_ns = time.perf_counter_ns()
+    for line, (event, quantity, version, available) in enumerate(told):
+        recorder.record(
+            kind=kind,
+            event=event,
+            line=line,
+            quantity=quantity,
+            purchase_id=wish.purchase_id.bytes,
+            scheduled_ns=invoked_ns,  # in a closed loop a purchase is due when the buyer is free
+            invoked_ns=invoked_ns,
+            completed_ns=completed_ns,
+            outcome=result.outcome,
+            cause=result.cause,
+            retries=result.retries,
+            version=version,
+            available=available,
+        )
 
 
 def _purchase_one(repository: EventRepository, events: Sequence[UUID], wish: Wish) -> tuple[PurchaseResult, _Told]:
@@ -93,6 +115,18 @@ def _purchase_basket(repository: EventRepository, events: Sequence[UUID], wish: 
         for event, quantity in wish.lines
         if events[event] in seen or not refusing_alone
     ]
+
+
+def _give_back(repository: EventRepository, events: Sequence[UUID], wish: Wish) -> tuple[PurchaseResult, _Told]:
+    """Of what came back each event is told that it came back to; where nothing did, each that was wished for."""
+    result = repository.cancel_purchase(wish.purchase_id)
+    numbers = {events[event]: event for event, _ in wish.lines}
+    back: _Told = [
+        (numbers[line.event_id], line.quantity, line.version, line.available_tickets)
+        for line in result.lines
+        if line.event_id in numbers
+    ]
+    return result, back or [(event, quantity, None, None) for event, quantity in wish.lines]
 
 
 def _nothing_left(_event: int, quantity: int, _version: int | None, available: int | None, *, fewest: int) -> bool:

@@ -36,7 +36,7 @@ class Driven:
     interrupted: bool
     """Ctrl-C ended it early; the buyers finished the purchase they were in."""
     crashes_ns: tuple[int, ...] = ()
-    """The instants just before the server was crashed, in ns since the trial's start: the history's clock."""
+    """The instants by which the server was dead, in ns since the trial's start: the history's clock."""
     disconnects_ns: tuple[int, ...] = ()
     """Those just before every connection was cut."""
 

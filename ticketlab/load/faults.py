@@ -18,8 +18,9 @@ class FaultKind(StrEnum):
     """Every connection of the buyers is cut."""
 
 
-Actions: TypeAlias = Mapping[FaultKind, Callable[[], None]]
-"""What makes a fault of each kind, and returns when it is over."""
+Actions: TypeAlias = Mapping[FaultKind, Callable[[], int | None]]
+"""What makes a fault of each kind, and returns when it is over: where it took effect later than it was called, the
+instant of that, as a reading of `time.perf_counter_ns`."""
 
 _FORM: Final = f"A fault reads KIND@N, such as crash@500: one of {', '.join(FaultKind)}, after so many purchases"
 
@@ -87,8 +88,10 @@ class Trigger:
             kind = self._to_come.pop(0).kind
             # Noted before it is made: a fault that fails, or is interrupted, has begun all the same.
             self._made.append((kind, time.perf_counter_ns()))
-            self._actions[kind]()
+            took_effect_ns = self._actions[kind]()
+            if took_effect_ns is not None:
+                self._made[-1] = kind, took_effect_ns
 
     def instants_ns(self, kind: FaultKind) -> tuple[int, ...]:
-        """When faults of this kind were begun, in order, as readings of `time.perf_counter_ns`."""
+        """When faults of this kind took effect or were begun, in order, as readings of `time.perf_counter_ns`."""
         return tuple(instant_ns for made, instant_ns in self._made if made is kind)

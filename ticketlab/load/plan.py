@@ -5,6 +5,7 @@ import random
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from itertools import repeat
 from typing import NamedTuple
 from uuid import UUID
 
@@ -15,6 +16,8 @@ from ticketlab.tickets.models import MAX_INTEGER
 
 _BLOCK = 1024
 """Wishes drawn at a time: one call of the generator costs as much as drawing many."""
+_REFUNDS = 1
+"""Tells a buyer's stream of refunds from that of his wishes."""
 _MOST_BUYERS = 10_000
 _MOST_EVENTS = 10_000
 """Far beyond what one process can drive: a slip of the keyboard is told, not tried."""
@@ -33,7 +36,9 @@ class Plan:
     """The load of one trial, in a closed loop: each buyer makes his next purchase when the last one is answered.
 
     A trial ends when every buyer was told that everything is sold out, when `purchases` were made, or after
-    `seconds`, whichever comes first.
+    `seconds`, whichever comes first. Who was told so asks no more, though tickets may come back: so where there are
+    refunds, seats that were given back late may be left in the end; and where nearly all is given back nobody is told
+    so, and the trial lasts for its `purchases` or `seconds`.
 
     Raises:
         InvalidInputError: a value can not be used.
@@ -42,7 +47,7 @@ class Plan:
     buyers: int = 16
     seconds: float = 5.0
     purchases: int | None = None
-    """Purchases of all buyers together, shared out evenly."""
+    """Purchases of all buyers together, shared out evenly; refunds are none."""
     events: int = 1
     stock: int = 1000
     """Seats of each event."""
@@ -52,6 +57,8 @@ class Plan:
     """The fewest and the most events of a purchase; each number in between is as likely."""
     hot: float | None = None
     """The share of purchases that want event 0, as long as they can; without it all events are as likely."""
+    refunds: float = 0.0
+    """The share of a buyer's sales that he gives back, each right after it was sold to him."""
     warm_up_s: float = 0.3
     """How long buyers buy from another event first, to open connections and prepare statements; not recorded."""
     seed: int = 0
@@ -70,6 +77,7 @@ class Plan:
             f"basket must be from 1 to as many events as may be wanted ({len(self.wanted):,}), the fewest first": (
                 not 1 <= fewest_events <= most_events <= max(1, len(self.wanted))
             ),
+            "refunds must be a share from 0 to 1": not 0 <= self.refunds <= 1,
             "warm_up_s must not be negative, and finite": not 0 <= self.warm_up_s < math.inf,
             "seed must not be negative": self.seed < 0,
         }
@@ -106,6 +114,18 @@ class Plan:
         """
         seed = np.random.SeedSequence(self.seed, spawn_key=(buyer,))
         return self._baskets(seed, left) if self.sells_baskets else self._single_wishes(seed)
+
+    def gives_back(self, buyer: int) -> Iterator[bool]:
+        """Of each of this buyer's wishes whether he gives it back if it is sold to him; the same for the same seed.
+
+        Drawn apart from the wishes: with refunds or without, the same are made. A larger share gives back all that a
+        smaller one does, and more.
+        """
+        if not self.refunds:
+            yield from repeat(False)
+        generator = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(buyer, _REFUNDS)))
+        while True:
+            yield from (generator.random(_BLOCK) < self.refunds).tolist()
 
     def _single_wishes(self, seed: np.random.SeedSequence) -> Iterator[Wish]:
         generator = np.random.default_rng(seed)

@@ -11,7 +11,7 @@ from typing import Any, Final
 import pandas as pd
 
 from ticketlab.evidence.verdict import Status, worst
-from ticketlab.report.bound import each_bound, purchases_by
+from ticketlab.report.bound import each_bound, powerful, purchases_by
 from ticketlab.report.fastest import fastest
 from ticketlab.report.model import RunResults
 from ticketlab.report.words import counted, listed, number, shown_name
@@ -110,7 +110,7 @@ def _oversold(run: RunResults) -> Iterator[str]:
 def _sure(run: RunResults) -> Iterator[str]:
     yield from _weight(run)
     if run.power is not None:
-        yield _power(run.power)
+        yield f"{powerful(run.power, run.measures)} Measured apart from this run: {run.power.conditions}."
     if caught := [_caught(run, name) for name in _controls(run, Status.INVALID)]:
         yield f"The checks could have seen a flaw: under the same load they caught {listed(caught, len(caught))}."
     if not _controls(run):
@@ -132,14 +132,6 @@ def _weight(run: RunResults) -> Iterator[str]:
     yield each_bound(run.measures, held)
     yield _MEANS
     yield _MEANS_NOT
-
-
-def _power(power: Mapping[str, Any]) -> str:
-    """What was measured of the checks, apart from this run."""
-    return (
-        f"The power of the checks was measured: they caught {number(power['caught'])} of {number(power['of'])} "
-        f"strategies with one mistake each, within {counted(power['purchases'], 'purchase')} ({power['conditions']})."
-    )
 
 
 def _caught(run: RunResults, control: str) -> str:

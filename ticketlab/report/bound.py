@@ -10,6 +10,7 @@ from typing import Final
 import pandas as pd
 
 from ticketlab.evidence.confidence import CONFIDENCE, upper_bound
+from ticketlab.evidence.power import KnownPower
 from ticketlab.report.words import counted, number
 
 MADE: Final = ("sales", "sold_out", "conflicts", "failed", "unknown")
@@ -21,6 +22,13 @@ def purchases_by(measures: pd.DataFrame, strategies: Sequence[str]) -> "pd.Serie
     """How many purchases each of these strategies made, all its trials together; in their order."""
     made = measures[list(MADE)].sum(axis="columns").groupby(measures["strategy"]).sum()
     return made.reindex(list(strategies), fill_value=0).astype("int64")
+
+
+def powerful(power: KnownPower, measures: pd.DataFrame) -> str:
+    """What the checks were measured to catch with as many purchases and buyers as the safe strategies of a run had."""
+    safe = measures[measures["safe"].astype(bool)]
+    fewest = int(purchases_by(safe, list(safe["strategy"].unique())).min())
+    return power.sentence(purchases=fewest, buyers=int(safe["buyers"].max()))
 
 
 def at_most(purchases: int) -> str:

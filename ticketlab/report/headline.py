@@ -6,8 +6,9 @@ from typing import Final
 
 import pandas as pd
 
+from ticketlab.evidence.power import KnownPower
 from ticketlab.evidence.verdict import Status, worst
-from ticketlab.report.bound import bound
+from ticketlab.report.bound import bound, powerful
 from ticketlab.report.words import NO_TRIALS, counted, listed, oversold_text
 
 IN_WORDS: Final = {
@@ -26,8 +27,11 @@ class Headline:
     sentences: Sequence[str]
 
 
-def headline(measures: pd.DataFrame) -> Headline:
-    """The verdict on a run. A control that was caught speaks for the run; one that was not leaves it undecided."""
+def headline(measures: pd.DataFrame, power: KnownPower | None = None) -> Headline:
+    """The verdict on a run. A control that was caught speaks for the run; one that was not leaves it undecided.
+
+    What was found VALID has its bound beside it, and where it is known the power of the checks at that setting.
+    """
     if measures.empty:
         return Headline(status=Status.UNKNOWN, sentences=(f"{NO_TRIALS}.",))
     found = (
@@ -43,6 +47,7 @@ def headline(measures: pd.DataFrame) -> Headline:
             sentences.append(_verdict_sentence(status, names, int(trials[names].sum())))
         if names and status is Status.VALID:
             sentences.append(bound(measures, names))
+            sentences += [powerful(power, measures)] if power else []
     controls = found[~found["safe"]]
     caught = controls[controls["verdict"] == Status.INVALID]
     missed = controls[controls["verdict"] != Status.INVALID]

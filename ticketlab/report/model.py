@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from ticketlab.evidence.power import KnownPower
 from ticketlab.report.headline import Headline, headline
 from ticketlab.report.words import listed
 
@@ -36,14 +37,13 @@ class RunResults:
     """Settings and versions: texts, or sections of texts by name."""
     notes: Sequence[str] = ()
     """What a reader must know beside the numbers, in sentences."""
-    power: Mapping[str, Any] | None = None
-    """What the checks were measured to catch at such a setting, where that is known: `caught` of so many (`of`)
-    strategies with one mistake each, within how many `purchases`, under which `conditions`."""
+    power: KnownPower | None = None
+    """What the checks were measured to catch, where that is known."""
 
     @property
     def headline(self) -> Headline:
         """The verdict on the run."""
-        return headline(self.measures)
+        return headline(self.measures, self.power)
 
     @property
     def sections(self) -> dict[str, dict[str, str]]:

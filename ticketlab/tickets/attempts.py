@@ -1,6 +1,10 @@
-"""One purchase from request to result: the tries, what each kind of failure means, and that an id buys once."""
+"""One purchase from request to result: the tries, what each kind of failure means, and that an id buys once.
+
+Refunds are tried and told by the same rules: see `persist` and `refund`.
+"""
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import psycopg
@@ -10,7 +14,7 @@ from ticketlab.errors import InvalidInputError, UnavailableError
 from ticketlab.outcomes import Cause, Outcome, cause_of
 from ticketlab.tickets.database import Database
 from ticketlab.tickets.purchase import Basket, PurchaseRequest, PurchaseResult, SoldTicket
-from ticketlab.tickets.strategy import CommitUnknownError, ConflictError, QueueFullError, Strategy
+from ticketlab.tickets.strategy import CommitUnknownError, ConflictError, QueueFullError, RetryPolicy, Strategy
 
 BOUGHT_BEFORE = "SELECT id, event_id, purchase_id, purchased_at FROM tickets WHERE purchase_id = %s ORDER BY id"
 
@@ -18,19 +22,30 @@ BOUGHT_BEFORE = "SELECT id, event_id, purchase_id, purchased_at FROM tickets WHE
 def purchase(database: Database, strategy: Strategy, request: PurchaseRequest | Basket) -> PurchaseResult:
     """Buy with `strategy`, trying again after conflicts as its policy says; no database error escapes.
 
-    The connection goes back to the pool before each pause, so that a buyer who waits keeps nobody from buying.
-
     Raises:
         InvalidInputError: a basket was asked for, and the strategy sells none.
     """
     if isinstance(request, Basket) and strategy.basket is None:
         raise InvalidInputError(f"The strategy {strategy.name} sells one event at a time, no baskets.")
+    return persist(lambda: _attempt(database, strategy, request), strategy.retry, quantity=request.quantity)
+
+
+def persist(attempt: Callable[[], PurchaseResult], policy: RetryPolicy, *, quantity: int) -> PurchaseResult:
+    """The result of the first attempt that has one; failures of the database are outcomes of `quantity` tickets.
+
+    The connection goes back to the pool before each pause, so that a buyer who waits keeps nobody from buying.
+
+    Args:
+        attempt: tries once; whatever it fails with but a lost commit left nothing behind.
+        policy: which failures are worth another attempt, how many, and for how long.
+        quantity: the tickets that a result which is a failure speaks of.
+    """
     retries: list[Cause] = []
     began_s = time.monotonic()
     while True:
         unanswered = Outcome.FAILED
         try:
-            result = _attempt(database, strategy, request)
+            result = attempt()
         except ConflictError as error:
             cause, detail = error.cause, ""
         except UnavailableError as error:
@@ -40,21 +55,20 @@ def purchase(database: Database, strategy: Strategy, request: PurchaseRequest | 
             sent = any(each is not Cause.POOL_TIMEOUT for each in retries)
             unanswered = Outcome.FAILED if sent else Outcome.UNAVAILABLE
         except CommitUnknownError as error:
-            return _failure(request, Outcome.UNKNOWN, Cause.CONNECTION, retries, str(error))
+            return _failure(quantity, Outcome.UNKNOWN, Cause.CONNECTION, retries, str(error))
         except (psycopg.Error, sqlalchemy.exc.DBAPIError) as error:
             said = _said(error)
             cause, detail = _cause(said), str(said).strip()
         else:
             return _told_of(result, retries) if retries else result
 
-        policy = strategy.retry
         if cause not in policy.causes:
-            return _failure(request, unanswered, cause, retries, detail)
+            return _failure(quantity, unanswered, cause, retries, detail)
         pause_s = policy.pause_s(len(retries) + 1)
         in_time = policy.deadline_s is None or time.monotonic() + pause_s <= began_s + policy.deadline_s
         if len(retries) + 1 >= policy.tries or not in_time:
             outcome = unanswered if cause is Cause.POOL_TIMEOUT else Outcome.CONFLICT
-            return _failure(request, outcome, cause, retries, detail)
+            return _failure(quantity, outcome, cause, retries, detail)
         retries.append(cause)
         time.sleep(pause_s)
 
@@ -111,9 +125,5 @@ def _cause(error: psycopg.Error) -> Cause:
     return cause_of(error.sqlstate, raised_in=error.diag.source_file)
 
 
-def _failure(
-    request: PurchaseRequest | Basket, outcome: Outcome, cause: Cause, retries: list[Cause], detail: str
-) -> PurchaseResult:
-    return PurchaseResult(
-        outcome=outcome, quantity=request.quantity, cause=cause, retries=tuple(retries), detail=detail
-    )
+def _failure(quantity: int, outcome: Outcome, cause: Cause, retries: list[Cause], detail: str) -> PurchaseResult:
+    return PurchaseResult(outcome=outcome, quantity=quantity, cause=cause, retries=tuple(retries), detail=detail)

@@ -36,8 +36,9 @@ CONNECTION: Final[Mapping[str, Any]] = {
 """What every connection of the pool is opened with."""
 _NO_CONNECTION: Final = (PoolTimeout, PoolClosed, TooManyRequests)
 
-# Lost connections are told as outcomes and errors; without a handler the pool's log would be printed besides.
-logging.getLogger("psycopg.pool").addHandler(logging.NullHandler())
+# Lost connections are told as outcomes and errors; without a handler the log of psycopg and its pool would be printed
+# besides.
+logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 
 class _Connection(psycopg.Connection[TupleRow]):

@@ -86,7 +86,7 @@ class Basket:
 
 
 class BasketLine(NamedTuple):
-    """One event of a basket: what was wanted of it, and the version and stock that the purchase made or saw."""
+    """One event of a basket: its tickets, wanted or given back, and the version and stock that were made or seen."""
 
     event_id: UUID
     quantity: int
@@ -96,23 +96,26 @@ class BasketLine(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PurchaseResult:
-    """How a purchase ended.
+    """How a purchase ended, or a refund.
 
-    `version` and `available_tickets` are those of the event that the purchase made (sold) or saw (sold out); `None`
-    where it saw none, and for a basket, whose `lines` have them. `cause` says why it was no sale, or why the last
-    retry was needed.
+    `version` and `available_tickets` are those of the event that the purchase made (sold, refunded) or saw (sold out);
+    `None` where it saw none, and for several events, whose `lines` have them. `cause` says why it was no sale, why it
+    gave nothing back, or why the last retry was needed.
     """
 
     outcome: Outcome
     quantity: int
+    """The tickets that were wanted, or that a purchase of before has; of a refund those that were given back."""
     tickets: Sequence[SoldTicket] = ()
+    """Those that the buyer has: none after a refund."""
     cause: Cause = Cause.NONE
     retries: Sequence[Cause] = ()
     """Why each attempt before the last one failed, in their order."""
     version: int | None = None
     available_tickets: int | None = None
     lines: Sequence[BasketLine] = ()
-    """Of a basket that was sold every event, of one that was sold out those events that had too few tickets left."""
+    """Of a basket that was sold every event, of one that was sold out those events that had too few tickets left; of
+    a refund each event that tickets came back to, be it one, in the order of their ids."""
     detail: str = ""
     """What the database or the pool said, where it said anything."""
 
@@ -131,7 +134,7 @@ class PurchaseResult:
         """The outcome in a sentence, for the buyer."""
         wanted = f"{self.quantity} ticket" + ("s" if self.quantity != 1 else "")
         tries = f"{self.attempts} attempt" + ("s" if self.attempts != 1 else "")
-        before = " before" if self.cause is Cause.REPEATED else ""
+        before = " before" if self.success and self.cause is Cause.REPEATED else ""
         match self.outcome:
             case Outcome.SOLD | Outcome.REFUNDED:
                 return f"{wanted} {'purchased' if self.success else 'given back'}{before}."
@@ -146,7 +149,7 @@ class PurchaseResult:
             case Outcome.UNAVAILABLE:
                 return self.detail
             case Outcome.FAILED:
-                return f"The purchase failed and was rolled back ({self.cause}): {self.detail}"
+                return f"It failed and was rolled back ({self.cause}): {self.detail}"
             case Outcome.UNKNOWN:
                 return f"The connection broke; it may or may not have happened: {self.detail}"
 

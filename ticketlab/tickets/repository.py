@@ -9,7 +9,7 @@ import sqlalchemy
 from sqlalchemy import delete, func, insert, select, tuple_, update
 
 from ticketlab.errors import InvalidInputError, NotFoundError, StaleVersionError
-from ticketlab.tickets import attempts, strategies
+from ticketlab.tickets import attempts, refund, strategies
 from ticketlab.tickets.database import Database
 from ticketlab.tickets.models import MAX_INTEGER, MAX_NAME_LENGTH, Event, Ticket
 from ticketlab.tickets.purchase import (
@@ -26,8 +26,8 @@ from ticketlab.tickets.strategy import Strategy, transaction
 class EventRepository:
     """Events, their tickets and their sale, in one database, by one strategy.
 
-    Every method may raise UnavailableError where no connection can be had, but for `purchase_tickets`, whose result
-    says so.
+    Every method may raise UnavailableError where no connection can be had, but for `purchase_tickets`,
+    `purchase_basket` and `cancel_purchase`, whose result says so.
     """
 
     def __init__(self, database: Database, strategy: Strategy | str = "pessimistic") -> None:
@@ -57,6 +57,24 @@ class EventRepository:
             InvalidInputError: an argument can not be used, or the strategy sells no baskets; nothing was sent.
         """
         return attempts.purchase(self.database, self.strategy, Basket.checked(quantities, purchase_id))
+
+    def cancel_purchase(self, purchase_id: UUID | str) -> PurchaseResult:
+        """Give all tickets of a purchase back to the stock of their events: all of them or none, a basket's too.
+
+        The outcome is REFUNDED, and `quantity` says how many tickets came back. An id that owns nothing, because it
+        never bought or was given back before, changes nothing: it is REFUNDED too, with quantity 0 and the cause
+        REPEATED. So a call whose answer was lost can be made again. Each event's version rises by one: `lines` have it
+        and the stock, and of a single event `version` and `available_tickets` too. What a strategy counts beside the
+        event's row is not in that stock: see `settle`.
+
+        Conflicts, lost connections and failed transactions are outcomes of the result, as for a purchase, and are
+        tried again by the strategy's policy; they are not raised. Events are locked in the order of their ids, before
+        any ticket: beside strategies that do likewise, nobody waits in a circle. The id may buy again afterwards.
+
+        Raises:
+            InvalidInputError: the id is no UUID; nothing was sent.
+        """
+        return refund.cancel(self.database, checked_uuid("purchase_id", purchase_id), self.strategy.retry)
 
     def settle(self, event_ids: Iterable[UUID]) -> None:
         """Bring the rows of these events up to what was sold, where the strategy counts stock elsewhere meanwhile.

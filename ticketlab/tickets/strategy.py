@@ -6,7 +6,7 @@ A strategy's statements go through the connection that it is given, and its COMM
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, TypeAlias
@@ -204,8 +204,10 @@ def roll_back(connection: Connection) -> None:
 
     Not `connection.rollback()`: psycopg then deallocates every prepared statement, and the next purchases would pay.
     """
-    if not connection.closed:
-        connection.pgconn.exec_(b"ROLLBACK")
+    # It may be lost without being known to be closed; what it was lost in is told by the error that led here.
+    with suppress(psycopg.OperationalError):
+        if not connection.closed:
+            connection.pgconn.exec_(b"ROLLBACK")
 
 
 _BEGIN: Final = {level: f"BEGIN ISOLATION LEVEL {level}".encode() for level in Isolation}

@@ -70,7 +70,9 @@ def cycle(places: Places, operation: Integers) -> Sequence[int]:
         places: where every row stands.
         operation: for each of these rows the number of its operation, from 0.
     """
-    count = int(operation.max(initial=-1)) + 1
+    if not len(places):
+        return ()
+    count = int(operation.max()) + 1
     since, until = np.zeros(count, np.int64), np.full(count, NEVER)
     since[operation], until[operation] = places.since, places.until
     of_events, of_time = _by_event(places, operation, 2 * count), _by_time(since, until)

@@ -152,16 +152,14 @@ def refusals(told: Told) -> Finding | None:
     """A refusal beside a stock that would have done, or at a version or a stock that never was."""
     case, seers = told.case, told.seers
     event, version = case.event[seers], case.version[seers].astype(np.int64)
-    maker = told.maker_of(event, version)
-    stock = np.where(maker >= 0, case.available[told.makers[maker]] if len(told.makers) else NOT_SEEN, NOT_SEEN)
-    stock = np.where(version == 1, told.total[event], stock)
+    witness, stock = _witnessed(told, event, version)
     shown = np.where(case.available[seers] == NOT_SEEN, stock, case.available[seers])
     never = (version > told.last[event]) | (version < 1) | ((stock != NOT_SEEN) & (stock != shown))
     enough = (shown != NOT_SEEN) & (shown >= case.quantity[seers])
     for wrong, anomaly in ((never, Anomaly.DIRTY_READ), (enough, Anomaly.FALSE_SOLD_OUT)):
         if wrong.any():
             place = int(np.flatnonzero(wrong)[0])
-            rows = [int(told.makers[maker[place]])] if maker[place] >= 0 and anomaly is Anomaly.DIRTY_READ else []
+            rows = [int(witness[place])] if witness[place] >= 0 and anomaly is Anomaly.DIRTY_READ else []
             text = (
                 f"event {event[place]}: sold out was told at version {version[place]:,} with {shown[place]:,} left, "
                 f"to who wanted {case.quantity[seers[place]]:,}"
@@ -170,6 +168,27 @@ def refusals(told: Told) -> Finding | None:
                 text += f"; it had {stock[place]:,}" if stock[place] != NOT_SEEN else "; the event never came to it"
             return Finding(text, [*rows, int(seers[place])], anomaly)
     return None
+
+
+def _witnessed(told: Told, event: Integers, version: Integers) -> tuple[Integers, Integers]:
+    """For each of those who were refused the row that tells the stock at his version, or -1, and that stock.
+
+    It is told by who made the version; where nobody says that he did, by the ledger if it is the last one, and else by
+    the first of those who saw it.
+    """
+    case, seers = told.case, told.seers
+    maker = told.maker_of(event, version)
+    made = np.append(told.makers, -1)[maker]
+    stock = np.where(maker >= 0, case.available[made], NOT_SEEN).astype(np.int64)
+    stock = np.where((maker < 0) & (version == told.last[event]), told.left[event], stock)
+    stock = np.where(version == 1, told.total[event], stock)
+    quiet = np.flatnonzero((maker < 0) & (stock == NOT_SEEN) & (case.available[seers] != NOT_SEEN))
+    _, first, group = np.unique(
+        event[quiet] * (version.max(initial=0) + 1) + version[quiet], return_index=True, return_inverse=True
+    )
+    made[quiet] = seers[quiet[first[group]]]
+    stock[quiet] = case.available[made[quiet]]
+    return made, stock
 
 
 def times(told: Told) -> Finding | None:

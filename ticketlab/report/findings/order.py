@@ -56,7 +56,7 @@ def has_timeline(operations: pd.DataFrame) -> bool:
 
 
 def made_twice(operations: pd.DataFrame) -> "pd.Series[bool]":
-    """Whether a sale made a version of its event that another one made too: the lost update itself.
+    """Whether a sale or a refund made a version of its event that another one made too: the lost update itself.
 
     What was only seen is no version that was made: refusals and answers to an id that had bought before do not count.
     """
@@ -67,7 +67,7 @@ def made_twice(operations: pd.DataFrame) -> "pd.Series[bool]":
 
 
 def overwrote(operations: pd.DataFrame) -> "pd.Series[bool]":
-    """Whether a sale left another stock behind than the version before it, less its own tickets.
+    """Whether a sale left another stock behind than the version before it, less its own tickets; a refund, plus them.
 
     Known of those whose version before was made by one of these operations too.
     """
@@ -76,7 +76,8 @@ def overwrote(operations: pd.DataFrame) -> "pd.Series[bool]":
     made = _makers(operations).sort_values(["event", "version"], kind="stable")
     before = made[["event", "version", "available"]].shift()
     follows = (before["event"] == made["event"]) & (before["version"] == made["version"] - 1)
-    wrong = follows & (made["available"] != before["available"] - made["quantity"])
+    change = made["quantity"].where(made["outcome"] == Outcome.REFUNDED, -made["quantity"])
+    wrong = follows & (made["available"] != before["available"] + change)
     return wrong.reindex(operations.index, fill_value=False)
 
 
@@ -89,8 +90,8 @@ def most_at_once(operations: pd.DataFrame) -> int:
 
 
 def _makers(operations: pd.DataFrame) -> pd.DataFrame:
-    """The sales that made a version: not those who were only told of what their id had bought before."""
-    made = (operations["outcome"] == Outcome.SOLD) & (operations["version"] != NOT_SEEN)
+    """The sales and refunds that made a version: not those who were only told of what their id had done before."""
+    made = operations["outcome"].isin([Outcome.SOLD, Outcome.REFUNDED]) & (operations["version"] != NOT_SEEN)
     if "cause" in operations:
         made &= operations["cause"] != Cause.REPEATED
     return operations[made]

@@ -1,0 +1,140 @@
+"""A small exam on an embedded server: a mutant of each setting is caught, a safe strategy is not accused."""
+
+import json
+
+import psutil
+import psycopg
+import pytest
+
+from ticketlab import power
+from ticketlab.errors import TicketlabError
+from ticketlab.power import Exam, runner
+from ticketlab.power.ground import Place
+from ticketlab.tickets.strategies import mutants
+from ticketlab.tickets.strategies.mutants import Setting
+
+ONE_OF_EACH = {
+    Setting.LOAD: "pessimistic_unlocked",
+    Setting.BASKETS: "atomic_mixed_up",
+    Setting.DISCONNECT: "lock_timeout_told_sold",
+}
+CRASHED = "server_function_asynchronous"
+
+
+def ours():
+    """The processes that this one has started."""
+    return {each.pid for each in psutil.Process().children()}
+
+
+@pytest.fixture
+def databases(server):
+    """The names of the server's databases, each time they are asked for."""
+
+    def names():
+        with psycopg.connect(server.url) as connection:
+            return {name for (name,) in connection.execute("SELECT datname FROM pg_database")}
+
+    return names
+
+
+def test_a_mutant_of_each_setting_is_caught_soon_by_its_check(server, tmp_path, databases):
+    """On a server that was given, in a database that is gone afterwards."""
+    before = databases()
+    exam = Exam(mutants=tuple(ONE_OF_EACH.values()), repeats=1, trials=0, purchases=2_000, server="external")
+    results, folder = power.run(exam, out=tmp_path, url=server.url)
+    assert results.weak == []
+    assert [len(each.caught) for each in results.found] == [1, 1, 1]
+    assert {name: mutants.registry()[name].shows for name in exam.mutants} == {
+        name: setting for setting, name in ONE_OF_EACH.items()
+    }
+    assert power.read(folder) == results
+    assert databases() == before
+
+
+def test_a_mutant_that_shows_in_a_crash_is_caught_on_a_server_that_can_be_crashed(server, tmp_path):
+    """Where the server that was given can not be, on one of its own, which is gone afterwards."""
+    before = ours()
+    exam = Exam(mutants=(CRASHED,), repeats=1, trials=0, purchases=2_000, server="external")
+    results, _ = power.run(exam, out=tmp_path, url=server.url)
+    (found,) = results.found
+    assert (found.mutant.check, found.missed) == ("durable", 0)
+    assert ours() == before
+
+
+def test_safe_strategies_raise_no_alarm(tmp_path):
+    """One trial each and a few more, some with lost connections or a crash."""
+    results, folder = power.run(Exam(mutants=(), trials=20, seed=5), out=tmp_path)
+    assert (len(results.safe), results.false_alarms, results.ended_early) == (20, [], False)
+    assert results.environment["server"]["settings"]["deadlock_timeout"] == "10ms"
+    assert results.environment["server"]["settings"]["synchronous_commit"] == "on"
+    assert json.loads((folder / "power.json").read_text())["exam"]["seed"] == 5
+
+
+def test_ctrl_c_keeps_what_was_measured(server, tmp_path):
+    """Pressed at the third chase: two are the results, saved, and they say that the rest is missing."""
+
+    def press(step):
+        if step.trial == 3:
+            raise KeyboardInterrupt
+
+    exam = Exam(mutants=("pessimistic_unlocked",), repeats=5, trials=3, server="external")
+    results, folder = power.run(exam, out=tmp_path, url=server.url, on_progress=press)
+    assert len(results.chases) == 2
+    assert results.ended_early
+    assert power.read(folder) == results
+
+
+def test_ctrl_c_in_the_middle_of_a_trial_leaves_that_one_out(server, tmp_path, monkeypatch):
+    """What its buyers had bought by then is not judged: the chase under way is no miss."""
+    pressed = []
+    honest = runner.lab.ticker
+
+    def pressing(step, on_progress):
+        tell = honest(step, on_progress)
+
+        def tick(so_far):
+            if step.trial == 2 and not pressed:
+                pressed.append(so_far)
+                raise KeyboardInterrupt
+            tell(so_far)
+
+        return tick
+
+    monkeypatch.setattr(runner.lab, "ticker", pressing)
+    exam = Exam(mutants=("pessimistic_unlocked",), repeats=2, trials=0, server="external")
+    results, _ = power.run(exam, out=tmp_path, url=server.url)
+    assert pressed
+    assert [each.repeat for each in results.chases] == [1]
+
+
+def test_ctrl_c_before_the_first_chase_leaves_nothing(server, tmp_path):
+    """It is raised, and no folder is made."""
+
+    def press(step):
+        if step.trial == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        power.run(Exam(repeats=1, server="external"), out=tmp_path, url=server.url, on_progress=press)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_trial_that_can_not_be_made_is_named_and_what_was_before_is_kept(server, tmp_path, monkeypatch):
+    """The second chase fails: its name is told, and where the first one is."""
+    honest = Place.observe
+
+    def failing(place, strategy, step, **options):
+        if strategy.name == "atomic_one_off":
+            message = "no database"
+            raise TicketlabError(message)
+        return honest(place, strategy, step, **options)
+
+    monkeypatch.setattr(Place, "observe", failing)
+    monkeypatch.setattr(Exam, "turns", lambda exam: (runner.Turn(name, 1) for name in exam.mutants))
+    exam = Exam(mutants=("pessimistic_unlocked", "atomic_one_off"), repeats=1, trials=0, server="external")
+    with pytest.raises(TicketlabError, match="no database") as failed:
+        power.run(exam, out=tmp_path, url=server.url)
+    (folder,) = tmp_path.iterdir()
+    assert any("atomic_one_off, repeat 1" in note for note in failed.value.__notes__)
+    assert any(str(folder) in note for note in failed.value.__notes__)
+    assert [each.mutant for each in power.read(folder).chases] == ["pessimistic_unlocked"]

@@ -1,0 +1,107 @@
+"""`ticketlab check FILE`: judge a history that others made. Parses, calls `evidence.foreign`, and prints."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from ticketlab.cli.options import EXIT_WRONG
+from ticketlab.cli.output import print_json, show
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ticketlab.evidence.foreign import Foreign, Table
+    from ticketlab.evidence.verdict import Verdict
+
+RunOrFile = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RUN|FILE",
+        help="The folder of a run; or a history as .csv or .parquet, - being CSV on standard input.",
+        show_default=False,
+    ),
+]
+Stock = Annotated[int | None, typer.Option(help="Of a file: the seats of every event.", show_default=False)]
+EventsFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Of a file: its events, each with its total, and the available and version that it ended with, if known.",
+        show_default=False,
+    ),
+]
+TicketsFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Of a file: the tickets in the end, event and purchase_id; a row each, or with their number in tickets.",
+        show_default=False,
+    ),
+]
+
+_STANDARD_INPUT: Final = Path("-")
+_SUFFIXES: Final = {".csv", ".parquet", ".pq"}
+
+
+def is_file(source: Path) -> bool:
+    """Whether a history is meant, and not the folder of a run."""
+    return source == _STANDARD_INPUT or source.suffix.lower() in _SUFFIXES or source.is_file()
+
+
+def check(source: Path, *, stock: int | None, events: Path | None, tickets: Path | None, as_json: bool) -> None:
+    """Judge a history that others made, and print the verdicts."""
+    from ticketlab.evidence import foreign
+    from ticketlab.evidence.foreign import Table
+    from ticketlab.evidence.verdict import Status, overall
+
+    read = foreign.read(
+        _table(source),
+        stock=stock,
+        events=Table.read(events) if events else None,
+        tickets=Table.read(tickets) if tickets else None,
+    )
+    found = foreign.judge(read)
+    if as_json:
+        print_json(_as_json(source, read, found))
+    else:
+        _show(read, found)
+    raise typer.Exit(EXIT_WRONG if overall(found) is Status.INVALID else 0)
+
+
+def _table(source: Path) -> "Table":
+    from ticketlab.evidence.foreign import Table
+
+    if source == _STANDARD_INPUT:
+        return Table.of_csv(sys.stdin.buffer.read(), name="standard input")
+    return Table.read(source)
+
+
+def _show(read: "Foreign", found: "Sequence[Verdict]") -> None:
+    from ticketlab import console
+
+    show(*console.judgement(found, unit=read.unit), "", console.in_words(found), *read.notes)
+
+
+def _as_json(source: Path, read: "Foreign", found: "Sequence[Verdict]") -> dict[str, Any]:
+    from ticketlab.evidence.verdict import overall
+    from ticketlab.report.stories import story_of
+
+    return {
+        "file": str(source),
+        "operations": len(read.history),
+        "verdict": str(overall(found)),
+        "events": read.events.known.to_pylist(),
+        "notes": list(read.notes),
+        "checks": {
+            each.check: {
+                "status": str(each.status),
+                "anomaly": str(each.anomaly or ""),
+                "summary": each.summary,
+                "story": story_of({"anomaly": each.anomaly, "evidence": each.evidence}).sentences,
+                "evidence": list(each.evidence),
+            }
+            for each in found
+        },
+    }

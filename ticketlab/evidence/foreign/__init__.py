@@ -1,0 +1,28 @@
+"""Histories made by others: CSV or Parquet read into a history and a ledger, and judged. Opens files, no connection.
+
+A file has a row an operation; of a basket, and of its refund, a row for each event. Its columns, in any order:
+
+| column | what it holds | where it is missing, or a cell of it is empty |
+|---|---|---|
+| buyer | a name or a number | must be there |
+| event | a name or a number | must be there |
+| quantity | tickets, from 1 | must be there |
+| purchase_id | a UUID (in Parquet its 16 bytes too), or any other text, of which a UUID is made | must be there |
+| invoked_ns, completed_ns | when it was called and answered: whole ns of one clock, from 0 | must be there |
+| outcome | one of `ticketlab.outcomes.Outcome`, in capitals or not | must be there |
+| kind | purchase or refund | purchase |
+| line | the row's place in its operation, from 0 | in the order of the rows |
+| cause | one of `ticketlab.outcomes.Cause`; repeated where the id had bought before | none, or insufficient |
+| scheduled_ns | when it was due | invoked_ns |
+| attempts, retries_… | how often it was tried, and tried again by cause | 1, 0 |
+| version, available | the event's version and stock, after it or as it was refused; -1 is not told | -1 |
+
+One operation are the rows of one purchase_id, invoked_ns and kind. An event begins at version 1 with all its seats.
+What other columns hold is not read. Every fault of a file is named, and nothing guessed.
+"""
+
+from ticketlab.evidence.foreign.judging import NEEDS_NO_TICKETS, judge
+from ticketlab.evidence.foreign.reading import Foreign, read
+from ticketlab.evidence.foreign.table import Table
+
+__all__ = ["NEEDS_NO_TICKETS", "Foreign", "Table", "judge", "read"]

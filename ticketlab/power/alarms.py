@@ -1,0 +1,134 @@
+"""Trials of safe strategies by plans drawn at random, in which no check may find anything. Data only.
+
+What differs: buyers, pool, events, seats, tickets and events of a purchase, how hot the first event is, and what goes
+wrong. Each is short: an alarm that is false comes from a case that a check has not thought of, not from much of one.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from random import Random
+from typing import Final
+
+from ticketlab.evidence.verdict import Status
+from ticketlab.load import Fault, FaultKind, Plan
+from ticketlab.power.chase import Seen
+from ticketlab.power.contention import Step
+from ticketlab.tickets import Strategy
+
+BUYERS: Final = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
+POOL_SIZES: Final = (2, 3, 5, 10, 20)
+EVENTS: Final = (1, 1, 2, 3, 5)
+STOCK: Final = (0, 1, 2, 10, 40, 100, 300, 100_000)
+MOST_TICKETS: Final = (1, 1, 2, 3, 8)
+PURCHASES: Final = (10, 40, 100, 200, 400)
+HOT: Final = (None, None, 0.0, 0.5, 0.9, 1.0)
+CUT: Final = 0.25
+CRASHED: Final = 0.1
+"""The shares of trials with connections cut, and with the server crashed where it can be."""
+_SECONDS: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SafeTrial:
+    """What the checks said of one trial of a safe strategy."""
+
+    number: int
+    """From 1; with the seed of the exam it draws the plan."""
+    strategy: str
+    load: str
+    """In words."""
+    purchases: int
+    seconds: float
+    invalid: Mapping[str, str]
+    """False alarms: by check, what it said."""
+    unknown: Mapping[str, str]
+    """Of the checks that decided nothing, likewise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SafeStep:
+    """One trial to be made."""
+
+    number: int
+    strategy: Strategy
+    step: Step
+    pool_size: int
+
+
+def drawn(family: Mapping[str, Strategy], *, trials: int, seed: int, may_crash: bool) -> Iterator[SafeStep]:
+    """The trials: all safe strategies of a family in turn, each by a plan of its own."""
+    safe = [each for each in family.values() if each.safe]
+    for number in range(1, trials + 1):
+        strategy = safe[(number - 1) % len(safe)]
+        yield _drawn(number, strategy, Random(f"{seed} safe {number}"), may_crash=may_crash)
+
+
+def _drawn(number: int, strategy: Strategy, chance: Random, *, may_crash: bool) -> SafeStep:
+    events = chance.choice(EVENTS)
+    most_tickets = chance.choice(MOST_TICKETS)
+    hot = chance.choice(HOT) if events > 1 else None
+    purchases = chance.choice(PURCHASES)
+    basket = (1, 1)
+    # An event that nobody is to want can be in no basket either.
+    if strategy.basket is not None and events - (hot == 0) > 1 and chance.random() < 2 / 3:
+        most_events = chance.randint(2, events - (hot == 0))
+        basket = (chance.randint(1, most_events), most_events)
+    plan = Plan(
+        buyers=min(chance.choice(BUYERS), purchases),
+        purchases=purchases,
+        seconds=_SECONDS,
+        warm_up_s=0,
+        events=events,
+        stock=chance.choice(STOCK),
+        quantity=(chance.randint(1, most_tickets), most_tickets),
+        basket=basket,
+        hot=hot,
+        seed=chance.getrandbits(31),
+    )
+    step = Step(plan=plan, faults=_faults(purchases, chance, may_crash=may_crash))
+    return SafeStep(number=number, strategy=strategy, step=step, pool_size=chance.choice(POOL_SIZES))
+
+
+def _faults(purchases: int, chance: Random, *, may_crash: bool) -> tuple[Fault, ...]:
+    drawn = chance.random()
+    kind = FaultKind.CRASH if drawn < CRASHED else FaultKind.DISCONNECT if drawn < CRASHED + CUT else None
+    after = chance.randint(1, purchases)
+    return (Fault(kind=kind, after=after),) if kind and (may_crash or kind is not FaultKind.CRASH) else ()
+
+
+def judged(made: SafeStep, seen: Seen) -> SafeTrial:
+    """What was said of a trial that was made."""
+    said = {
+        status: {each.check: each.summary for each in seen.verdicts if each.status is status}
+        for status in (Status.INVALID, Status.UNKNOWN)
+    }
+    return SafeTrial(
+        number=made.number,
+        strategy=made.strategy.name,
+        load=in_words(made),
+        purchases=seen.purchases,
+        seconds=seen.seconds,
+        invalid=said[Status.INVALID],
+        unknown=said[Status.UNKNOWN],
+    )
+
+
+def in_words(made: SafeStep) -> str:
+    """The load of a trial, as a reader needs it to make it again."""
+    plan = made.step.plan
+    parts = [
+        f"{plan.buyers} buyers on a pool of {made.pool_size}",
+        f"{plan.purchases:,} purchases",
+        f"{plan.events} events of {plan.stock:,} seats",
+        f"{_range(plan.quantity)} tickets",
+        *([f"baskets of {_range(plan.basket)}"] if plan.sells_baskets else []),
+        *([f"hot {plan.hot:g}"] if plan.hot is not None else []),
+        *(each.words for each in made.step.faults),
+        f"seed {plan.seed}",
+    ]
+    return ", ".join(parts)
+
+
+def _range(numbers: tuple[int, int]) -> str:
+    fewest, most = numbers
+    return str(fewest) if fewest == most else f"{fewest}–{most}"

@@ -1,0 +1,185 @@
+"""What came of an exam of the checks: chases, trials of safe strategies, and what follows. Opens no connection.
+
+`Results.as_json()`, which `ticketlab power --json` prints, is
+
+    {"conditions": "...", "repeats", "purchases", "seed", "ended_early", "weak": [mutants that were missed too often],
+     "mutants": {name: {"twin", "mistake", "check", "setting", "repeats", "caught", "power": [low, high],
+                        "purchases": [of each repeat until it was caught, or null], "buyers": [likewise, of the trial
+                        that caught it], "median_purchases", "most_purchases", "median_seconds",
+                        "by": {check: in how many repeats it had caught the mutant by then}}},
+     "safe": {"trials", "purchases", "undecided", "at_most": the upper bound of the rate of false alarms, or null,
+              "false_alarms": [{"number", "strategy", "load", "purchases", "seconds", "invalid": {check: what it said},
+                                "unknown": {...}}]}}
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+
+from ticketlab.evidence.confidence import upper_bound
+from ticketlab.evidence.power import ENOUGH, KnownMutant, KnownPower
+from ticketlab.power.alarms import SafeTrial
+from ticketlab.power.chase import Chase
+from ticketlab.power.contention import BUYERS, POOL_SIZE
+from ticketlab.power.exam import Exam
+from ticketlab.power.found import Examined, Found
+from ticketlab.runs import DURABILITY
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """Everything that was measured, and where."""
+
+    exam: Exam
+    environment: Mapping[str, Any]
+    """As `run_folder.surroundings` has it."""
+    mutants: tuple[Examined, ...]
+    chases: tuple[Chase, ...]
+    safe: tuple[SafeTrial, ...]
+
+    @cached_property
+    def found(self) -> list[Found]:
+        """What came of each mutant that was chased at least once."""
+        chases = {each.name: [chase for chase in self.chases if chase.mutant == each.name] for each in self.mutants}
+        return [Found(mutant=each, chases=chases[each.name]) for each in self.mutants if chases[each.name]]
+
+    @property
+    def weak(self) -> list[str]:
+        """The mutants that were missed too often, whatever becomes of repeats that were not made."""
+        too_few = [each for each in self.found if self.exam.repeats - each.missed < ENOUGH * self.exam.repeats]
+        return [each.mutant.name for each in too_few]
+
+    @property
+    def false_alarms(self) -> list[SafeTrial]:
+        """The trials of safe strategies in which a check said INVALID."""
+        return [each for each in self.safe if each.invalid]
+
+    @property
+    def undecided(self) -> int:
+        """In how many of these trials a check said UNKNOWN."""
+        return sum(bool(each.unknown) for each in self.safe)
+
+    @property
+    def wrong(self) -> bool:
+        """Whether a mutant was missed too often, or an alarm was false."""
+        return bool(self.weak or self.false_alarms)
+
+    @property
+    def ended_early(self) -> bool:
+        """Whether chases or trials are missing."""
+        wanted = len(self.exam.mutants) * self.exam.repeats
+        return len(self.chases) < wanted or len(self.safe) < self.exam.trials
+
+    @property
+    def conditions(self) -> str:
+        """Server, durability, load, limits and processors in one line."""
+        exam, server, cpus = self.exam, self.environment["server"], self.environment["machine"]["cpus"]
+        settings = [f"{name} {server['settings'].get(name, '?')}" for name in (*DURABILITY, "deadlock_timeout")]
+        return " · ".join(
+            [
+                f"PostgreSQL {server['version']} ({server['kind']})",
+                ", ".join(settings),
+                f"{', '.join(map(str, BUYERS))} buyers in turn, pool of {POOL_SIZE}",
+                f"at most {exam.purchases:,} purchases",
+                f"{exam.repeats} repeat{'s' if exam.repeats != 1 else ''}",
+                f"seed {exam.seed}",
+                f"{cpus} CPU{'s' if cpus != 1 else ''} for server and buyers together",
+            ]
+        )
+
+    @property
+    def sentences(self) -> list[str]:
+        """What it comes to."""
+        said = ["It was ended early: what follows is of what was made until then."] if self.ended_early else []
+        if self.found:
+            sure = sum(each.surely for each in self.found)
+            said.append(
+                f"{sure} of {len(self.found)} mutants were caught by the check that is meant for them in at least "
+                f"{ENOUGH:.0%} of their repeats, within {self.exam.purchases:,} purchases."
+            )
+        if self.safe:
+            alarms, trials = len(self.false_alarms), len(self.safe)
+            said.append(
+                f"{alarms} false alarm{'' if alarms == 1 else 's'} in {trials:,} trials of safe strategies: at most "
+                f"{upper_bound(alarms, trials):.1%} of such trials raise one, at 95 %. In {self.undecided:,} a check "
+                "decided nothing."
+            )
+        return said
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """A row a chase and check that caught it: the mutant, repeat and check that is `meant`, and those of Catch.
+
+        Of a chase without a catch one row, with the check "", no buyers, and all its purchases.
+        """
+        rows = []
+        for chase in self.chases:
+            about = {"mutant": chase.mutant, "repeat": chase.repeat, "meant": chase.check}
+            whole = {"check": "", "buyers": 0, "purchases": chase.purchases, "seconds": chase.seconds}
+            rows += [about | row for row in (asdict(each) for each in chase.catches)] or [about | whole]
+        columns = ["mutant", "repeat", "meant", "check", "buyers", "purchases", "seconds"]
+        return pd.DataFrame(rows, columns=columns)
+
+    def known(self) -> KnownPower:
+        """What is worth shipping of it."""
+        return KnownPower(
+            conditions=self.conditions,
+            mutants=tuple(map(_known, self.found)),
+            trials=len(self.safe),
+            false_alarms=len(self.false_alarms),
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """The results as plain data; see the module's docstring."""
+        alarms, trials = len(self.false_alarms), len(self.safe)
+        return {
+            "conditions": self.conditions,
+            **{name: getattr(self.exam, name) for name in ("repeats", "purchases", "seed")},
+            "ended_early": self.ended_early,
+            "weak": self.weak,
+            "mutants": {each.mutant.name: _as_json(each) for each in self.found},
+            "safe": {
+                "trials": trials,
+                "purchases": sum(each.purchases for each in self.safe),
+                "undecided": self.undecided,
+                "at_most": upper_bound(alarms, trials) if trials else None,
+                "false_alarms": [asdict(each) for each in self.false_alarms],
+            },
+        }
+
+
+def _known(found: Found) -> KnownMutant:
+    mutant, until = found.mutant, _until_caught(found)
+    return KnownMutant(
+        name=mutant.name,
+        twin=mutant.twin,
+        mistake=mutant.mistake,
+        check=mutant.check,
+        purchases=until["purchases"],
+        buyers=until["buyers"],
+    )
+
+
+def _until_caught(found: Found) -> dict[str, tuple[int | None, ...]]:
+    """Of each repeat the purchases until it was caught, and the buyers of the trial that caught it."""
+    catches = [each.catch for each in found.chases]
+    return {
+        "purchases": tuple(each.purchases if each else None for each in catches),
+        "buyers": tuple(each.buyers if each else None for each in catches),
+    }
+
+
+def _as_json(found: Found) -> dict[str, Any]:
+    about = asdict(found.mutant)
+    del about["name"]
+    return about | {
+        "repeats": len(found.chases),
+        "caught": len(found.caught),
+        "power": list(found.interval),
+        **{name: list(each) for name, each in _until_caught(found).items()},
+        **{name: getattr(found, name) for name in ("median_purchases", "most_purchases", "median_seconds")},
+        "by": dict(found.by),
+    }

@@ -1,0 +1,65 @@
+"""A purchase given back: one statement, whatever strategy sold it. Knows the two documented tables and no other.
+
+Where a strategy counts stock elsewhere meanwhile, the event's row says less than is for sale, never more: so what comes
+back may be added to it there too, and is found there by whoever finds nothing left elsewhere.
+"""
+
+from typing import Final
+from uuid import UUID
+
+from psycopg.rows import TupleRow
+
+from ticketlab.outcomes import Cause, Outcome
+from ticketlab.tickets import attempts
+from ticketlab.tickets.database import Database
+from ticketlab.tickets.purchase import BasketLine, PurchaseResult
+from ticketlab.tickets.strategy import RetryPolicy, committing
+
+# The events' rows are locked first, all of them, in the order in which everybody locks: so who holds a ticket here
+# waits for nobody who may come to wait for it. What was asked for by a sub-select is there as a whole before the first
+# row that needs it is looked at. Of two refunds of one purchase the second waits for the first one's rows, and then
+# finds that the tickets which it saw are gone; the stock that it would add to is the row's as it then is.
+GIVE_BACK: Final = """
+WITH locked AS MATERIALIZED (
+    SELECT id FROM events
+    WHERE id = ANY (ARRAY(SELECT event_id FROM tickets WHERE purchase_id = %(purchase_id)s))
+    ORDER BY id FOR NO KEY UPDATE
+), back AS (
+    DELETE FROM tickets
+    WHERE purchase_id = %(purchase_id)s AND event_id = ANY (ARRAY(SELECT id FROM locked))
+    RETURNING event_id
+), counted AS (
+    SELECT event_id, count(*)::integer AS quantity FROM back GROUP BY event_id
+)
+UPDATE events
+SET available_tickets = available_tickets + quantity, version = version + 1, updated_at = clock_timestamp()
+FROM counted WHERE id = event_id
+RETURNING id, quantity, version, available_tickets
+"""
+
+
+def cancel(database: Database, purchase_id: UUID, retry: RetryPolicy) -> PurchaseResult:
+    """Give back whatever the purchase owns, trying again after conflicts as `retry` says; no database error escapes."""
+    return attempts.persist(lambda: _give_back(database, purchase_id), retry, quantity=0)
+
+
+def _give_back(database: Database, purchase_id: UUID) -> PurchaseResult:
+    """Try once."""
+    with database.connection() as connection, committing():
+        rows = connection.execute(GIVE_BACK, {"purchase_id": purchase_id}).fetchall()
+    return _given_back(rows)
+
+
+def _given_back(rows: list[TupleRow]) -> PurchaseResult:
+    """What came back: a row an event, with its version and its stock as they now are."""
+    lines = sorted(map(BasketLine._make, rows))
+    if not lines:
+        return PurchaseResult(outcome=Outcome.REFUNDED, quantity=0, cause=Cause.REPEATED)
+    single = lines[0] if len(lines) == 1 else None  # as of a purchase of one event
+    return PurchaseResult(
+        outcome=Outcome.REFUNDED,
+        quantity=sum(line.quantity for line in lines),
+        version=single and single.version,
+        available_tickets=single and single.available_tickets,
+        lines=lines,
+    )
