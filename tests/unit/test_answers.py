@@ -2,6 +2,7 @@
 
 import pytest
 
+from ticketlab.evidence.power import KnownMutant, KnownPower
 from ticketlab.report.answers import answers
 
 
@@ -162,13 +163,16 @@ class TestSure:
         assert "rests" not in told
 
     def test_the_measured_power_stands_beside_it_where_it_is_known(self, answer, trial):
-        """Of so many broken strategies how many were caught, within how many purchases, and where."""
-        power = {"caught": 25, "of": 26, "purchases": 20_000, "conditions": "16 buyers, one event"}
-        assert "power" not in answer("sure", trial("atomic"))
-        assert (
-            "The power of the checks was measured: they caught 25 of 26 strategies with one mistake each, within "
-            "20,000 purchases (16 buyers, one event)."
-        ) in answer("sure", trial("atomic"), power=power)
+        """What is caught with as many purchases as the safe strategy with the fewest; and where it was measured."""
+        soon, late = (
+            KnownMutant(name=name, twin="atomic", mistake="", check="no_oversell", purchases=(count,), buyers=(16,))
+            for name, count in (("soon", 50), ("late", 5_000))
+        )
+        power = KnownPower(conditions="16 buyers, one event", mutants=(soon, late), trials=200, false_alarms=0)
+        assert "broken twins" not in answer("sure", trial("atomic"))
+        told = answer("sure", trial("atomic"), trial("naive", 131), power=power)
+        assert "with 116 purchases and up to 16 buyers at once, the checks catch 1 of 2 broken twins" in told
+        assert "Measured apart from this run: 16 buyers, one event." in told
 
     def test_a_control_that_was_caught_shows_that_the_checks_see(self, answer, trial, verdict):
         """In how many of its trials, and by which check."""

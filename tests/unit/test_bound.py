@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from ticketlab.evidence.power import KnownPower
 from ticketlab.report.bound import at_most, bound
 from ticketlab.report.headline import headline
 
@@ -29,6 +30,14 @@ def test_the_headline_bounds_what_was_found_valid(trial):
         "atomic: 2 trials without a violation.",
         "0 violations in 232 purchases: at most 1.28 % (1 in 77) go wrong, at 95 % confidence.",
     )
+
+
+def test_the_measured_power_stands_beside_the_bound(trial):
+    """Only where something was found VALID: power says what would have been found."""
+    power = KnownPower(conditions="", mutants=(), trials=200, false_alarms=0)
+    held, broken = (headline(pd.DataFrame([trial("atomic", each)]), power).sentences for each in (100, 131))
+    assert "with 116 purchases and up to 16 buyers at once, the checks catch" in held[2]
+    assert not any("the checks catch" in each for each in broken)
 
 
 def test_of_several_strategies_the_one_with_the_fewest_purchases_is_told(trial):

@@ -157,7 +157,7 @@ class TestLostUpdate:
         """The sum that should have come out, at the one who got it wrong."""
         story = told("lost update", operation(version=7), another(version=8, available=40))
         assert story.why == (
-            "Version 7 had 40 left, and 1 less makes 39 left; version 8 has 40 left: buyer 7 went by an older stock, "
+            "Version 7 had 40 left, and 1 less makes 39; version 8 has 40 left: buyer 7 went by an older stock, "
             "and wrote over what others had sold."
         )
         assert marks(story) == ["", "39 left would be right"]
@@ -165,7 +165,7 @@ class TestLostUpdate:
     def test_a_refund_adds_its_tickets(self):
         """40 left and 2 given back are 42."""
         assert told("lost update", operation(), refund(available=40)).why.startswith(
-            "Version 8 had 40 left, and 2 more makes 42 left; version 9 has 40 left"
+            "Version 8 had 40 left, and 2 more makes 42; version 9 has 40 left"
         )
         assert "does not follow" in told("lost update", operation(), refund()).why
 

@@ -200,7 +200,7 @@ def _leap(before: Made, after: Made, right: int) -> Reason:
         what = f"more was taken off the stock than {name} has bought"
         short = f"{name} took more off the stock than his tickets"
     why = (
-        f"{before.version} had {left(before.line.available or 0)}, and {change} makes {left(right)}; {after.version} "
+        f"{before.version} had {left(before.line.available or 0)}, and {change} makes {number(right)}; {after.version} "
         f"has {left(has)}: {what}."
     )
     mark = marked([after.line], f"{left(right)} would be right")
