@@ -157,8 +157,8 @@ class TestLostUpdate:
         """The sum that should have come out, at the one who got it wrong."""
         story = told("lost update", operation(version=7), another(version=8, available=40))
         assert story.why == (
-            "Version 7 had 40 left, and 1 less makes 39; version 8 has 40 left: buyer 7 went by an older stock, "
-            "and wrote over what others had sold."
+            "Version 7 had 40 left, and 1 less makes 39; version 8 has 40 left: buyer 7 did not go on from the "
+            "stock before him, and a sale was written over: his own, or another's."
         )
         assert marks(story) == ["", "39 left would be right"]
 
@@ -168,6 +168,23 @@ class TestLostUpdate:
             "Version 8 had 40 left, and 2 more makes 42; version 9 has 40 left"
         )
         assert "does not follow" in told("lost update", operation(), refund()).why
+
+    def test_one_buyer_made_a_version_twice(self):
+        """He is named once."""
+        assert told("lost update", operation(), later()).short == "buyer 3 made version 8 of event 0 twice"
+
+    def test_the_first_change_goes_by_the_seats(self):
+        """Version 2 has none before it."""
+        story = told("lost update", operation(version=2, available=97))
+        assert "all its seats less 2 must be left, and 97 is another number" in story.why
+
+    def test_a_stock_that_was_stopped_at_nothing(self):
+        """Sold beyond the last seat, and cut off at 0."""
+        story = told("lost update", operation(version=7, available=0), another(available=0))
+        assert (
+            "1 less makes \N{MINUS SIGN}1; version 8 has 0 left: buyer 7 was sold seats that were not there"
+            in story.why
+        )
 
     def test_a_stock_that_did_not_fall(self):
         """By the books: three tickets were sold, and the stock does not know."""
@@ -343,7 +360,7 @@ class TestStaleRead:
         )  # fmt: skip
         assert len(story.happened) == 2
         assert story.happened[1].startswith("Buyer 7 bought 1 ticket of event 0 and 1 ticket of event 1 (called 12.90")
-        assert "version 9, 40 left of event 0, and version 3, 40 left of event 1" in story.happened[1]
+        assert "version 9, 40 left of event 0; version 3, 40 left of event 1" in story.happened[1]
         assert "there is no such order" in story.why
 
 
@@ -379,7 +396,7 @@ class TestHalfPurchase:
         bought, kept = story.happened
         assert bought == (
             "Buyer 3 bought 2 tickets of event 0 and 1 ticket of event 1 (called 12.41 ms, answered 14.02 ms after the "
-            "start): he was told version 8, 40 left of event 0, and version 3, 9 left of event 1."
+            "start): he was told version 8, 40 left of event 0; version 3, 9 left of event 1."
         )
         assert kept == "This purchase has 2 tickets of event 0 and none of event 1 in the ledger."
         assert marks(story) == ["", "none in the ledger"]
@@ -438,7 +455,7 @@ class TestAnswers:
         """With its version and its stock."""
         refused = {"outcome": "sold_out", "cause": "insufficient", "available": 1}
         (text,) = told("deadlock", operation(**refused), operation(line=1, event=1, version=3, **refused)).happened
-        assert "sold out at version 8, with 1 left of event 0, and at version 3, with 1 left of event 1." in text
+        assert "sold out at version 8, with 1 left of event 0; at version 3, with 1 left of event 1." in text
 
 
 def test_without_a_name_only_what_happened_is_told():

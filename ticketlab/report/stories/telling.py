@@ -43,7 +43,12 @@ def of_event(event: int | None) -> str:
 
 def left(available: int) -> str:
     """A stock; more may have been sold than there was."""
-    return f"{number(available)} left".replace("-", "\N{MINUS SIGN}")
+    return f"{seats(available)} left"
+
+
+def seats(available: int) -> str:
+    """The number of a stock."""
+    return number(available).replace("-", "\N{MINUS SIGN}")
 
 
 def were(count: int) -> str:
@@ -126,7 +131,7 @@ def _seen(call: Call, too: Collection[tuple[int | None, int]]) -> str:
         stock = "" if line.available is None else f", {left(line.available)}"
         event = of_event(line.event) if len(call.lines) > 1 else ""
         parts.append(f"version {number(line.version)}{also}{stock}{event}")
-    return ", and ".join(parts)
+    return "; ".join(parts)
 
 
 def _seen_at(call: Call) -> str:
@@ -137,7 +142,7 @@ def _seen_at(call: Call) -> str:
         stock = "" if line.available is None else f"{',' if at else ''} with {left(line.available)}"
         event = of_event(line.event) if len(call.lines) > 1 and (at or stock) else ""
         parts.append(f"{at}{stock}{event}")
-    return ", and".join(part for part in parts if part)
+    return ";".join(part for part in parts if part)
 
 
 def _why_not(call: Call) -> str:
