@@ -667,6 +667,13 @@ def test_what_is_wrong_is_marked_and_the_operations_stand_as_they_were_called():
     assert not misplaced_words(figure)
 
 
+def test_buyers_and_events_of_others_are_drawn_by_their_names():
+    """Texts as well as numbers."""
+    axes = charts.timeline(timeline_of(operation(buyer="ann", event="gala"), operation(event="fair"))).axes[0]
+    assert sorted(each.get_text() for each in axes.get_yticklabels()) == ["buyer 3", "buyer ann"]
+    assert {text.get_text().strip().partition(" · ")[0] for text in axes.texts} == {"event gala", "event fair"}
+
+
 def test_a_crash_is_a_line_and_an_unknown_outcome_has_no_end():
     """Both are explained."""
     found = timeline_of(operation(wrong="not in the ledger"), operation(outcome="unknown", wrong="", version=-1))

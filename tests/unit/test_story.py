@@ -458,6 +458,15 @@ class TestAnswers:
         assert "sold out at version 8, with 1 left of event 0; at version 3, with 1 left of event 1." in text
 
 
+def test_a_history_of_others_is_told_by_its_own_names():
+    """Buyers, events and purchases may be texts; and a column with holes holds floats."""
+    named = {"buyer": "ann", "event": "gala", "purchase_id": "order-17"}
+    (bought, _) = told("lost sale", operation(**named, tickets=0)).happened
+    assert bought.startswith("Buyer ann bought 2 tickets of event gala")
+    assert told("double refund", refund(**named), refund(18, **named)).short == "purchase order-17 was given back twice"
+    assert told("lost sale", operation(buyer=3.0, event=0.0, version=8.0)).happened == [THREE_BOUGHT]
+
+
 def test_without_a_name_only_what_happened_is_told():
     """A check of somebody's own may give none, and an older run knows none: the check's own sentence says why."""
     for anomaly in ({}, {"anomaly": ""}, {"anomaly": "something new"}):

@@ -15,7 +15,7 @@ from ticketlab.report import findings
 from ticketlab.report.bars import OUTCOME_LOOKS
 from ticketlab.report.rows import BAR, LEGEND_COLUMNS, LEGEND_LINE_IN, beside, legend, spaced
 from ticketlab.report.style import INK, MUTED, RED, THOUSANDS, Chart, sheet
-from ticketlab.report.words import counted, number, several
+from ticketlab.report.words import counted, named, number, several
 
 _ROW_IN: Final = 0.26
 _TOLD_ROW_IN: Final = 0.46
@@ -135,13 +135,13 @@ def _above(axes: Axes, place: float, text: str, color: str) -> None:
 
 def _who(operation: pd.Series) -> str:
     buyer = operation.get("buyer")
-    return "" if buyer is None or pd.isna(buyer) else f"buyer {buyer:.0f}"
+    return "" if buyer is None or pd.isna(buyer) else f"buyer {named(buyer)}"
 
 
 def _told(operation: pd.Series, told_apart: Collection[str]) -> str:
     """What stands beside a bar: version, quantity and stock as far as they are known, event and outcome if several."""
     known = operation.dropna()
-    parts = [f"event {known['event']:.0f}"] if "event" in told_apart and "event" in known else []
+    parts = [f"event {named(known['event'])}"] if "event" in told_apart and "event" in known else []
     if "version" in known:
         parts.append("no version" if known["version"] == NOT_SEEN else f"version {number(known['version'])}")
     if "quantity" in known:

@@ -64,6 +64,11 @@ def capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def named(value: object) -> str:
+    """A buyer or an event by its number, or as a file of others calls it; a column with holes holds floats."""
+    return f"{value:.0f}" if isinstance(value, float) else str(value)
+
+
 def retries_by_cause(measures: pd.DataFrame) -> list[str]:
     """For each strategy that tried again how often, and why, the commonest cause first."""
     sentences = []

@@ -3,7 +3,6 @@
 from itertools import groupby, pairwise
 from typing import Final, NamedTuple
 
-from ticketlab.evidence.history import NOT_SEEN
 from ticketlab.report.stories.reason import Reason, lines_of, marked
 from ticketlab.report.stories.scene import Books, Call, Line, Scene
 from ticketlab.report.stories.telling import left, of_event, seats, sentence, were, who
@@ -20,10 +19,9 @@ class Made(NamedTuple):
     line: Line
 
     @property
-    def place(self) -> tuple[int, int]:
+    def place(self) -> tuple[str, int]:
         """Where it stands in the order of the versions."""
-        event = self.line.event
-        return NOT_SEEN if event is None else event, self.line.version or 0
+        return self.line.event or "", self.line.version or 0
 
     @property
     def version(self) -> str:

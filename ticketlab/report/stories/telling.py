@@ -36,7 +36,7 @@ def short(purchase_id: str | None) -> str:
     return f"purchase {shown}"
 
 
-def of_event(event: int | None) -> str:
+def of_event(event: str | None) -> str:
     """Which event, as the end of a phrase."""
     return "" if event is None else f" of event {event}"
 
@@ -56,7 +56,7 @@ def were(count: int) -> str:
     return "was" if count == 1 else "were"
 
 
-def told_of(call: Call, *, too: Collection[tuple[int | None, int]] = ()) -> str:
+def told_of(call: Call, *, too: Collection[tuple[str | None, int]] = ()) -> str:
     """One call as a sentence: who, what, when, and what he was told; `too` are versions that were told before."""
     tickets = listed([_tickets(line) for line in call.lines], most=len(call.lines))
     return sentence(f"{who(call)} {_did(call)} {tickets}{_times(call)}: {_answer(call, too)}")
@@ -64,7 +64,7 @@ def told_of(call: Call, *, too: Collection[tuple[int | None, int]] = ()) -> str:
 
 def facts(scene: Scene, calls: Iterable[Call]) -> Iterator[str]:
     """What these calls were told, and what the ledger has."""
-    told: set[tuple[int | None, int]] = set()
+    told: set[tuple[str | None, int]] = set()
     calls = list(calls)
     for call in calls:
         yield told_of(call, too=told)
@@ -105,7 +105,7 @@ def _times(call: Call) -> str:
     return f" (called {milliseconds(call.invoked_ns)}, {ended} {milliseconds(call.completed_ns)} after the start)"
 
 
-def _answer(call: Call, too: Collection[tuple[int | None, int]]) -> str:
+def _answer(call: Call, too: Collection[tuple[str | None, int]]) -> str:
     if call.again and call.outcome in (Outcome.SOLD, Outcome.REFUNDED):
         return f"he was told that {'there was nothing to give back' if call.refund else 'he had bought it before'}"
     done = "given back" if call.refund else "sold"
@@ -121,7 +121,7 @@ def _answer(call: Call, too: Collection[tuple[int | None, int]]) -> str:
     return answers[call.outcome] if call.outcome else "what he was told is not known"
 
 
-def _seen(call: Call, too: Collection[tuple[int | None, int]]) -> str:
+def _seen(call: Call, too: Collection[tuple[str | None, int]]) -> str:
     """The version of each event that he was told to have made, and its stock."""
     parts = []
     for line in call.lines:
@@ -153,7 +153,7 @@ def _why_not(call: Call) -> str:
 
 def _in_the_ledger(scene: Scene, calls: Iterable[Call]) -> Iterator[str]:
     """What the ledger has of each purchase, where the evidence says so."""
-    purchases: dict[str | None, dict[int | None, Line]] = {}
+    purchases: dict[str | None, dict[str | None, Line]] = {}
     crashes: dict[str | None, int | None] = {}
     for call in calls:
         for line in call.lines:
