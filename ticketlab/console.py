@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pandas as pd
 from rich import box
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -17,9 +17,16 @@ from rich.text import Text
 
 from ticketlab import lab
 from ticketlab.evidence.history import NOT_SEEN
+from ticketlab.evidence.power import known
 from ticketlab.evidence.verdict import Status, Verdict, overall
 from ticketlab.report import words
+from ticketlab.report.bound import bound
+from ticketlab.report.headline import IN_WORDS
+from ticketlab.report.headline import headline as verdict_on
 from ticketlab.report.setting import setting_parts
+from ticketlab.report.stories import story_of
+from ticketlab.report.stories.printed import printed
+from ticketlab.report.tables import first_of_a_kind
 from ticketlab.report.words import several
 from ticketlab.runs import Run
 from ticketlab.tickets import Strategy
@@ -118,18 +125,30 @@ def verdicts(run: Run) -> Table:
     return table
 
 
-def faults(run: Run) -> list[Text]:
-    """What every check that did not hold has to say, a line each."""
-    return [
-        Text(f"trial {trial.number}, {trial.strategy}, {each.check}: {each.summary}", style=_STYLES[each.status])
-        for trial, found in run.verdicts
-        for each in found
-        if each.status is not Status.VALID
-    ]
+def faults(run: Run) -> list[RenderableType]:
+    """What every check that did not hold has to say; the first violation of a kind is told as a story too.
+
+    What an anomaly is, and what the field calls it, is told where it is met for the first time.
+    """
+    rows = [row for row in run.verdict_rows() if row["status"] != Status.VALID]
+    told = first_of_a_kind([row for row in rows if row["status"] == Status.INVALID])
+    parts: list[RenderableType] = []
+    explained: set[str] = set()
+    for row in rows:
+        parts.append(_fault(row))
+        if row in told:
+            parts += [*printed(story_of(row), explained), ""]
+    return parts
 
 
-def judgement(found: Sequence[Verdict], *, unit: str = "row") -> list[Table | Text]:
-    """The verdicts on one history: a row a check, and below the first of the rows that prove what is wrong.
+def _fault(row: Mapping[str, Any]) -> Text:
+    name = f"{words.capital(row['anomaly'])} · " if row["anomaly"] else ""
+    text = f"{name}trial {row['trial']}, {row['strategy']}, {row['check']}: {row['summary']}"
+    return Text(text, style=_STYLES[Status(row["status"])])
+
+
+def judgement(found: Sequence[Verdict], *, unit: str = "row") -> list[RenderableType]:
+    """The verdicts on one history: a row a check, and below what is wrong, by its first rows and as a story.
 
     Args:
         found: the verdict of each check.
@@ -138,16 +157,20 @@ def judgement(found: Sequence[Verdict], *, unit: str = "row") -> list[Table | Te
     table = _table("check", "verdict", "what was found", left=("verdict", "what was found"))
     for each in found:
         table.add_row(each.check, _verdict(each.status), escape(each.summary))
-    proofs = [
-        Text(f"{each.check}, {_where(row, unit)}{_told(row)}") for each in found for row in each.evidence[:_PROOFS]
-    ]
-    return [table, *([Text(""), *proofs] if proofs else [])]
+    parts: list[RenderableType] = [table]
+    explained: set[str] = set()
+    for each in found:
+        if each.evidence:
+            proofs = [f"{each.check}, {_where(row, unit)}{_told(row)}" for row in each.evidence[:_PROOFS]]
+            story = story_of({"check": each.check, "anomaly": each.anomaly, "evidence": each.evidence})
+            parts += ["", *map(Text, proofs), *printed(story, explained)]
+    return parts
 
 
 def in_words(found: Sequence[Verdict]) -> Text:
     """The verdict on one history, as that on a run is said."""
     status = overall(found)
-    return Text(words.IN_WORDS[status], style=_STYLES[status])
+    return Text(IN_WORDS[status], style=_STYLES[status])
 
 
 def _where(row: Mapping[str, Any], unit: str) -> str:
@@ -173,17 +196,15 @@ def findings(run: Run) -> list[Text]:
     ]
     held = run.summary[run.summary["safe"] & ~run.summary["strategy"].isin(run.wrong)]
     if not held.empty:
-        names = ", ".join(dict.fromkeys(held["strategy"]))
-        trials = run.measures[run.measures["strategy"].isin(held["strategy"])]
-        sales = int(trials["sales"].sum())
-        lines.append(Text(f"No violation found in {sales:,} sales by {names}.", style="green"))
+        names = list(dict.fromkeys(held["strategy"]))
+        lines.append(Text(f"No violation found of {', '.join(names)}. {bound(run.measures, names)}", style="green"))
     return [*lines, *remarks(run)]
 
 
 def headline(run: Run) -> list[Text]:
     """The verdict on the run, in the words of its report."""
-    said = words.headline(run.measures)
-    return [Text(words.IN_WORDS[said.status], style=_STYLES[said.status]), *map(Text, said.sentences)]
+    said = verdict_on(run.measures, known())
+    return [Text(IN_WORDS[said.status], style=_STYLES[said.status]), *map(Text, said.sentences)]
 
 
 def remarks(run: Run) -> list[Text]:

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final, TypeAlias
 
 from ticketlab.errors import InvalidInputError, NotFoundError
+from ticketlab.evidence.power import known
 from ticketlab.report.formats import Format
 from ticketlab.report.model import Report, RunResults
 from ticketlab.runs import Run, writing
@@ -136,6 +137,7 @@ def _results(run: Run, name: str) -> RunResults:
         experiment=run.experiment.as_dict(),
         environment=run.environment,
         notes=run.notes,
+        power=known(),
     )
 
 

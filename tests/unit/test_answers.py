@@ -2,7 +2,8 @@
 
 import pytest
 
-from ticketlab.report.answers import answers, rate_bound
+from ticketlab.evidence.power import KnownMutant, KnownPower
+from ticketlab.report.answers import answers
 
 
 @pytest.fixture
@@ -139,11 +140,39 @@ class TestLost:
 
 
 class TestSure:
-    def test_sales_trials_and_the_rule_of_three(self, answer, trial):
-        """The strategy with the fewest sales sets the bound."""
-        told = answer("sure", trial("atomic", 90), trial("coalesced", 60))
-        assert "It rests on 150 sales in 2 trials without a violation, at least 60 by each strategy." in told
-        assert "one wrong sale in 20 at most, at 95 % confidence" in told
+    def test_purchases_trials_and_the_exact_bound_of_each(self, answer, trial):
+        """Refused and given up ones were made too, and may go wrong; without a connection nothing was made."""
+        few = trial("coalesced", 60, conflicts=3, failed=1, unknown=4, unavailable=9)
+        told = answer("sure", trial("atomic", 90), few)
+        assert "It rests on 190 purchases in 2 trials without a violation, at least 84 by each strategy." in told
+        assert (
+            "What goes wrong at 95 % confidence, exact (Clopper and Pearson, one-sided): "
+            "atomic 0 in 106 purchases, at most 2.79 % (1 in 35); coalesced 0 in 84 purchases, at most 3.5 % (1 in 28)."
+        ) in told
+
+    def test_what_the_bound_means_and_what_it_does_not(self, answer, trial):
+        """How often such a run would find nothing all the same; under which load; and that purchases race."""
+        told = answer("sure", trial("atomic"))
+        assert "were more than this wrong, such a run would find nothing in less than 5 of 100 tries" in told
+        assert "as if purchases went wrong independently of one another" in told
+
+    def test_a_strategy_with_a_violation_has_no_bound(self, answer, trial):
+        """Nor has one that was not decided, nor a control."""
+        told = answer("sure", trial("one", 131), trial("two", verdict="UNKNOWN"), trial("naive"))
+        assert "at most" not in told
+        assert "rests" not in told
+
+    def test_the_measured_power_stands_beside_it_where_it_is_known(self, answer, trial):
+        """What is caught with as many purchases as the safe strategy with the fewest; and where it was measured."""
+        soon, late = (
+            KnownMutant(name=name, twin="atomic", mistake="", check="no_oversell", purchases=(count,), buyers=(16,))
+            for name, count in (("soon", 50), ("late", 5_000))
+        )
+        power = KnownPower(conditions="16 buyers, one event", mutants=(soon, late), trials=200, false_alarms=0)
+        assert "broken twins" not in answer("sure", trial("atomic"))
+        told = answer("sure", trial("atomic"), trial("naive", 131), power=power)
+        assert "with 116 purchases and up to 16 buyers at once, the checks catch 1 of 2 broken twins" in told
+        assert "Measured apart from this run: 16 buyers, one event." in told
 
     def test_a_control_that_was_caught_shows_that_the_checks_see(self, answer, trial, verdict):
         """In how many of its trials, and by which check."""
@@ -160,9 +189,3 @@ class TestSure:
         told = answer("sure", trial("atomic"), verdicts=[verdict("atomic", "UNKNOWN", "?")], notes=["Ended early."])
         assert "Undecided: 1 verdict of 1." in told
         assert told.endswith("Ended early.")
-
-
-@pytest.mark.parametrize(("count", "bound"), [(3_000, 0.001), (3, 1.0), (1, 1.0), (0, 1.0)])
-def test_the_rule_of_three(count, bound):
-    """Without a single sale anything may be wrong, and no share is more than all."""
-    assert rate_bound(count) == pytest.approx(bound)

@@ -15,9 +15,10 @@ from matplotlib.text import Text
 
 from ticketlab.evidence.history import RETRIES
 from ticketlab.report import charts, findings
-from ticketlab.report.style import RED, look_of
+from ticketlab.report.headline import headline
+from ticketlab.report.style import INK, RED, look_of
 from ticketlab.report.summary import COLUMNS, summarise, wasted
-from ticketlab.report.words import headline, number, percent
+from ticketlab.report.words import number, percent
 
 CONDITIONS = (
     "PostgreSQL 18.6 (embedded) · fsync on, full_page_writes on, synchronous_commit on · 16 buyers · "
@@ -607,14 +608,14 @@ def timeline_of(*operations: dict[str, object]) -> pd.DataFrame:
 
 
 def test_a_timeline_has_a_bar_from_call_to_return_for_each_operation():
-    """In milliseconds since the first call, in order of the versions, with buyer, version, tickets and outcome."""
+    """In milliseconds since the trial began, in order of the versions, with buyer, version, tickets and outcome."""
     found = timeline_of(
         operation(version=102, invoked_ns=2_500_000, completed_ns=4_000_000, buyer=7, quantity=1, available=797),
         operation(),
         operation(version=-1, outcome="sold_out", invoked_ns=5_000_000, completed_ns=6_000_000),
     )
     figure = charts.timeline(found, CONDITIONS)
-    assert bars_of(figure, "operation") == [(4, 1), (0, 2), (1.5, 1.5)]
+    assert bars_of(figure, "operation") == [(5, 1), (1, 2), (2.5, 1.5)]
     assert [each.get_text() for each in figure.axes[0].get_yticklabels()] == ["buyer 3", "buyer 3", "buyer 7"]
     told = [text.get_text().strip() for text in figure.axes[0].texts]
     assert told == [
@@ -645,6 +646,45 @@ def test_a_sale_whose_stock_does_not_follow_from_the_one_before_has_overwritten_
     right = found.assign(available=[9, 7, 5, 1, 7])
     assert findings.timeline(right).title == "All 5 operations were under way at once"
     assert "overwrote" not in words_of(charts.timeline(right)).lower()
+
+
+def test_what_is_wrong_is_marked_and_the_operations_stand_as_they_were_called():
+    """Of a story: the words and a frame in red at who is wrong, and nothing at the others; each word on the sheet."""
+    found = timeline_of(
+        operation(version=7, wrong="after version 8", buyer=7, invoked_ns=4_000_000, completed_ns=5_000_000),
+        operation(version=8, wrong=""),
+    )
+    figure = charts.timeline(found, CONDITIONS, title="Stale read: buyer 7 was late")
+    axes = figure.axes[0]
+    assert [each.get_text() for each in axes.get_yticklabels()] == ["buyer 3", "buyer 7"]
+    assert bars_of(figure, "wrong") == [(4, 1)]
+    assert [(text.get_text(), text.get_color()) for text in axes.texts] == [
+        ("version 8 · 2 tickets · 984 left", INK),
+        ("version 7 · 2 tickets · 986 left · after version 8", RED),
+    ]
+    assert "Stale read: buyer 7 was late" in texts_of(figure)
+    assert "Red: what is wrong." in words_of(figure)
+    assert not misplaced_words(figure)
+
+
+def test_buyers_and_events_of_others_are_drawn_by_their_names():
+    """Texts as well as numbers."""
+    axes = charts.timeline(timeline_of(operation(buyer="ann", event="gala"), operation(event="fair"))).axes[0]
+    assert sorted(each.get_text() for each in axes.get_yticklabels()) == ["buyer 3", "buyer ann"]
+    assert {text.get_text().strip().partition(" · ")[0] for text in axes.texts} == {"event gala", "event fair"}
+
+
+def test_a_crash_is_a_line_and_an_unknown_outcome_has_no_end():
+    """Both are explained."""
+    found = timeline_of(operation(wrong="not in the ledger"), operation(outcome="unknown", wrong="", version=-1))
+    figure = charts.timeline(found, crashes_ns=[50_000_000])
+    assert [list(xs) for xs, _ in lines_of(figure, "crash")] == [[50, 50]]
+    ((begin, end),) = [xs for xs, _ in lines_of(figure, "open end")]
+    assert (begin, end) == (3, figure.axes[0].get_xlim()[1])
+    assert "Dashed line: the server was crashed." in words_of(figure)
+    assert "Dotted: it may have happened at any time from then on." in words_of(figure)
+    plain = words_of(charts.timeline(timeline_of(operation())))
+    assert not any(each in plain for each in ("Dashed", "Dotted", "Red:"))
 
 
 def test_a_refund_adds_its_tickets_to_the_stock_of_the_version_before():

@@ -97,3 +97,56 @@ def test_the_checks_that_did_not_hold_are_named_beside_the_verdict():
     for words in ("which of 3 checks", "INVALID", "no_oversell", "durable"):
         assert words in out.getvalue()
     assert "atomic" not in out.getvalue()
+
+
+def run_with(*rows):
+    """A run with these verdicts, each of the strategy naive unless it says otherwise."""
+    plain = {
+        "trial": 1, "strategy": "naive", "safe": False, "check": "strict_serializability", "status": "INVALID",
+        "anomaly": "lost update", "summary": "event 0: version 8 was made twice",
+        "evidence": [
+            {"buyer": buyer, "event": 0, "quantity": 1, "outcome": "sold", "version": 8, "available": 40,
+             "invoked_ns": 1_000_000, "completed_ns": 2_000_000 + buyer}
+            for buyer in (3, 7)
+        ],
+    }  # fmt: skip
+    return SimpleNamespace(verdict_rows=lambda: [plain | row for row in rows])
+
+
+def shown_faults(*rows):
+    """What a terminal of 80 columns shows of them."""
+    out = StringIO()
+    Console(file=out, width=80, color_system=None).print(*console.faults(run_with(*rows)), sep="\n")
+    return out.getvalue()
+
+
+def test_a_fault_is_told_by_its_name_and_as_a_story():
+    """The anomaly, trial, strategy and check; then who did what, why it is wrong and what that is, in 80 columns."""
+    shown = shown_faults({})
+    assert max(len(line.rstrip()) for line in shown.splitlines()) <= 80
+    text = " ".join(shown.split())
+    told = [
+        "Lost update · trial 1, naive, strict_serializability: event 0: version 8 was made twice",
+        "1. Buyer 3 bought 1 ticket of event 0 (called 1.00 ms, answered 2.00 ms after the start)",
+        "2. Buyer 7 bought 1 ticket of event 0",
+        "Why it is wrong: Version 8 of event 0 can be made only once",
+        "Lost update: Two sales went by the same stock",
+        "In the field: lost update (P4).",
+    ]
+    places = [text.index(each) for each in told]
+    assert places == sorted(places)
+
+
+def test_of_a_kind_the_first_is_told_at_length_and_an_anomaly_is_explained_once():
+    """Every fault has its line; another strategy has its own story, and what is known is not said again."""
+    shown = " ".join(shown_faults({}, {"trial": 2}, {"trial": 3, "strategy": "mine"}).split())
+    assert [f"trial {number}, " in shown for number in (1, 2, 3)] == [True] * 3
+    assert shown.count("Why it is wrong") == 2
+    assert shown.count("In the field") == 1
+
+
+def test_what_was_not_decided_is_a_line_and_what_held_is_none():
+    """There is nothing to tell of it."""
+    undecided = {"status": "UNKNOWN", "anomaly": "", "summary": "no purchase was answered", "evidence": []}
+    shown = shown_faults(undecided, {"status": "VALID"})
+    assert " ".join(shown.split()) == "trial 1, naive, strict_serializability: no purchase was answered"

@@ -2,6 +2,7 @@
 
 import re
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -9,8 +10,8 @@ import pytest
 from ticketlab.report import charts, page
 from ticketlab.report.findings import Finding
 from ticketlab.report.model import Report
-from ticketlab.report.pictures import Picture
-from ticketlab.report.tables import EVIDENCE_SHOWN, SECTIONS
+from ticketlab.report.pictures import Picture, timeline_of
+from ticketlab.report.tables import EVIDENCE_SHOWN, SECTIONS, found
 
 HOSTILE = '<script>alert("1")</script>'
 PARTS = ("head", "answers", "comparison", "strategies", "figures", "violations", "conditions", "trace", "repeat")
@@ -147,21 +148,58 @@ def test_a_violation_shows_its_check_and_its_first_rows_of_evidence(html):
     assert "The evidence, the first 10 of 12 rows that the run keeps" in text
 
 
-def test_operations_that_prove_a_violation_are_drawn_over_time(trial, verdict, results):
-    """From call to return, with what they undid in words; the evidence below is folded."""
-    times = {"event": 0, "outcome": "sold", "cause": "none", "quantity": 1, "invoked_ns": 0, "completed_ns": 9_000_000}
-    evidence = [{"buyer": buyer, "version": 7} | times for buyer in (1, 2)]
-    wrong = verdict("naive", "INVALID", "31 too many", evidence=evidence)
-    html = page.violations(Report(runs=[results(trial("naive", 131), verdicts=[wrong])])).html
-    assert '<figure id="timeline-1-no_oversell">' in html
-    assert "A version is made once" in html
-    assert re.search(r"<details>\s*<summary>The evidence</summary>", html)
+SOLD = {"event": 0, "outcome": "sold", "cause": "none", "quantity": 1, "version": 7}
+LATE = {"buyer": 2, "invoked_ns": 1_000_000, "completed_ns": 9_500_000, "available": 3} | SOLD
+EARLY = {"buyer": 1, "invoked_ns": 0, "completed_ns": 9_000_000, "available": 3} | SOLD
 
 
-def test_evidence_that_is_no_operation_is_a_table_in_plain_sight(html):
-    """Where nothing can be drawn, what proves it is not folded away."""
+@pytest.fixture
+def lost_update(trial, verdict, results):
+    """A page of one violation: buyers 1 and 2 made the same version; its third row is an event of the ledger."""
+    books = {"event": 0, "total": 100, "tickets": 131, "available": 3, "version": 7}
+    wrong = verdict("naive", "INVALID", "31 too many", anomaly="lost update", evidence=[LATE, EARLY, books])
+    return page.violations(Report(runs=[results(trial("naive", 131), verdicts=[wrong])])).html
+
+
+def test_a_violation_is_told_as_a_story(lost_update):
+    """Its name and its strategy, then who did what in the order of the calls, why it is wrong, and what that is."""
+    text = Tags(lost_update).text
+    told = [
+        "Lost update · naive (control), repeat 1: 31 too many (check no_oversell, trial 1)",
+        "Buyer 1 bought 1 ticket of event 0 (called 0.00 ms, answered 9.00 ms after the start)",
+        "Buyer 2 bought 1 ticket of event 0 (called 1.00 ms, answered 9.50 ms after the start)",
+        "Event 0 has 100 seats, the ledger has 131 tickets for them and its stock says 3 left at version 7.",
+        "Why it is wrong: Version 7 of event 0 can be made only once",
+        "Lost update: Two sales went by the same stock",
+        "In the field: lost update (P4).",
+        "Lost update: buyer 1 and buyer 2 both made version 7 of event 0. What is wrong is marked in red.",
+        "The evidence, row by row",
+    ]
+    places = [text.replace(" :", ":").index(each) for each in told]
+    assert places == sorted(places)
+
+
+def test_the_operations_of_a_story_are_drawn_and_the_evidence_is_folded(lost_update):
+    """Below the story; rows that were not called and did not return are in no picture, and in no way of it."""
+    assert '<figure id="timeline-1-no_oversell">' in lost_update
+    assert re.search(r"<details>\s*<summary>The evidence, row by row</summary>", lost_update)
+
+
+def test_the_timeline_is_of_the_operations_that_are_told_and_no_others(verdict):
+    """Of a long evidence those two that made one version."""
+    crowd = [EARLY | {"buyer": 10 + number, "version": 20 + number, "available": None} for number in range(9)]
+    wrong = verdict("naive", "INVALID", "31 too many", anomaly="lost update", evidence=[*crowd, EARLY, LATE])
+    (shown,) = found(SimpleNamespace(verdicts=[wrong], measures=pd.DataFrame([wrong])))["violations"]
+    (axes,) = timeline_of(shown, "").chart.axes
+    assert [each.get_text() for each in axes.get_yticklabels()] == ["buyer 1", "buyer 2"]
+    assert [each.get_gid() for each in axes.patches] == ["operation", "wrong"] * 2
+
+
+def test_evidence_that_is_no_operation_is_told_and_not_drawn(html):
+    """What proves it is in the story, and whole in the folded table."""
     assert 'id="timeline-' not in html
-    assert re.search(r"<details open>\s*<summary>The evidence", html)
+    assert "<li>Buyer 1 asked for tickets: what he was told is not known.</li>" in html
+    assert "<details open>" not in html
 
 
 def test_only_violations_are_listed_as_such(html):
@@ -235,7 +273,7 @@ def test_the_number_of_buyers_is_named_where_it_differs(trial, verdict, results)
     """With several numbers of buyers a violation says at which one it was seen."""
     wrong = [verdict("naive", "INVALID", "31 too many")]
     html = page_of(results(trial("naive", 131), trial("naive", 131, buyers=4), verdicts=wrong))
-    assert "naive (control), 16 buyers, repeat 1 :" in Tags(html).text
+    assert "naive (control), 16 buyers, repeat 1:" in Tags(html).text
 
 
 def test_a_run_without_trials_is_still_a_page(results):

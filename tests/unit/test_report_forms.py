@@ -67,10 +67,32 @@ class TestMarkdown:
 
     def test_limits_evidence_and_the_command_are_there(self, text):
         """What a reader of the page has, a reader of this has."""
-        for words in ("- A note.", "no violation found is no proof", "purchase-9", "The first 10 of 12 rows"):
+        for words in (
+            "- A note.",
+            "no violation found is no proof",
+            "purchase-9",
+            "The evidence, the first 10 of 12 rows",
+        ):
             assert words in text
         assert text.count("```\nticketlab run --seed 7\n") == 1
         assert "  ```\n  ticketlab run --seed 7\n  ```" in text
+
+    def test_a_violation_is_told_as_a_story(self, trial, verdict, results):
+        """Its name, who did what, why that is wrong, what the field calls it; then the evidence, folded."""
+        row = {"buyer": 7, "event": 0, "quantity": 2, "outcome": "sold_out", "version": 9, "available": 3}
+        wrong = verdict("atomic", "INVALID", "1 was false", anomaly="false sold out", evidence=[row])
+        text = markdown(Report(runs=[results(trial("atomic"), verdicts=[wrong])]), None)
+        told = [
+            "<details open><summary><b>False sold out</b> · atomic, repeat 1: 1 was false (check no_oversell, trial 1)",
+            "1. Buyer 7 asked for 2 tickets of event 0: he was told sold out at version 9, with 3 left.",
+            "**Why it is wrong:** 3 seats of event 0 were left, and that is enough for 2",
+            "*False sold out:* Somebody was sent away",
+            "<details><summary>The evidence, row by row</summary>",
+            "| buyer | event |",
+        ]
+        places = [text.index(each) for each in told]
+        assert places == sorted(places)
+        assert text.count("<details") == text.count("</details>")
 
     def test_a_hostile_name_is_a_name_like_any_other(self, trial, verdict, results):
         """It makes no markup, no cell and no heading."""

@@ -394,6 +394,20 @@ def test_retries_are_told_by_cause(folder, history, ledger):
     assert sentences == ["optimistic tried again 1,502 times: 1,501 deadlock, 1 stale_version."]
 
 
+def test_what_is_wrong_is_saved_and_printed_with_its_name_and_its_story(folder):
+    """The same sentences in verdicts.json and in --json; what held has neither."""
+    run = Run(folder)
+    run.save_judgement()
+    saved = json.loads((folder / "verdicts.json").read_text())
+    oversold = next(each for each in saved if each["trial"] == 1 and each["check"] == "no_oversell")
+    assert (oversold["anomaly"], oversold["crashes_ns"]) == ("oversell", [])
+    assert oversold["story"][0].startswith("Buyer 0 bought 1 ticket of event 0")
+    printed = run.trial_rows()[0]["checks"]
+    assert (printed["no_oversell"]["anomaly"], printed["no_oversell"]["story"]) == ("oversell", oversold["story"])
+    held = printed["no_deadlock"]
+    assert (held["status"], held["anomaly"], held["story"]) == ("VALID", "", [])
+
+
 def test_the_judgement_is_saved_beside_what_was_observed(folder):
     """verdicts.json and measures.parquet hold what the run says."""
     run = Run(folder)

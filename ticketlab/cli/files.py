@@ -86,6 +86,7 @@ def _show(read: "Foreign", found: "Sequence[Verdict]") -> None:
 
 def _as_json(source: Path, read: "Foreign", found: "Sequence[Verdict]") -> dict[str, Any]:
     from ticketlab.evidence.verdict import overall
+    from ticketlab.report.stories import story_of
 
     return {
         "file": str(source),
@@ -98,6 +99,7 @@ def _as_json(source: Path, read: "Foreign", found: "Sequence[Verdict]") -> dict[
                 "status": str(each.status),
                 "anomaly": str(each.anomaly or ""),
                 "summary": each.summary,
+                "story": story_of({"anomaly": each.anomaly, "evidence": each.evidence}).sentences,
                 "evidence": list(each.evidence),
             }
             for each in found

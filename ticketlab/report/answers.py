@@ -11,6 +11,7 @@ from typing import Any, Final
 import pandas as pd
 
 from ticketlab.evidence.verdict import Status, worst
+from ticketlab.report.bound import each_bound, powerful, purchases_by
 from ticketlab.report.fastest import fastest
 from ticketlab.report.model import RunResults
 from ticketlab.report.words import counted, listed, number, shown_name
@@ -20,7 +21,12 @@ _REPEATED: Final = (
     "Verdicts should come out the same anywhere, speeds only on a machine like this one.",
 )
 _OVERSELL: Final = "no_oversell"
-_THREE: Final = 3
+_MEANS: Final = "That is: were more than this wrong, such a run would find nothing in less than 5 of 100 tries."
+_MEANS_NOT: Final = (
+    "It holds for this load and this contention, and as if purchases went wrong independently of one another. Those "
+    "that race for one event do not, so the true bound may be wider; of flaws that only another load shows it says "
+    "nothing."
+)
 _UNSOLD: Final = {
     "conflicts": "given up after conflicts",
     "failed": "failed",
@@ -50,15 +56,6 @@ def answers(run: RunResults) -> tuple[Answer, ...]:
         _answer("sure", "How sure is it?", _sure(run)),
         _answer("repeat", "How is it repeated?", _REPEATED, run.command),
     )
-
-
-def rate_bound(count: int) -> float:
-    """The share of sales that may be wrong, at 95 % confidence, where none of `count` was: the rule of three.
-
-    It holds for sales that are independent of one another, under the conditions of the run. Hanley and
-    Lippman-Hand, "If Nothing Goes Wrong, Is Everything All Right?", JAMA 249 (1983), 1743.
-    """
-    return min(1.0, _THREE / count) if count else 1.0
 
 
 def _answer(key: str, question: str, sentences: Iterable[str], command: str = "") -> Answer:
@@ -112,6 +109,8 @@ def _oversold(run: RunResults) -> Iterator[str]:
 
 def _sure(run: RunResults) -> Iterator[str]:
     yield from _weight(run)
+    if run.power is not None:
+        yield f"{powerful(run.power, run.measures)} Measured apart from this run: {run.power.conditions}."
     if caught := [_caught(run, name) for name in _controls(run, Status.INVALID)]:
         yield f"The checks could have seen a flaw: under the same load they caught {listed(caught, len(caught))}."
     if not _controls(run):
@@ -122,18 +121,17 @@ def _sure(run: RunResults) -> Iterator[str]:
 
 
 def _weight(run: RunResults) -> Iterator[str]:
-    """How many sales and repeats the verdict rests on, and what rate of faults they leave possible."""
-    held = run.measures[run.measures["strategy"].isin(_claiming(run, Status.VALID))]
-    if held.empty:
+    """How many purchases and repeats the verdict rests on, and what rate of faults they leave possible."""
+    held = _claiming(run, Status.VALID)
+    if not held:
         return
-    sales = held.groupby("strategy")["sales"].sum()
-    fewest = int(sales.min())
-    each = f", at least {number(fewest)} by each strategy" if len(sales) > 1 else ""
-    yield f"It rests on {counted(sales.sum(), 'sale')} in {counted(len(held), 'trial')} without a violation{each}."
-    yield (
-        f"By the rule of three that leaves room for one wrong sale in {number(1 / rate_bound(fewest))} at most, at 95 "
-        "% confidence: under these conditions, and as if sales were independent of one another."
-    )
+    purchases = purchases_by(run.measures, held)
+    trials = int(run.measures["strategy"].isin(held).sum())
+    each = f", at least {number(purchases.min())} by each strategy" if len(held) > 1 else ""
+    yield f"It rests on {counted(purchases.sum(), 'purchase')} in {counted(trials, 'trial')} without a violation{each}."
+    yield each_bound(run.measures, held)
+    yield _MEANS
+    yield _MEANS_NOT
 
 
 def _caught(run: RunResults, control: str) -> str:

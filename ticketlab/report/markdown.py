@@ -9,13 +9,14 @@ import jinja2
 
 from ticketlab.report.answers import answers
 from ticketlab.report.formats import Format
+from ticketlab.report.headline import IN_WORDS
 from ticketlab.report.limits import limits
 from ticketlab.report.model import Report
 from ticketlab.report.page import TEMPLATES
 from ticketlab.report.pictures import Picture, comparison_of, pictures, timeline_of
 from ticketlab.report.side_by_side import DRIFT, differences
 from ticketlab.report.tables import SECTIONS, comparison_rows, found, pools_differ, strategy_rows
-from ticketlab.report.words import IN_WORDS, capital, exact, number, shown_name
+from ticketlab.report.words import capital, exact, number, shown_name
 
 _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>#|~])")
 

@@ -6,7 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from ticketlab.report.words import Headline, headline, listed
+from ticketlab.evidence.power import KnownPower
+from ticketlab.report.headline import Headline, headline
+from ticketlab.report.words import listed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -27,18 +29,21 @@ class RunResults:
     trials: Sequence[Mapping[str, Any]] = ()
     """As `ticketlab check --json` prints them: `trial`, its setting, its numbers, `verdict`, `history_sha256`."""
     verdicts: Sequence[Mapping[str, Any]] = ()
-    """Each with `trial`, its setting, `check`, `status`, `summary` and `evidence` (rows)."""
+    """Each with `trial`, its setting, `check`, `status`, `summary` and `evidence` (rows); where it is known with
+    `anomaly`, `crashes_ns` and `story` (sentences)."""
     experiment: Mapping[str, Any] = field(default_factory=dict)
     """What was asked for, by field."""
     environment: Mapping[str, Any] = field(default_factory=dict)
     """Settings and versions: texts, or sections of texts by name."""
     notes: Sequence[str] = ()
     """What a reader must know beside the numbers, in sentences."""
+    power: KnownPower | None = None
+    """What the checks were measured to catch, where that is known."""
 
     @property
     def headline(self) -> Headline:
         """The verdict on the run."""
-        return headline(self.measures)
+        return headline(self.measures, self.power)
 
     @property
     def sections(self) -> dict[str, dict[str, str]]:

@@ -11,12 +11,13 @@ from typing import Final
 import jinja2
 
 from ticketlab.report.answers import answers as answers_of
+from ticketlab.report.headline import IN_WORDS
 from ticketlab.report.limits import limits
 from ticketlab.report.model import Report
 from ticketlab.report.pictures import comparison_of, pictures, timeline_of
 from ticketlab.report.side_by_side import DRIFT, differences
 from ticketlab.report.tables import SECTIONS, causes_of, comparison_rows, found, pools_differ, strategy_rows
-from ticketlab.report.words import IN_WORDS, capital, exact, number, shown_name
+from ticketlab.report.words import capital, exact, number, shown_name
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 

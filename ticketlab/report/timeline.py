@@ -15,14 +15,20 @@ from ticketlab.report import findings
 from ticketlab.report.bars import OUTCOME_LOOKS
 from ticketlab.report.rows import BAR, LEGEND_COLUMNS, LEGEND_LINE_IN, beside, legend, spaced
 from ticketlab.report.style import INK, MUTED, RED, THOUSANDS, Chart, sheet
-from ticketlab.report.words import counted, number, several
+from ticketlab.report.words import counted, named, number, several
 
 _ROW_IN: Final = 0.26
+_TOLD_ROW_IN: Final = 0.46
+_WORDS_UP: Final = 0.4
+_THIN: Final = 0.36
+"""What a bar with words over it takes of its row."""
 _AXIS_IN: Final = 0.75
 _TICKS: Final = 4
 """Beside words as many as have room."""
 _MARGIN: Final = 0.05
 _LEAST_MS: Final = 0.01
+_OPEN_END: Final = 3
+"""How many margins are left for what has no end."""
 
 
 def timeline(operations: pd.DataFrame, *, conditions: str, title: str = "", crashes_ns: Collection[int] = ()) -> Chart:
@@ -33,7 +39,8 @@ def timeline(operations: pd.DataFrame, *, conditions: str, title: str = "", cras
     """
     drawn = _in_order(operations.head(findings.MOST_OPERATIONS))
     outcomes = [each for each in Outcome if each in set(drawn.get("outcome", ()))]
-    body_in = _AXIS_IN + ceil(len(outcomes) / LEGEND_COLUMNS) * LEGEND_LINE_IN + _ROW_IN * len(drawn)
+    row_in = _TOLD_ROW_IN if "wrong" in drawn else _ROW_IN
+    body_in = _AXIS_IN + ceil(len(outcomes) / LEGEND_COLUMNS) * LEGEND_LINE_IN + row_in * len(drawn)
     title = title or findings.timeline(drawn).title
     subtitle = _subtitle(drawn, of=len(operations), crashed=bool(crashes_ns))
     chart = sheet(title=title, subtitle=subtitle, conditions=conditions, body_in=body_in)
@@ -42,7 +49,7 @@ def timeline(operations: pd.DataFrame, *, conditions: str, title: str = "", cras
     _bars(axes, drawn)
     _tie(axes, drawn)
     axes.set_yticks(range(len(drawn)), labels=[_who(operation) for _, operation in drawn.iterrows()])
-    axes.set_ylim(len(drawn) - 0.4, -0.6)
+    axes.set_ylim(len(drawn) - (0.6 if "wrong" in drawn else 0.4), -0.8 if "wrong" in drawn else -0.6)
     axes.grid(visible=False, axis="y")
     axes.xaxis.set_major_locator(MaxNLocator(_TICKS))
     axes.xaxis.set_major_formatter(THOUSANDS)
@@ -94,7 +101,7 @@ def _span(axes: Axes, drawn: pd.DataFrame, crashes_ns: Collection[int]) -> None:
     crashes = [ns / 1e6 for ns in crashes_ns]
     last = max(last, *crashes) if crashes else last
     margin = max((last - first) * _MARGIN, _LEAST_MS)
-    axes.set_xlim(max(first - margin, 0), last + margin)
+    axes.set_xlim(max(first - margin, 0), last + margin * (_OPEN_END if _open(drawn).any() else 1))
     for at in crashes:
         axes.axvline(at, color=RED, linewidth=1.2, linestyle="--", gid="crash")
 
@@ -105,8 +112,10 @@ def _bars(axes: Axes, drawn: pd.DataFrame) -> None:
     for place, (_, operation) in enumerate(drawn.iterrows()):
         from_ms, to_ms = (operation[name] / 1e6 for name in ("invoked_ns", "completed_ns"))
         look: dict[str, Any] = OUTCOME_LOOKS.get(operation.get("outcome", ""), {"facecolor": MUTED})
-        edge: dict[str, Any] = {"edgecolor": RED if wrong[place] else MUTED, "linewidth": 1.6 if wrong[place] else 0.6}
-        axes.barh(place, to_ms - from_ms, BAR, left=from_ms, gid="operation", **edge, **look)
+        bar: dict[str, Any] = {"height": _THIN if "wrong" in drawn else BAR, "left": from_ms}
+        axes.barh(place, to_ms - from_ms, **bar, edgecolor=MUTED, linewidth=0.6, gid="operation", **look)
+        if wrong[place]:  # a frame of its own: the edge's colour is that of the hatch too
+            axes.barh(place, to_ms - from_ms, **bar, facecolor="none", edgecolor=RED, linewidth=1.6, gid="wrong")
         if endless[place]:
             axes.plot([to_ms, axes.get_xlim()[1]], [place] * 2, color=MUTED, linestyle=":", gid="open end")
         text = _told(operation, told_apart)
@@ -114,24 +123,33 @@ def _bars(axes: Axes, drawn: pd.DataFrame) -> None:
             text += f" · {operation['wrong']}"
         elif "wrong" not in drawn and overwrote[place]:
             text += " · overwrote"
-        beside(axes, place, text, color=RED if wrong[place] else INK)
+        (_above if "wrong" in drawn else beside)(axes, place, text, color=RED if wrong[place] else INK)
+
+
+def _above(axes: Axes, place: float, text: str, color: str) -> None:
+    """Words over a bar, from the left: a narrow screen shows their beginning, and the bar has the whole width."""
+    axes.text(
+        0, place - _WORDS_UP, text.strip(), transform=axes.get_yaxis_transform(), va="center", color=color, fontsize=8.5
+    )
 
 
 def _who(operation: pd.Series) -> str:
-    return f"buyer {operation['buyer']}" if "buyer" in operation else ""
+    buyer = operation.get("buyer")
+    return "" if buyer is None or pd.isna(buyer) else f"buyer {named(buyer)}"
 
 
 def _told(operation: pd.Series, told_apart: Collection[str]) -> str:
     """What stands beside a bar: version, quantity and stock as far as they are known, event and outcome if several."""
-    parts = [f"event {operation['event']}"] if "event" in told_apart else []
-    if "version" in operation:
-        parts.append("no version" if operation["version"] == NOT_SEEN else f"version {operation['version']:,}")
-    if "quantity" in operation:
-        parts.append(counted(operation["quantity"], "ticket"))
-    if operation.get("available", NOT_SEEN) != NOT_SEEN:
-        parts.append(f"{operation['available']:,} left")
-    if "outcome" in told_apart:
-        parts.append(spaced(operation["outcome"]))
+    known = operation.dropna()
+    parts = [f"event {named(known['event'])}"] if "event" in told_apart and "event" in known else []
+    if "version" in known:
+        parts.append("no version" if known["version"] == NOT_SEEN else f"version {number(known['version'])}")
+    if "quantity" in known:
+        parts.append(counted(known["quantity"], "ticket"))
+    if known.get("available", NOT_SEEN) != NOT_SEEN:
+        parts.append(f"{number(known['available'])} left")
+    if "outcome" in told_apart and "outcome" in known:
+        parts.append(spaced(known["outcome"]))
     return "  " + " · ".join(parts)
 
 

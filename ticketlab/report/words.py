@@ -1,33 +1,17 @@
-"""What the measures say, in sentences: the headline, and how numbers and names are written."""
+"""How numbers, counts and names are written, and the sentences that all views of a run share."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import pandas as pd
 
 from ticketlab.evidence.history import RETRIES
-from ticketlab.evidence.verdict import Status, worst
 
-IN_WORDS: Final = {
-    Status.VALID: "No violation found",
-    Status.INVALID: "Violations found",
-    Status.UNKNOWN: "Undecided",
-}
-"""The verdict on a run, as every view of it says it."""
 NO_TRIALS: Final = "No trial was run: there is nothing to show"
 _LISTED: Final = 4
 """Names that a sentence lists before it says "and n more"."""
 _ONE_PERCENT: Final = 0.01
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Headline:
-    """The verdict on a run: one word for the strategies that claim to be safe, and sentences that say why."""
-
-    status: Status
-    sentences: Sequence[str]
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -80,6 +64,11 @@ def capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def named(value: object) -> str:
+    """A buyer or an event by its number, or as a file of others calls it; a column with holes holds floats."""
+    return f"{value:.0f}" if isinstance(value, float) else str(value)
+
+
 def retries_by_cause(measures: pd.DataFrame) -> list[str]:
     """For each strategy that tried again how often, and why, the commonest cause first."""
     sentences = []
@@ -92,54 +81,6 @@ def retries_by_cause(measures: pd.DataFrame) -> list[str]:
             times = f"{counts.sum():,} time{'s' if counts.sum() > 1 else ''}"
             sentences.append(f"{name} tried again {times}: {', '.join(causes)}.")
     return sentences
-
-
-def headline(measures: pd.DataFrame) -> Headline:
-    """The verdict on a run. A control that was caught speaks for the run; one that was not leaves it undecided."""
-    if measures.empty:
-        return Headline(status=Status.UNKNOWN, sentences=(f"{NO_TRIALS}.",))
-    found = (
-        measures.groupby(["strategy", "safe"], sort=False)["verdict"]
-        .agg(lambda verdicts: str(worst(verdicts)))
-        .reset_index()
-    )
-    trials = measures["strategy"].value_counts()
-    sentences: list[str] = []
-    for status in (Status.INVALID, Status.UNKNOWN, Status.VALID):
-        names = list(found.loc[found["safe"] & (found["verdict"] == status), "strategy"])
-        if names:
-            sentences.append(_verdict_sentence(status, names, int(trials[names].sum())))
-    controls = found[~found["safe"]]
-    caught = controls[controls["verdict"] == Status.INVALID]
-    missed = controls[controls["verdict"] != Status.INVALID]
-    sentences += [_caught_sentence(str(name), measures) for name in caught["strategy"]]
-    if len(missed):
-        controls_missed = listed(list(missed["strategy"]))
-        sentences.append(
-            f"Not caught: the control {controls_missed}. This run does not show that the checks could have seen it."
-        )
-    status = worst(found.loc[found["safe"], "verdict"]) if found["safe"].any() else Status.UNKNOWN
-    if status is Status.VALID and len(missed):
-        status = Status.UNKNOWN
-    if not found["safe"].any():
-        sentences.append("Only controls were run.")
-    return Headline(status=status, sentences=tuple(sentences))
-
-
-def _verdict_sentence(status: Status, names: Sequence[str], trials: int) -> str:
-    many = len(names) > 1
-    if status is Status.INVALID:
-        return f"Wrong: {listed(names)} broke what {'they promise' if many else 'it promises'}."
-    if status is Status.UNKNOWN:
-        return f"{listed(names)}: the checks could not decide."
-    return f"{listed(names)}: {counted(trials, 'trial')} without a violation."
-
-
-def _caught_sentence(control: str, measures: pd.DataFrame) -> str:
-    trials = measures[measures["strategy"] == control]
-    worst_trial = trials.nlargest(1, "oversold").iloc[0]
-    how = f": {oversold_text(worst_trial)}" if worst_trial["oversold"] > 0 else ""
-    return f"The control {control} was caught, as it must be{how}."
 
 
 def oversold_text(trial: pd.Series) -> str:

@@ -45,9 +45,8 @@ def story(name: str, short: str, operations: pd.DataFrame) -> Finding:
     kind = "Operations as bars from call to answer, one per row, in the order of their calls"
     if not short:
         return Finding(kind=kind, title=timeline(operations.head(MOST_OPERATIONS)).title)
-    count = len(operations)
-    shown = "This is the operation" if count == 1 else f"These are the {number(count)} operations"
-    detail = f"{shown} that {'shows' if count == 1 else 'show'} it; what is wrong is marked in red."
+    marked = "wrong" in operations and (operations["wrong"] != "").any()
+    detail = "What is wrong is marked in red." if marked else ""
     return Finding(kind=kind, title=f"{capital(name)}: {short}", detail=detail)
 
 

@@ -23,7 +23,7 @@ def phantom_sale(scene: Scene) -> Reason:
         )
     if scene.held:
         name = short(scene.held[0].purchase_id)
-        return Reason(short=f"no buyer was told of {name}", why=f"No buyer was told of {name}.")
+        return Reason(short=f"no buyer was told of {name}", why=f"no buyer was told of {name}")
     return stock.unseen(scene) or Reason(
         short="a change that nobody was told of",
         why="Beside this lies a version that no buyer was told of: somebody has changed the stock, and does not know.",

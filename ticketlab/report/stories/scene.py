@@ -10,6 +10,7 @@ from typing import Any, Final, TypeAlias
 
 from ticketlab.evidence.history import NOT_SEEN, RETRIES
 from ticketlab.outcomes import Cause, Kind, Outcome
+from ticketlab.report.words import named
 
 Row: TypeAlias = Mapping[str, Any]
 
@@ -22,7 +23,7 @@ class Line:
 
     place: int
     """The row's place in the evidence."""
-    event: int | None
+    event: str | None
     quantity: int | None
     version: int | None
     available: int | None
@@ -36,7 +37,7 @@ class Line:
 class Call:
     """One purchase or refund, with a line for each of its events."""
 
-    buyer: int | None
+    buyer: str | None
     kind: Kind
     outcome: Outcome | None
     cause: Cause | None
@@ -67,7 +68,7 @@ class Call:
 class Held:
     """A purchase as the ledger has it."""
 
-    event: int | None
+    event: str | None
     purchase_id: str | None
     tickets: int
 
@@ -76,7 +77,7 @@ class Held:
 class Books:
     """An event as the ledger has it."""
 
-    event: int | None
+    event: str | None
     total: int
     tickets: int | None
     available: int | None
@@ -138,13 +139,12 @@ def _one_call(placed: tuple[int, Row]) -> tuple[object, ...]:
 
 def _call(row: Row, lines: tuple[Line, ...]) -> Call:
     outcome, cause, kind = (_known(row, name) for name in ("outcome", "cause", "kind"))
-    identity = _known(row, "purchase_id")
     return Call(
-        buyer=_number(row, "buyer"),
+        buyer=_name(row, "buyer"),
         kind=Kind(kind) if kind in set(Kind) else Kind.PURCHASE,
         outcome=Outcome(outcome) if outcome in set(Outcome) else None,
         cause=Cause(cause) if cause in set(Cause) else None,
-        purchase_id=str(identity) if identity is not None else None,
+        purchase_id=_name(row, "purchase_id"),
         invoked_ns=_number(row, "invoked_ns"),
         completed_ns=_number(row, "completed_ns"),
         attempts=_number(row, "attempts"),
@@ -155,31 +155,35 @@ def _call(row: Row, lines: tuple[Line, ...]) -> Call:
 
 def _line(place: int, row: Row) -> Line:
     version, available = (None if (seen := _number(row, name)) == NOT_SEEN else seen for name in _SEEN)
-    wanted = {name: _number(row, name) for name in ("event", "quantity", "tickets", "free")}
-    return Line(place=place, version=version, available=available, **wanted)
+    wanted = {name: _number(row, name) for name in ("quantity", "tickets", "free")}
+    return Line(place=place, event=_name(row, "event"), version=version, available=available, **wanted)
 
 
 _SEEN: Final = ("version", "available")
 
 
 def _held(row: Row) -> Held:
-    identity = _known(row, "purchase_id")
     return Held(
-        event=_number(row, "event"),
-        purchase_id=str(identity) if identity is not None else None,
+        event=_name(row, "event"),
+        purchase_id=_name(row, "purchase_id"),
         tickets=_number(row, "tickets") or 0,
     )
 
 
 def _books(row: Row) -> Books:
-    numbers = {name: _number(row, name) for name in ("event", "tickets", "available", "version")}
-    return Books(total=_number(row, "total") or 0, **numbers)
+    numbers = {name: _number(row, name) for name in ("tickets", "available", "version")}
+    return Books(event=_name(row, "event"), total=_number(row, "total") or 0, **numbers)
 
 
 def _known(row: Row, name: str) -> Any:  # noqa: ANN401 - whatever a cell holds
     """What a cell holds, or None: a NaN, which is not equal to itself, stands where a row had no such column."""
     value = row.get(name)
     return None if value is None or value != value else value  # noqa: PLR0124 - see above
+
+
+def _name(row: Row, name: str) -> str | None:
+    value = _known(row, name)
+    return None if value is None else named(value)
 
 
 def _number(row: Row, name: str) -> int | None:

@@ -1,13 +1,15 @@
 """Why the stock is wrong: oversold, taken for nothing, written over, or told as it never was."""
 
 from itertools import groupby, pairwise
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from ticketlab.evidence.history import NOT_SEEN
 from ticketlab.report.stories.reason import Reason, lines_of, marked
 from ticketlab.report.stories.scene import Books, Call, Line, Scene
-from ticketlab.report.stories.telling import left, of_event, sentence, were, who
+from ticketlab.report.stories.telling import left, of_event, seats, sentence, were, who
 from ticketlab.report.words import counted, listed, number
+
+FIRST: Final = 2
+"""The version that the first change of an event makes."""
 
 
 class Made(NamedTuple):
@@ -17,10 +19,9 @@ class Made(NamedTuple):
     line: Line
 
     @property
-    def place(self) -> tuple[int, int]:
+    def place(self) -> tuple[str, int]:
         """Where it stands in the order of the versions."""
-        event = self.line.event
-        return NOT_SEEN if event is None else event, self.line.version or 0
+        return self.line.event or "", self.line.version or 0
 
     @property
     def version(self) -> str:
@@ -85,11 +86,24 @@ def lost_update(scene: Scene) -> Reason:
             count = counted(-books.missing, "ticket")
             why = f"{_should_be_left(books)}: for {count} the stock did not fall, because another sale wrote over it."
             return Reason(short=f"the stock{of_event(books.event)} did not fall for {count}", why=why)
-    return Reason(
+    return _first_change(scene) or Reason(
         short="a stock that does not follow from the sales before it",
         why="What was told does not follow from the sales before it: one of them was written over.",
         marks=marked(lines_of(scene.calls), "does not follow"),
     )
+
+
+def _first_change(scene: Scene) -> Reason | None:
+    """A version 2 alone: an event begins with version 1 and all its seats."""
+    first = next(iter(made(scene)), None)
+    if first is None or first.place[1] != FIRST or None in (first.line.quantity, first.line.available):
+        return None
+    why = (
+        f"{first.version} is the first that anybody can make{of_event(first.line.event)}: all its seats less "
+        f"{number(first.line.quantity or 0)} must be left, and {seats(first.line.available or 0)} is another number."
+    )
+    mark = marked([first.line], "not all seats less these")
+    return Reason(short="the first sale left a stock that does not follow from the seats", why=why, marks=mark)
 
 
 def _should_be_left(books: Books) -> str:
@@ -167,10 +181,15 @@ def _made_twice(scene: Scene) -> Reason | None:
         return None
     pair = len(makers) == 2  # noqa: PLR2004 - two are both
     version = f"{makers[0].version}{of_event(makers[0].line.event)}"
-    names = listed([who(each.call) for each in makers])
+    names = list(dict.fromkeys(who(each.call) for each in makers))
+    by = (
+        f"{listed(names)} {'both' if pair else 'all'} made {version}"
+        if len(names) > 1
+        else f"{names[0]} made {version}"
+    )
     over = "the later of the two wrote over what the other" if pair else "the later ones wrote over what the first"
     return Reason(
-        short=f"{names} {'both' if pair else 'all'} made {version}",
+        short=by if len(names) > 1 else f"{by} {'twice' if pair else 'more than once'}",
         why=f"{version} can be made only once: {over} had sold.",
         marks=marked([each.line for each in makers], "made twice" if pair else "made more than once"),
         calls=[each.call for each in makers],
@@ -193,14 +212,17 @@ def _does_not_follow(scene: Scene) -> Reason | None:
 def _leap(before: Made, after: Made, right: int) -> Reason:
     name, has, quantity = who(after.call), after.line.available or 0, after.line.quantity or 0
     change = f"{number(quantity)} {'more' if after.call.refund else 'less'}"
-    if has > right:
-        what = f"{name} went by an older stock, and wrote over what others had sold"
-        short = f"{name} wrote over a sale{of_event(after.line.event)}"
+    if right < 0:
+        what = f"{name} was sold seats that were not there, and the stock does not show it"
+        short = f"{name} was sold more than was left{of_event(after.line.event)}"
+    elif has > right:
+        what = f"{name} did not go on from the stock before him, and a sale was written over: his own, or another's"
+        short = f"a sale{of_event(after.line.event)} was written over"
     else:
         what = f"more was taken off the stock than {name} has bought"
         short = f"{name} took more off the stock than his tickets"
     why = (
-        f"{before.version} had {left(before.line.available or 0)}, and {change} makes {left(right)}; {after.version} "
+        f"{before.version} had {left(before.line.available or 0)}, and {change} makes {seats(right)}; {after.version} "
         f"has {left(has)}: {what}."
     )
     mark = marked([after.line], f"{left(right)} would be right")

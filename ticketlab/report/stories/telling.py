@@ -19,7 +19,7 @@ def who(call: Call) -> str:
 
 def sentence(text: str) -> str:
     """A clause as a sentence."""
-    return capital(text if text.endswith(".") else f"{text}.")
+    return capital(text if text.endswith((".", "…")) else f"{text}.")
 
 
 def milliseconds(ns: int) -> str:
@@ -36,14 +36,19 @@ def short(purchase_id: str | None) -> str:
     return f"purchase {shown}"
 
 
-def of_event(event: int | None) -> str:
+def of_event(event: str | None) -> str:
     """Which event, as the end of a phrase."""
     return "" if event is None else f" of event {event}"
 
 
 def left(available: int) -> str:
     """A stock; more may have been sold than there was."""
-    return f"{number(available)} left".replace("-", "\N{MINUS SIGN}")
+    return f"{seats(available)} left"
+
+
+def seats(available: int) -> str:
+    """The number of a stock."""
+    return number(available).replace("-", "\N{MINUS SIGN}")
 
 
 def were(count: int) -> str:
@@ -51,7 +56,7 @@ def were(count: int) -> str:
     return "was" if count == 1 else "were"
 
 
-def told_of(call: Call, *, too: Collection[tuple[int | None, int]] = ()) -> str:
+def told_of(call: Call, *, too: Collection[tuple[str | None, int]] = ()) -> str:
     """One call as a sentence: who, what, when, and what he was told; `too` are versions that were told before."""
     tickets = listed([_tickets(line) for line in call.lines], most=len(call.lines))
     return sentence(f"{who(call)} {_did(call)} {tickets}{_times(call)}: {_answer(call, too)}")
@@ -59,7 +64,7 @@ def told_of(call: Call, *, too: Collection[tuple[int | None, int]] = ()) -> str:
 
 def facts(scene: Scene, calls: Iterable[Call]) -> Iterator[str]:
     """What these calls were told, and what the ledger has."""
-    told: set[tuple[int | None, int]] = set()
+    told: set[tuple[str | None, int]] = set()
     calls = list(calls)
     for call in calls:
         yield told_of(call, too=told)
@@ -100,7 +105,7 @@ def _times(call: Call) -> str:
     return f" (called {milliseconds(call.invoked_ns)}, {ended} {milliseconds(call.completed_ns)} after the start)"
 
 
-def _answer(call: Call, too: Collection[tuple[int | None, int]]) -> str:
+def _answer(call: Call, too: Collection[tuple[str | None, int]]) -> str:
     if call.again and call.outcome in (Outcome.SOLD, Outcome.REFUNDED):
         return f"he was told that {'there was nothing to give back' if call.refund else 'he had bought it before'}"
     done = "given back" if call.refund else "sold"
@@ -116,7 +121,7 @@ def _answer(call: Call, too: Collection[tuple[int | None, int]]) -> str:
     return answers[call.outcome] if call.outcome else "what he was told is not known"
 
 
-def _seen(call: Call, too: Collection[tuple[int | None, int]]) -> str:
+def _seen(call: Call, too: Collection[tuple[str | None, int]]) -> str:
     """The version of each event that he was told to have made, and its stock."""
     parts = []
     for line in call.lines:
@@ -126,7 +131,7 @@ def _seen(call: Call, too: Collection[tuple[int | None, int]]) -> str:
         stock = "" if line.available is None else f", {left(line.available)}"
         event = of_event(line.event) if len(call.lines) > 1 else ""
         parts.append(f"version {number(line.version)}{also}{stock}{event}")
-    return ", and ".join(parts)
+    return "; ".join(parts)
 
 
 def _seen_at(call: Call) -> str:
@@ -137,7 +142,7 @@ def _seen_at(call: Call) -> str:
         stock = "" if line.available is None else f"{',' if at else ''} with {left(line.available)}"
         event = of_event(line.event) if len(call.lines) > 1 and (at or stock) else ""
         parts.append(f"{at}{stock}{event}")
-    return ", and".join(part for part in parts if part)
+    return ";".join(part for part in parts if part)
 
 
 def _why_not(call: Call) -> str:
@@ -148,7 +153,7 @@ def _why_not(call: Call) -> str:
 
 def _in_the_ledger(scene: Scene, calls: Iterable[Call]) -> Iterator[str]:
     """What the ledger has of each purchase, where the evidence says so."""
-    purchases: dict[str | None, dict[int | None, Line]] = {}
+    purchases: dict[str | None, dict[str | None, Line]] = {}
     crashes: dict[str | None, int | None] = {}
     for call in calls:
         for line in call.lines:
@@ -166,7 +171,7 @@ def _kept(lines: Iterable[Line]) -> str:
     """Tickets by event, as far as they are there."""
     lines = list(lines)
     if not any(line.tickets for line in lines):
-        return "no ticket"
+        return f"no ticket{of_event(lines[0].event) if len(lines) == 1 else ''}"
     parts = [f"{counted(line.tickets, 'ticket') if line.tickets else 'none'}{of_event(line.event)}" for line in lines]
     return listed(parts, most=len(parts))
 

@@ -1,0 +1,60 @@
+"""How much a VALID verdict leaves possible: 0 violations in so many purchases is at most such a rate. Pure.
+
+A purchase is counted where it may have gone wrong: whatever came of it, but for those to which no connection was given,
+so that nothing was sent. The bound itself is `ticketlab.evidence.confidence.upper_bound`.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import pandas as pd
+
+from ticketlab.evidence.confidence import CONFIDENCE, upper_bound
+from ticketlab.evidence.power import KnownPower
+from ticketlab.report.words import counted, number
+
+MADE: Final = ("sales", "sold_out", "conflicts", "failed", "unknown")
+"""The columns of measures that together count the purchases that were sent."""
+CONFIDENT: Final = f"at {CONFIDENCE * 100:.0f} % confidence"
+
+
+def purchases_by(measures: pd.DataFrame, strategies: Sequence[str]) -> "pd.Series[int]":
+    """How many purchases each of these strategies made, all its trials together; in their order."""
+    made = measures[list(MADE)].sum(axis="columns").groupby(measures["strategy"]).sum()
+    return made.reindex(list(strategies), fill_value=0).astype("int64")
+
+
+def powerful(power: KnownPower, measures: pd.DataFrame) -> str:
+    """What the checks were measured to catch with as many purchases and buyers as the safe strategies of a run had."""
+    safe = measures[measures["safe"].astype(bool)]
+    fewest = int(purchases_by(safe, list(safe["strategy"].unique())).min())
+    return power.sentence(purchases=fewest, buyers=int(safe["buyers"].max()))
+
+
+def at_most(purchases: int) -> str:
+    """The highest rate of violations that goes with none in so many purchases, as "at most 0.299 % (1 in 334)"."""
+    if purchases < 1:
+        return "at most all of them"
+    rate = upper_bound(0, purchases)
+    return f"at most {number(rate * 100)} % (1 in {number(int(1 / rate))})"
+
+
+def bound(measures: pd.DataFrame, strategies: Sequence[str]) -> str:
+    """The bound of strategies that were found VALID, in a sentence: that of the one with the fewest purchases."""
+    purchases = purchases_by(measures, strategies)
+    fewest = int(purchases.min())
+    if len(purchases) == 1:
+        return f"0 violations in {counted(fewest, 'purchase')}: {at_most(fewest)} go wrong, {CONFIDENT}."
+    return (
+        f"0 violations in {counted(purchases.sum(), 'purchase')}, at least {number(fewest)} by each strategy: "
+        f"{at_most(fewest)} of a strategy's purchases go wrong, {CONFIDENT}."
+    )
+
+
+def each_bound(measures: pd.DataFrame, strategies: Sequence[str]) -> str:
+    """The bound of each of them, in one sentence."""
+    told = [
+        f"{name} 0 in {counted(count, 'purchase')}, {at_most(count)}"
+        for name, count in purchases_by(measures, strategies).items()
+    ]
+    return f"What goes wrong {CONFIDENT}, exact (Clopper and Pearson, one-sided): {'; '.join(told)}."
