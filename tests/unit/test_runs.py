@@ -35,7 +35,14 @@ def folder(tmp_path, history, ledger):
         history(*sales, {"version": 4, "completed_ns": 2 * S}),
         ledger(total=2, tickets=[1, 2, 3]),
     )
-    write(tmp_path, 2, "atomic", True, history(*sales, {"outcome": "sold_out"}), ledger(total=2, version=3, tickets=[1, 2]))
+    write(
+        tmp_path,
+        2,
+        "atomic",
+        True,
+        history(*sales, {"outcome": "sold_out"}),
+        ledger(total=2, version=3, tickets=[1, 2]),
+    )
     return tmp_path
 
 
