@@ -141,11 +141,25 @@ def some_order_explains(history, ledger):
         if row["outcome"] not in {"conflict", "failed", "unavailable"}:
             first = place - row["line"]
             calls.setdefault(first, []).append(row)
+    told_again(calls.values())
     known = [rows for rows in calls.values() if rows[0]["outcome"] != "unknown"]
     lost = [rows for rows in calls.values() if rows[0]["outcome"] == "unknown"]
     chosen = chain.from_iterable(combinations(lost, count) for count in range(len(lost) + 1))
     books = Books(history, ledger)
     return any(in_time(order) and books.explain(order) for some in chosen for order in permutations([*known, *some]))
+
+
+def told_again(calls):
+    """Mark sales that only confirm an earlier one: of the same id, without a version or with that of the first."""
+    made = {}
+    for rows in calls:
+        if (rows[0]["kind"], rows[0]["outcome"]) != ("purchase", "sold") or rows[0]["cause"] == "repeated":
+            continue
+        versions = {(row["event"], row["version"]) for row in rows}
+        first = made.setdefault(rows[0]["purchase_id"], versions)
+        if first is not versions and all(each[1] == -1 or each in first for each in versions):
+            for row in rows:
+                row["cause"] = "repeated"
 
 
 def in_time(order):
@@ -215,4 +229,7 @@ class Books:
         """Whether the ledger holds what there is now."""
         held = Counter({(event, owner): count for owner, lines in self.owned.items() for event, count in lines.items()})
         versions = {event: self.end[event][1] if event in self.untold else made for event, made in self.version.items()}
-        return held == self.tickets and self.end == {event: (self.left[event], versions[event]) for event in self.left}
+        return held == self.tickets and all(
+            self.end[event][0] in (-1, left) and self.end[event][1] in (-1, versions[event])
+            for event, left in self.left.items()
+        )

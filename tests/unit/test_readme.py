@@ -32,7 +32,7 @@ def test_the_checks_table_is_the_list_of_checks():
     assert rows == [(each.name, each.summary) for each in CHECKS]
 
 
-@pytest.mark.parametrize("target", re.findall(r"\]\(([^)]+)\)", README))
+@pytest.mark.parametrize("target", re.findall(r"\]\(([^)#]+)\)", README))
 def test_what_the_readme_links_to_is_there(target):
     """No link leads nowhere."""
     assert (ROOT / target).exists()

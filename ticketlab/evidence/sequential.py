@@ -141,7 +141,7 @@ def differences(partition: Partition, state: State) -> list[dict[str, Any]]:
     return tickets or [
         {"event": event, "available": available, "due": left, "version": version, "version_due": made}
         for event, (available, version), (left, made) in zip(partition.events, partition.end, state.stock, strict=True)
-        if available != left or (version != made and event not in partition.untold)
+        if available not in {NOT_SEEN, left} or (version not in {NOT_SEEN, made} and event not in partition.untold)
     ]
 
 
