@@ -1,7 +1,7 @@
 """Trials of safe strategies by plans drawn at random, in which no check may find anything. Data only.
 
-What differs: buyers, pool, events, seats, tickets and events of a purchase, how hot the first event is, and what goes
-wrong. Each is short: an alarm that is false comes from a case that a check has not thought of, not from much of one.
+What differs: buyers, pool, events, seats, tickets and events of a purchase, the share that is given back, how hot the
+first event is, and what goes wrong. Each is short: an alarm that is false comes from a case that a check has not thought of, not from much of one.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,6 +21,7 @@ EVENTS: Final = (1, 1, 2, 3, 5)
 STOCK: Final = (0, 1, 2, 10, 40, 100, 300, 100_000)
 MOST_TICKETS: Final = (1, 1, 2, 3, 8)
 PURCHASES: Final = (10, 40, 100, 200, 400)
+REFUNDS: Final = (0.0, 0.0, 0.1, 0.5)
 HOT: Final = (None, None, 0.0, 0.5, 0.9, 1.0)
 CUT: Final = 0.25
 CRASHED: Final = 0.1
@@ -83,6 +84,7 @@ def _drawn(number: int, strategy: Strategy, chance: Random, *, may_crash: bool) 
         quantity=(chance.randint(1, most_tickets), most_tickets),
         basket=basket,
         hot=hot,
+        refunds=chance.choice(REFUNDS),
         seed=chance.getrandbits(31),
     )
     step = Step(plan=plan, faults=_faults(purchases, chance, may_crash=may_crash))
@@ -122,6 +124,7 @@ def in_words(made: SafeStep) -> str:
         f"{plan.events} events of {plan.stock:,} seats",
         f"{_range(plan.quantity)} tickets",
         *([f"baskets of {_range(plan.basket)}"] if plan.sells_baskets else []),
+        *([f"{plan.refunds:.0%} given back"] if plan.refunds else []),
         *([f"hot {plan.hot:g}"] if plan.hot is not None else []),
         *(each.words for each in made.step.faults),
         f"seed {plan.seed}",
