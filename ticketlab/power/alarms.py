@@ -1,7 +1,8 @@
 """Trials of safe strategies by plans drawn at random, in which no check may find anything. Data only.
 
 What differs: buyers, pool, events, seats, tickets and events of a purchase, the share that is given back, how hot the
-first event is, and what goes wrong. Each is short: an alarm that is false comes from a case that a check has not thought of, not from much of one.
+first event is, and what goes wrong. Each is short: an alarm that is false comes from a case that a check has not
+thought of, not from much of one.
 """
 
 from collections.abc import Iterator, Mapping
