@@ -8,14 +8,9 @@ from ticketlab.cli.options import EXIT_INTERRUPTED, EXIT_WRONG, AsJson, Quiet, S
 from ticketlab.cli.output import print_json, show, terminal
 
 if TYPE_CHECKING:
-    from ticketlab.bench import HotEvent, Results
+    from ticketlab.bench import HotEvent, Results, checking
 
-bench = typer.Typer(help="Set the lab beside its peers, on one server, claim by claim proven.", no_args_is_help=True)
-
-
-@bench.callback()
-def _bench() -> None:
-    """Keep `hot-event` a word of its own: a single command would be called without it."""
+bench = typer.Typer(help="Set the lab beside its peers, claim by claim proven.", no_args_is_help=True)
 
 
 @bench.command("hot-event")
@@ -75,3 +70,58 @@ def _show_bench(results: "Results") -> None:
 
     shown = (tables.speeds(results), tables.ratios(results), "", tables.legend(results))
     show(results.server.why, "", *shown, *tables.remarks(results))
+
+
+@bench.command("checks")
+def checks(
+    *,
+    sizes: Annotated[
+        str, typer.Option(metavar="N[,N…]", help="Operations of a history; the fewest first.")
+    ] = "10000,100000,1000000,10000000",
+    repeats: Annotated[int, typer.Option(help="Of a million operations; of fewer there are more.")] = 3,
+    check: Annotated[list[str] | None, typer.Option("--check", help="Repeatable.", show_default="every one")] = None,
+    events: Annotated[int, typer.Option(help="Events that are sold.")] = 1,
+    baskets: Annotated[bool, typer.Option("--baskets", help="Sell two or three events at once.")] = False,
+    refunds: Annotated[bool, typer.Option("--refunds", help="Let some seats be given back.")] = False,
+    seed: Annotated[int, typer.Option(help="What the histories are made from.")] = 1,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Time the checks on histories of growing size, right ones and ones that are violated at the very end.
+
+    Example: ticketlab bench checks --sizes 10000,1000000 --check no_oversell
+    """
+    from ticketlab.bench.checking import ChecksBench
+    from ticketlab.bench.checking.plan import named_checks
+
+    asked = ChecksBench(
+        sizes=integers("--sizes", sizes, separator=","),
+        repeats=repeats,
+        checks=tuple(check or named_checks()),
+        events=events,
+        baskets=baskets,
+        refunds=refunds,
+        seed=seed,
+    )
+    results = _run_checks(asked, quiet=quiet or as_json)
+    if as_json:
+        print_json(results.as_json())
+    else:
+        _show_checks(results)
+    raise typer.Exit(EXIT_WRONG if results.errors else EXIT_INTERRUPTED if results.ended_early else 0)
+
+
+def _run_checks(asked: "checking.ChecksBench", *, quiet: bool) -> "checking.Results":
+    from ticketlab import console
+    from ticketlab.bench import checking
+
+    if quiet:
+        return checking.run(asked)
+    with console.progress(terminal(stderr=True)) as on_progress:
+        return checking.run(asked, on_progress=on_progress)
+
+
+def _show_checks(results: "checking.Results") -> None:
+    from ticketlab.bench.checking import tables
+
+    show(tables.speeds(results), "", tables.peaks(results), "", tables.legend(results), *tables.remarks(results))
