@@ -30,6 +30,16 @@ def repeats(trial):
     return make
 
 
+@pytest.fixture
+def power():
+    """Of two broken twins one is caught within 50 purchases, the other needs thousands."""
+    soon, late = (
+        KnownMutant(name=name, twin="atomic", mistake="", check="no_oversell", purchases=(count,), buyers=(16,))
+        for name, count in (("soon", 50), ("late", 5_000))
+    )
+    return KnownPower(conditions="16 buyers, one event", mutants=(soon, late), trials=200, false_alarms=0)
+
+
 def test_the_questions_are_asked_in_order(trial, results):
     """Safe, fastest, lost, sure, repeated; the last answer is the exact command."""
     found = answers(results(trial("atomic")))
@@ -162,17 +172,17 @@ class TestSure:
         assert "at most" not in told
         assert "rests" not in told
 
-    def test_the_measured_power_stands_beside_it_where_it_is_known(self, answer, trial):
-        """What is caught with as many purchases as the safe strategy with the fewest; and where it was measured."""
-        soon, late = (
-            KnownMutant(name=name, twin="atomic", mistake="", check="no_oversell", purchases=(count,), buyers=(16,))
-            for name, count in (("soon", 50), ("late", 5_000))
-        )
-        power = KnownPower(conditions="16 buyers, one event", mutants=(soon, late), trials=200, false_alarms=0)
+    def test_the_measured_power_stands_beside_it_where_it_is_known(self, answer, power, trial):
+        """What is caught with as many purchases as the one that held with the fewest; and where it was measured."""
         assert "broken twins" not in answer("sure", trial("atomic"))
-        told = answer("sure", trial("atomic"), trial("naive", 131), power=power)
+        told = answer("sure", trial("atomic"), trial("coalesced", 60, sold_out=0, verdict="UNKNOWN"), power=power)
         assert "with 116 purchases and up to 16 buyers at once, the checks catch 1 of 2 broken twins" in told
         assert "Measured apart from this run: 16 buyers, one event." in told
+
+    @pytest.mark.parametrize("broken", ["naive", "atomic"])
+    def test_where_nothing_held_the_power_is_not_told(self, answer, broken, power, trial):
+        """It says what would have been found, and something was; of controls alone there is no load to say it of."""
+        assert "broken twins" not in answer("sure", trial(broken, 131), power=power)
 
     def test_a_control_that_was_caught_shows_that_the_checks_see(self, answer, trial, verdict):
         """In how many of its trials, and by which check."""

@@ -109,8 +109,6 @@ def _oversold(run: RunResults) -> Iterator[str]:
 
 def _sure(run: RunResults) -> Iterator[str]:
     yield from _weight(run)
-    if run.power is not None:
-        yield f"{powerful(run.power, run.measures)} Measured apart from this run: {run.power.conditions}."
     if caught := [_caught(run, name) for name in _controls(run, Status.INVALID)]:
         yield f"The checks could have seen a flaw: under the same load they caught {listed(caught, len(caught))}."
     if not _controls(run):
@@ -121,7 +119,7 @@ def _sure(run: RunResults) -> Iterator[str]:
 
 
 def _weight(run: RunResults) -> Iterator[str]:
-    """How many purchases and repeats the verdict rests on, and what rate of faults they leave possible."""
+    """How many purchases and repeats the verdict rests on, what rate of faults they leave possible, what is caught."""
     held = _claiming(run, Status.VALID)
     if not held:
         return
@@ -132,6 +130,8 @@ def _weight(run: RunResults) -> Iterator[str]:
     yield each_bound(run.measures, held)
     yield _MEANS
     yield _MEANS_NOT
+    if run.power is not None:
+        yield f"{powerful(run.power, run.measures, held)} Measured apart from this run: {run.power.conditions}."
 
 
 def _caught(run: RunResults, control: str) -> str:

@@ -24,11 +24,10 @@ def purchases_by(measures: pd.DataFrame, strategies: Sequence[str]) -> "pd.Serie
     return made.reindex(list(strategies), fill_value=0).astype("int64")
 
 
-def powerful(power: KnownPower, measures: pd.DataFrame) -> str:
-    """What the checks were measured to catch with as many purchases and buyers as the safe strategies of a run had."""
-    safe = measures[measures["safe"].astype(bool)]
-    fewest = int(purchases_by(safe, list(safe["strategy"].unique())).min())
-    return power.sentence(purchases=fewest, buyers=int(safe["buyers"].max()))
+def powerful(power: KnownPower, measures: pd.DataFrame, strategies: Sequence[str]) -> str:
+    """What the checks were measured to catch with the buyers of these strategies, and the fewest purchases of any."""
+    buyers = int(measures.loc[measures["strategy"].isin(strategies), "buyers"].max())
+    return power.sentence(purchases=int(purchases_by(measures, strategies).min()), buyers=buyers)
 
 
 def at_most(purchases: int) -> str:

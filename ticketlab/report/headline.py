@@ -47,7 +47,7 @@ def headline(measures: pd.DataFrame, power: KnownPower | None = None) -> Headlin
             sentences.append(_verdict_sentence(status, names, int(trials[names].sum())))
         if names and status is Status.VALID:
             sentences.append(bound(measures, names))
-            sentences += [powerful(power, measures)] if power else []
+            sentences += [powerful(power, measures, names)] if power else []
     controls = found[~found["safe"]]
     caught = controls[controls["verdict"] == Status.INVALID]
     missed = controls[controls["verdict"] != Status.INVALID]
