@@ -1,5 +1,6 @@
 """An experiment from end to end on an embedded server: what is found, what is saved, and how it ends."""
 
+import contextlib
 import json
 import os
 import signal
@@ -255,10 +256,12 @@ def test_ctrl_c_keeps_what_was_measured_and_leaves_nothing(tmp_path, is_running,
     with subprocess.Popen(
         command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
-        eventually(lambda: list(tmp_path.glob("runs/*/experiment.json")) and postgres_of(process.pid))
-        servers = postgres_of(process.pid)
-        eventually(lambda: connected(servers[0]))
-        process.send_signal(signal.SIGINT)
+        try:
+            eventually(lambda: list(tmp_path.glob("runs/*/experiment.json")) and postgres_of(process.pid))
+            servers = postgres_of(process.pid)
+            eventually(lambda: connected(servers[0]))
+        finally:
+            process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
     assert "ended early: 1 of 3 trials were made, the last of them cut short" in output
@@ -278,13 +281,19 @@ def postgres_of(pid):
     """The postmasters that a process has started, from whichever of its threads."""
     tasks = Path(f"/proc/{pid}/task").glob("*/children")
     found = [int(each) for task in tasks for each in task.read_text().split()]
-    return [each for each in found if Path(f"/proc/{each}/comm").read_text().strip() == "postgres"]
+    return [each for each in found if said_of(each, "comm").strip() == "postgres"]
+
+
+def said_of(pid, what):
+    """What the system says of a process; nothing where it has ended since it was listed."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/{what}").read_text()
+    return ""
 
 
 def connected(postmaster):
     """Whether buyers are at work: client backends that have a transaction or a statement under way."""
-    titles = [Path(f"/proc/{each}/cmdline").read_text() for each in children(postmaster)]
-    return sum("127.0.0.1" in title for title in titles) >= 8
+    return sum("127.0.0.1" in said_of(each, "cmdline") for each in children(postmaster)) >= 8
 
 
 class TestCommandLine:
