@@ -14,6 +14,7 @@ from ticketlab.evidence.checks import (
     sales_in_ledger,
     tickets_accounted_for,
 )
+from ticketlab.evidence.history import NOT_SEEN
 from ticketlab.evidence.verdict import Status
 
 VALID, INVALID = Status.VALID, Status.INVALID
@@ -186,6 +187,12 @@ class TestWithoutVersions:
         """The usual case."""
         verdict = no_oversell(history({"version": 2}), ledger(total=1, available=0, tickets=[1]))
         assert verdict.summary == "1 tickets for 1 seats, and the stock agrees"
+
+    def test_a_stock_that_is_not_told_agrees_with_nothing(self, history, ledger):
+        """Of a ledger made by others the seats are judged, and the sentence claims no more than that."""
+        verdict = no_oversell(history({"version": 2}), ledger(total=1, available=NOT_SEEN, tickets=[1]))
+        assert verdict.status is VALID
+        assert verdict.summary == "1 tickets for 1 seats, and not every stock is known"
 
     def test_an_oversell_without_versions_is_shown_in_the_order_it_was_told(self, history, ledger):
         """One who was told last is beyond the last seat; a version that only some carry does not order them."""
