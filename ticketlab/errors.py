@@ -23,3 +23,10 @@ class UnavailableError(TicketlabError):
 
 class ServerError(TicketlabError):
     """No PostgreSQL server could be brought up, or it refused what it was given."""
+
+
+class OwnCodeError(TicketlabError):
+    """Code of the user's own raised what it should not: a purchase function, or what he lays out and reads tables by.
+
+    Its notes hold his part of the traceback.
+    """

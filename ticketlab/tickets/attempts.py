@@ -87,13 +87,15 @@ def _attempt(database: Database, strategy: Strategy, request: PurchaseRequest | 
                 assert strategy.basket is not None
                 result = strategy.basket(way, request)
     except (psycopg.IntegrityError, sqlalchemy.exc.IntegrityError) as error:
-        if _said(error).diag.constraint_name != "tickets_pkey":
+        if not strategy.ids_buy_once or _said(error).diag.constraint_name != "tickets_pkey":
             raise
         before = _bought_before(database, request)
         if before is None:
             raise ConflictError(Cause.CONCURRENT_UPDATE) from error  # it was taken back meanwhile
         return before
-    return result if result.success else _bought_before(database, request) or result
+    if result.success or not strategy.ids_buy_once:
+        return result
+    return _bought_before(database, request) or result
 
 
 def _bought_before(database: Database, request: PurchaseRequest | Basket) -> PurchaseResult | None:

@@ -5,7 +5,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 from weakref import WeakSet
@@ -34,7 +34,8 @@ CONNECTION: Final[Mapping[str, Any]] = {
     "options": "-c default_transaction_isolation=read\\ committed",
 }
 """What every connection of the pool is opened with."""
-_NO_CONNECTION: Final = (PoolTimeout, PoolClosed, TooManyRequests)
+NO_CONNECTION: Final = (PoolTimeout, PoolClosed, TooManyRequests)
+"""What the pool raises where it has none to give."""
 
 # Lost connections are told as outcomes and errors; without a handler the log of psycopg and its pool would be printed
 # besides.
@@ -62,6 +63,7 @@ class Database:
         self._connections: WeakSet[psycopg.Connection[TupleRow]] = WeakSet()
         self._connections_lock = threading.Lock()
         self._companions: dict[object, Any] = {}
+        self._closing = ExitStack()
         self.pool = ConnectionPool[psycopg.Connection[TupleRow]](
             settings.url,
             connection_class=_Connection,
@@ -114,8 +116,13 @@ class Database:
 
     def close(self) -> None:
         """Close every connection; a second call does nothing."""
-        self.engine.dispose()
-        self.pool.close()
+        with self._closing:
+            self.engine.dispose()
+            self.pool.close()
+
+    def at_close(self, close: Callable[[], object]) -> None:
+        """Have something else closed with it, the last one first."""
+        self._closing.callback(close)
 
     @contextmanager
     def connection(self, *, timeout_s: float | None = None) -> Iterator[psycopg.Connection[TupleRow]]:
@@ -126,7 +133,7 @@ class Database:
         """
         try:
             connection = self.pool.getconn(timeout_s)
-        except _NO_CONNECTION as error:
+        except NO_CONNECTION as error:
             raise UnavailableError(self._no_connection(timeout_s)) from error
         try:
             yield connection
@@ -158,13 +165,27 @@ class Database:
         Raises:
             UnavailableError: a statement needed a connection, and none could be had.
         """
-        with Session(self.engine, expire_on_commit=False) as session:
-            try:
-                yield session
-            except sqlalchemy.exc.OperationalError as error:
-                if isinstance(error.orig, _NO_CONNECTION):
-                    raise UnavailableError(self._no_connection()) from error
-                raise
+        with self._telling_of_an_empty_pool(), Session(self.engine, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def sql_connection(self) -> Iterator[sqlalchemy.Connection]:
+        """A SQLAlchemy connection, transactional as usual, whose errors are nobody's but the caller's.
+
+        Raises:
+            UnavailableError: none could be had.
+        """
+        with self._telling_of_an_empty_pool(), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def _telling_of_an_empty_pool(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlalchemy.exc.OperationalError as error:
+            if isinstance(error.orig, NO_CONNECTION):
+                raise UnavailableError(self._no_connection()) from error
+            raise
 
     @contextmanager
     def reachable(self) -> Iterator[None]:
@@ -178,7 +199,7 @@ class Database:
             yield
         except (sqlalchemy.exc.OperationalError, psycopg.OperationalError) as error:
             said = error.orig if isinstance(error, sqlalchemy.exc.OperationalError) else error
-            if isinstance(said, _NO_CONNECTION):
+            if isinstance(said, NO_CONNECTION):
                 raise UnavailableError(self._no_connection()) from error
             lost = cause_of(getattr(said, "sqlstate", None)) is Cause.CONNECTION
             kind = UnavailableError if lost else TicketlabError

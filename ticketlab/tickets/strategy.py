@@ -18,8 +18,9 @@ from psycopg.rows import TupleRow
 
 from ticketlab.errors import InvalidInputError, UnavailableError
 from ticketlab.outcomes import CONFLICTS, RETRY_CAUSES, Cause, cause_of
-from ticketlab.tickets.database import Database
+from ticketlab.tickets.database import NO_CONNECTION, Database
 from ticketlab.tickets.purchase import Basket, PurchaseRequest, PurchaseResult
+from ticketlab.tickets.schema import Schema
 
 Connection: TypeAlias = psycopg.Connection[TupleRow]
 Purchase: TypeAlias = Callable[[Any, PurchaseRequest], PurchaseResult]
@@ -101,6 +102,12 @@ class Strategy:
     """Where stock is counted elsewhere while it is sold, brings the events' rows up to date; None where it never is."""
     through: Callable[[Database], AbstractContextManager[Any]]
     """Opens what `purchase` and `basket` work through, for one attempt."""
+    schema: Schema | None = None
+    """The tables that it sells from; None where those are ticketlab's."""
+    ids_buy_once: bool = True
+    """Whether it makes a ticket's id from its purchase's, so that no id buys twice: see `attempts`."""
+    unseen: str = ""
+    """What the lab can not see of it."""
 
 
 def strategy(
@@ -115,6 +122,9 @@ def strategy(
     for_baskets: bool = False,
     settle: Settle | None = None,
     through: Callable[[Database], AbstractContextManager[Any]] = Database.connection,
+    schema: Schema | None = None,
+    ids_buy_once: bool = True,
+    unseen: str = "",
 ) -> Callable[[Purchase], Strategy]:
     """Make a purchase function a strategy of the function's name."""
 
@@ -132,6 +142,9 @@ def strategy(
             for_baskets=for_baskets,
             settle=settle,
             through=through,
+            schema=schema,
+            ids_buy_once=ids_buy_once,
+            unseen=unseen,
         )
 
     return record
@@ -160,7 +173,7 @@ def committing() -> Iterator[None]:
         yield
     except (psycopg.OperationalError, sqlalchemy.exc.OperationalError) as error:
         said = error.orig if isinstance(error, sqlalchemy.exc.OperationalError) else error
-        if cause_of(getattr(said, "sqlstate", None)) is Cause.CONNECTION:
+        if cause_of(getattr(said, "sqlstate", None)) is Cause.CONNECTION and not isinstance(said, NO_CONNECTION):
             raise CommitUnknownError(str(said).strip()) from error
         raise
 

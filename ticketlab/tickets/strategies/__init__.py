@@ -1,12 +1,23 @@
-"""The strategies, one file a mechanism. A file put here is found by its being here; nothing else names it."""
+"""The strategies, one file a mechanism. A file put here is found by its being here; nothing else names it.
 
+Others come from outside: packages announce theirs as entry points of the group `ticketlab.strategies`, and any function
+can be named as module:name.
+"""
+
+from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
 from pkgutil import iter_modules
+from typing import Final
 
 from ticketlab.errors import NotFoundError
+from ticketlab.tickets import own
 from ticketlab.tickets.strategies import mutants
 from ticketlab.tickets.strategy import Strategy
+
+GROUP: Final = "ticketlab.strategies"
+"""The entry points by which a package brings strategies, or functions that buy."""
 
 
 @cache
@@ -21,14 +32,35 @@ def registry() -> dict[str, Strategy]:
     return {each.name: each for each in sorted(found, key=lambda each: (each.safe, each.name))}
 
 
+@cache
+def announced() -> Mapping[str, EntryPoint]:
+    """What installed packages bring, by its name; it is imported when it is asked for. No name of ours is taken."""
+    found = {each.name: each for each in entry_points(group=GROUP)}
+    return {name: found[name] for name in sorted(found.keys() - registry().keys())}
+
+
 def get(name: str) -> Strategy:
-    """The strategy of that name; a mutant's too, though no list has it.
+    """The strategy of that name: ours, a mutant though no list has it, a package's, or by "module:name" anybody's.
 
     Raises:
         NotFoundError: there is none; the text lists those that there are.
+        OwnCodeError: it could not be imported.
+        InvalidInputError: what has that name is no way to buy.
     """
     if name in registry():
         return registry()[name]
     if name in mutants.registry():
         return mutants.registry()[name].strategy
-    raise NotFoundError(f"There is no strategy {name!r}. There are: {', '.join(registry())}.")
+    if name in announced():
+        return own.adopt(announced()[name].value, name=name)
+    if ":" in name:
+        return own.adopt(name)
+    raise NotFoundError(
+        f"There is no strategy {name!r}. There are: {', '.join([*registry(), *announced()])}. One of your own is named "
+        "as module:name or folder/file.py:name."
+    )
+
+
+def is_own(name: str) -> bool:
+    """Whether it is none of ours: a package's, or one that was named as module:name."""
+    return name not in registry() and name not in mutants.registry()

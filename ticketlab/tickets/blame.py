@@ -1,0 +1,45 @@
+"""Whose error it is: of an exception that code of the user's raised, the part of its traceback that is his."""
+
+import traceback
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+from ticketlab.errors import OwnCodeError
+
+_HERE: Final = Path(__file__).parent
+_CALLERS: Final = frozenset(str(_HERE / name) for name in ("attempts.py", "own.py", "books.py"))
+"""The files that call what the user wrote."""
+_LAB: Final = str(_HERE.parent)
+
+
+def is_theirs(error: Exception) -> bool:
+    """Whether it was raised by what the lab called, and not by the lab itself."""
+    theirs = _theirs(error.__traceback__)
+    return theirs is not None and not theirs.tb_frame.f_code.co_filename.startswith(_LAB)
+
+
+def own_error(what: str, error: Exception) -> OwnCodeError:
+    """The error to tell a user of whose code `error` came, with his part of the traceback as a note.
+
+    Args:
+        what: what was called or imported, as he named it.
+        error: as it was caught; its traceback begins in the lab.
+    """
+    told = "".join(traceback.format_exception(type(error), error, _theirs(error.__traceback__)))
+    made = OwnCodeError(f"{what} failed, in code of yours: {type(error).__name__}: {error}")
+    made.add_note(told.rstrip())
+    return made
+
+
+def _theirs(trace: TracebackType | None) -> TracebackType | None:
+    """From the first frame on that the lab called: what Python itself needs to import a module is left out."""
+    begins = None
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        if file in _CALLERS:
+            begins = None
+        elif begins is None and not file.startswith("<frozen importlib"):
+            begins = trace
+        trace = trace.tb_next
+    return begins
