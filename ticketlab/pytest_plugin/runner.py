@@ -77,7 +77,7 @@ class Runner:
         self._rows = []
 
     def forget(self) -> None:
-        """Remove the runs; of those that are kept there are copies. What an error tells of stays for pytest to remove."""
+        """Remove the runs; of those that are kept there are copies. One that an error tells of is left to pytest."""
         for each in self._runs:
             if each.folder not in self._kept:
                 shutil.rmtree(each.folder)
