@@ -1,5 +1,6 @@
 """Whose error it is: of an exception that code of the user's raised, the part of its traceback that is his."""
 
+import importlib
 import traceback
 from pathlib import Path
 from types import TracebackType
@@ -10,6 +11,8 @@ from ticketlab.errors import OwnCodeError
 _HERE: Final = Path(__file__).parent
 _CALLERS: Final = frozenset(str(_HERE / name) for name in ("attempts.py", "own.py", "books.py"))
 """The files that call what the user wrote."""
+_IMPORTING: Final = (importlib.__file__, "<frozen importlib")
+"""What lies between them and a module that is imported."""
 _LAB: Final = str(_HERE.parent)
 
 
@@ -33,13 +36,13 @@ def own_error(what: str, error: Exception) -> OwnCodeError:
 
 
 def _theirs(trace: TracebackType | None) -> TracebackType | None:
-    """From the first frame on that the lab called: what Python itself needs to import a module is left out."""
+    """From the first frame on that the lab called."""
     begins = None
     while trace is not None:
         file = trace.tb_frame.f_code.co_filename
         if file in _CALLERS:
             begins = None
-        elif begins is None and not file.startswith("<frozen importlib"):
+        elif begins is None and not file.startswith(_IMPORTING):
             begins = trace
         trace = trace.tb_next
     return begins

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import cache, wraps
 from operator import attrgetter
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, UnionType
 from typing import Any, Final, NamedTuple, TypeAlias, get_origin
 
 import psycopg
@@ -212,7 +212,7 @@ def _way(annotation: Any) -> tuple[_Opens, str]:  # noqa: ANN401 - whatever stan
         return Database.connection, ""
     if wanted is Settings:
         return lambda database: nullcontext(database.settings), UNSEEN
-    if not isinstance(wanted, type) or issubclass(wanted, psycopg.AsyncConnection):
+    if not isinstance(wanted, type) or wanted is UnionType or issubclass(wanted, psycopg.AsyncConnection):
         raise InvalidInputError(f"A purchase can not go through {annotation}. {_FORM}")
     ways: dict[type, _Opens] = {
         psycopg.Connection: Database.connection,
