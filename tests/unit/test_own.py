@@ -1,5 +1,6 @@
 """Functions of a user's own, adopted as strategies: what is understood, and what is told where it is not."""
 
+import json
 import sys
 from functools import partial
 from importlib.metadata import EntryPoint
@@ -11,6 +12,7 @@ import sqlalchemy
 from sqlalchemy.orm import Session
 
 from ticketlab import PurchaseRequest, PurchaseResult, Settings, adopt
+from ticketlab.cli import machine
 from ticketlab.errors import InvalidInputError, NotFoundError, OwnCodeError
 from ticketlab.outcomes import Cause, Outcome
 from ticketlab.tickets import Database, RetryPolicy, own, strategies
@@ -284,16 +286,33 @@ class TestByName:
         assert "importlib" not in note
         assert "own.py" not in note
 
-    def test_a_package_announces_its_strategies(self, shop, monkeypatch):
-        """They are found by their entry point's name, and do not hide ours."""
+    @pytest.fixture
+    def announcing(self, shop, monkeypatch):
+        """A package that brings a purchase function under each of these names, and one that can not be imported."""
         module = shop("def buy(connection, event_id, quantity, purchase_id):\n    return True\n")
-        points = [EntryPoint(name, f"{module}:buy", strategies.GROUP) for name in ("theirs", "atomic")]
-        monkeypatch.setattr(strategies, "entry_points", lambda *, group: points if group == strategies.GROUP else [])
-        strategies.announced.cache_clear()
-        try:
-            assert list(strategies.announced()) == ["theirs"]
-            assert strategies.get("theirs").name == "theirs"
-            assert strategies.get("atomic") is atomic
-        finally:
-            monkeypatch.undo()
+
+        def announce(*names):
+            points = [EntryPoint(name, f"{module}:buy", strategies.GROUP) for name in names]
+            points.append(EntryPoint("gone", "no_such_module:buy", strategies.GROUP))
+            monkeypatch.setattr(
+                strategies, "entry_points", lambda *, group: points if group == strategies.GROUP else []
+            )
             strategies.announced.cache_clear()
+
+        yield announce
+        strategies.announced.cache_clear()
+
+    def test_a_package_announces_its_strategies(self, announcing):
+        """They are found by their entry point's name, and do not hide ours."""
+        announcing("theirs", "atomic")
+        assert list(strategies.announced()) == ["gone", "theirs"]
+        assert strategies.get("theirs").name == "theirs"
+        assert strategies.get("atomic") is atomic
+
+    def test_the_command_line_lists_them_last(self, announcing, capsys):
+        """A package that can not be imported is told, and keeps nobody from the others."""
+        announcing("theirs")
+        machine.strategies(as_json=True)
+        printed = capsys.readouterr()
+        assert [each["name"] for each in json.loads(printed.out)] == [*strategies.registry(), "theirs"]
+        assert printed.err.startswith("Error: There is no module 'no_such_module'")
