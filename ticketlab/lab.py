@@ -17,7 +17,6 @@ from ticketlab.load import Actions, Driven, Fault, FaultKind, Plan
 from ticketlab.runs import Run
 from ticketlab.settings import Settings
 from ticketlab.tickets import Database, EventRepository, Strategy, books, migrations, strategies
-from ticketlab.tickets.blame import is_theirs, own_error
 from ticketlab.tickets.own import Buys, adopt
 from ticketlab.tickets.schema import Schema
 from ticketlab.trials import Trial
@@ -183,7 +182,7 @@ def _observe(
     on_tick: Callable[[SoFar], None],
 ) -> Trial:
     """Run one trial on empty tables, and save it."""
-    with _blaming(trial.strategy):
+    with strategies.blaming(trial.strategy):
         observed = observe(strategy, trial.plan, database, server=server, faults=faults, on_tick=on_tick)
     driven = observed.driven
     saved = Trial(
@@ -202,19 +201,6 @@ def _observe(
     saved.write_history(driven.history)
     saved.write_ledger(observed.ledger())
     return saved
-
-
-@contextmanager
-def _blaming(name: str) -> Iterator[None]:
-    """Around a trial: what a strategy of the user's own raises is told as his."""
-    try:
-        yield
-    except TicketlabError:
-        raise
-    except Exception as error:
-        if strategies.is_own(name) and is_theirs(error):
-            raise own_error(name, error) from error
-        raise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

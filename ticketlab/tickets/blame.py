@@ -2,11 +2,13 @@
 
 import importlib
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from ticketlab.errors import OwnCodeError
+from ticketlab.errors import OwnCodeError, TicketlabError
 
 _HERE: Final = Path(__file__).parent
 _CALLERS: Final = frozenset(str(_HERE / name) for name in ("attempts.py", "own.py", "books.py"))
@@ -20,6 +22,21 @@ def is_theirs(error: Exception) -> bool:
     """Whether it was raised by what the lab called, and not by the lab itself."""
     theirs = _theirs(error.__traceback__)
     return theirs is not None and not theirs.tb_frame.f_code.co_filename.startswith(_LAB)
+
+
+@contextmanager
+def blaming(what: str) -> Iterator[None]:
+    """Around a call of what the user wrote: whatever it raises that the lab does not foresee is his.
+
+    Raises:
+        OwnCodeError: in its place, with his part of the traceback.
+    """
+    try:
+        yield
+    except TicketlabError:
+        raise
+    except Exception as error:
+        raise own_error(what, error) from error
 
 
 def own_error(what: str, error: Exception) -> OwnCodeError:

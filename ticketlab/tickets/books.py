@@ -10,7 +10,7 @@ from uuid import UUID
 import psycopg
 
 from ticketlab.errors import InvalidInputError, OwnCodeError
-from ticketlab.tickets.blame import own_error
+from ticketlab.tickets.blame import blaming
 from ticketlab.tickets.database import Database
 from ticketlab.tickets.models import MAX_INTEGER
 from ticketlab.tickets.purchase import checked_uuid
@@ -93,7 +93,7 @@ def read(database: Database, events: Sequence[UUID], schema: Schema | None = Non
 def _lay_out(database: Database, schema: Schema, *, events: int, stock: int) -> OnSale:
     numbered = [UUID(int=number) for number in range(1, events + 2)]
     seats = dict.fromkeys(numbered, stock) | {numbered[-1]: WARM_UP_SEATS}
-    with _plain_connection(database) as connection, _blaming("Schema.lay_out"):
+    with _plain_connection(database) as connection, blaming("Schema.lay_out"):
         schema.lay_out(connection, seats)
     return OnSale(numbered[:-1], numbered[-1])
 
@@ -101,9 +101,9 @@ def _lay_out(database: Database, schema: Schema, *, events: int, stock: int) -> 
 def _read_own(database: Database, events: Sequence[UUID], schema: Schema) -> Books:
     """What tables of one's own hold, by the numbers of the events; the warm-up's event is left out."""
     with _plain_connection(database) as connection:
-        with _blaming("Schema.events"):
+        with blaming("Schema.events"):
             event_rows = [*schema.events(connection)]
-        with _blaming("Schema.tickets"):
+        with blaming("Schema.tickets"):
             ticket_rows = [*schema.tickets(connection)]
     numbers = {event_id: number for number, event_id in enumerate(events)}
     with _reading("Schema.events", "(event_id, seats, seats left or None, version or None)"):
@@ -127,15 +127,6 @@ def _plain_connection(database: Database) -> Iterator[Connection]:
     with database.reachable(), psycopg.connect(database.settings.url, connect_timeout=_TIMEOUT_S) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         yield connection
-
-
-@contextmanager
-def _blaming(what: str) -> Iterator[None]:
-    """Around a call of what the user wrote: whatever it raises is his."""
-    try:
-        yield
-    except Exception as error:
-        raise own_error(what, error) from error
 
 
 @contextmanager
