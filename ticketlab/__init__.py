@@ -9,7 +9,17 @@ if TYPE_CHECKING:
     from ticketlab.outcomes import Cause, Outcome
     from ticketlab.runs import Run
     from ticketlab.settings import Settings
-    from ticketlab.tickets import Database, Event, EventRepository, PurchaseResult, Strategy
+    from ticketlab.tickets import (
+        Database,
+        Event,
+        EventRepository,
+        PurchaseRequest,
+        PurchaseResult,
+        RetryPolicy,
+        Strategy,
+    )
+    from ticketlab.tickets.own import adopt
+    from ticketlab.tickets.schema import Schema
 
 __all__ = [
     "Cause",
@@ -18,10 +28,14 @@ __all__ = [
     "EventRepository",
     "Experiment",
     "Outcome",
+    "PurchaseRequest",
     "PurchaseResult",
+    "RetryPolicy",
     "Run",
+    "Schema",
     "Settings",
     "Strategy",
+    "adopt",
     "run",
 ]
 
@@ -32,10 +46,14 @@ _HOME: Final = {
     "EventRepository": "tickets",
     "Experiment": "experiment",
     "Outcome": "outcomes",
+    "PurchaseRequest": "tickets",
     "PurchaseResult": "tickets",
+    "RetryPolicy": "tickets",
     "Run": "runs",
+    "Schema": "tickets.schema",
     "Settings": "settings",
     "Strategy": "tickets",
+    "adopt": "tickets.own",
     "run": "lab",
 }
 

@@ -1,15 +1,15 @@
 """`run(experiment) -> Run`: the one place where buyers and servers meet checks and measures."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 from uuid import UUID
 
 from ticketlab import load, run_folder, servers
-from ticketlab.errors import InvalidInputError, TicketlabError
+from ticketlab.errors import InvalidInputError, OwnCodeError, TicketlabError
 from ticketlab.evidence.ledger import Ledger
 from ticketlab.evidence.tally import SoFar
 from ticketlab.experiment import Experiment, TrialPlan
@@ -17,7 +17,8 @@ from ticketlab.load import Actions, Driven, Fault, FaultKind, Plan
 from ticketlab.runs import Run
 from ticketlab.settings import Settings
 from ticketlab.tickets import Database, EventRepository, Strategy, books, migrations, strategies
-from ticketlab.tickets.models import MAX_INTEGER
+from ticketlab.tickets.own import Buys, adopt
+from ticketlab.tickets.schema import Schema
 from ticketlab.trials import Trial
 
 _DEFAULT_MAX_CONNECTIONS: Final = 100
@@ -45,7 +46,7 @@ class Progress:
 def run(
     experiment: Experiment,
     *,
-    own: Sequence[Strategy] = (),
+    own: Sequence[Strategy | Buys] = (),
     out: Path = Path("runs"),
     url: str | None = None,
     on_progress: Callable[[Progress], None] = lambda _progress: None,
@@ -56,23 +57,26 @@ def run(
 
     Args:
         experiment: what to run.
-        own: strategies of your own that the experiment names; what their source says is kept with the run.
+        own: strategies of your own that the experiment names, or functions that buy, by their names: see
+            `ticketlab.adopt`. What their source says is kept with the run.
         out: the folder in which the run's own folder is made.
         url: for the server kind `external`, where it is.
         on_progress: called at each step, and several times a second while buyers buy.
 
     Raises:
         NotFoundError: a strategy that the experiment names does not exist; nothing was started.
+        OwnCodeError: a strategy of your own could not be imported, and nothing was started; or it raised what is no
+            error of a database, and the trials made so far are judged and kept.
         ServerError: no server could be brought up; nothing was written.
         InvalidInputError: the server kind and the URL do not go together, a strategy sells no baskets where the
             experiment has them, or one of your own has a name that is taken; nothing was started. The server that
             was chosen can not be crashed, and the experiment wants it to be; nothing was written.
     """
-    _chosen(experiment, own)  # what does not exist is told before a server is started
+    chosen = _chosen(experiment, own)
     on_progress(Progress(trial=0, trials=len(experiment.trials()), doing=f"starting a server ({experiment.server})"))
     settings = {**settings_for(max(experiment.pool_sizes), server=experiment.server), **experiment.server_settings}
     with servers.open(experiment.server, settings=settings, url=url) as server:
-        folder = _observed(experiment, server, own=own, out=out, on_progress=on_progress)
+        folder = _observed(experiment, chosen, server, out, on_progress)
     return _judge(folder)
 
 
@@ -80,7 +84,7 @@ def run_on(
     server: servers.Server,
     experiment: Experiment,
     *,
-    own: Sequence[Strategy] = (),
+    own: Sequence[Strategy | Buys] = (),
     out: Path = Path("runs"),
     template: str = "template0",
     on_progress: Callable[[Progress], None] = lambda _progress: None,
@@ -96,26 +100,25 @@ def run_on(
         on_progress: as for `run`.
 
     Raises:
-        NotFoundError, InvalidInputError: as for `run`; or the experiment has settings for its server.
+        NotFoundError, OwnCodeError, InvalidInputError: as for `run`; or the experiment has settings for its server.
         ServerError: the server does not answer, or its role may not create databases; nothing was written.
     """
-    _chosen(experiment, own)
+    chosen = _chosen(experiment, own)
     if experiment.server_settings:
         raise InvalidInputError(
             f"This server runs already: {', '.join(experiment.server_settings)} can not be set. Leave it out, or give "
             "the experiment a server of its own with `ticketlab.run`."
         )
     with servers.scratch_database(server.url, template=template) as url:
-        here, asked = replace(server, url=url), replace(experiment, server=server.kind)
-        folder = _observed(asked, here, own=own, out=out, on_progress=on_progress)
+        asked, here = replace(experiment, server=server.kind), replace(server, url=url)
+        folder = _observed(asked, chosen, here, out, on_progress)
     return _judge(folder)
 
 
 def _observed(
     experiment: Experiment,
+    chosen: Mapping[str, Strategy],
     server: servers.Server,
-    *,
-    own: Sequence[Strategy],
     out: Path,
     on_progress: Callable[[Progress], None],
 ) -> Path:
@@ -125,8 +128,7 @@ def _observed(
             f"Only a server of kind embedded can be crashed, and the one chosen is {server.why}. Ask for one by "
             "name: --server embedded."
         )
-    chosen = _chosen(experiment, own)
-    folder = run_folder.of_experiment(experiment, own, server, out)
+    folder = run_folder.of_experiment(experiment, chosen, server, out)
     try:
         with Database(Settings.from_url(server.url)) as database:
             migrations.upgrade(database)
@@ -138,16 +140,18 @@ def _observed(
         if _has_trials(folder):
             _judge(folder)
         error.add_note(f"What was measured before is kept in {folder}.")
-        error.add_note(f"Last in the server's log: {server.log().strip().rpartition(chr(10))[2]}")
+        if not isinstance(error, OwnCodeError):
+            error.add_note(f"Last in the server's log: {server.log().strip().rpartition(chr(10))[2]}")
         raise
     trials = len(experiment.trials())
     on_progress(Progress(trial=trials, trials=trials, doing="judging", finished=trials))
     return folder
 
 
-def _chosen(experiment: Experiment, own: Sequence[Strategy]) -> dict[str, Strategy]:
-    named = {each.name: each for each in own}
-    taken = [name for name in named if name in strategies.registry()]
+def _chosen(experiment: Experiment, own: Sequence[Strategy | Buys]) -> dict[str, Strategy]:
+    adopted = [adopt(each) for each in own]
+    named = {each.name: each for each in adopted}
+    taken = [name for name in named if not strategies.is_own(name)]
     if taken or len(named) < len(own):
         raise InvalidInputError(f"A strategy of your own needs a name of its own: {', '.join(taken or named)}.")
     chosen = {name: named.get(name) or strategies.get(name) for name in experiment.strategies}
@@ -155,6 +159,9 @@ def _chosen(experiment: Experiment, own: Sequence[Strategy]) -> dict[str, Strate
     if experiment.sells_baskets and without:
         able = ", ".join(name for name, each in strategies.registry().items() if each.basket is not None)
         raise InvalidInputError(f"No baskets are sold by {', '.join(without)}. Strategies that sell them: {able}.")
+    keeping = [name for name, each in chosen.items() if each.schema is not None]
+    if experiment.refunds and keeping:
+        raise InvalidInputError(f"Nothing can be given back to tables of one's own: leave out {', '.join(keeping)}.")
     return chosen
 
 
@@ -186,7 +193,7 @@ def _observe_all(
         step = Progress(trial=trial.number, trials=len(trials), doing=doing, plan=trial, finished=done)
         on_progress(step)
         # A pool of the trial's own: one that another has filled hands out its connections in turn, cold ones too.
-        with Database(settings) as own:
+        with _database_of(chosen[trial.strategy], settings) as own:
             saved = _observe(
                 trial,
                 chosen[trial.strategy],
@@ -200,6 +207,16 @@ def _observe_all(
             return
 
 
+@contextmanager
+def _database_of(strategy: Strategy, settings: Settings) -> Iterator[Database]:
+    """The database that a trial sells in: for tables of one's own an empty one, as ours may have the same names."""
+    with ExitStack() as held:
+        if strategy.schema is not None:
+            url = held.enter_context(servers.scratch_database(settings.url))
+            settings = Settings.from_url(url, pool_size=settings.pool_size)
+        yield held.enter_context(Database(settings))
+
+
 def _observe(
     trial: TrialPlan,
     strategy: Strategy,
@@ -211,7 +228,8 @@ def _observe(
     on_tick: Callable[[SoFar], None],
 ) -> Trial:
     """Run one trial on empty tables, and save it."""
-    observed = observe(strategy, trial.plan, database, server=server, faults=faults, on_tick=on_tick)
+    with strategies.blaming(trial.strategy):
+        observed = observe(strategy, trial.plan, database, server=server, faults=faults, on_tick=on_tick)
     driven = observed.driven
     saved = Trial(
         folder=folder / str(trial.number),
@@ -224,6 +242,7 @@ def _observe(
         interrupted=driven.interrupted,
         crashes_ns=driven.crashes_ns,
         disconnects_ns=driven.disconnects_ns,
+        said=dict(driven.said),
     )
     saved.write_history(driven.history)
     saved.write_ledger(observed.ledger())
@@ -250,9 +269,8 @@ def observe(
     on_tick: Callable[[SoFar], None] = lambda _so_far: None,
 ) -> Observed:
     """Let a strategy sell once by a plan, on tables that are emptied before."""
-    books.clear(database)
     repository = EventRepository(database, strategy)
-    events, warm_up_event = _create_events(repository, plan)
+    events, warm_up_event = books.put_on_sale(repository, events=plan.events, stock=plan.stock)
     driven = load.drive(
         repository,
         plan,
@@ -268,7 +286,7 @@ def observe(
             server.restart()
             database.pool.check()
         repository.settle([*events, warm_up_event])  # the ledger is read past the repository
-        return replace(read_ledger(database, events), crashes_ns=driven.crashes_ns)
+        return replace(read_ledger(database, events, strategy.schema), crashes_ns=driven.crashes_ns)
 
     return Observed(driven=driven, ledger=ledger)
 
@@ -294,19 +312,9 @@ def ticker(step: Progress, on_progress: Callable[[Progress], None]) -> Callable[
     return lambda so_far: on_progress(replace(step, so_far=so_far))
 
 
-def _create_events(repository: EventRepository, plan: Plan) -> tuple[list[UUID], UUID]:
-    """The events of a trial, and one more with seats for any warm-up."""
-    date = datetime.now(UTC) + timedelta(days=30)
-    events = [
-        repository.create(name=f"event {number}", date=date, total_tickets=plan.stock).id
-        for number in range(plan.events)
-    ]
-    return events, repository.create(name="warm-up", date=date, total_tickets=MAX_INTEGER).id
-
-
-def read_ledger(database: Database, events: Sequence[UUID]) -> Ledger:
+def read_ledger(database: Database, events: Sequence[UUID], schema: Schema | None = None) -> Ledger:
     """What the database holds of these events, read in one snapshot."""
-    read = books.read(database, events)
+    read = books.read(database, events, schema)
     return Ledger.of(events=read.events, tickets=read.tickets)
 
 

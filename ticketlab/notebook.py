@@ -19,6 +19,7 @@ from ticketlab.outcomes import OUTCOMES
 from ticketlab.report.live import live
 from ticketlab.runs import Run
 from ticketlab.tickets import Strategy
+from ticketlab.tickets.own import Buys
 
 _LONG_S: Final = 5.0
 """A trial that is shorter is not drawn while it goes on: buyers and drawing take turns with Python's lock."""
@@ -30,7 +31,7 @@ _HASH_LENGTH: Final = 16
 def run(
     experiment: Experiment,
     *,
-    own: Sequence[Strategy] = (),
+    own: Sequence[Strategy | Buys] = (),
     saved: str | Path | None = None,
     out: Path = Path("runs"),
 ) -> Run:

@@ -2,7 +2,7 @@
 
 import inspect
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -12,15 +12,17 @@ from ticketlab import environment
 from ticketlab.errors import InvalidInputError
 from ticketlab.experiment import Experiment
 from ticketlab.servers import Server
-from ticketlab.tickets import Strategy
+from ticketlab.tickets import Strategy, strategies
 
 
-def of_experiment(experiment: Experiment, own: Sequence[Strategy], server: Server, out: Path) -> Path:
+def of_experiment(experiment: Experiment, chosen: Mapping[str, Strategy], server: Server, out: Path) -> Path:
     """A new folder for the run, holding what is known before its first trial."""
+    own = {name: each for name, each in chosen.items() if strategies.is_own(name)}
     began = datetime.now().astimezone()
     folder = new(out, f"{began:%Y%m%d-%H%M%S}-{experiment.name}")
     described = surroundings(server, seed=experiment.seed, began=began) | {
-        "own_strategies": {each.name: _source(each) for each in own},
+        "own_strategies": {name: _source(each) for name, each in own.items()},
+        "unseen": {name: each.unseen for name, each in own.items() if each.unseen},
     }
     (folder / "environment.json").write_text(json.dumps(described, indent=2) + "\n")
     experiment.write(folder / "experiment.json")  # last: by this file a run is known

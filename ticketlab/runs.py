@@ -145,11 +145,7 @@ class Run:
             cut_short = ", the last of them cut short" if self.trials[-1].interrupted else ""
             planned = len(self.experiment.trials())
             notes.append(f"The run was ended early: {len(self.trials)} of {planned} trials were made{cut_short}.")
-        notes += [
-            f"{name} is none of ticketlab's strategies: its source is kept in environment.json, and to run it again "
-            "takes lab.run(…, own=[…])."
-            for name in self.environment.get("own_strategies", ())
-        ]
+        notes += self._of_own_strategies()
         notes += [
             f"{name} is a control and was not caught: try more buyers, more repeats, fewer events, or --basket 2-3 "
             "for a control of baskets."
@@ -168,11 +164,28 @@ class Run:
         if any(count for _, count in answered):
             counts = ", ".join(f"{count:,} {name}" for name, count in answered if count)
             notes.append(f"Not every purchase was answered: {counts}. They are in no latency.")
+            notes += [f"The first that {ended} said: {said}" for ended, said in self._said.items()]
         notes += self._of_refunds()
         weakened = self.durability_off
         if weakened:
             notes.append(f"Durability was off ({', '.join(weakened)}): the timings are not those of a safe server.")
         return notes
+
+    def _of_own_strategies(self) -> Iterator[str]:
+        """Where the source of what is not ticketlab's can be found, and what could not be seen of it."""
+        for name in self.environment.get("own_strategies", ()):
+            again = "" if ":" in name else ", and to run it again takes lab.run(…, own=[…])"
+            yield f"{name} is none of ticketlab's strategies: its source is kept in environment.json{again}."
+        for name, unseen in self.environment.get("unseen", {}).items():
+            yield f"Of {name} not all can be seen: {unseen}."
+
+    @property
+    def _said(self) -> Mapping[str, str]:
+        """What the database or the pool said where purchases ended without an answer: of each kind the first."""
+        said: dict[str, str] = {}
+        for trial in self.trials:
+            said = {**trial.said, **said}
+        return said
 
     def _of_refunds(self) -> Iterator[str]:
         """What refunds do to the numbers, and how many of them came to nothing."""

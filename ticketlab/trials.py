@@ -5,9 +5,9 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -40,6 +40,8 @@ class Trial:
     """The instants by which the server was dead, in ns since the trial's start."""
     disconnects_ns: tuple[int, ...] = ()
     """Those just before every connection of the buyers was cut."""
+    said: Mapping[str, str] = field(default_factory=dict)
+    """What the database or the pool said where operations ended without an answer: of each kind the first."""
 
     @property
     def setting(self) -> dict[str, Any]:

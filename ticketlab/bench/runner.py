@@ -1,7 +1,6 @@
 """`run(bench) -> Results`: every contender in its turn, on one server, each on empty tables, each proven at once."""
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
 
 from ticketlab import lab, servers
 from ticketlab.bench import contenders, proof
@@ -32,11 +31,15 @@ def run(
 
     Raises:
         NotFoundError: a strategy that the bench names does not exist; nothing was started.
-        InvalidInputError: the server lets too few connections in, or its kind and the URL do not go together.
+        InvalidInputError: the server lets too few connections in, or its kind and the URL do not go together; a
+            strategy sells from tables of its own.
         ServerError: no server could be brought up.
         TicketlabError: a contender failed; the text names it.
     """
     chosen = [strategies.get(name) for name in bench.strategies]
+    elsewhere = [each.name for each in chosen if each.schema is not None]
+    if elsewhere:
+        raise InvalidInputError(f"The bench sells from ticketlab's own tables: leave out {', '.join(elsewhere)}.")
     on_progress(Progress(trial=0, trials=0, doing=f"starting a server ({bench.server})"))
     settings = lab.settings_for(bench.connections, server=bench.server)
     with servers.open(bench.server, settings=settings, url=url) as server:
@@ -81,14 +84,9 @@ def _observe(
     contender: Contender, turn: Turn, bench: HotEvent, database: Database, *, on_tick: Callable[[SoFar], None]
 ) -> Trial:
     """One turn on empty tables, and what the ledger says of it."""
-    books.clear(database)
-    repository = EventRepository(database)
-    date = datetime.now(UTC) + timedelta(days=30)
-    event, warm_up_event = (
-        repository.create(name=name, date=date, total_tickets=bench.seats).id for name in ("hot", "warm-up")
-    )
+    (event,), warm_up_event = books.put_on_sale(EventRepository(database), events=1, stock=bench.seats)
     # A pool of the trial's own: one that a larger trial has filled hands out its connections in turn, cold ones too.
-    with Database(database.settings) as own:
+    with Database(database.settings) as own, strategies.blaming(contender.name):
         claim = contender.sell(
             Ground(database=own, event=event, warm_up_event=warm_up_event, plan=bench.plan(turn), on_tick=on_tick)
         )

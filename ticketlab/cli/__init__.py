@@ -9,6 +9,7 @@ command that needs it, so that `--help` stays instant.
 import os
 import signal
 import sys
+from pathlib import Path
 
 import typer
 
@@ -36,6 +37,7 @@ app.add_typer(bench, name="bench")
 def main() -> None:
     """The entry point: the application, and every error as a sentence and an exit code."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended from outside, it cleans up as for Ctrl-C
+    sys.path.append(str(Path.cwd()))  # for --strategy module:name; last, so that it hides nothing that is installed
     try:
         app()
     except TicketlabError as error:

@@ -1,23 +1,44 @@
 """`ticketlab strategies`, `doctor` and `lab`: what there is, what this machine offers, and the notebooks."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ticketlab.cli.options import EXIT_BAD_INPUT, AsJson
-from ticketlab.cli.output import print_json, show
+from ticketlab.cli.output import complain, print_json, show
+from ticketlab.errors import TicketlabError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ticketlab.tickets import Strategy
 
 
 def strategies(as_json: AsJson = False) -> None:
-    """List the strategies: how each works, what it costs, and when to take it."""
+    """List the strategies: how each works, what it costs, and when to take it.
+
+    Those that installed packages announce, as entry points of the group ticketlab.strategies, come last.
+    """
     from ticketlab import console
     from ticketlab.tickets.strategies import registry
 
+    family = [*registry().values(), *_announced()]
     if as_json:
-        print_json([console.strategy_as_json(each) for each in registry().values()])
+        print_json([console.strategy_as_json(each) for each in family])
     else:
-        show(console.strategies(registry().values()))
+        show(console.strategies(family))
+
+
+def _announced() -> "Iterator[Strategy]":
+    """Those of packages; what can not be imported is told, and keeps nobody from the others."""
+    from ticketlab.tickets.strategies import announced, get
+
+    for name in announced():
+        try:
+            yield get(name)
+        except TicketlabError as error:
+            complain(str(error))
 
 
 def lab(

@@ -36,7 +36,9 @@ RunFolders = Annotated[
 
 def run(
     *,
-    strategy: Annotated[list[str] | None, typer.Option("--strategy", "-s", help="Repeatable.")] = None,
+    strategy: Annotated[
+        list[str] | None, typer.Option("--strategy", "-s", help="Repeatable; of your own: module:name.")
+    ] = None,
     all_strategies: Annotated[
         bool, typer.Option("--all", help="Every strategy there is; with --basket, every one that sells baskets.")
     ] = False,
@@ -205,9 +207,10 @@ def report(
 
 
 def _all_that_sell(*, baskets: bool) -> list[str]:
-    from ticketlab.tickets.strategies import registry
+    from ticketlab.tickets.strategies import announced, get, registry
 
-    return [name for name, each in registry().items() if (each.basket if baskets else not each.for_baskets)]
+    family = {name: get(name) for name in (*registry(), *announced())}
+    return [name for name, each in family.items() if (each.basket if baskets else not each.for_baskets)]
 
 
 def _run(experiment: "Experiment", *, out: Path, url: str | None, quiet: bool) -> "Run":

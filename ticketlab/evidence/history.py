@@ -63,6 +63,8 @@ class Recorder:
         self._seldom = array("q")
         self._not_counted = 0
         self._purchase_ids = bytearray()
+        self.said: dict[str, str] = {}
+        """What was said where operations ended without an answer: of each kind the first."""
 
     def record(
         self,

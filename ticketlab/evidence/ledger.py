@@ -33,10 +33,16 @@ class Ledger:
     the last. Not among what `write` saves: a trial knows them."""
 
     @classmethod
-    def of(cls, *, events: Sequence[tuple[int, int, int, int]], tickets: Sequence[tuple[int, bytes]]) -> Self:
-        """A ledger from rows: events as in EVENT_COLUMNS, tickets as in TICKET_COLUMNS with ids of 16 bytes."""
+    def of(
+        cls, *, events: Sequence[tuple[int, int, int | None, int | None]], tickets: Sequence[tuple[int, bytes]]
+    ) -> Self:
+        """A ledger from rows: events as in EVENT_COLUMNS, tickets as in TICKET_COLUMNS with ids of 16 bytes.
+
+        Stock and version of an event are None where nothing tells them.
+        """
+        told = [[NOT_SEEN if each is None else each for each in row] for row in events]
         return cls(
-            events=pd.DataFrame(list(events), columns=list(EVENT_COLUMNS)).astype(EVENT_COLUMNS),
+            events=pd.DataFrame(told, columns=list(EVENT_COLUMNS)).astype(EVENT_COLUMNS),
             tickets=pd.DataFrame(
                 {
                     "event": [event for event, _ in tickets],

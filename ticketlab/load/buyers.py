@@ -13,6 +13,8 @@ from ticketlab.tickets import EventRepository, PurchaseResult
 _WARM_UP_QUANTITY = 4
 """Tickets of a warm-up purchase at most: a large one would be work for its own sake."""
 
+_UNANSWERED = (Outcome.FAILED, Outcome.UNAVAILABLE, Outcome.UNKNOWN)
+
 _Told: TypeAlias = Sequence[tuple[int, int, int | None, int | None]]
 """What a buyer was told of each event: its number, the quantity he asked for, and the version and stock seen."""
 
@@ -96,6 +98,8 @@ def _record(
             version=version,
             available=available,
         )
+    if result.detail and result.outcome in _UNANSWERED:
+        recorder.said.setdefault(f"ended {result.outcome} ({result.cause})", " ".join(result.detail.split()))
 
 
 def _purchase_one(repository: EventRepository, events: Sequence[UUID], wish: Wish) -> tuple[PurchaseResult, _Told]:

@@ -2,9 +2,10 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import ChainMap
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from uuid import UUID
 
@@ -39,6 +40,8 @@ class Driven:
     """The instants by which the server was dead, in ns since the trial's start: the history's clock."""
     disconnects_ns: tuple[int, ...] = ()
     """Those just before every connection was cut."""
+    said: Mapping[str, str] = field(default_factory=dict)
+    """What was said where operations ended without an answer: of each kind the first."""
 
 
 def drive(
@@ -104,6 +107,7 @@ def drive(
         interrupted=interrupted,
         crashes_ns=made_ns[FaultKind.CRASH],
         disconnects_ns=made_ns[FaultKind.DISCONNECT],
+        said=ChainMap(*(each.said for each in recorders)),
     )
 
 

@@ -1,16 +1,16 @@
 """What a test asks for, as the Experiment to run. Runs nothing."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
 from ticketlab.experiment import Experiment
 from ticketlab.pytest_plugin import options
 from ticketlab.tickets import Strategy, strategies
-from ticketlab.tickets.own import adopt
+from ticketlab.tickets.own import Buys, adopt
 
-Given: TypeAlias = Strategy | Experiment | Callable[..., Any] | str
+Given: TypeAlias = Strategy | Experiment | Buys | str
 """What is to be judged: by its name or as it is, or a whole experiment."""
 
 _LONGEST_NAME: Final = 60
@@ -25,7 +25,7 @@ class Demand:
     """What is to be run."""
 
     experiment: Experiment
-    own: Sequence[Strategy]
+    own: Sequence[Strategy | Buys]
     """The strategies of it that are nobody else's."""
     divided: bool
     """Whether there would be more buyers, were it not for other workers."""
@@ -51,7 +51,7 @@ class Said:
         return _fields({**self.called, **self.commanded})
 
 
-def demand(given: Given, said: Said, *, own: Sequence[Strategy], test: str, workers: int) -> Demand:
+def demand(given: Given, said: Said, *, own: Sequence[Strategy | Buys], test: str, workers: int) -> Demand:
     """The experiment that a test asks for.
 
     Args:
@@ -74,12 +74,12 @@ def demand(given: Given, said: Said, *, own: Sequence[Strategy], test: str, work
     return Demand(experiment=replace(experiment, buyers=buyers), own=mine, divided=divided)
 
 
-def _strategy(given: Strategy | Callable[..., Any] | str) -> tuple[str, list[Strategy]]:
+def _strategy(given: Strategy | Buys | str) -> tuple[str, list[Strategy | Buys]]:
     """Its name, and itself where nobody would find it by that name."""
     if isinstance(given, str):
         return given, []
     strategy = adopt(given)
-    known = strategies.registry().get(strategy.name) is strategy
+    known = not strategies.is_own(strategy.name) and strategies.get(strategy.name) is strategy
     return strategy.name, [] if known else [strategy]
 
 

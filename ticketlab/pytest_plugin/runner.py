@@ -14,6 +14,7 @@ from ticketlab.pytest_plugin.demand import Given, Said, demand
 from ticketlab.pytest_plugin.ground import told
 from ticketlab.runs import Run, writing
 from ticketlab.tickets import Strategy
+from ticketlab.tickets.own import Buys
 
 _KEPT: Final = "ticketlab-runs"
 
@@ -43,7 +44,7 @@ class Runner:
             raise LookupError("No run was made yet: call ticketlab_run, or name a strategy in the stress mark.")
         return self._runs[-1]
 
-    def __call__(self, given: Given, /, *, own: Sequence[Strategy] = (), **load: object) -> Run:
+    def __call__(self, given: Given, /, *, own: Sequence[Strategy | Buys] = (), **load: object) -> Run:
         """Make a run and judge it.
 
         Args:

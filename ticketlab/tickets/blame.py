@@ -1,15 +1,20 @@
 """Whose error it is: of an exception that code of the user's raised, the part of its traceback that is his."""
 
+import importlib
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from ticketlab.errors import OwnCodeError
+from ticketlab.errors import OwnCodeError, TicketlabError
 
 _HERE: Final = Path(__file__).parent
 _CALLERS: Final = frozenset(str(_HERE / name) for name in ("attempts.py", "own.py", "books.py"))
 """The files that call what the user wrote."""
+_IMPORTING: Final = (importlib.__file__, "<frozen importlib")
+"""What lies between them and a module that is imported."""
 _LAB: Final = str(_HERE.parent)
 
 
@@ -17,6 +22,21 @@ def is_theirs(error: Exception) -> bool:
     """Whether it was raised by what the lab called, and not by the lab itself."""
     theirs = _theirs(error.__traceback__)
     return theirs is not None and not theirs.tb_frame.f_code.co_filename.startswith(_LAB)
+
+
+@contextmanager
+def blaming(what: str) -> Iterator[None]:
+    """Around a call of what the user wrote: whatever it raises that the lab does not foresee is his.
+
+    Raises:
+        OwnCodeError: in its place, with his part of the traceback.
+    """
+    try:
+        yield
+    except TicketlabError:
+        raise
+    except Exception as error:
+        raise own_error(what, error) from error
 
 
 def own_error(what: str, error: Exception) -> OwnCodeError:
@@ -33,13 +53,13 @@ def own_error(what: str, error: Exception) -> OwnCodeError:
 
 
 def _theirs(trace: TracebackType | None) -> TracebackType | None:
-    """From the first frame on that the lab called: what Python itself needs to import a module is left out."""
+    """From the first frame on that the lab called."""
     begins = None
     while trace is not None:
         file = trace.tb_frame.f_code.co_filename
         if file in _CALLERS:
             begins = None
-        elif begins is None and not file.startswith("<frozen importlib"):
+        elif begins is None and not file.startswith(_IMPORTING):
             begins = trace
         trace = trace.tb_next
     return begins

@@ -1,33 +1,68 @@
-"""The tables as a whole: emptied before a trial, read after it. For a database that belongs to the lab."""
+"""The tables as a whole: filled before a trial, read after it. For a database that belongs to the lab."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final, NamedTuple
 from uuid import UUID
 
-from ticketlab.tickets.database import Database
-from ticketlab.tickets.strategy import Isolation, transaction
+import psycopg
 
-_TIMEOUT_S = 10
+from ticketlab.errors import InvalidInputError, OwnCodeError
+from ticketlab.tickets.blame import blaming
+from ticketlab.tickets.database import Database
+from ticketlab.tickets.models import MAX_INTEGER
+from ticketlab.tickets.purchase import checked_uuid
+from ticketlab.tickets.repository import EventRepository
+from ticketlab.tickets.schema import Schema
+from ticketlab.tickets.strategy import Connection, Isolation, transaction
+
+WARM_UP_SEATS: Final = 10_000
+"""Of the warm-up's event on tables of one's own, which may have a row a seat."""
+_TIMEOUT_S: Final = 10
 """Between trials no buyer holds a connection: one that is not there soon is not coming."""
-_EVENTS = """
+_EVENTS: Final = """
 SELECT wanted.number - 1, total_tickets, available_tickets, version
 FROM events JOIN unnest(%s::uuid[]) WITH ORDINALITY AS wanted(id, number) USING (id)
 ORDER BY wanted.number
 """
-_TICKETS = """
+_TICKETS: Final = """
 SELECT wanted.number - 1, uuid_send(purchase_id)
 FROM tickets JOIN unnest(%s::uuid[]) WITH ORDINALITY AS wanted(id, number) ON wanted.id = tickets.event_id
 """
+
+
+class OnSale(NamedTuple):
+    """The events of a trial."""
+
+    events: Sequence[UUID]
+    warm_up: UUID
+    """One more, with seats for any warm-up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Books:
     """What both tables hold of some events, which are numbered from 0 in the order they were asked for."""
 
-    events: Sequence[tuple[int, int, int, int]]
-    """Number, total_tickets, available_tickets, version."""
+    events: Sequence[tuple[int, int, int | None, int | None]]
+    """Number, total_tickets, available_tickets, version; None where tables of one's own do not say."""
     tickets: Sequence[tuple[int, bytes]]
     """The event's number and the 16 bytes of the purchase id, a row a ticket."""
+
+
+def put_on_sale(repository: EventRepository, *, events: int, stock: int) -> OnSale:
+    """Put so many events of so many seats on sale, and nothing else: whatever was there is deleted.
+
+    Raises:
+        OwnCodeError: tables of one's own could not be laid out.
+    """
+    if repository.strategy.schema is not None:
+        return _lay_out(repository.database, repository.strategy.schema, events=events, stock=stock)
+    clear(repository.database)
+    date = datetime.now(UTC) + timedelta(days=30)
+    made = [repository.create(name=f"event {number}", date=date, total_tickets=stock).id for number in range(events)]
+    return OnSale(made, repository.create(name="warm-up", date=date, total_tickets=MAX_INTEGER).id)
 
 
 def clear(database: Database) -> None:
@@ -36,8 +71,14 @@ def clear(database: Database) -> None:
         connection.execute("TRUNCATE events CASCADE")
 
 
-def read(database: Database, events: Sequence[UUID]) -> Books:
-    """Read both tables in one snapshot."""
+def read(database: Database, events: Sequence[UUID], schema: Schema | None = None) -> Books:
+    """Read both tables in one snapshot.
+
+    Raises:
+        OwnCodeError: tables of one's own could not be read.
+    """
+    if schema is not None:
+        return _read_own(database, events, schema)
     with (
         database.reachable(),
         database.connection(timeout_s=_TIMEOUT_S) as connection,
@@ -47,3 +88,50 @@ def read(database: Database, events: Sequence[UUID]) -> Books:
             events=connection.execute(_EVENTS, [list(events)]).fetchall(),
             tickets=connection.execute(_TICKETS, [list(events)], binary=True).fetchall(),
         )
+
+
+def _lay_out(database: Database, schema: Schema, *, events: int, stock: int) -> OnSale:
+    numbered = [UUID(int=number) for number in range(1, events + 2)]
+    seats = dict.fromkeys(numbered, stock) | {numbered[-1]: WARM_UP_SEATS}
+    with _plain_connection(database) as connection, blaming("Schema.lay_out"):
+        schema.lay_out(connection, seats)
+    return OnSale(numbered[:-1], numbered[-1])
+
+
+def _read_own(database: Database, events: Sequence[UUID], schema: Schema) -> Books:
+    """What tables of one's own hold, by the numbers of the events; the warm-up's event is left out."""
+    with _plain_connection(database) as connection:
+        with blaming("Schema.events"):
+            event_rows = [*schema.events(connection)]
+        with blaming("Schema.tickets"):
+            ticket_rows = [*schema.tickets(connection)]
+    numbers = {event_id: number for number, event_id in enumerate(events)}
+    with _reading("Schema.events", "(event_id, seats, seats left or None, version or None)"):
+        held = [(checked_uuid("event_id", each), seats, left, version) for each, seats, left, version in event_rows]
+    with _reading("Schema.tickets", "(event_id, purchase_id)"):
+        sold = [
+            (checked_uuid("event_id", event_id), checked_uuid("purchase_id", purchase_id).bytes)
+            for event_id, purchase_id in ticket_rows
+        ]
+    return Books(
+        events=[
+            (numbers[event_id], seats, left, version) for event_id, seats, left, version in held if event_id in numbers
+        ],
+        tickets=[(numbers[event_id], purchase_id) for event_id, purchase_id in sold if event_id in numbers],
+    )
+
+
+@contextmanager
+def _plain_connection(database: Database) -> Iterator[Connection]:
+    """One that is not of the pool, as psycopg opens it, in a transaction that sees one snapshot."""
+    with database.reachable(), psycopg.connect(database.settings.url, connect_timeout=_TIMEOUT_S) as connection:
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        yield connection
+
+
+@contextmanager
+def _reading(what: str, form: str) -> Iterator[None]:
+    try:
+        yield
+    except (InvalidInputError, TypeError, ValueError) as error:
+        raise OwnCodeError(f"{what} must give rows of {form}: {error}") from error

@@ -12,17 +12,17 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import cache, wraps
 from operator import attrgetter
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, UnionType
 from typing import Any, Final, NamedTuple, TypeAlias, get_origin
 
 import psycopg
 import sqlalchemy
 from sqlalchemy.orm import Session
 
-from ticketlab.errors import InvalidInputError, NotFoundError, OwnCodeError, TicketlabError
+from ticketlab.errors import InvalidInputError, NotFoundError, OwnCodeError
 from ticketlab.outcomes import Cause, Outcome
 from ticketlab.settings import Settings
-from ticketlab.tickets.blame import own_error
+from ticketlab.tickets.blame import blaming, own_error
 from ticketlab.tickets.database import Database
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult
 from ticketlab.tickets.schema import Schema
@@ -139,10 +139,8 @@ def _of_file(path: Path) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.path.append(str(path.resolve().parent))
-    try:
+    with blaming(str(path)):
         spec.loader.exec_module(module)
-    except Exception as error:
-        raise own_error(str(path), error) from error
     return module
 
 
@@ -212,7 +210,7 @@ def _way(annotation: Any) -> tuple[_Opens, str]:  # noqa: ANN401 - whatever stan
         return Database.connection, ""
     if wanted is Settings:
         return lambda database: nullcontext(database.settings), UNSEEN
-    if not isinstance(wanted, type) or issubclass(wanted, psycopg.AsyncConnection):
+    if not isinstance(wanted, type) or wanted is UnionType or issubclass(wanted, psycopg.AsyncConnection):
         raise InvalidInputError(f"A purchase can not go through {annotation}. {_FORM}")
     ways: dict[type, _Opens] = {
         psycopg.Connection: Database.connection,
@@ -229,12 +227,8 @@ def _made_once(kind: type) -> _Opens:
     """Opens an object of the user's class: one for all buyers of a database, closed with it."""
 
     def make(database: Database) -> Any:  # noqa: ANN401 - of the user's class
-        try:
+        with blaming(kind.__name__):
             made = kind(database.settings)
-        except TicketlabError:
-            raise
-        except Exception as error:
-            raise own_error(kind.__name__, error) from error
         if callable(close := getattr(made, "close", None)):
             database.at_close(close)
         return made

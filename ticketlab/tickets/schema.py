@@ -26,7 +26,7 @@ class Schema:
     """Makes the tables, and puts so many seats of each event on sale. Events are numbered: the `int` of an id is 1 for
     the first one, 2 for the second, which tables with whole numbers as keys can use. The last one is for the warm-up.
 
-    It is called in a transaction."""
+    It is called in a transaction, which is committed for it."""
     events: Callable[[psycopg.Connection[TupleRow]], Iterable[EventRow]]
     """Every event, when all buyers are done. Read in one snapshot with `tickets`."""
     tickets: Callable[[psycopg.Connection[TupleRow]], Iterable[TicketRow]]
