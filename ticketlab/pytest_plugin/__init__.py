@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ticketlab.servers import Server
     from ticketlab.tickets import Database
 
+_FIXTURE: Final = "ticketlab_run"
 _RUNNER: Final = pytest.StashKey["Runner"]()
 
 
@@ -96,8 +97,8 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Give a test whose mark names a strategy what makes its run."""
     names: list[str] | None = getattr(item, "fixturenames", None)
-    if names is not None and marks.STRATEGY in marks.load_of(item) and ticketlab_run.__name__ not in names:
-        names.append(ticketlab_run.__name__)
+    if names is not None and marks.STRATEGY in marks.load_of(item) and _FIXTURE not in names:
+        names.append(_FIXTURE)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -118,7 +119,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def pytest_terminal_summary(terminalreporter: "pytest.TerminalReporter") -> None:
     """Show the judged runs, and in GitHub Actions append them to the summary of the job."""
     reports = [each for several in terminalreporter.stats.values() for each in several]
     if any(hasattr(each, options.RUNS) for each in reports):

@@ -3,18 +3,19 @@
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final
-
-import pytest
+from typing import TYPE_CHECKING, Any, Final
 
 from ticketlab.pytest_plugin import options
+
+if TYPE_CHECKING:
+    import pytest
 
 _GITHUB: Final = "GITHUB_STEP_SUMMARY"
 _HEADINGS: Final = ("strategy", "buyers", "purchases", "purchases/s", "verdict")
 _RIGHT: Final = frozenset(_HEADINGS[1:4])
 
 
-def show(reports: Iterable[object], terminal: pytest.TerminalReporter) -> None:
+def show(reports: Iterable[object], terminal: "pytest.TerminalReporter") -> None:
     """Print what was judged, and append it to the summary of a job in GitHub Actions."""
     told = sorted((each for each in reports if hasattr(each, options.RUNS)), key=_began)
     rows = [row for report in told for row in getattr(report, options.RUNS)]
