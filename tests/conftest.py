@@ -16,6 +16,7 @@ from ticketlab.evidence.history import COLUMNS, RETRIES
 from ticketlab.evidence.ledger import Ledger
 from ticketlab.report.model import RunResults
 
+pytest_plugins = ["pytester"]
 pytest.register_assert_rewrite("repository_story")  # what fails in there is to be explained as in a test
 
 DEADLINE_S = 60

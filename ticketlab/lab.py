@@ -73,33 +73,79 @@ def run(
             was chosen can not be crashed, and the experiment wants it to be; nothing was written.
     """
     chosen = _chosen(experiment, own)
-    trials = experiment.trials()
-    starting = Progress(trial=0, trials=len(trials), doing=f"starting a server ({experiment.server})")
-    on_progress(starting)
+    on_progress(Progress(trial=0, trials=len(experiment.trials()), doing=f"starting a server ({experiment.server})"))
     settings = {**settings_for(max(experiment.pool_sizes), server=experiment.server), **experiment.server_settings}
     with servers.open(experiment.server, settings=settings, url=url) as server:
-        if experiment.crashes and not server.can_crash:
-            raise InvalidInputError(
-                f"Only a server of kind embedded can be crashed, and the one chosen is {server.why}. Ask for one by "
-                "name: --server embedded."
-            )
-        folder = run_folder.of_experiment(experiment, chosen, server, out)
-        try:
-            with Database(Settings.from_url(server.url)) as database:
-                migrations.upgrade(database)
-                _observe_all(experiment, chosen, database, folder / "trials", server=server, on_progress=on_progress)
-        except KeyboardInterrupt:
-            if not _has_trials(folder):
-                raise
-        except TicketlabError as error:
-            if _has_trials(folder):
-                _judge(folder)
-            error.add_note(f"What was measured before is kept in {folder}.")
-            if not isinstance(error, OwnCodeError):
-                error.add_note(f"Last in the server's log: {server.log().strip().rpartition(chr(10))[2]}")
-            raise
-    on_progress(replace(starting, doing="judging", trial=len(trials), finished=len(trials)))
+        folder = _observed(experiment, chosen, server, out, on_progress)
     return _judge(folder)
+
+
+def run_on(
+    server: servers.Server,
+    experiment: Experiment,
+    *,
+    own: Sequence[Strategy | Buys] = (),
+    out: Path = Path("runs"),
+    template: str = "template0",
+    on_progress: Callable[[Progress], None] = lambda _progress: None,
+) -> Run:
+    """Run an experiment as `run` does, on a server that is there: in a database of its own, which is dropped again.
+
+    Args:
+        server: where; its settings stay as they are.
+        experiment: what to run; which kind of server it asks for is not looked at, and the one it got is kept with it.
+        own: as for `run`.
+        out: as for `run`.
+        template: what the database is a copy of: one that is migrated already, in which nobody is, saves the time.
+        on_progress: as for `run`.
+
+    Raises:
+        NotFoundError, OwnCodeError, InvalidInputError: as for `run`; or the experiment has settings for its server.
+        ServerError: the server does not answer, or its role may not create databases; nothing was written.
+    """
+    chosen = _chosen(experiment, own)
+    if experiment.server_settings:
+        raise InvalidInputError(
+            f"This server runs already: {', '.join(experiment.server_settings)} can not be set. Leave it out, or give "
+            "the experiment a server of its own with `ticketlab.run`."
+        )
+    with servers.scratch_database(server.url, template=template) as url:
+        asked, here = replace(experiment, server=server.kind), replace(server, url=url)
+        folder = _observed(asked, chosen, here, out, on_progress)
+    return _judge(folder)
+
+
+def _observed(
+    experiment: Experiment,
+    chosen: Mapping[str, Strategy],
+    server: servers.Server,
+    out: Path,
+    on_progress: Callable[[Progress], None],
+) -> Path:
+    """Make the trials in the server's database; returns the run's folder, which holds at least one of them."""
+    if experiment.crashes and not server.can_crash:
+        raise InvalidInputError(
+            f"Only a server of kind embedded can be crashed, and the one chosen is {server.why}. Ask for one by "
+            "name: --server embedded."
+        )
+    folder = run_folder.of_experiment(experiment, chosen, server, out)
+    try:
+        with Database(Settings.from_url(server.url)) as database:
+            migrations.upgrade(database)
+            _observe_all(experiment, chosen, database, folder / "trials", server=server, on_progress=on_progress)
+    except KeyboardInterrupt:
+        if not _has_trials(folder):
+            raise
+    except TicketlabError as error:
+        if _has_trials(folder):
+            _judge(folder)
+        error.add_note(f"What was measured before is kept in {folder}.")
+        if not isinstance(error, OwnCodeError):
+            error.add_note(f"Last in the server's log: {server.log().strip().rpartition(chr(10))[2]}")
+        raise
+    trials = len(experiment.trials())
+    on_progress(Progress(trial=trials, trials=trials, doing="judging", finished=trials))
+    return folder
 
 
 def _chosen(experiment: Experiment, own: Sequence[Strategy | Buys]) -> dict[str, Strategy]:

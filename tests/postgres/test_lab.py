@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -70,6 +71,21 @@ def test_the_control_is_caught_and_the_safe_strategies_are_not(tmp_path):
     assert (run.wrong, run.uncaught, run.ended_early) == ([], [], False)
     assert steps[0].trial == 0
     assert {step.trial for step in steps} == set(range(1 + len(run.experiment.strategies)))
+
+
+def test_a_run_on_a_server_that_is_there_leaves_it_as_it_was(server, tmp_path):
+    """It works in a database of its own, keeps the server that it got, and asks for no settings."""
+    experiment = Experiment(**SMALL | {"strategies": ("atomic",), "purchases": 40, "server": "auto"})
+    with psycopg.connect(server.url) as connection:
+        names = "SELECT datname FROM pg_database ORDER BY 1"
+        before = connection.execute(names).fetchall()
+        run = lab.run_on(server, experiment, out=tmp_path)
+        assert connection.execute(names).fetchall() == before
+    assert run.measures.loc[0, ["verdict", "sales"]].tolist() == ["VALID", 40]
+    assert (run.experiment.server, run.environment["server"]["version"]) == ("embedded", server.version)
+    with pytest.raises(InvalidInputError, match="This server runs already: work_mem can not be set"):
+        lab.run_on(server, replace(experiment, server_settings={"work_mem": "1MB"}), out=tmp_path)
+    assert list(tmp_path.iterdir()) == [run.folder]
 
 
 def test_a_saved_run_says_what_the_run_said(tmp_path):

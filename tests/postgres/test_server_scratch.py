@@ -8,6 +8,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from ticketlab import servers
+from ticketlab.errors import ServerError
 
 HOLDS_A_DATABASE = """
 import json, os, sys
@@ -37,6 +38,20 @@ def test_a_scratch_database_is_new_and_then_gone(server):
         with psycopg.connect(url) as connection:
             assert connection.execute("SELECT current_database()").fetchone() == (new,)
     assert databases(server.url) == before
+
+
+def test_a_scratch_database_may_be_a_copy_of_another(server):
+    """It has what the other has, and is its own; a template in which somebody stays is told of."""
+    with servers.scratch_database(server.url) as original:
+        with psycopg.connect(original) as connection:
+            connection.execute("CREATE TABLE kept AS SELECT 7 AS id")
+        name = conninfo_to_dict(original)["dbname"]
+        with servers.scratch_database(server.url, template=name) as url, psycopg.connect(url) as connection:
+            assert connection.execute("DELETE FROM kept RETURNING id").fetchall() == [(7,)]
+        with psycopg.connect(original) as connection:
+            assert connection.execute("SELECT id FROM kept").fetchall() == [(7,)]
+            with pytest.raises(ServerError, match="being accessed by other users"):
+                servers.scratch_database(server.url, template=name).__enter__()
 
 
 def test_a_scratch_database_is_dropped_from_under_its_sessions(server):
@@ -70,10 +85,10 @@ from ticketlab import servers
 from ticketlab.servers import scratch, watch
 
 create = scratch._create
-def announced(connection, name, address):
+def announced(connection, name, *where):
     connection.execute("SET application_name = 'creator'")
     print(json.dumps([name, watch._watchers[os.getpid()]._process.pid]), flush=True)
-    create(connection, name, address)
+    create(connection, name, *where)
 scratch._create = announced
 with servers.scratch_database(os.environ["SERVER_URL"]):
     pass

@@ -17,7 +17,7 @@ FLOORS = [
     {"publish"},
     {"console"},
     {"notebook"},
-    {"cli"},
+    {"cli", "pytest_plugin"},
 ]
 MAY_NOT_SEE = {"report": {"tickets", "servers"}}
 """Beyond the floors: a report is made from evidence alone."""

@@ -21,7 +21,7 @@ LONGEST_PREFIX = 63 - 1 - 2 * RANDOM_BYTES
 
 
 @contextlib.contextmanager
-def scratch_database(server_url: str, *, prefix: str = "ticketlab") -> Iterator[str]:
+def scratch_database(server_url: str, *, prefix: str = "ticketlab", template: str = "template0") -> Iterator[str]:
     """Create a database named `prefix`_<random> on the server, yield its URL, drop it at the end.
 
     It is dropped whatever sessions it has then, and also when this process is killed.
@@ -29,11 +29,13 @@ def scratch_database(server_url: str, *, prefix: str = "ticketlab") -> Iterator[
     Args:
         server_url: leads to any other database of the server, as a role that may create databases.
         prefix: what the name begins with, 1 to 48 bytes.
+        template: the database that it is a copy of, in which nobody may be meanwhile; by default an empty one, as a
+            site's own template1 must not colour a result.
 
     Raises:
         InvalidInputError: `server_url` is not a connection URL, or `prefix` is too long.
-        ServerError: the server does not answer, or the role may not create databases; at the end of the block, the
-            server does not answer any more.
+        ServerError: the server does not answer, the role may not create databases, or somebody is in the template;
+            at the end of the block, the server does not answer any more.
     """
     address = address_of(server_url)
     if not 0 < len(prefix.encode()) <= LONGEST_PREFIX:
@@ -45,18 +47,18 @@ def scratch_database(server_url: str, *, prefix: str = "ticketlab") -> Iterator[
         raise unreachable(address, error) from error
     # Watched once the server has answered: where nothing can be created, nothing has to be removed.
     with watched("database", url=server_url, name=name):
-        _create(connection, name, address)
+        _create(connection, name, template, address)
         yield with_database(server_url, name)
 
 
-def _create(connection: psycopg.Connection, name: str, address: str) -> None:
+def _create(connection: psycopg.Connection, name: str, template: str, address: str) -> None:
     """Create the database and hang up; until then the connection's lock tells the reaper to wait."""
-    statement = sql.SQL("CREATE DATABASE {} TEMPLATE template0")  # a site's own template1 must not colour a result
+    statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
     with connection:
         user = connection.info.user
         try:
             connection.execute("SELECT pg_advisory_lock(%s)", [creation_lock(name)])
-            connection.execute(statement.format(sql.Identifier(name)))
+            connection.execute(statement)
         except psycopg.Error as error:
             raise ServerError(
                 f"The server at {address} did not create a database: {error}. The lab works in a database of its "

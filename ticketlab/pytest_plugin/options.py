@@ -1,0 +1,207 @@
+"""What a session can be asked for, where it may be said, and how it is read. Imports no part of the lab.
+
+On the command line as --ticketlab-buyers, in the configuration file as ticketlab_buyers. The command line counts most:
+what is said there is meant for this session. Then come the keywords of a call of `ticketlab_run`, the stress mark of
+the test, that of its class or module, the configuration file, and last `ticketlab.Experiment`'s defaults.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+import pytest
+
+RUNS: Final = "ticketlab_runs"
+"""The attribute by which a test's report carries its judged runs."""
+
+Read: TypeAlias = Callable[[object], object]
+
+
+def whole(value: object, *, least: int = 1) -> int:
+    """A whole number, or a ValueError that says what was wanted."""
+    number = int(value) if isinstance(value, str) and value.strip().isdecimal() else value
+    if isinstance(number, bool) or not isinstance(number, int) or number < least:
+        raise ValueError(f"a whole number from {least}, such as 16")
+    return number
+
+
+def seed(value: object) -> int:
+    """A whole number from 0."""
+    return whole(value, least=0)
+
+
+def seconds(value: object) -> float:
+    """A time above 0."""
+    return _number(value, "a number of seconds above 0, such as 2.5", lambda number: 0 < number < math.inf)
+
+
+def share(value: object) -> float:
+    """A share from 0 to 1."""
+    return _number(value, "a share from 0 to 1, such as 0.1", lambda number: 0 <= number <= 1)
+
+
+def several(value: object) -> tuple[int, ...]:
+    """A whole number, or several of them."""
+    return tuple(whole(each) for each in _parts(value, ","))
+
+
+def span(value: object) -> tuple[int, int]:
+    """The fewest and the most; of a single number itself twice."""
+    ends = [whole(each) for each in _parts(value, "-")]
+    if len(ends) > 2 or ends != sorted(ends):  # noqa: PLR2004 - a range has two ends
+        raise ValueError("a whole number such as 2, or a range such as (1, 4)")
+    return ends[0], ends[-1]
+
+
+def _parts(value: object, separator: str) -> list[object]:
+    parts = value.split(separator) if isinstance(value, str) else value
+    return list(parts) if isinstance(parts, list | tuple) and parts else [parts]
+
+
+def _number(value: object, wanted: str, holds: Callable[[float], bool]) -> float:
+    try:
+        number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else math.nan
+    except ValueError:
+        number = math.nan
+    if not holds(number):
+        raise ValueError(wanted)
+    return number
+
+
+def _kind(value: object) -> str:
+    kinds = ("auto", "embedded", "container", "external")
+    if value not in kinds:
+        raise ValueError(f"one of {', '.join(kinds)}")
+    return str(value)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError("a text")
+    return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """Something that can be said on the command line and in the configuration file."""
+
+    name: str
+    metavar: str
+    help: str
+    read: Read
+
+    @property
+    def flag(self) -> str:
+        """As it is said on the command line."""
+        return f"--ticketlab-{self.name}"
+
+    @property
+    def ini(self) -> str:
+        """As it is said in the configuration file, and where pytest keeps what the command line said."""
+        return f"ticketlab_{self.name}"
+
+
+OPTIONS: Final = (
+    Option(
+        name="server",
+        metavar="KIND",
+        help="Where the PostgreSQL comes from: auto (a container where an engine answers, else embedded; the default), "
+        "embedded, container, or external (what --ticketlab-url or DB_* name; only in databases that are made there "
+        "and dropped again).",
+        read=_kind,
+    ),
+    Option(name="url", metavar="URL", help="Of the external server: postgresql://user:password@host/name.", read=_text),
+    Option(name="seed", metavar="N", help="What the buyers want, and the order of the trials.", read=seed),
+    Option(
+        name="buyers",
+        metavar="N",
+        help="Buyers at once, or several numbers of them (4,16). Under xdist divided by the workers, but never below "
+        "two.",
+        read=several,
+    ),
+    Option(name="seconds", metavar="S", help="A trial's longest time.", read=seconds),
+    Option(name="repeats", metavar="N", help="Trials of each setting.", read=whole),
+    Option(
+        name="runs",
+        metavar="FOLDER",
+        help="Where the runs of failed tests are kept; by default ticketlab-runs beside the JUnit XML, or else in the "
+        "root directory. Those of passed tests are removed.",
+        read=_text,
+    ),
+)
+OF_THE_SESSION: Final = frozenset({"server", "url", "runs"})
+"""The options that are no part of an experiment."""
+
+
+def add(parser: pytest.Parser) -> None:
+    """Add every option to pytest's own."""
+    group = parser.getgroup("ticketlab", "ticketlab: judged runs on a real PostgreSQL")
+    for each in OPTIONS:
+        group.addoption(each.flag, metavar=each.metavar, help=each.help, default=None)
+        parser.addini(each.ini, f"{each.help} ({each.flag} counts more.)", type="string", default=None)
+
+
+def check(config: pytest.Config) -> None:
+    """Read every option once.
+
+    Raises:
+        UsageError: a value can not be used; the text says where it stands, and what is wanted.
+    """
+    commanded(config)
+    configured(config)
+
+
+def commanded(config: pytest.Config) -> dict[str, Any]:
+    """What the command line says, by the names of the options."""
+    said = {each: config.getoption(each.ini) for each in OPTIONS}
+    return {each.name: _read(each, value, each.flag) for each, value in said.items() if value is not None}
+
+
+def configured(config: pytest.Config) -> dict[str, Any]:
+    """What the configuration file says, by the names of the options."""
+    said = {each: config.getini(each.ini) for each in OPTIONS}
+    where = config.inipath.name if config.inipath else "-o"
+    return {each.name: _read(each, value, f"{each.ini} ({where})") for each, value in said.items() if value}
+
+
+def _read(option: Option, value: object, where: str) -> object:
+    try:
+        return option.read(value)
+    except ValueError as error:
+        raise pytest.UsageError(f"{where} takes {error}, not {value!r}.") from None
+
+
+LOAD: Final[Mapping[str, Read]] = {
+    "buyers": several,
+    "seconds": seconds,
+    "repeats": whole,
+    "seed": seed,
+    "purchases": whole,
+    "stock": whole,
+    "quantity": span,
+    "events": whole,
+    "basket": span,
+    "hot": share,
+    "refunds": share,
+}
+"""What a call of `ticketlab_run` and a stress mark may say of the load, and how it is read."""
+
+
+def load(said: Mapping[str, object], what: str) -> dict[str, Any]:
+    """Keywords of `what`, read.
+
+    Raises:
+        ValueError: a keyword that there is not, or a value that can not be used; the text says so.
+    """
+    unknown = [name for name in said if name not in LOAD]
+    if unknown:
+        raise ValueError(f"{what} takes no {', '.join(unknown)}. It takes {', '.join(LOAD)}.")
+    return {name: _keyword(name, value, what) for name, value in said.items()}
+
+
+def _keyword(name: str, value: object, what: str) -> object:
+    try:
+        return LOAD[name](value)
+    except ValueError as error:
+        raise ValueError(f"{what}: {name} is {error}, not {value!r}.") from None

@@ -1,0 +1,140 @@
+"""`ticketlab_run` of one test: makes runs on the session's server, judges them, and keeps those of a failed test."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from ticketlab import lab, run_folder, servers
+from ticketlab.errors import InvalidInputError
+from ticketlab.pytest_plugin import marks, options, telling
+from ticketlab.pytest_plugin.demand import Given, Said, demand
+from ticketlab.pytest_plugin.ground import told
+from ticketlab.runs import Run, writing
+from ticketlab.tickets import Strategy
+from ticketlab.tickets.own import Buys
+
+_KEPT: Final = "ticketlab-runs"
+
+
+class Runner:
+    """What the fixture `ticketlab_run` is: called, it makes a run and judges it; it knows the runs of its test."""
+
+    def __init__(self, item: pytest.Item, server: servers.Server, *, template: str, out: Path) -> None:
+        self._item = item
+        self._here = item.config.invocation_params.dir
+        self._workers = _workers(item.config)
+        self._server = server
+        self._template = template
+        self._out = out
+        self._runs: list[Run] = []
+        self._kept: list[Path] = []
+        self._rows: list[dict[str, Any]] = []
+
+    @property
+    def last(self) -> Run:
+        """The run that was made last: of a test whose mark names a strategy, at first the one that the mark asked for.
+
+        Raises:
+            LookupError: none was made yet.
+        """
+        if not self._runs:
+            raise LookupError("No run was made yet: call ticketlab_run, or name a strategy in the stress mark.")
+        return self._runs[-1]
+
+    def __call__(self, given: Given, /, *, own: Sequence[Strategy | Buys] = (), **load: object) -> Run:
+        """Make a run and judge it.
+
+        Args:
+            given: a strategy's name, "module:name", a function that buys, a Strategy, or an Experiment. An Experiment
+                says its load itself: of what else was said only this call's keywords and the command line count.
+            own: strategies of the test's own that an Experiment names.
+            **load: what differs from the mark's and the session's load; the keywords of `options.LOAD`.
+
+        Raises:
+            pytest.fail.Exception: what claims to be safe was found wrong or not decided, or nothing could be run.
+        """
+        with told():
+            wanted = demand(given, self._said(load), own=own, test=self._item.name, workers=self._workers)
+            run = lab.run_on(self._server, wanted.experiment, own=wanted.own, out=self._out, template=self._template)
+        if run.ended_early:  # it was Ctrl-C, which the lab makes a run of, and which is meant for the session
+            raise KeyboardInterrupt
+        self._runs.append(run)
+        self._rows += telling.rows(run, test=self._item.nodeid, workers=self._workers if wanted.divided else 1)
+        if run.wrong:
+            failure = self._failure(run, divided=wanted.divided)
+            self._rows[-1]["failure"] = failure
+            pytest.fail(failure, pytrace=False)
+        return run
+
+    def tell(self, report: pytest.TestReport) -> None:
+        """Give the report what was judged since the last one. Where a test failed by itself, its runs are kept too."""
+        if report.failed and report.when != "teardown" and not self._kept:
+            places = [telling.shown(self._keep(each), self._here) for each in self._runs]
+            report.sections += [("ticketlab", f"The run is kept: {place}") for place in places]
+        setattr(report, options.RUNS, self._rows)
+        self._rows = []
+
+    def forget(self) -> None:
+        """Remove the runs; of those that are kept there are copies. One that an error tells of is left to pytest."""
+        for each in self._runs:
+            if each.folder not in self._kept:
+                shutil.rmtree(each.folder)
+
+    def _said(self, load: dict[str, object]) -> Said:
+        marked = {name: value for name, value in marks.load_of(self._item).items() if name != marks.STRATEGY}
+        try:
+            called = options.load(load, "ticketlab_run")
+        except ValueError as error:
+            raise InvalidInputError(str(error)) from None
+        config = self._item.config
+        return Said(
+            configured=options.configured(config), marked=marked, called=called, commanded=options.commanded(config)
+        )
+
+    def _failure(self, run: Run, *, divided: bool) -> str:
+        kept, xml = self._keep(run), _junit(self._item.config)
+        return telling.failure(
+            run,
+            kept=telling.shown(kept, self._here),
+            report=telling.write_report(run, xml.parent / f"ticketlab-{kept.name}.md", here=self._here) if xml else "",
+            command=telling.command(self._item, run.experiment, divided=divided),
+        )
+
+    def _keep(self, run: Run) -> Path:
+        """Copy the run to where it stays; where nothing can be written it stays where it is."""
+        place = _place(self._item.config)
+        try:
+            kept = run_folder.new(place, run.folder.name)
+            with writing(kept):
+                shutil.copytree(run.folder, kept, dirs_exist_ok=True)
+        except InvalidInputError:
+            kept = run.folder
+        self._kept.append(kept)
+        return kept
+
+
+def _place(config: pytest.Config) -> Path:
+    """Where runs are kept: where the options say, or beside the JUnit XML, or in the root directory."""
+    if asked := options.commanded(config).get("runs"):
+        return config.invocation_params.dir / str(asked)
+    if asked := options.configured(config).get("runs"):
+        return config.rootpath / str(asked)
+    xml = _junit(config)
+    return (xml.parent if xml else config.rootpath) / _KEPT
+
+
+def _junit(config: pytest.Config) -> Path | None:
+    """The JUnit XML that pytest is to write."""
+    xml = config.getoption("xmlpath", None)
+    return config.invocation_params.dir / str(xml) if xml else None
+
+
+def _workers(config: pytest.Config) -> int:
+    """The workers of xdist among which this one is; 1 without.
+
+    Not from PYTEST_XDIST_WORKER_COUNT: a pytest that a worker starts is none of them.
+    """
+    return int(config.workerinput["workercount"]) if telling.is_worker(config) else 1  # type: ignore[attr-defined]
