@@ -94,4 +94,5 @@ def test_what_is_typical_is_the_geometric_mean_or_with_a_0_the_median():
     """Of nothing nothing is typical."""
     assert typical([1.0, 100.0]) == pytest.approx(10)
     assert typical([0, 4, 8]) == 4
+    assert typical([0.1]) == 0.1
     assert np.isnan(typical([]))

@@ -58,7 +58,7 @@ def typical(sample: Sequence[float]) -> float:
     values = np.asarray(sample, dtype=float)
     if not len(values):
         return nan
-    return float(np.exp(np.log(values).mean()) if values.all() else np.median(values))
+    return float(np.exp(np.log(values).mean()) if len(values) > 1 and values.all() else np.median(values))
 
 
 def ratio_of(first: Sequence[float], second: Sequence[float], *, confidence: float = CONFIDENCE) -> Ratio:

@@ -4,7 +4,7 @@ Pure. How much two runs differ, and whether that is clear, is said by `ticketlab
 """
 
 from ticketlab.report.versus.gate import check_limit, shortfalls
-from ticketlab.report.versus.news import News, news_of
+from ticketlab.report.versus.news import News, Turn, news_of
 from ticketlab.report.versus.pairs import MEASURED, Versus, versus
 
-__all__ = ["MEASURED", "News", "Versus", "check_limit", "news_of", "shortfalls", "versus"]
+__all__ = ["MEASURED", "News", "Turn", "Versus", "check_limit", "news_of", "shortfalls", "versus"]

@@ -20,8 +20,8 @@ from ticketlab.report.words import listed
 _STYLES: Final = {"VALID": "green", "INVALID": "bold red", "UNKNOWN": "yellow", "faster": "green", "slower": "bold red"}
 _LEGEND: Final = (
     "purchases/s: geometric means of the repeats; 2nd/1st: their ratio, and that of the p95 latencies, below it the 95 "
-    "% interval (Welch's t on logarithms), which takes two repeats a side; retries and verdicts: where the runs have two, "
-    "the 2nd run's below"
+    "% interval (Welch's t on logarithms), which takes two repeats a side; retries, verdict: where "
+    "they differ, the 2nd run's is below"
 )
 _BESIDE: Final = ("began", "revision", "name", "server.why")
 """What nearly always differs, and tells nothing of the numbers."""
