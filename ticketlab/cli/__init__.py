@@ -1,9 +1,9 @@
 """The command line: each command parses, calls one function of the lab, and prints.
 
 Exit codes: 0 all is as it should be; 1 a strategy that claims to be safe was found wrong, or a history that others
-made, a claim of the bench not proven, a mutant not caught, or an alarm false; 2 bad input, no server, or a file that
-can not be written; 3 a defect of ticketlab; 130 ended by Ctrl-C. What takes long to import is imported inside the
-command that needs it, so that `--help` stays instant.
+made, a claim of the bench not proven, a mutant not caught, an alarm false, or a run below its --fail-below; 2 bad
+input, no server, or a file that can not be written; 3 a defect of ticketlab; 130 ended by Ctrl-C. What takes long to
+import is imported inside the command that needs it, so that `--help` stays instant.
 """
 
 import os
@@ -15,6 +15,7 @@ import typer
 
 from ticketlab.cli import machine, runs
 from ticketlab.cli.bench import bench
+from ticketlab.cli.compare import compare
 from ticketlab.cli.export import export
 from ticketlab.cli.migrate import migrate
 from ticketlab.cli.options import EXIT_BAD_INPUT, EXIT_DEFECT
@@ -28,7 +29,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (runs.run, runs.check, runs.report, export, power, machine.strategies, machine.lab, machine.doctor):
+of_runs = (runs.run, runs.check, runs.report, compare, export)
+for command in (*of_runs, power, machine.strategies, machine.lab, machine.doctor):
     app.command()(command)
 app.add_typer(migrate, name="migrate")
 app.add_typer(bench, name="bench")
