@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ticketlab.cli import files
+from ticketlab.cli.completion import strategy_names
 from ticketlab.cli.files import EventsFile, RunOrFile, Stock, TicketsFile
 from ticketlab.cli.options import (
     EXIT_BAD_INPUT,
@@ -36,7 +37,9 @@ RunFolders = Annotated[
 
 def run(
     *,
-    strategy: Annotated[list[str] | None, typer.Option("--strategy", "-s", help="Repeatable.")] = None,
+    strategy: Annotated[
+        list[str] | None, typer.Option("--strategy", "-s", help="Repeatable.", autocompletion=strategy_names)
+    ] = None,
     all_strategies: Annotated[
         bool, typer.Option("--all", help="Every strategy there is; with --basket, every one that sells baskets.")
     ] = False,
