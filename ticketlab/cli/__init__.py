@@ -12,13 +12,13 @@ import typer
 
 from ticketlab.cli import machine, runs
 from ticketlab.cli.bench import bench
-from ticketlab.cli.completion import completion
 from ticketlab.cli.export import export
 from ticketlab.cli.help import EXIT_CODES, Commands
 from ticketlab.cli.migrate import migrate
 from ticketlab.cli.options import EXIT_BAD_INPUT, EXIT_DEFECT
 from ticketlab.cli.output import complain, end_with_the_reader
 from ticketlab.cli.power import power
+from ticketlab.cli.shells import completion
 from ticketlab.errors import TicketlabError
 
 app = typer.Typer(

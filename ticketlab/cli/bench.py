@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ticketlab.cli.completion import check_names, strategy_names
 from ticketlab.cli.help import Commands
 from ticketlab.cli.options import EXIT_INTERRUPTED, EXIT_WRONG, AsJson, Quiet, ServerKind, Url, integers, place_of
 from ticketlab.cli.output import print_json, show, terminal
+from ticketlab.cli.shells import check_names, strategy_names
 
 if TYPE_CHECKING:
     from ticketlab.bench import HotEvent, Results, checking

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ticketlab.cli.completion import check_names, mutant_names
 from ticketlab.cli.options import (
     EXIT_BAD_INPUT,
     EXIT_INTERRUPTED,
@@ -17,6 +16,7 @@ from ticketlab.cli.options import (
     place_of,
 )
 from ticketlab.cli.output import complain, print_json, show, terminal
+from ticketlab.cli.shells import check_names, mutant_names
 from ticketlab.errors import InvalidInputError
 
 if TYPE_CHECKING:

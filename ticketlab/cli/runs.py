@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ticketlab.cli import files
-from ticketlab.cli.completion import strategy_names
 from ticketlab.cli.files import EventsFile, RunOrFile, Stock, TicketsFile
 from ticketlab.cli.options import (
     EXIT_BAD_INPUT,
@@ -22,6 +21,7 @@ from ticketlab.cli.options import (
     setting_of,
 )
 from ticketlab.cli.output import complain, print_json, show, terminal, working
+from ticketlab.cli.shells import strategy_names
 from ticketlab.errors import InvalidInputError, TicketlabError
 from ticketlab.report.formats import Format
 
