@@ -18,6 +18,7 @@ FLOORS = [
     {"console"},
     {"notebook"},
     {"cli", "pytest_plugin"},
+    {"__main__"},
 ]
 MAY_NOT_SEE = {"report": {"tickets", "servers"}}
 """Beyond the floors: a report is made from evidence alone."""

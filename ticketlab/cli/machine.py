@@ -65,7 +65,8 @@ def lab(
 
 def doctor(as_json: AsJson = False) -> None:
     """Say what this machine offers: Python, packages, container engine, PostgreSQL servers."""
-    from rich.table import Table
+    from rich import box
+    from rich.table import Column, Table
     from rich.text import Text
 
     from ticketlab import environment, servers
@@ -76,7 +77,9 @@ def doctor(as_json: AsJson = False) -> None:
         found = {each.name: {"found": each.found, "detail": each.detail} for each in findings}
         print_json({"environment": machine, "servers": found, "usable": usable})
     else:
-        table = Table("what", "", "detail")
+        table = Table(
+            "what", "", Column("detail", overflow="fold"), box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False
+        )
         table.add_row("python", _tick(found=True), f"{machine['python']} on {machine['machine']['system']}")
         for package, version in machine["packages"].items():
             table.add_row(package, _tick(found=version != environment.NOT_INSTALLED), version)

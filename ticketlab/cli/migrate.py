@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ticketlab.cli.help import Commands
 from ticketlab.cli.options import Url
 
 if TYPE_CHECKING:
     from ticketlab.tickets import Database
 
-migrate = typer.Typer(help="Bring a database to the documented schema, or back.", no_args_is_help=True)
+migrate = typer.Typer(cls=Commands, help="Bring a database to the documented schema, or back.", no_args_is_help=True)
 
 Versions = Annotated[
     Path | None,
