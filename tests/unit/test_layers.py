@@ -12,7 +12,7 @@ FLOORS = [
     {"errors", "outcomes", "settings"},
     {"tickets", "servers", "evidence"},
     {"load", "report", "kernels"},
-    {"experiment", "trials", "runs", "environment", "run_folder", "lab"},
+    {"experiment", "trials", "runs", "environment", "run_folder", "observed", "lab"},
     {"bench", "power", "workbench"},
     {"publish"},
     {"console"},

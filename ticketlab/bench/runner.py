@@ -10,6 +10,7 @@ from ticketlab.bench.results import Results, Trial
 from ticketlab.errors import InvalidInputError, OwnCodeError, TicketlabError
 from ticketlab.evidence.tally import SoFar
 from ticketlab.lab import Progress
+from ticketlab.observed import read_ledger
 from ticketlab.settings import Settings
 from ticketlab.tickets import Database, EventRepository, books, migrations, strategies
 
@@ -99,7 +100,7 @@ def _observe(
         purchases=claim.purchases,
         conflicts=claim.conflicts,
         unanswered=claim.unanswered,
-        fault=proof.fault(claim, lab.read_ledger(database, [event])),
+        fault=proof.fault(claim, read_ledger(database, [event])),
     )
 
 
