@@ -83,6 +83,7 @@ class Strategy:
     """One way to keep purchases safe; with `safe=False` a control, kept to prove that the checks can see."""
 
     name: str
+    """What it is called everywhere: on the command line, in histories, in reports."""
     summary: str
     """The mechanism, in a line."""
     cost: str
@@ -90,9 +91,13 @@ class Strategy:
     when: str
     """When to take it, in a line."""
     safe: bool
+    """Whether it claims to be; a control does not."""
     isolation: Isolation
+    """The level of its transactions."""
     retry: RetryPolicy
+    """What it tries again, and how often."""
     purchase: Purchase
+    """Makes one attempt at one purchase."""
     basket: BasketPurchase | None
     """Sells several events at once; None where the strategy can not."""
     for_baskets: bool

@@ -71,8 +71,11 @@ class Results:
     """The measurements of a bench."""
 
     bench: ChecksBench
+    """What was asked for."""
     sizes: Mapping[int, Size]
+    """What the history of each size is made of, by its operations."""
     measured: Sequence[Measured]
+    """Times and memory of each subject at each size, of right and of violated histories."""
     failures: Sequence[str] = ()
     """Processes that failed, a sentence each."""
 

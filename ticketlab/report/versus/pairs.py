@@ -26,7 +26,9 @@ class Versus:
     """Two runs, and what became of each strategy from the first to the second."""
 
     first: RunResults
+    """The run to go by."""
     second: RunResults
+    """The run that is compared with it."""
     rows: pd.DataFrame
     """A row a strategy and setting that both have, in the order of a summary: the columns of GROUP and `safe`;
     `verdict`, `repeats`, `sales` and `retries_per_sale` of the second run, and of the first with `_first`; and of each
