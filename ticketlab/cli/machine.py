@@ -10,7 +10,10 @@ from ticketlab.cli.output import print_json, show
 
 
 def strategies(as_json: AsJson = False) -> None:
-    """List the strategies: how each works, what it costs, and when to take it."""
+    """List the strategies: how each works, what it costs, and when to take it.
+
+    Example: ticketlab strategies
+    """
     from ticketlab import console
     from ticketlab.tickets.strategies import registry
 
@@ -43,7 +46,10 @@ def lab(
 
 
 def doctor(as_json: AsJson = False) -> None:
-    """Say what this machine offers: Python, packages, container engine, PostgreSQL servers."""
+    """Say what this machine offers: Python, packages, container engine, PostgreSQL servers.
+
+    Example: ticketlab doctor --json
+    """
     from rich.table import Table
     from rich.text import Text
 

@@ -31,7 +31,7 @@ class SoldTicket(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PurchaseRequest:
-    """`quantity` tickets of one event, wanted under one `purchase_id`."""
+    """`quantity` tickets of the event `event_id`, wanted under one `purchase_id`."""
 
     event_id: UUID
     quantity: int

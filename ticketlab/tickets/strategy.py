@@ -52,6 +52,7 @@ class RetryPolicy:
     """
 
     tries: int = 1
+    """Attempts at most, the first among them."""
     first_pause_s: float = 0.002
     longest_pause_s: float = 0.1
     jitter: float = 1.0

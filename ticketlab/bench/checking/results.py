@@ -73,7 +73,7 @@ class Results:
     bench: ChecksBench
     """What was asked for."""
     sizes: Mapping[int, Size]
-    """What the history of each size is made of, by its operations."""
+    """How large the history is, by its number of operations."""
     measured: Sequence[Measured]
     """Times and memory of each subject at each size, of right and of violated histories."""
     failures: Sequence[str] = ()

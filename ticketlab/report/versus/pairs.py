@@ -34,8 +34,9 @@ class Versus:
     `verdict`, `repeats`, `sales` and `retries_per_sale` of the second run, and of the first with `_first`; and of each
     column of MEASURED the change as `changes_of` has it, under its name: `p95_ms_ratio`. NaN where there is none."""
     only_first: tuple[str, ...]
+    """The strategies that the first run has alone, with their settings where these differ: "atomic (16 buyers)"."""
     only_second: tuple[str, ...]
-    """The strategies that one run has alone, with their settings where these differ: "atomic (16 buyers)"."""
+    """Those that the second has alone."""
 
     @property
     def differences(self) -> list[dict[str, Any]]:
