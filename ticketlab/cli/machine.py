@@ -19,6 +19,8 @@ def strategies(as_json: AsJson = False) -> None:
     """List the strategies: how each works, what it costs, and when to take it.
 
     Those that installed packages announce, as entry points of the group ticketlab.strategies, come last.
+
+    Example: ticketlab strategies
     """
     from ticketlab import console
     from ticketlab.tickets.strategies import registry
@@ -64,7 +66,10 @@ def lab(
 
 
 def doctor(as_json: AsJson = False) -> None:
-    """Say what this machine offers: Python, packages, container engine, PostgreSQL servers."""
+    """Say what this machine offers: Python, packages, container engine, PostgreSQL servers.
+
+    Example: ticketlab doctor --json
+    """
     from rich import box
     from rich.table import Column, Table
     from rich.text import Text

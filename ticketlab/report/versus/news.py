@@ -33,10 +33,13 @@ class News:
     """A verdict that changed, in a sentence."""
 
     strategy: str
+    """Whose verdict it is."""
     safe: bool
     """Whether the strategy claims to be."""
     turn: Turn
+    """What became of it."""
     sentence: str
+    """What the runs found, and where it is to be seen."""
 
     @property
     def alarming(self) -> bool:

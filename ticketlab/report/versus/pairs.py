@@ -26,14 +26,17 @@ class Versus:
     """Two runs, and what became of each strategy from the first to the second."""
 
     first: RunResults
+    """The run to go by."""
     second: RunResults
+    """The run that is compared with it."""
     rows: pd.DataFrame
     """A row a strategy and setting that both have, in the order of a summary: the columns of GROUP and `safe`;
     `verdict`, `repeats`, `sales` and `retries_per_sale` of the second run, and of the first with `_first`; and of each
     column of MEASURED the change as `changes_of` has it, under its name: `p95_ms_ratio`. NaN where there is none."""
     only_first: tuple[str, ...]
+    """The strategies that the first run has alone, with their settings where these differ: "atomic (16 buyers)"."""
     only_second: tuple[str, ...]
-    """The strategies that one run has alone, with their settings where these differ: "atomic (16 buyers)"."""
+    """Those that the second has alone."""
 
     @property
     def differences(self) -> list[dict[str, Any]]:
