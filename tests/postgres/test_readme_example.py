@@ -5,7 +5,7 @@ from pathlib import Path
 
 import psycopg
 
-from ticketlab import EventRepository
+from ticketlab import EventRepository, Outcome
 
 ROOT = Path(__file__).parents[2]
 
@@ -45,5 +45,6 @@ def test_the_strategy_of_the_guide_sells(database, an_event):
     repository = EventRepository(database, run("CONTRIBUTING.md")["by_key"])
     event = an_event(repository)
     assert repository.purchase_tickets(event.id, 10, "00000000-0000-0000-0000-000000000001").success
-    assert repository.purchase_tickets(event.id, 1, "00000000-0000-0000-0000-000000000002").message
+    refused = repository.purchase_tickets(event.id, 1, "00000000-0000-0000-0000-000000000002")
+    assert refused.outcome is Outcome.SOLD_OUT
     assert repository.get(event.id).available_tickets == 0
