@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check stress lab notebooks clean
+.PHONY: help demo test check stress lab notebooks reference clean
 
 help:  ## Say what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/'
@@ -36,6 +36,12 @@ lab: $(STAMP)  ## Open JupyterLab on a copy of the notebooks
 
 notebooks: $(STAMP)  ## Execute all notebooks anew, and keep them executed
 	$(BIN)/python notebooks/refresh.py
+
+# pdoc looks for what a module holds, and the package's names are there once they were asked for.
+reference: $(STAMP)  ## Write the API reference to dist/reference
+	$(BIN)/python -c 'from ticketlab import *; from pdoc.__main__ import cli; cli()' \
+		--docformat google --output-directory dist/reference ticketlab \
+		$(addprefix ticketlab.,errors tickets servers load evidence.checks evidence.exports evidence.foreign bench power)
 
 clean:  ## Remove the environment and what tools cached
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

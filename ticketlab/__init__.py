@@ -62,4 +62,5 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module's attributes are o
     """Import a public name when it is first asked for: `import ticketlab` alone costs next to nothing."""
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    found = globals()[name] = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    return found

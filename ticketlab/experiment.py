@@ -51,25 +51,39 @@ class Experiment:
     """
 
     name: str = "hot-event"
+    """Part of the run folder's name."""
     strategies: tuple[str, ...] = TELLING_FEW
+    """By the names of the registry; controls are welcome, for they prove that the checks can see."""
     buyers: tuple[int, ...] = (16,)
+    """Numbers of buyers at once; a trial for each."""
     repeats: int = 3
+    """Trials of each setting: with one there is no spread, and no interval."""
     seed: int = 1
+    """Decides what the buyers want, and the order of the trials."""
     seconds: float = 4.0
     """A trial's longest time."""
     purchases: int | None = None
+    """Purchases of a trial, of all buyers together; without it only time and stock end one."""
     stock: int = 1000
+    """Seats of each event."""
     quantity: tuple[int, int] = (1, 1)
+    """The fewest and the most tickets of an event in a purchase."""
     basket: tuple[int, int] = (1, 1)
     """The fewest and the most events of a purchase."""
     events: int = 1
+    """How many events are bought from."""
     hot: float | None = None
+    """The share of purchases that want the first event; without it all events are as likely."""
     refunds: float = 0.0
     """The share of sales that their buyers give back."""
     warm_up_s: float = 0.3
+    """How long buyers buy elsewhere before a trial; not recorded."""
     pool_sizes: tuple[int, ...] = (20,)
+    """Connections of the pool that all buyers share; a trial for each."""
     server: str = "auto"
+    """A kind of server: auto, embedded, container or external."""
     server_settings: Mapping[str, str] = field(default_factory=dict)
+    """Settings of PostgreSQL that the server is started with, by name."""
     faults: tuple[Annotated[Fault, BeforeValidator(_fault)], ...] = ()
     """What goes wrong in every trial, each once."""
 

@@ -1,24 +1,21 @@
 """`run(experiment) -> Run`: the one place where buyers and servers meet checks and measures."""
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
-from uuid import UUID
 
-from ticketlab import load, run_folder, servers
+from ticketlab import run_folder, servers
 from ticketlab.errors import InvalidInputError, OwnCodeError, TicketlabError
-from ticketlab.evidence.ledger import Ledger
 from ticketlab.evidence.tally import SoFar
 from ticketlab.experiment import Experiment, TrialPlan
-from ticketlab.load import Actions, Driven, Fault, FaultKind, Plan
+from ticketlab.load import Fault
+from ticketlab.observed import observe
 from ticketlab.runs import Run
 from ticketlab.settings import Settings
-from ticketlab.tickets import Database, EventRepository, Strategy, books, migrations, strategies
+from ticketlab.tickets import Database, Strategy, migrations, strategies
 from ticketlab.tickets.own import Buys, adopt
-from ticketlab.tickets.schema import Schema
 from ticketlab.trials import Trial
 
 _DEFAULT_MAX_CONNECTIONS: Final = 100
@@ -249,73 +246,9 @@ def _observe(
     return saved
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Observed:
-    """What came of one load on a database."""
-
-    driven: Driven
-    """What its buyers saw."""
-    ledger: Callable[[], Ledger]
-    """Reads what the database holds: apart, as it may prove out of reach when the buyers are long done."""
-
-
-def observe(
-    strategy: Strategy,
-    plan: Plan,
-    database: Database,
-    *,
-    server: servers.Server,
-    faults: Sequence[Fault] = (),
-    on_tick: Callable[[SoFar], None] = lambda _so_far: None,
-) -> Observed:
-    """Let a strategy sell once by a plan, on tables that are emptied before."""
-    repository = EventRepository(database, strategy)
-    events, warm_up_event = books.put_on_sale(repository, events=plan.events, stock=plan.stock)
-    driven = load.drive(
-        repository,
-        plan,
-        events,
-        warm_up_event=warm_up_event,
-        faults=faults,
-        actions=_actions(server, database),
-        on_tick=on_tick,
-    )
-
-    def ledger() -> Ledger:
-        if driven.crashes_ns:  # a Ctrl-C may have come before it was up again, and sound connections in the pool
-            server.restart()
-            database.pool.check()
-        repository.settle([*events, warm_up_event])  # the ledger is read past the repository
-        return replace(read_ledger(database, events, strategy.schema), crashes_ns=driven.crashes_ns)
-
-    return Observed(driven=driven, ledger=ledger)
-
-
-def _actions(server: servers.Server, database: Database) -> Actions:
-    """What makes each kind of fault in a trial on this database."""
-
-    def crash_and_restart() -> int:
-        try:
-            server.crash()
-            # Not before: it takes a while, and whoever was told of a sale meanwhile was told by the server that died.
-            dead_ns = time.perf_counter_ns()
-        finally:
-            server.restart()
-        database.pool.check()  # those that no buyer held are replaced, and not handed to the next one
-        return dead_ns
-
-    return {FaultKind.CRASH: crash_and_restart, FaultKind.DISCONNECT: database.sever}
-
-
 def ticker(step: Progress, on_progress: Callable[[Progress], None]) -> Callable[[SoFar], None]:
     """What a trial's ticks are told to: the step of its run, with how the trial stands."""
     return lambda so_far: on_progress(replace(step, so_far=so_far))
-
-
-def read_ledger(database: Database, events: Sequence[UUID], schema: Schema | None = None) -> Ledger:
-    """What the database holds of these events, read in one snapshot."""
-    read = books.read(database, events, schema)
-    return Ledger.of(events=read.events, tickets=read.tickets)
 
 
 def settings_for(connections: int, *, server: str) -> dict[str, str | int]:

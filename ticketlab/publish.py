@@ -137,6 +137,7 @@ def _results(run: Run, name: str) -> RunResults:
         experiment=run.experiment.as_dict(),
         environment=run.environment,
         notes=run.notes,
+        wrong=run.wrong,
         power=known(),
     )
 

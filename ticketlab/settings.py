@@ -20,12 +20,18 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(env_prefix="DB_", env_file=".env", extra="ignore", frozen=True)
+    """Read from `DB_*` and `.env`, and never changed after."""
 
     host: str = "localhost"
+    """Its name or address."""
     port: int = Field(default=5432, ge=1, le=65535)
+    """Where it listens."""
     username: str = "postgres"
+    """The role that connects: it makes tables, and for a lab databases."""
     password: SecretStr = SecretStr("postgres")
+    """Shown nowhere: neither in a text of these settings nor in an error."""
     name: str = "app_db"
+    """The database."""
     options: str = ""
     """Options of libpq as in a URL, such as `sslmode=verify-full&sslrootcert=ca.pem`."""
     pool_size: PositiveInt = 20

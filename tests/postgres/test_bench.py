@@ -10,7 +10,7 @@ import pytest
 from ticketlab import bench, servers
 from ticketlab.bench import bare, bulk, pgbench, repository, runner
 from ticketlab.bench.contender import Ground
-from ticketlab.errors import InvalidInputError, TicketlabError, UnavailableError
+from ticketlab.errors import InvalidInputError, OwnCodeError, TicketlabError, UnavailableError
 from ticketlab.load import Plan
 from ticketlab.tickets import EventRepository, strategies
 from ticketlab.tickets.strategy import strategy
@@ -197,13 +197,15 @@ def test_ctrl_c_before_the_first_trial_leaves_nothing_to_show(server):
 
 
 def test_a_strategy_that_fails_is_named_with_its_turn(monkeypatch, server):
-    """A defect ends the bench, and says in which trial."""
+    """What a strategy of a user's raises ends the bench, and is told with his traceback and the trial."""
 
     @strategy(summary="defective", safe=True)
     def defective(_connection, _request):
         raise ZeroDivisionError(str(uuid4()))
 
     monkeypatch.setattr(runner.strategies, "get", lambda _name: defective)
-    with pytest.raises(ZeroDivisionError) as failed:
+    with pytest.raises(OwnCodeError, match="defective failed, in code of yours: ZeroDivisionError") as failed:
         bench.run(bench.HotEvent(**SMALL | {"buyers": (2,)}), url=server.url)
-    assert failed.value.__notes__ == ["It happened in the bench to defective, 2 buyers, repeat 1."]
+    trace, where = failed.value.__notes__
+    assert "raise ZeroDivisionError(str(uuid4()))" in trace
+    assert where == "It happened in the bench to defective, 2 buyers, repeat 1."

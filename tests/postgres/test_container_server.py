@@ -52,6 +52,14 @@ def test_a_container_answers_with_the_settings_it_was_asked_for():
             assert connection.execute("SHOW server_version").fetchone()[0].split()[0] == server.version
 
 
+def test_its_port_is_published_on_this_machine_only():
+    """Nobody else on the network can reach a server that the lab started."""
+    with servers.open("container"):
+        with contextlib.closing(reaper.engine_client(container.engine(), timeout_s=30)) as client:
+            published = client.api.inspect_container(watched_container())["NetworkSettings"]["Ports"]
+        assert {each["HostIp"] for ports in published.values() for each in ports or ()} == {"127.0.0.1"}
+
+
 def test_auto_takes_a_container_where_an_engine_answers_and_says_why(containers):
     """The reason names the image; the container is gone when the block ends, and its log is still there."""
     with servers.open() as server:

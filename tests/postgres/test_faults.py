@@ -9,7 +9,7 @@ import pytest
 
 from ticketlab import lab
 from ticketlab.experiment import Experiment
-from ticketlab.load import Fault
+from ticketlab.load import Fault, executors
 from ticketlab.outcomes import Outcome
 
 PLAN = {"buyers": (8,), "repeats": 1, "stock": 10**6, "purchases": 3_000, "seconds": 60.0, "warm_up_s": 0.0}
@@ -79,13 +79,13 @@ def test_a_crash_shows_a_server_that_does_not_wait_for_the_disk(tmp_path):
 
 def test_the_ledger_is_read_when_a_fault_came_last(tmp_path, monkeypatch):
     """No buyer has used the connections since: they are made sound first."""
-    tick = lab.load.executors._await
+    tick = executors._await
 
     def then_once_more(lives, stop, overdue, *, trigger, **options):
         tick(lives, stop, overdue, trigger=trigger, **options)
         trigger.make_due(10**9)
 
-    monkeypatch.setattr(lab.load.executors, "_await", then_once_more)
+    monkeypatch.setattr(executors, "_await", then_once_more)
     run = ran(tmp_path, "disconnect@1000000", "crash@2000000", "disconnect@3000000", strategies=("atomic",))
     (trial,) = run.trials
     assert (trial.history()["completed_ns"] < trial.crashes_ns[0]).all()

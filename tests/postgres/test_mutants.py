@@ -11,7 +11,7 @@ from psycopg import sql
 from ticketlab import load
 from ticketlab.evidence import checks
 from ticketlab.evidence.verdict import Status
-from ticketlab.lab import read_ledger
+from ticketlab.observed import read_ledger
 from ticketlab.outcomes import Cause, Outcome
 from ticketlab.tickets import Database, EventRepository
 from ticketlab.tickets.strategies import mutants

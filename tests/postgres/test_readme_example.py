@@ -1,9 +1,31 @@
+"""Every piece of Python in the documents is run as it stands."""
+
 import re
 from pathlib import Path
 
 import psycopg
 
-README = Path(__file__).parents[2] / "README.md"
+from ticketlab import EventRepository, Outcome
+
+ROOT = Path(__file__).parents[2]
+
+
+def examples(document):
+    return re.findall(r"```python\n(.*?)```", (ROOT / document).read_text(), re.DOTALL)
+
+
+def run(document):
+    """What the one example of a document defines."""
+    (code,) = examples(document)
+    names = {}
+    exec(compile(code, document, "exec"), names)
+    return names
+
+
+def test_no_document_has_an_example_that_is_not_run():
+    """Those that have one are below."""
+    documents = [str(path.relative_to(ROOT)) for path in (*ROOT.glob("*.md"), *ROOT.glob("notebooks/*.md"))]
+    assert {each for each in documents if examples(each)} == {"README.md", "CONTRIBUTING.md"}
 
 
 def test_the_python_of_the_readme_works_as_it_stands(database, monkeypatch, capsys):
@@ -12,8 +34,17 @@ def test_the_python_of_the_readme_works_as_it_stands(database, monkeypatch, caps
     for name in ("host", "port", "username", "name"):
         monkeypatch.setenv(f"DB_{name.upper()}", str(getattr(settings, name)))
     monkeypatch.setenv("DB_PASSWORD", settings.password.get_secret_value())
-    (code,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
-    exec(compile(code, "README.md", "exec"), {})
+    run("README.md")
     assert capsys.readouterr().out.count("SoldTicket(") == 2
     with psycopg.connect(settings.url) as connection:
         assert connection.execute("SELECT name, available_tickets FROM events").fetchall() == [("Concert 2024", 998)]
+
+
+def test_the_strategy_of_the_guide_sells(database, an_event):
+    """Whoever begins by copying it has a strategy that works."""
+    repository = EventRepository(database, run("CONTRIBUTING.md")["by_key"])
+    event = an_event(repository)
+    assert repository.purchase_tickets(event.id, 10, "00000000-0000-0000-0000-000000000001").success
+    refused = repository.purchase_tickets(event.id, 1, "00000000-0000-0000-0000-000000000002")
+    assert refused.outcome is Outcome.SOLD_OUT
+    assert repository.get(event.id).available_tickets == 0

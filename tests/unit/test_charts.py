@@ -806,20 +806,26 @@ def test_runs_are_told_apart_by_marker_and_lightness():
 @pytest.mark.parametrize(
     ("after", "title"),
     [
-        ([210, 230], "atomic sold 2 times as much per second in after as in before: 220 against 110"),
-        ([54, 56], "atomic sold 0.5 times as much per second in after as in before: 55 against 110"),
-        ([119, 200], "No difference between the runs exceeds the spread of the repeats"),
-        ([0, 0], "The runs have no strategy in the same setting in common that sold anything"),
+        ([200, 220, 242], "atomic sold 2 times as much per second in after as in before: 220 against 110"),
+        ([50, 55, 60.5], "atomic sold 0.5 times as much per second in after as in before: 55 against 110"),
+        ([119, 150, 200], "No difference between the runs exceeds the spread of the repeats"),
+        ([0, 0, 0], "atomic sold 0 times as much per second in after as in before: 0 against 110"),
     ],
 )
 def test_a_comparison_claims_only_what_exceeds_the_spread(after, title):
-    """Where the intervals meet there is no difference to speak of."""
-    assert findings.comparison(runs_of(before=[100, 120], after=after)).title == title
+    """Where the interval of the ratio holds 1 there is no difference to speak of."""
+    assert findings.comparison(runs_of(before=[100, 110, 121], after=after)).title == title
+
+
+def test_a_comparison_with_what_sold_nothing_has_no_ratio():
+    """Nothing can be divided by it."""
+    title = "The runs have no strategy in the same setting in common that sold anything"
+    assert findings.comparison(runs_of(before=[0, 0], after=[100, 120])).title == title
 
 
 def test_a_comparison_of_single_repeats_says_so():
     """One repeat has no spread that a difference could exceed."""
-    assert "(one repeat)" in findings.comparison(runs_of(before=[100], after=[200])).title
+    assert findings.comparison(runs_of(before=[100], after=[200])).title.startswith("One repeat of a run shows no")
 
 
 def test_runs_that_share_nothing_are_drawn_and_not_compared():

@@ -67,6 +67,10 @@ def call(*words, cwd, **environment):
         ),
         (["bench", "cold-event"], "cold-event"),
         (["check", "nowhere"], "There is no run in nowhere"),
+        (["compare", "nowhere", "elsewhere"], "There is no run in nowhere"),
+        (["compare", "nowhere", "nowhere"], "Both runs are nowhere"),
+        (["compare", "nowhere"], "RUN"),
+        (["compare", "nowhere", "elsewhere", "--fail-below", "-1"], "--fail-below takes a ratio above 0"),
         (["report", "nowhere"], "There is no run in nowhere"),
         (["report"], "RUN"),
         (["report", "nowhere", "--format", "pdf"], "pdf"),
@@ -89,7 +93,7 @@ def test_help_names_every_command(tmp_path):
     """The first thing that a newcomer types lists what there is."""
     done = call("--help", cwd=tmp_path)
     assert done.returncode == 0
-    for command in ("run", "check", "report", "export", "strategies", "doctor", "migrate", "bench"):
+    for command in ("run", "check", "report", "compare", "export", "strategies", "doctor", "migrate", "bench"):
         assert f" {command} " in done.stdout
 
 

@@ -12,12 +12,13 @@ FLOORS = [
     {"errors", "outcomes", "settings"},
     {"tickets", "servers", "evidence"},
     {"load", "report", "kernels"},
-    {"experiment", "trials", "runs", "environment", "run_folder", "lab"},
+    {"experiment", "trials", "runs", "environment", "run_folder", "observed", "lab"},
     {"bench", "power", "workbench"},
     {"publish"},
     {"console"},
     {"notebook"},
     {"cli", "pytest_plugin"},
+    {"__main__"},
 ]
 MAY_NOT_SEE = {"report": {"tickets", "servers"}}
 """Beyond the floors: a report is made from evidence alone."""

@@ -296,7 +296,7 @@ def test_several_runs_stand_side_by_side(trial, results):
     assert "2 runs of Two ways to sell 100 tickets" in text
     assert text.count("Which strategy is safe?") == 2
     assert "what 1. one 2. two server.fsync on off How each strategy did" in text
-    assert "atomic 16 2 VALID 500 (one repeat) 2.5" in text
+    assert "atomic 16 2 VALID 500 (one repeat) 2.5, unclear" in text
     assert "drifts" in text
     assert '<figure id="comparison-figure">' in page.comparison(Report(runs=[first, second])).html
 

@@ -18,9 +18,27 @@ def test_a_name_that_is_not_public_is_an_attribute_error():
         ticketlab.Expriment  # noqa: B018 - the access is what is tested
 
 
+HEAVY = ("pandas", "sqlalchemy", "matplotlib", "docker", "psycopg", "numpy", "rich")
+
+
+def loaded_after(code):
+    """Which heavy libraries a process has loaded that ran this code."""
+    told = f"\nprint([each for each in {HEAVY} if each in sys.modules], file=sys.stderr)"
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys\n" + code + told], capture_output=True, text=True, check=True
+    )
+    return done.stderr.strip()
+
+
 def test_importing_the_package_imports_no_heavy_library():
     """`import ticketlab` loads neither pandas nor SQLAlchemy nor Matplotlib, nor Docker's client."""
-    heavy = ("pandas", "sqlalchemy", "matplotlib", "docker", "psycopg", "pydantic")
-    code = f"import sys, ticketlab, ticketlab.cli; print([each for each in {heavy} if each in sys.modules])"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert loaded.stdout.strip() == "[]"
+    assert loaded_after("import ticketlab, ticketlab.cli") == "[]"
+
+
+@pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["completion", "bash"], ["magic"]], ids=" ".join)
+def test_what_only_prints_text_imports_no_heavy_library(words):
+    """Help, a script and a complaint are there at once: not even what draws tables is loaded for them."""
+    code = (
+        f"from ticketlab.__main__ import main\nsys.argv = ['ticketlab', *{words}]\ntry: main()\nexcept SystemExit: pass"
+    )
+    assert loaded_after(code).splitlines()[-1] == "[]"

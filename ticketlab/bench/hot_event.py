@@ -39,13 +39,19 @@ class HotEvent:
     """
 
     strategies: tuple[str, ...] = field(default_factory=safe_strategies)
+    """Those of ticketlab that have a turn."""
     buyers: tuple[int, ...] = BUYERS
+    """Numbers of buyers at once; a turn for each."""
     repeats: int = 3
+    """Turns of each contender at each number of buyers."""
     seconds: float = 1.0
     """How long a trial takes, beside its warm-up."""
     seed: int = 1
+    """Decides what the buyers want, and whose turn it is."""
     pool_size: int = 20
+    """Connections of the pool."""
     server: str = "auto"
+    """A kind of server; see `Experiment`."""
 
     def __post_init__(self) -> None:
         # An experiment with these values has the same limits; it says so before anything is started.

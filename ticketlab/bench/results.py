@@ -55,9 +55,13 @@ class Results:
     """The trials of a bench, and where they were made."""
 
     bench: HotEvent
+    """What was asked for."""
     server: Server
+    """Where all had their turns."""
     contenders: Sequence[Contender]
+    """Who had them, in the order of the tables."""
     trials: Sequence[Trial]
+    """Those that were made, in order of execution."""
 
     @cached_property
     def frame(self) -> pd.DataFrame:

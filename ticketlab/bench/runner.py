@@ -7,9 +7,10 @@ from ticketlab.bench import contenders, proof
 from ticketlab.bench.contender import Contender, Ground
 from ticketlab.bench.hot_event import HotEvent, Turn
 from ticketlab.bench.results import Results, Trial
-from ticketlab.errors import InvalidInputError, TicketlabError
+from ticketlab.errors import InvalidInputError, OwnCodeError, TicketlabError
 from ticketlab.evidence.tally import SoFar
 from ticketlab.lab import Progress
+from ticketlab.observed import read_ledger
 from ticketlab.settings import Settings
 from ticketlab.tickets import Database, EventRepository, books, migrations, strategies
 
@@ -50,7 +51,8 @@ def run(
                 migrations.upgrade(database)
                 trials = list(_trials(bench, sellers, database, on_progress=on_progress))
         except TicketlabError as error:
-            error.add_note(f"Last in the server's log: {server.log().strip().rpartition(chr(10))[2]}")
+            if not isinstance(error, OwnCodeError):
+                error.add_note(f"Last in the server's log: {server.log().strip().rpartition(chr(10))[2]}")
             raise
         return Results(bench=bench, server=server, contenders=sellers, trials=trials)
 
@@ -98,7 +100,7 @@ def _observe(
         purchases=claim.purchases,
         conflicts=claim.conflicts,
         unanswered=claim.unanswered,
-        fault=proof.fault(claim, lab.read_ledger(database, [event])),
+        fault=proof.fault(claim, read_ledger(database, [event])),
     )
 
 

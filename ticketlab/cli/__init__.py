@@ -1,43 +1,70 @@
 """The command line: each command parses, calls one function of the lab, and prints.
 
-Exit codes: 0 all is as it should be; 1 a strategy that claims to be safe was found wrong, or a history that others
-made, a claim of the bench not proven, a mutant not caught, or an alarm false; 2 bad input, no server, or a file that
-can not be written; 3 a defect of ticketlab; 130 ended by Ctrl-C. What takes long to import is imported inside the
-command that needs it, so that `--help` stays instant.
+What takes long to import is imported inside the command that needs it, so that `--help` stays instant.
 """
 
 import os
 import signal
 import sys
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from ticketlab.cli import machine, runs
 from ticketlab.cli.bench import bench
+from ticketlab.cli.compare import compare
 from ticketlab.cli.export import export
+from ticketlab.cli.help import EXIT_CODES, Commands
 from ticketlab.cli.migrate import migrate
 from ticketlab.cli.options import EXIT_BAD_INPUT, EXIT_DEFECT
-from ticketlab.cli.output import complain
+from ticketlab.cli.output import complain, end_with_the_reader
 from ticketlab.cli.power import power
+from ticketlab.cli.shells import completion
 from ticketlab.errors import TicketlabError
 
 app = typer.Typer(
-    help="Find out, on a real PostgreSQL, whether a way of selling tickets is right, and how fast it is.",
+    cls=Commands,
+    epilog=EXIT_CODES,
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=False,  # `ticketlab completion` prints the script, and installs nothing
+    rich_markup_mode=None,  # help as a manual has it, the same in a pipe: Rich would double the time it takes
     pretty_exceptions_enable=False,
 )
-for command in (runs.run, runs.check, runs.report, export, power, machine.strategies, machine.lab, machine.doctor):
+of_runs = (runs.run, runs.check, runs.report, compare, export)
+for command in (*of_runs, power, machine.strategies, machine.lab, machine.doctor):
     app.command()(command)
+app.command()(completion)
 app.add_typer(migrate, name="migrate")
 app.add_typer(bench, name="bench")
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"ticketlab {version('ticketlab')}")
+        raise typer.Exit
+
+
+@app.callback()
+def ticketlab(
+    *,
+    _version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Find out, on a real PostgreSQL, whether a way of selling tickets is right, and how fast it is.
+
+    Example: ticketlab run --server embedded
+    """
 
 
 def main() -> None:
     """The entry point: the application, and every error as a sentence and an exit code."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended from outside, it cleans up as for Ctrl-C
     sys.path.append(str(Path.cwd()))  # for --strategy module:name; last, so that it hides nothing that is installed
+    end_with_the_reader()
     try:
         app()
     except TicketlabError as error:

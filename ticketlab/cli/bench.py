@@ -4,13 +4,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ticketlab.cli.help import Commands
 from ticketlab.cli.options import EXIT_INTERRUPTED, EXIT_WRONG, AsJson, Quiet, ServerKind, Url, integers, place_of
 from ticketlab.cli.output import print_json, show, terminal
+from ticketlab.cli.shells import check_names, strategy_names
 
 if TYPE_CHECKING:
     from ticketlab.bench import HotEvent, Results, checking
 
-bench = typer.Typer(help="Set the lab beside its peers, claim by claim proven.", no_args_is_help=True)
+bench = typer.Typer(cls=Commands, help="Set the lab beside its peers, claim by claim proven.", no_args_is_help=True)
 
 
 @bench.command("hot-event")
@@ -18,7 +20,13 @@ def hot_event(
     *,
     strategy: Annotated[
         list[str] | None,
-        typer.Option("--strategy", "-s", help="Repeatable.", show_default="every one that claims to be safe"),
+        typer.Option(
+            "--strategy",
+            "-s",
+            help="Repeatable.",
+            show_default="every one that claims to be safe",
+            autocompletion=strategy_names,
+        ),
     ] = None,
     buyers: Annotated[
         str, typer.Option(metavar="N[,N…]", help="Buyers at once; a trial for each number.")
@@ -79,7 +87,10 @@ def checks(
         str, typer.Option(metavar="N[,N…]", help="Operations of a history; the fewest first.")
     ] = "10000,100000,1000000,10000000",
     repeats: Annotated[int, typer.Option(help="Of a million operations; of fewer there are more.")] = 3,
-    check: Annotated[list[str] | None, typer.Option("--check", help="Repeatable.", show_default="every one")] = None,
+    check: Annotated[
+        list[str] | None,
+        typer.Option("--check", help="Repeatable.", show_default="every one", autocompletion=check_names),
+    ] = None,
     events: Annotated[int, typer.Option(help="Events that are sold.")] = 1,
     baskets: Annotated[bool, typer.Option("--baskets", help="Sell two or three events at once.")] = False,
     refunds: Annotated[bool, typer.Option("--refunds", help="Let some seats be given back.")] = False,

@@ -19,6 +19,8 @@ def strategies(as_json: AsJson = False) -> None:
     """List the strategies: how each works, what it costs, and when to take it.
 
     Those that installed packages announce, as entry points of the group ticketlab.strategies, come last.
+
+    Example: ticketlab strategies
     """
     from ticketlab import console
     from ticketlab.tickets.strategies import registry
@@ -64,8 +66,12 @@ def lab(
 
 
 def doctor(as_json: AsJson = False) -> None:
-    """Say what this machine offers: Python, packages, container engine, PostgreSQL servers."""
-    from rich.table import Table
+    """Say what this machine offers: Python, packages, container engine, PostgreSQL servers.
+
+    Example: ticketlab doctor --json
+    """
+    from rich import box
+    from rich.table import Column, Table
     from rich.text import Text
 
     from ticketlab import environment, servers
@@ -76,7 +82,9 @@ def doctor(as_json: AsJson = False) -> None:
         found = {each.name: {"found": each.found, "detail": each.detail} for each in findings}
         print_json({"environment": machine, "servers": found, "usable": usable})
     else:
-        table = Table("what", "", "detail")
+        table = Table(
+            "what", "", Column("detail", overflow="fold"), box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False
+        )
         table.add_row("python", _tick(found=True), f"{machine['python']} on {machine['machine']['system']}")
         for package, version in machine["packages"].items():
             table.add_row(package, _tick(found=version != environment.NOT_INSTALLED), version)

@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ticketlab.cli.help import Commands
 from ticketlab.cli.options import Url
 
 if TYPE_CHECKING:
     from ticketlab.tickets import Database
 
-migrate = typer.Typer(help="Bring a database to the documented schema, or back.", no_args_is_help=True)
+migrate = typer.Typer(cls=Commands, help="Bring a database to the documented schema, or back.", no_args_is_help=True)
 
 Versions = Annotated[
     Path | None,
@@ -20,7 +21,10 @@ Versions = Annotated[
 
 @migrate.command()
 def upgrade(versions: Versions = None, url: Url = None) -> None:
-    """Run the migrations that the database does not have yet. Was: npm run migration:run."""
+    """Run the migrations that the database does not have yet. Was: npm run migration:run.
+
+    Example: ticketlab migrate upgrade --url postgresql://app@127.0.0.1:5432/app_db
+    """
     from ticketlab.tickets import migrations
 
     with _database(url) as database:
@@ -35,7 +39,10 @@ def generate(
     versions: Versions = None,
     url: Url = None,
 ) -> None:
-    """Write the migration that takes the database to the changed models. Was: npm run migration:generate."""
+    """Write the migration that takes the database to the changed models. Was: npm run migration:generate.
+
+    Example: ticketlab migrate generate "add a venue to events" --versions my-migrations
+    """
     from ticketlab.tickets import migrations
 
     with _database(url) as database:
@@ -45,7 +52,10 @@ def generate(
 
 @migrate.command()
 def revert(versions: Versions = None, url: Url = None) -> None:
-    """Take back the last migration, and the data it holds. Was: npm run migration:revert."""
+    """Take back the last migration, and the data it holds. Was: npm run migration:revert.
+
+    Example: ticketlab migrate revert
+    """
     from ticketlab.tickets import migrations
 
     with _database(url) as database:

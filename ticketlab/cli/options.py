@@ -11,6 +11,8 @@ EXIT_WRONG: Final = 1
 EXIT_BAD_INPUT: Final = 2
 EXIT_DEFECT: Final = 3
 EXIT_INTERRUPTED: Final = 130
+EXIT_NO_READER: Final = 141
+"""As a shell tells of a program that was ended by SIGPIPE, 128 and 13."""
 
 
 class ServerKind(StrEnum):

@@ -16,6 +16,7 @@ from ticketlab.cli.options import (
     place_of,
 )
 from ticketlab.cli.output import complain, print_json, show, terminal
+from ticketlab.cli.shells import check_names, mutant_names
 from ticketlab.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -29,11 +30,21 @@ def power(
     *,
     mutant: Annotated[
         list[str] | None,
-        typer.Option("--mutant", "-m", help="A broken twin; repeatable.", show_default="all of them"),
+        typer.Option(
+            "--mutant",
+            "-m",
+            help="A broken twin; repeatable.",
+            show_default="all of them",
+            autocompletion=mutant_names,
+        ),
     ] = None,
     check: Annotated[
         list[str] | None,
-        typer.Option(help="Only mutants that this check is meant for; repeatable.", show_default="every check"),
+        typer.Option(
+            help="Only mutants that this check is meant for; repeatable.",
+            show_default="every check",
+            autocompletion=check_names,
+        ),
     ] = None,
     repeats: Annotated[int, typer.Option(help="How often each mutant is chased.")] = 20,
     purchases: Annotated[int, typer.Option(help="A chase without a catch ends after so many.")] = 20_000,

@@ -21,6 +21,7 @@ from ticketlab.cli.options import (
     setting_of,
 )
 from ticketlab.cli.output import complain, print_json, show, terminal, working
+from ticketlab.cli.shells import strategy_names
 from ticketlab.errors import InvalidInputError, TicketlabError
 from ticketlab.report.formats import Format
 
@@ -37,7 +38,8 @@ RunFolders = Annotated[
 def run(
     *,
     strategy: Annotated[
-        list[str] | None, typer.Option("--strategy", "-s", help="Repeatable; of your own: module:name.")
+        list[str] | None,
+        typer.Option("--strategy", "-s", help="Repeatable; of your own: module:name.", autocompletion=strategy_names),
     ] = None,
     all_strategies: Annotated[
         bool, typer.Option("--all", help="Every strategy there is; with --basket, every one that sells baskets.")

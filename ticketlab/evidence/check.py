@@ -15,9 +15,11 @@ class Check:
     """A claim that is judged by a history and a ledger."""
 
     name: str
+    """What it is called everywhere: in tables, verdicts and files."""
     summary: str
     """What is claimed, in a line."""
     judge: Callable[[Case], Verdict]
+    """Decides a case; may raise, which decides nothing."""
 
     def __call__(self, history: pd.DataFrame, ledger: Ledger) -> Verdict:
         """The verdict on a history and a ledger, of this check alone."""

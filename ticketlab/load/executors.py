@@ -34,6 +34,7 @@ class Driven:
     """What came of a load."""
 
     history: pd.DataFrame
+    """All operations of all buyers; see `ticketlab.evidence.history`."""
     interrupted: bool
     """Ctrl-C ended it early; the buyers finished the purchase they were in."""
     crashes_ns: tuple[int, ...] = ()

@@ -34,6 +34,7 @@ class Fault:
     """
 
     kind: FaultKind
+    """What goes wrong."""
     after: int
     """Purchases of all buyers together, however they ended; at least 1."""
 

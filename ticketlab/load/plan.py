@@ -45,10 +45,12 @@ class Plan:
     """
 
     buyers: int = 16
+    """How many buy at once."""
     seconds: float = 5.0
     purchases: int | None = None
     """Purchases of all buyers together, shared out evenly; refunds are none."""
     events: int = 1
+    """How many events are bought from."""
     stock: int = 1000
     """Seats of each event."""
     quantity: tuple[int, int] = (1, 1)
@@ -62,6 +64,7 @@ class Plan:
     warm_up_s: float = 0.3
     """How long buyers buy from another event first, to open connections and prepare statements; not recorded."""
     seed: int = 0
+    """Decides what the buyers want."""
 
     def __post_init__(self) -> None:
         fewest, most = self.quantity

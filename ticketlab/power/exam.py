@@ -30,13 +30,16 @@ class Exam:
     """
 
     mutants: tuple[str, ...] = field(default_factory=lambda: tuple(mutants.registry()))
+    """Their names: by default every broken twin."""
     repeats: int = 20
     purchases: int = 20_000
     """A chase ends without a catch after so many."""
     trials: int = 200
     """Trials of safe strategies."""
     seed: int = 1
+    """Decides what the buyers want, and every plan of the safe."""
     server: str = "embedded"
+    """A kind of server; see `Experiment`."""
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.mutants if name not in mutants.registry()]

@@ -6,9 +6,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from ticketlab import lab, servers
+from ticketlab import servers
 from ticketlab.evidence import checks, history
 from ticketlab.evidence.tally import SoFar
+from ticketlab.observed import observe
 from ticketlab.power.chase import Seen
 from ticketlab.power.contention import Step
 from ticketlab.servers import Server
@@ -40,9 +41,7 @@ class Place:
             TicketlabError: the database could not be reached before or after it.
         """
         with Database(Settings.from_url(self.server.url, pool_size=pool_size)) as database:
-            observed = lab.observe(
-                strategy, step.plan, database, server=self.server, faults=step.faults, on_tick=on_tick
-            )
+            observed = observe(strategy, step.plan, database, server=self.server, faults=step.faults, on_tick=on_tick)
             if observed.driven.interrupted:
                 raise KeyboardInterrupt
             ledger = observed.ledger()

@@ -34,11 +34,15 @@ class Results:
     """Everything that was measured, and where."""
 
     exam: Exam
+    """What was asked for."""
     environment: Mapping[str, Any]
     """As `run_folder.surroundings` has it."""
     mutants: tuple[Examined, ...]
+    """Those that were chased, with the check that is meant for each."""
     chases: tuple[Chase, ...]
+    """Those that were made, in order of execution."""
     safe: tuple[SafeTrial, ...]
+    """The trials of safe strategies, in which every INVALID is a false alarm."""
 
     @cached_property
     def found(self) -> list[Found]:

@@ -59,7 +59,7 @@ def _draw_run(axes: Axes, place: float, rates: "pd.Series[float]", look: tuple[s
 
 
 def _change_text(change: pd.DataFrame) -> str:
-    """How many times the first run's rate, and whether the repeats tell them apart."""
+    """How many times the first run's rate, and whether that is clear."""
     if change.empty:
         return ""
     row = change.iloc[0]

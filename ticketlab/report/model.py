@@ -37,6 +37,8 @@ class RunResults:
     """Settings and versions: texts, or sections of texts by name."""
     notes: Sequence[str] = ()
     """What a reader must know beside the numbers, in sentences."""
+    wrong: Sequence[str] = ()
+    """The strategies that claim to be safe and were not shown to be; see `ticketlab.runs.Run.wrong`."""
     power: KnownPower | None = None
     """What the checks were measured to catch, where that is known."""
 

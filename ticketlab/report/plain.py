@@ -1,12 +1,10 @@
 """A report as plain data, for those who go on computing with it."""
 
-import math
 from typing import Any, Final
-
-import numpy as np
 
 from ticketlab.report import charts
 from ticketlab.report.answers import answers
+from ticketlab.report.jsonable import jsonable
 from ticketlab.report.limits import limits
 from ticketlab.report.model import Report, RunResults
 from ticketlab.report.side_by_side import DRIFT, differences, side_by_side
@@ -22,7 +20,7 @@ def as_json(report: Report) -> dict[str, Any]:
     if report.several:
         compared = {"differences": differences(report), "comparison": side_by_side(report).to_dict("records")}
         told |= compared | {"warning": DRIFT}
-    plain: dict[str, Any] = _plain(told)
+    plain: dict[str, Any] = jsonable(told)
     return plain
 
 
@@ -43,14 +41,3 @@ def _run(run: RunResults) -> dict[str, Any]:
         "experiment": run.experiment,
         "environment": run.environment,
     }
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever JSON can hold
-    """Plain numbers, texts, lists and objects; JSON knows no NaN, so that what there is none of is null."""
-    if isinstance(value, dict):
-        return {str(key): _plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from ticketlab.report.findings import changes_of
 from ticketlab.report.model import Report, flat
 from ticketlab.report.setting import GROUP
 from ticketlab.report.summary import summarise
@@ -24,15 +25,17 @@ def differences(report: Report) -> list[dict[str, Any]]:
 
 
 def side_by_side(report: Report) -> pd.DataFrame:
-    """A row a strategy, setting and run: those of `summarise`, with `run`, its `place` from 1, and a `ratio`.
+    """A row a strategy, setting and run: those of `summarise`, with `run`, its `place` from 1, and its change.
 
-    The ratio to the first run is that of the medians of purchases per second; NaN where the first run has none.
+    That is the `ratio` of its purchases per second to those of the first run, its limits `low` and `high`, and whether
+    it is `clear`, as `findings.changes_of` has them; NaN where the first run has none, and of the first run itself 1.
     """
     each_run = enumerate(report.runs, start=1)
     rows = pd.concat([summarise(run.measures).assign(run=run.run, place=place) for place, run in each_run])
-    first = rows[rows["place"] == 1].set_index(list(GROUP))["per_s"]
-    base = first.reindex(pd.MultiIndex.from_frame(rows[list(GROUP)])).to_numpy()
-    rows["ratio"] = (rows["per_s"] / base).where(base > 0)
+    columns = ["ratio", "low", "high", "clear"]
+    rows = rows.merge(changes_of(labelled_measures(report))[["run", *GROUP, *columns]], on=["run", *GROUP], how="left")
+    rows.loc[(rows["place"] == 1) & (rows["per_s"] > 0), "ratio"] = 1.0
+    rows["clear"] = rows["clear"].eq(True)  # where there is no change it is NaN
     settings = rows.groupby(list(GROUP), sort=False).ngroup()
     return rows.iloc[settings.argsort(kind="stable")].reset_index(drop=True)
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from ticketlab.evidence.history import RETRIES
 from ticketlab.evidence.verdict import Status
-from ticketlab.report.findings import rate_text
+from ticketlab.report.findings import change_text, rate_text
 from ticketlab.report.model import Report, RunResults
 from ticketlab.report.setting import alike, setting_parts, varied
 from ticketlab.report.side_by_side import side_by_side
@@ -41,7 +41,9 @@ def strategy_rows(run: RunResults) -> list[dict[str, Any]]:
 
 def comparison_rows(report: Report) -> list[dict[str, Any]]:
     """The strategies of several runs as the table shows them, those of one setting together."""
-    return _records(side_by_side(report))
+    rows = side_by_side(report)
+    changes = [change_text(row) if row["place"] > 1 else "" for _, row in rows.iterrows()]
+    return _records(rows.assign(change=changes))
 
 
 def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 DEFAULT_IMAGE: Final = "postgres:18"
 IMAGE_VARIABLE: Final = "TICKETLAB_POSTGRES_IMAGE"
 SUPERUSER: Final = "postgres"
+LOOPBACK: Final = "127.0.0.1"
 PING_TIMEOUT_S: Final = 2
 READY_TIMEOUT_S: Final = 120
 CONNECT_TIMEOUT_S: Final = 5
@@ -116,7 +117,18 @@ def _container(name: str, settings: Mapping[str, str]) -> "PostgresContainer":
     container = PostgresContainer(
         image(), username=SUPERUSER, password=secrets.token_urlsafe(24), dbname="postgres", driver=None
     )
+    if _is_reached_here(container):
+        # An engine publishes on every address of the machine unless it is told not to.
+        container.ports = dict.fromkeys(container.ports, (LOOPBACK, None))  # type: ignore[arg-type]  # as docker takes it
     return container.with_name(name).with_command(["postgres", *arguments_of(settings)])
+
+
+def _is_reached_here(container: "PostgresContainer") -> bool:
+    """Whether the engine is this machine's own: one elsewhere, or beside a container we are in, must publish to us."""
+    from testcontainers.core.config import ConnectionMode
+
+    client = container.get_docker_client()
+    return client.get_connection_mode() is ConnectionMode.docker_host and client.host() in {"localhost", LOOPBACK}
 
 
 @contextlib.contextmanager
@@ -166,7 +178,7 @@ def _connected(container: "PostgresContainer", settings: Mapping[str, str], log:
 def _url(container: "PostgresContainer") -> str:
     host = container.get_container_host_ip()
     # Containers publish IPv4; localhost may be tried as IPv6 first.
-    return container.get_connection_url(host="127.0.0.1" if host == "localhost" else host)
+    return container.get_connection_url(host=LOOPBACK if host == "localhost" else host)
 
 
 class _Log:

@@ -16,7 +16,9 @@ class Finding:
     """One thing that was looked for."""
 
     name: str
+    """What was looked for."""
     found: bool
+    """Whether it is there."""
     detail: str
     """Where and which, or why not."""
 

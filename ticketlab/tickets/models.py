@@ -56,13 +56,21 @@ class Event(Base):
     )
 
     id: Mapped[_Id] = mapped_column(init=False)
+    """Given by the database."""
     name: Mapped[str] = mapped_column(String(MAX_NAME_LENGTH))
+    """At most 255 characters."""
     date: Mapped[_Moment] = mapped_column(index=True)
+    """When it takes place, with its time zone."""
     total_tickets: Mapped[int]
+    """The seats that there are, sold or not."""
     available_tickets: Mapped[int]
+    """Those that are left, but for what a strategy keeps beside the row while it sells."""
     version: Mapped[int] = mapped_column(server_default=text("1"), init=False)
+    """From 1; each update adds one."""
     created_at: Mapped[_StampedMoment] = mapped_column(init=False)
+    """The time of the transaction that made it."""
     updated_at: Mapped[_StampedMoment] = mapped_column(init=False)
+    """The time of the last update."""
 
     __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 - read by the mapper, once
 
@@ -73,9 +81,13 @@ class Ticket(Base):
     __tablename__ = "tickets"
 
     id: Mapped[_Id] = mapped_column(default=None, kw_only=True)
+    """Given by the database where the strategy does not give it."""
     event_id: Mapped[_OfEvent] = mapped_column(index=True)
+    """The event that it is for; when that is deleted, so is the ticket."""
     purchase_id: Mapped[UUID] = mapped_column(index=True)
+    """Whose it is: all tickets of a purchase have the same."""
     purchased_at: Mapped[_StampedMoment] = mapped_column(init=False, index=True)
+    """The time of the transaction that sold it."""
 
 
 class FreeSeat(Base):

@@ -20,14 +20,18 @@ class SoldTicket(NamedTuple):
     """A ticket as a purchase made it. A tuple, for a purchase is measured in microseconds."""
 
     id: UUID
+    """The ticket's own."""
     event_id: UUID
+    """The event that it is for."""
     purchase_id: UUID
+    """The purchase that owns it."""
     purchased_at: datetime
+    """The time of the transaction that sold it, as the database had it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PurchaseRequest:
-    """`quantity` tickets of one event, wanted under one `purchase_id`."""
+    """`quantity` tickets of the event `event_id`, wanted under one `purchase_id`."""
 
     event_id: UUID
     quantity: int
@@ -104,6 +108,7 @@ class PurchaseResult:
     """
 
     outcome: Outcome
+    """Whether it is the buyer's, and if not, whether that is certain."""
     quantity: int
     """The tickets that were wanted, or that a purchase of before has; of a refund those that were given back."""
     tickets: Sequence[SoldTicket] = ()

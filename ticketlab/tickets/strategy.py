@@ -53,6 +53,7 @@ class RetryPolicy:
     """
 
     tries: int = 1
+    """Attempts at most, the first among them."""
     first_pause_s: float = 0.002
     longest_pause_s: float = 0.1
     jitter: float = 1.0
@@ -84,6 +85,7 @@ class Strategy:
     """One way to keep purchases safe; with `safe=False` a control, kept to prove that the checks can see."""
 
     name: str
+    """What it is called everywhere: on the command line, in histories, in reports."""
     summary: str
     """The mechanism, in a line."""
     cost: str
@@ -91,9 +93,13 @@ class Strategy:
     when: str
     """When to take it, in a line."""
     safe: bool
+    """Whether it claims to be; a control does not."""
     isolation: Isolation
+    """The level of its transactions."""
     retry: RetryPolicy
+    """What it tries again, and how often."""
     purchase: Purchase
+    """Makes one attempt at one purchase."""
     basket: BasketPurchase | None
     """Sells several events at once; None where the strategy can not."""
     for_baskets: bool

@@ -44,11 +44,15 @@ class ChecksBench:
     repeats: int = 3
     """Of a million operations; of fewer there are more, up to 25, and of more fewer, at least one."""
     checks: tuple[str, ...] = field(default_factory=lambda: tuple(named_checks()))
+    """Their names."""
     events: int = 1
     """Of baskets there are at least ten."""
     baskets: bool = False
+    """Whether two or three events are sold at once."""
     refunds: bool = False
+    """Whether some seats are given back."""
     seed: int = 1
+    """What the histories are made from."""
 
     def __post_init__(self) -> None:
         for name in self.checks:

@@ -71,8 +71,11 @@ class Results:
     """The measurements of a bench."""
 
     bench: ChecksBench
+    """What was asked for."""
     sizes: Mapping[int, Size]
+    """How large the history is, by its number of operations."""
     measured: Sequence[Measured]
+    """Times and memory of each subject at each size, of right and of violated histories."""
     failures: Sequence[str] = ()
     """Processes that failed, a sentence each."""
 

@@ -39,8 +39,11 @@ class Foreign:
     unit: str
     """What places count: line, row, or record."""
     events: Names
+    """What the file calls its events."""
     buyers: Names
+    """What it calls its buyers."""
     ids: Ids
+    """What it calls its purchases."""
     notes: Sequence[str]
     """What a reader must know of how the file was read, in sentences."""
 

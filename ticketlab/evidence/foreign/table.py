@@ -34,7 +34,9 @@ class Table:
     """The columns of a file as text, empty where nothing is told; ids of 16 bytes stay bytes."""
 
     name: str
+    """The file, as its faults name it."""
     columns: dict[str, pa.Array]
+    """Each with a text a row."""
     places: Integers
     """The place of each row: of CSV the line on which it begins, the header's being 1; of Parquet the row, from 1."""
     unit: str

@@ -1,13 +1,22 @@
 """Two things held against each other: runs, and strategies."""
 
-from math import log
+from collections.abc import Sequence
+from math import inf, isnan, log, nan
+from typing import Any, Final
 
 import pandas as pd
 
+from ticketlab.evidence.ratio import ratio_of, typical
 from ticketlab.report import summary
 from ticketlab.report.findings.finding import Finding, named
 from ticketlab.report.setting import GROUP
 from ticketlab.report.words import NO_TRIALS, counted, number, several
+
+HOW_CLEAR: Final = (
+    "A change is that of the geometric means of the repeats, and clear where its 95 % interval leaves out 1 (Welch's t "
+    "on logarithms); a single repeat has no interval."
+)
+CHANGE: Final = (*GROUP, "run", "first", "repeats", "typical_first", "typical", "ratio", "low", "high", "clear")
 
 
 def comparison(measures: pd.DataFrame) -> Finding:
@@ -16,41 +25,69 @@ def comparison(measures: pd.DataFrame) -> Finding:
     if measures.empty:
         return Finding(kind=kind, title=NO_TRIALS)
     changes = changes_of(measures)
-    detail = "Purchases sold per second, medians; a change counts where the intervals over the repeats do not meet."
+    detail = f"Purchases sold per second. {HOW_CLEAR}"
     if changes.empty:
         title = "The runs have no strategy in the same setting in common that sold anything"
         return Finding(kind=kind, title=title, detail=detail)
     clear = changes[changes["clear"]]
+    if clear.empty and (changes["repeats"] == 1).all():
+        title = "One repeat of a run shows no spread: no difference between the runs can be told from chance"
+        return Finding(kind=kind, title=title, detail=detail)
     if clear.empty:
         title = "No difference between the runs exceeds the spread of the repeats"
         return Finding(kind=kind, title=title, detail=detail)
-    row = clear.loc[[max(clear.index, key=lambda index: abs(log(clear["ratio"][index])))]].iloc[0]
-    only = " (one repeat)" if row["repeats"] == 1 else ""
+    row = clear.loc[[max(clear.index, key=lambda index: _distance(clear["ratio"][index]))]].iloc[0]
     title = (
         f"{named(row, changes)} sold {number(row['ratio'])} times as much per second in {row['run']} as in "
-        f"{row['first']}{only}: {number(row['median'])} against {number(row['median_first'])}"
+        f"{row['first']}: {number(row['typical'])} against {number(row['typical_first'])}"
     )
     return Finding(kind=kind, title=title, detail=detail)
 
 
-def changes_of(measures: pd.DataFrame) -> pd.DataFrame:
-    """Purchases per second of every later run against the first, a row a run, strategy and setting that both have.
+def _distance(ratio: float) -> float:
+    """How far from 1: half as much is as far as twice as much, and nothing is the farthest."""
+    return abs(log(ratio)) if ratio else inf
 
-    Columns: those of GROUP, `run` and `first`, `median`, `least` and `most`, the same ending in `_first`, `repeats`
-    (the fewer of both), `ratio` (of the medians) and `clear`: whether the intervals do not meet. Where one of the
-    two sold nothing there is no ratio, and no row.
+
+def changes_of(measures: pd.DataFrame, column: str = "purchases_per_s") -> pd.DataFrame:
+    """A column of every later run against the first: a row a run, strategy and setting that both have.
+
+    This is the one place that says how much two runs differ, and whether that is clear: see
+    `ticketlab.evidence.ratio`. Columns: those of CHANGE, where `repeats` are the fewer of both, `typical_first` and
+    `typical` what is divided, and `low` and `high` the limits of the `ratio`, NaN where there is no interval. Where the
+    first run has nothing there is no ratio, and no row.
     """
-    rates = rates_by_run(measures)
-    first = rates["run"].iloc[0]
-    pairs = rates[rates["run"] != first].merge(
-        rates[rates["run"] == first].drop(columns=["run", "safe"]), on=list(GROUP), suffixes=("", "_first")
-    )
-    pairs = pairs[(pairs["median"] > 0) & (pairs["median_first"] > 0)].assign(first=first)
-    pairs["repeats"] = pairs[["repeats", "repeats_first"]].min(axis=1)
-    pairs["ratio"] = pairs["median"] / pairs["median_first"]
-    pairs["clear"] = (pairs["least"] > pairs["most_first"]) | (pairs["most"] < pairs["least_first"])
-    changes: pd.DataFrame = pairs.reset_index(drop=True)
-    return changes
+    first = next(iter(measures["run"]), "")
+    trials = measures.dropna(subset=[column]).groupby(["run", *GROUP], sort=False)[column]
+    samples = {key: list(values) for key, values in trials}
+    rows = [
+        _change(dict(zip(("run", *GROUP), key, strict=True)) | {"first": first}, samples[first, *key[1:]], values)
+        for key, values in samples.items()
+        if key[0] != first and any(samples.get((first, *key[1:]), ()))
+    ]
+    changes = pd.DataFrame(rows, columns=list(CHANGE))
+    return changes[changes["ratio"].notna()].astype({"clear": bool}).reset_index(drop=True)
+
+
+def _change(about: dict[str, Any], first: Sequence[float], values: Sequence[float]) -> dict[str, Any]:
+    ratio = ratio_of(first, values)
+    return about | {
+        "repeats": min(len(first), len(values)),
+        "typical_first": typical(first),
+        "typical": typical(values),
+        "ratio": ratio.value,
+        "low": ratio.low,
+        "high": ratio.high,
+        "clear": ratio.clear,
+    }
+
+
+def change_text(row: pd.Series) -> str:
+    """How many times as much it is, between which limits, and that this is unclear where it is."""
+    if isnan(row["ratio"]):
+        return number(nan)
+    limits = "" if isnan(row["low"]) else f" ({number(row['low'])} to {number(row['high'])})"
+    return f"{number(row['ratio'])}{limits}{'' if row['clear'] else ', unclear'}"
 
 
 def rates_by_run(measures: pd.DataFrame) -> pd.DataFrame:

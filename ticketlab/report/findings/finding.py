@@ -19,8 +19,11 @@ class Finding:
     """What a chart shows, and how it looks for those who can not see it."""
 
     kind: str
+    """What is drawn, and by what."""
     title: str
+    """What it shows, in a sentence without its full stop."""
     detail: str = ""
+    """The numbers behind it, in sentences."""
 
     @property
     def caption(self) -> str:
