@@ -176,7 +176,7 @@ def test_what_the_fixtures_give(pytester, session):
 
 
 def test_what_can_not_be_run_fails_without_a_traceback_of_the_lab(pytester, session):
-    """An unknown strategy, a typo in a call, a load that can not be made, and an error in the user's own code."""
+    """An unknown strategy, a typo in a call or in SQL, a load that can not be made, an error in the user's code."""
     pytester.makepyfile(
         """
         import pytest, ticketlab
@@ -184,16 +184,21 @@ def test_what_can_not_be_run_fails_without_a_traceback_of_the_lab(pytester, sess
         def broken(connection, event_id, quantity, purchase_id):
             return {}["the tickets"]
 
+        def undecided(connection, event_id, quantity, purchase_id):
+            connection.execute("SELECT free FROM seats")
+
         def test_name(ticketlab_run): ticketlab_run("magic")
         def test_typo(ticketlab_run): ticketlab_run("atomic", buyer=3)
         def test_load(ticketlab_run): ticketlab_run("naive", events=2, basket=2, purchases=10)
         def test_settings(ticketlab_run): ticketlab_run(ticketlab.Experiment(server_settings={"work_mem": "1MB"}))
         @pytest.mark.stress(strategy=broken, purchases=10)
         def test_own(): ...
+        @pytest.mark.stress(strategy=undecided, purchases=10)
+        def test_undecided(): ...
         """
     )
     done = session()
-    done.assert_outcomes(failed=5)
+    done.assert_outcomes(failed=6)
     told = done.stdout.str()
     for sentence in (
         "There is no strategy 'magic'. There are: ",
@@ -202,6 +207,8 @@ def test_what_can_not_be_run_fails_without_a_traceback_of_the_lab(pytester, sess
         "This server runs already: work_mem can not be set.",
         'return {}["the tickets"]',
         "KeyError: 'the tickets'",
+        "undecided: not decided. It claims to be safe (16 buyers, 3 repeats, seed 1).",
+        "no purchase was answered: nothing was shown",
     ):
         assert sentence in told
     assert "runner.py" not in told

@@ -59,6 +59,7 @@ def failure(run: Run, *, kept: str, report: str, command: str) -> str:
             *(f"{each}: {_faults(run, each)}. It claims to be safe ({load})." for each in run.wrong),
             "",
             *_told(run),
+            "",
             *([f"Report: {report}"] if report else []),
             f"Run:    {kept}",
             f"Again:  {command}",
@@ -121,4 +122,4 @@ def _told(run: Run) -> list[str]:
     """What did not hold, as the command line tells it: without colours, and 80 columns wide."""
     text = io.StringIO()
     Console(file=text, width=_WIDTH, color_system=None).print(*console.faults(run), sep="\n", highlight=False)
-    return [line.rstrip() for line in text.getvalue().splitlines()]
+    return [line.rstrip() for line in text.getvalue().rstrip().splitlines()]
