@@ -115,6 +115,15 @@ class TestExport:
         assert done.returncode == 0, done.stderr
         assert [each["process"] for each in json.loads(done.stdout)] == [2, 2, 3, 3]
 
+    def test_a_reader_that_leaves_ends_it_quietly(self, run):
+        """As SIGPIPE ends others, though a short history is only written in the end."""
+        reading, writing = os.pipe()
+        os.close(reading)
+        words = [TICKETLAB, "export", str(run), "--trial", "1", "--format", "porcupine"]
+        done = subprocess.run(words, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+        os.close(writing)
+        assert (done.returncode, done.stderr) == (141, "")
+
     def test_a_file_is_written(self, run):
         """Where --out says, an operation a line."""
         done = call("export", str(run), "--trial", "1", "--format", "porcupine", "--out", "p.json", cwd=run)

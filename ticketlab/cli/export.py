@@ -58,6 +58,7 @@ def export(
     if out == "-":
         for part in _parts(lines):
             sys.stdout.write(part)
+        sys.stdout.flush()  # here, and not when Python ends: a reader may have left
         return
     try:
         with Path(out).open("w", encoding="utf-8", newline="\n") as file:
