@@ -237,8 +237,7 @@ def _observe(
         pool_size=trial.pool_size,
         repeat=trial.repeat,
         interrupted=driven.interrupted,
-        crashes_ns=driven.crashes_ns,
-        disconnects_ns=driven.disconnects_ns,
+        faults_ns=driven.faults_ns,
         said=dict(driven.said),
     )
     saved.write_history(driven.history)

@@ -262,9 +262,9 @@ class Run:
 
 def _not_made(faults: Sequence[Fault], trial: Trial) -> Iterator[Fault]:
     """Those that the trial was over before: of each kind the last ones."""
-    for kind, instants_ns in ((FaultKind.CRASH, trial.crashes_ns), (FaultKind.DISCONNECT, trial.disconnects_ns)):
+    for kind in FaultKind:
         wanted = sorted((each for each in faults if each.kind is kind), key=lambda each: each.after)
-        yield from wanted[len(instants_ns) :]
+        yield from wanted[len(trial.faults_ns.get(kind, ())) :]
 
 
 @contextmanager

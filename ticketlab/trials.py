@@ -20,6 +20,7 @@ from ticketlab.evidence import checks, history, measures
 from ticketlab.evidence.case import Case
 from ticketlab.evidence.ledger import Ledger
 from ticketlab.evidence.verdict import Verdict
+from ticketlab.load.faults import FaultKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,12 +37,15 @@ class Trial:
     """Connections of the pool that its buyers shared."""
     repeat: int
     interrupted: bool
-    crashes_ns: tuple[int, ...] = ()
-    """The instants by which the server was dead, in ns since the trial's start."""
-    disconnects_ns: tuple[int, ...] = ()
-    """Those just before every connection of the buyers was cut."""
+    faults_ns: Mapping[FaultKind, tuple[int, ...]] = field(default_factory=dict)
+    """Of each kind of fault the instants at which it came, in ns since the trial's start."""
     said: Mapping[str, str] = field(default_factory=dict)
     """What the database or the pool said where operations ended without an answer: of each kind the first."""
+
+    @property
+    def crashes_ns(self) -> tuple[int, ...]:
+        """The instants by which the server was dead."""
+        return self.faults_ns.get(FaultKind.CRASH, ())
 
     @property
     def setting(self) -> dict[str, Any]:

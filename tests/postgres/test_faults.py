@@ -9,7 +9,7 @@ import pytest
 
 from ticketlab import lab
 from ticketlab.experiment import Experiment
-from ticketlab.load import Fault, executors
+from ticketlab.load import Fault, FaultKind, executors
 from ticketlab.outcomes import Outcome
 
 PLAN = {"buyers": (8,), "repeats": 1, "stock": 10**6, "purchases": 3_000, "seconds": 60.0, "warm_up_s": 0.0}
@@ -50,8 +50,10 @@ def test_safe_strategies_stay_right_when_every_connection_is_cut(tmp_path):
     """Who was cut off in a commit is not told that he has bought, nor that he has not."""
     run = ran(tmp_path, "disconnect@500", "disconnect@1500", strategies=SAFE)
     for trial in run.trials:
-        assert (len(trial.disconnects_ns), trial.crashes_ns) == (2, ())
-        assert sales(trial)["buyer"][sales(trial)["invoked_ns"] > trial.disconnects_ns[-1]].nunique() == 8
+        assert (len(trial.faults_ns[FaultKind.DISCONNECT]), trial.crashes_ns) == (2, ())
+        assert (
+            sales(trial)["buyer"][sales(trial)["invoked_ns"] > trial.faults_ns[FaultKind.DISCONNECT][-1]].nunique() == 8
+        )
         causes = trial.history()["cause"].value_counts()
         assert 2 <= causes["connection"] <= 2 * 20  # each connection of the pool once a cut, whoever gets it
     assert set(run.measures["verdict"]) == {"VALID"}
@@ -61,7 +63,7 @@ def test_faults_may_come_close_upon_one_another(tmp_path):
     """A cut while connections are being opened again, and a crash upon that."""
     run = ran(tmp_path, "crash@500", "disconnect@501", "crash@502", "disconnect@900", strategies=("atomic",))
     (trial,) = run.trials
-    assert (len(trial.crashes_ns), len(trial.disconnects_ns)) == (2, 2)
+    assert {kind: len(trial.faults_ns[kind]) for kind in FaultKind} == dict.fromkeys(FaultKind, 2)
     assert run.measures["verdict"].tolist() == ["VALID"]
 
 

@@ -119,8 +119,8 @@ class TestDrive:
         """After the fifth was answered and before the sixth; its instant is on the history's clock."""
         shop = Shop(free=5)
         result = driven(shop, faults(f"{kind}@5"), {kind: shop.opened.set})
-        (instant_ns,) = result.crashes_ns + result.disconnects_ns
-        assert (len(result.crashes_ns), len(result.disconnects_ns)) == ((1, 0) if kind is CRASH else (0, 1))
+        (instant_ns,) = result.faults_ns[kind]
+        assert [len(result.faults_ns[each]) for each in FaultKind if each is not kind] == [0] * (len(FaultKind) - 1)
         assert result.history["completed_ns"][4] <= instant_ns < result.history["completed_ns"][5]
         assert len(result.history) == 20
 

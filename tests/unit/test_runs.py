@@ -343,8 +343,8 @@ def test_a_fault_that_did_not_come_is_said(folder, history, ledger):
     changed(faults=["crash@9", "disconnect@3", "crash@1"])(folder / "experiment.json")
     for number, cut_ns in ((1, ()), (2, (5,))):
         (folder / "trials" / str(number)).rename(folder / f"former-{number}")
-        made = {"crashes_ns": (7,), "disconnects_ns": cut_ns}
-        write(folder, number, "atomic", True, history({}), ledger(total=1, tickets=[1]), repeat=number, **made)
+        made = {"crash": (7,), "disconnect": cut_ns}
+        write(folder, number, "atomic", True, history({}), ledger(total=1, tickets=[1]), repeat=number, faults_ns=made)
     told = [note for note in Run(folder).notes if "did not come" in note]
     assert [note.partition(":")[0] for note in told] == [
         "The crash after 9 purchases did not come in 2 of 2 trials",
@@ -354,7 +354,7 @@ def test_a_fault_that_did_not_come_is_said(folder, history, ledger):
 
 def test_the_ledger_of_a_trial_knows_when_the_server_was_crashed(folder, history, ledger):
     """As the trial was saved; its tables hold nothing of it."""
-    write(folder, 3, "atomic", True, history({}), ledger(total=1, tickets=[1]), crashes_ns=(3 * S, 5 * S))
+    write(folder, 3, "atomic", True, history({}), ledger(total=1, tickets=[1]), faults_ns={"crash": (3 * S, 5 * S)})
     assert Run(folder).trials[2].crashes_ns == Run(folder).trials[2].ledger().crashes_ns == (3 * S, 5 * S)
 
 
@@ -364,7 +364,7 @@ def test_a_trial_that_was_saved_without_its_faults_had_none(folder):
     saved = json.loads(file.read_text())
     file.write_text(json.dumps({name: saved[name] for name in saved if not name.endswith("_ns")}))
     trial = Run(folder).trials[0]
-    assert (trial.crashes_ns, trial.disconnects_ns, trial.ledger().crashes_ns) == ((), (), ())
+    assert (trial.faults_ns, trial.crashes_ns, trial.ledger().crashes_ns) == ({}, (), ())
 
 
 def test_a_trial_without_the_newer_columns_is_refused_with_a_reason(folder):

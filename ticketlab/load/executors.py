@@ -37,12 +37,16 @@ class Driven:
     """All operations of all buyers; see `ticketlab.evidence.history`."""
     interrupted: bool
     """Ctrl-C ended it early; the buyers finished the purchase they were in."""
-    crashes_ns: tuple[int, ...] = ()
-    """The instants by which the server was dead, in ns since the trial's start: the history's clock."""
-    disconnects_ns: tuple[int, ...] = ()
-    """Those just before every connection was cut."""
+    faults_ns: Mapping[FaultKind, tuple[int, ...]] = field(default_factory=dict)
+    """Of each kind of fault the instants at which it came, in ns since the trial's start: the history's clock. A server
+    was dead by then, and a connection was cut just after."""
     said: Mapping[str, str] = field(default_factory=dict)
     """What was said where operations ended without an answer: of each kind the first."""
+
+    @property
+    def crashes_ns(self) -> tuple[int, ...]:
+        """The instants by which the server was dead."""
+        return self.faults_ns.get(FaultKind.CRASH, ())
 
 
 def drive(
@@ -102,12 +106,10 @@ def drive(
             threads.shutdown(wait=False, cancel_futures=True)
             _call_home(lives, repository.database.sever, at_once=start.overdue())
     _raise_first(lives)
-    made_ns = {kind: tuple(each - start.instant_ns for each in trigger.instants_ns(kind)) for kind in FaultKind}
     return Driven(
         history=history.collect(recorders, start_ns=start.instant_ns),
         interrupted=interrupted,
-        crashes_ns=made_ns[FaultKind.CRASH],
-        disconnects_ns=made_ns[FaultKind.DISCONNECT],
+        faults_ns={kind: tuple(each - start.instant_ns for each in trigger.instants_ns(kind)) for kind in FaultKind},
         said=ChainMap(*(each.said for each in recorders)),
     )
 
