@@ -4,7 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
+import typer
 
+from ticketlab.cli import app
 from ticketlab.evidence.checks import CHECKS
 from ticketlab.tickets import strategies
 
@@ -30,6 +32,16 @@ def test_the_checks_table_is_the_list_of_checks():
     """Every check has its row, in their order, with what it claims; no other."""
     rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \|$", section("The checks"), re.MULTILINE)
     assert rows == [(each.name, each.summary) for each in CHECKS]
+
+
+def test_the_commands_table_is_the_command_line():
+    """Every command has its row, and every row is a command."""
+    cells = re.findall(r"^\| (`.+`) \|", section("Two commands"), re.MULTILINE)
+    rows = {word.split()[0] for cell in cells for word in re.findall(r"`([a-z][^`]*)`", cell)}
+    commands = typer.main.get_command(app).commands
+    ours = {*commands} | {name for group in ("migrate", "bench") for name in commands[group].commands}
+    assert rows <= ours
+    assert {*commands} <= rows
 
 
 @pytest.mark.parametrize("target", re.findall(r"\]\(([^)#]+)\)", README))
