@@ -31,7 +31,7 @@ def buy(connection: Connection, event_id, quantity, purchase_id) -> bool:
 def test_no_seat_is_sold_twice():
     """Every purchase of 32 buyers at once, checked against what the database holds."""
 '''
-"""As the README has it: nothing holds the row between the SELECT and the UPDATE."""
+"""A function of somebody's own, with a bug: nothing holds the row between the SELECT and the UPDATE."""
 LOCKED = EXAMPLE.replace('WHERE id = %s", [event_id])', 'WHERE id = %s FOR UPDATE", [event_id])')
 QUICK = ("--ticketlab-repeats=1", "--ticketlab-seconds=1")
 
@@ -83,7 +83,7 @@ def again(told):
     return shlex.split(command)
 
 
-def test_the_readmes_example_fails_with_its_story_and_passes_when_it_is_mended(pytester, session, server):
+def test_a_function_with_a_bug_fails_with_its_story_and_passes_when_it_is_mended(pytester, session, server):
     """It names the bug, what happened, the seed, the folder and the command, which fails alike; locked it holds."""
     pytester.makepyfile(test_shop=EXAMPLE)
     done = session(*QUICK, "--ticketlab-seed=7")

@@ -51,8 +51,16 @@ def note(ticketlab_server):
         print(os.environ["PYTEST_XDIST_WORKER"], ticketlab_server.url, file=file)
 """
 SELLS_FOR_EVER = """
+from pathlib import Path
+import ticketlab
+from ticketlab.tickets.strategies import get
+def buy(connection, request):
+    result = get("atomic").purchase(connection, request)
+    Path("sold").touch()
+    return result
 def test_it(ticketlab_run):
-    ticketlab_run("atomic", seconds=600, stock=2_000_000_000)
+    for_ever = ticketlab.Experiment(strategies=("buy",), seconds=600, stock=2_000_000_000, warm_up_s=0)
+    ticketlab_run(for_ever, own=[buy])
 """
 HOLDS_A_DATABASE = """
 from pathlib import Path
@@ -118,10 +126,10 @@ def test_workers_have_servers_of_their_own_share_the_buyers_and_may_be_killed(
 
 
 def test_ctrl_c_ends_the_session_and_not_only_the_run(pytester, session, own_folder, eventually):
-    """In the middle of a run: the exit code of an interrupted session, no further test, and no server."""
+    """In the middle of a trial, of which the lab would make a run: no further test is begun, and no server is left."""
     pytester.makepyfile(test_long=SELLS_FOR_EVER, test_next="def test_it(ticketlab_database): open('reached', 'w')")
     with session("--ticketlab-server=embedded") as process:
-        eventually(lambda: list(pytester.path.glob("base/**/experiment.json")), process.poll)
+        eventually((pytester.path / "sold").exists, process.poll)
         process.send_signal(signal.SIGINT)
         told, _ = process.communicate(timeout=300)
     assert process.returncode == pytest.ExitCode.INTERRUPTED, told
