@@ -8,7 +8,7 @@ from rich.console import Console
 
 from ticketlab.errors import InvalidInputError
 from ticketlab.report.model import Report
-from ticketlab.report.versus import Turn, news_of, shortfalls, versus
+from ticketlab.report.versus import Turn, doubtful, news_of, shortfalls, versus
 from ticketlab.report.versus.plain import as_json
 from ticketlab.report.versus.printed import printed
 
@@ -178,6 +178,12 @@ class TestGate:
         assert len(shortfalls(both(judged("one", "atomic"), doubted), below=0.9)) == 1
         proven = judged("three", "atomic", "oversell", wrong=["atomic"])
         assert len(shortfalls(both(doubted, proven), below=0.9)) == 1
+
+    def test_what_may_be_below_and_passes_is_named(self, run):
+        """Too few repeats, or too far apart, pass any gate: that is said."""
+        speeds = {"nowait": HALF, "advisory": BEFORE}
+        first = run("one", atomic=BEFORE, nowait=BEFORE, advisory=BEFORE)
+        assert doubtful(both(first, run("two", atomic=[40.0, 70.0, 190.0], **speeds)), below=0.9) == ["atomic"]
 
     @pytest.mark.parametrize("below", [0, -1, float("nan"), float("inf")])
     def test_a_limit_that_is_none_is_refused(self, run, below):

@@ -60,6 +60,6 @@ def compare(
     else:
         from ticketlab.report.versus import printed
 
-        said = [] if fail_below is None else printed.gate(failed, below=fail_below)
+        said = () if fail_below is None else printed.gate(both, failed, below=fail_below)
         show(*printed.printed(both), *said)
     raise typer.Exit(EXIT_WRONG if failed else 0)

@@ -3,7 +3,7 @@
 A sentence claims no more than the repeats show: "fastest" is said only where no interval reaches another.
 """
 
-from ticketlab.report.findings.contrast import HOW_CLEAR, change_text, changes_of, comparison, crossover, rates_by_run
+from ticketlab.report.findings.contrast import change_text, changes_of, comparison, crossover, rates_by_run
 from ticketlab.report.findings.finding import Finding
 from ticketlab.report.findings.order import MOST_OPERATIONS, has_timeline, made_twice, overwrote, story, timeline
 from ticketlab.report.findings.sold import conflict_share, outcomes, stock_ends, stock_over_time, tickets_sold
@@ -11,7 +11,6 @@ from ticketlab.report.findings.speed import latency, rate_text, throughput
 from ticketlab.report.findings.work import WASTED, retries, retries_text, share_text, wasted
 
 __all__ = [
-    "HOW_CLEAR",
     "MOST_OPERATIONS",
     "WASTED",
     "Finding",

@@ -12,11 +12,11 @@ from ticketlab.report.findings.finding import Finding, named
 from ticketlab.report.setting import GROUP
 from ticketlab.report.words import NO_TRIALS, counted, number, several
 
-HOW_CLEAR: Final = (
+_HOW_CLEAR: Final = (
     "A change is that of the geometric means of the repeats, and clear where its 95 % interval leaves out 1 (Welch's t "
     "on logarithms); a single repeat has no interval."
 )
-CHANGE: Final = (*GROUP, "run", "first", "repeats", "typical_first", "typical", "ratio", "low", "high", "clear")
+_CHANGE: Final = (*GROUP, "run", "first", "repeats", "typical_first", "typical", "ratio", "low", "high", "clear")
 
 
 def comparison(measures: pd.DataFrame) -> Finding:
@@ -25,7 +25,7 @@ def comparison(measures: pd.DataFrame) -> Finding:
     if measures.empty:
         return Finding(kind=kind, title=NO_TRIALS)
     changes = changes_of(measures)
-    detail = f"Purchases sold per second. {HOW_CLEAR}"
+    detail = f"Purchases sold per second. {_HOW_CLEAR}"
     if changes.empty:
         title = "The runs have no strategy in the same setting in common that sold anything"
         return Finding(kind=kind, title=title, detail=detail)
@@ -53,9 +53,9 @@ def changes_of(measures: pd.DataFrame, column: str = "purchases_per_s") -> pd.Da
     """A column of every later run against the first: a row a run, strategy and setting that both have.
 
     This is the one place that says how much two runs differ, and whether that is clear: see
-    `ticketlab.evidence.ratio`. Columns: those of CHANGE, where `repeats` are the fewer of both, `typical_first` and
-    `typical` what is divided, and `low` and `high` the limits of the `ratio`, NaN where there is no interval. Where the
-    first run has nothing there is no ratio, and no row.
+    `ticketlab.evidence.ratio`. Columns: those of GROUP; `run` and `first`, their names; `repeats`, the fewer of both;
+    `typical_first` and `typical`, what is divided; `ratio`, its limits `low` and `high`, NaN where there is no
+    interval, and `clear`. Where the first run has nothing there is no ratio, and no row.
     """
     first = next(iter(measures["run"]), "")
     trials = measures.dropna(subset=[column]).groupby(["run", *GROUP], sort=False)[column]
@@ -65,7 +65,7 @@ def changes_of(measures: pd.DataFrame, column: str = "purchases_per_s") -> pd.Da
         for key, values in samples.items()
         if key[0] != first and any(samples.get((first, *key[1:]), ()))
     ]
-    changes = pd.DataFrame(rows, columns=list(CHANGE))
+    changes = pd.DataFrame(rows, columns=list(_CHANGE))
     return changes[changes["ratio"].notna()].astype({"clear": bool}).reset_index(drop=True)
 
 

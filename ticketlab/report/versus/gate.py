@@ -62,11 +62,21 @@ def _proven_wrong(run: RunResults) -> set[str]:
 
 def _slower(rows: pd.DataFrame, below: float) -> Iterator[str]:
     for _, row in rows.iterrows():
-        of = "purchases_per_s"
-        ratio = Ratio(value=row[f"{of}_ratio"], low=row[f"{of}_low"], high=row[f"{of}_high"])
+        ratio = _speed(row)
         if ratio.surely_below(below):
             times = f"{number(ratio.value)} times the purchases/s of the first run"
             yield f"{named(row, rows)} sold {times}, {_how(ratio, below)}"
+
+
+def doubtful(both: Versus, *, below: float) -> list[str]:
+    """The strategies whose ratio is below the limit, but not surely, so that they pass: too few repeats to tell."""
+    ratios = [(named(row, both.rows), _speed(row)) for _, row in both.rows.iterrows()]
+    return [name for name, ratio in ratios if ratio.value < below and not ratio.surely_below(below)]
+
+
+def _speed(row: pd.Series) -> Ratio:
+    of = "purchases_per_s"
+    return Ratio(value=row[f"{of}_ratio"], low=row[f"{of}_low"], high=row[f"{of}_high"])
 
 
 def _how(ratio: Ratio, below: float) -> str:

@@ -1,6 +1,6 @@
 """Two runs against each other as a terminal of 80 columns shows them. Prints; decides nothing."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import isnan
 from typing import Final
 
@@ -12,9 +12,10 @@ from rich.text import Text
 
 from ticketlab.report.setting import setting_parts
 from ticketlab.report.side_by_side import DRIFT
+from ticketlab.report.versus.gate import doubtful
 from ticketlab.report.versus.news import news_of
 from ticketlab.report.versus.pairs import Versus
-from ticketlab.report.versus.speed import sentences, word
+from ticketlab.report.versus.speed import MOST_UNCLEAR, sentences, word
 from ticketlab.report.words import listed
 
 _STYLES: Final = {"VALID": "green", "INVALID": "bold red", "UNKNOWN": "yellow", "faster": "green", "slower": "bold red"}
@@ -45,11 +46,16 @@ def printed(both: Versus) -> Iterator[RenderableType]:
     yield Text(f"\n{DRIFT}", style="dim")
 
 
-def gate(reasons: list[str], *, below: float) -> list[Text]:
-    """What the gate says: that the second run passes it, or each reason why not."""
-    if not reasons:
-        return [Text(f"\nPassed: no speed is surely below {below:g} times the first, and no strategy newly wrong.")]
-    return [Text("\nFailed:", style="bold red"), *(Text(f"- {each}", style="bold red") for each in reasons)]
+def gate(both: Versus, reasons: Sequence[str], *, below: float) -> Iterator[Text]:
+    """What the gate says: that the second run passes it, or each reason why not; and what it could not tell."""
+    if reasons:
+        yield Text("\nFailed:", style="bold red")
+        yield from (Text(f"- {each}", style="bold red") for each in reasons)
+    else:
+        yield Text(f"\nPassed: no speed is surely below {below:g} times the first, and no strategy newly wrong.")
+    if names := doubtful(both, below=below):
+        told = listed(names, most=MOST_UNCLEAR)
+        yield Text(f"Below {below:g}, but not surely: {told}. More repeats would tell.", style="yellow")
 
 
 def _news(both: Versus) -> Iterator[Text]:

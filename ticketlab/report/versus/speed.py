@@ -14,6 +14,8 @@ _SAID: Final = {
     "unclear": "Not clearly faster or slower",
     "unknown": "Without a ratio, since the first run sold nothing",
 }
+MOST_UNCLEAR: Final = 6
+"""Names that are listed of what is not clear; the table has them all."""
 
 
 def word(row: pd.Series) -> str:
@@ -27,9 +29,11 @@ def word(row: pd.Series) -> str:
 
 def sentences(rows: pd.DataFrame) -> list[str]:
     """Who is clearly faster and slower, and by how much; of whom that is not clear."""
+    clear = ("faster", "slower")
     told: dict[str, list[str]] = {each: [] for each in _SAID}
     for _, row in rows.iterrows():
         name = named(row, rows)
-        clear = word(row) in {"faster", "slower"}
-        told[word(row)].append(f"{name} (× {number(row['purchases_per_s_ratio'])})" if clear else name)
-    return [f"{_SAID[what]}: {listed(names, most=len(names))}." for what, names in told.items() if names]
+        times = f" (× {number(row['purchases_per_s_ratio'])})" if word(row) in clear else ""
+        told[word(row)].append(f"{name}{times}")
+    most = {what: len(names) if what in clear else MOST_UNCLEAR for what, names in told.items()}
+    return [f"{_SAID[what]}: {listed(names, most=most[what])}." for what, names in told.items() if names]
