@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
+import numpy as np
 import pandas as pd
 
 from ticketlab.evidence import tables
@@ -63,8 +64,8 @@ class Ledger:
 
         Where the stock is not told, it is what the tickets leave of the seats.
         """
-        counts = self.tickets.groupby("event").size()
-        tickets = self.events["event"].map(counts).fillna(0).astype("int64")
-        left = self.events["total"] - tickets
-        available = self.events["available"].where(self.events["available"] != NOT_SEEN, left)
-        return self.events.assign(available=available, tickets=tickets, oversold=(-left).clip(lower=0))
+        event, total, available = (self.events[name].to_numpy() for name in ("event", "total", "available"))
+        tickets = np.bincount(self.tickets["event"].to_numpy(), minlength=event.max(initial=-1) + 1)[event]
+        left = total - tickets
+        available = np.where(available == NOT_SEEN, left, available)
+        return self.events.assign(available=available, tickets=tickets, oversold=np.maximum(-left, 0))
