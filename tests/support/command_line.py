@@ -19,7 +19,7 @@ def call(*words, cwd, given="", **environment):
         patch.chdir(cwd)
         patch.setattr(sys, "argv", ["ticketlab", *map(str, words)])
         patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given.encode())))
-        for name, value in environment.items():
+        for name, value in ({"COLUMNS": "80"} | environment).items():
             patch.setenv(name, value)
         try:
             code = cli.main()
