@@ -295,7 +295,11 @@ def connected(postmaster):
     return sum("127.0.0.1" in said_of(each, "cmdline") for each in children(postmaster)) >= 8
 
 
+of_one_run = pytest.mark.xdist_group("one run")  # one process makes the run that both look at
+
+
 class TestCommandLine:
+    @of_one_run
     def test_json_is_one_object_with_the_run(self, printed):
         """Nothing but JSON on standard output, its report is written, and the exit code is that of a good run."""
         folder, done = printed
@@ -307,6 +311,7 @@ class TestCommandLine:
         again = call("check", told["run"], "--json", cwd=folder)
         assert json.loads(again.stdout) == told
 
+    @of_one_run
     def test_a_wrong_strategy_that_claims_to_be_safe_exits_1(self, printed, tmp_path):
         """The exit code is a gate: judged again with the control's claim changed, the run fails."""
         folder, done = printed

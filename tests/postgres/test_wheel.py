@@ -12,6 +12,7 @@ import pytest
 from ticketlab.experiment import TELLING_FEW
 from ticketlab.settings import Settings
 
+pytestmark = pytest.mark.xdist_group("wheel")  # one process makes the environment that all of these look at
 CHECKOUT = Path(__file__).parents[2]
 
 
