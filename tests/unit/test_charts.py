@@ -906,7 +906,7 @@ SIZES = {
     "four": (4, (16,)),
     "four, three numbers of buyers": (4, (1, 16, 64)),
     "thirty": (30, (16,)),
-    "thirty, two numbers of buyers": (30, (4, 16)),
+    "twenty, two numbers of buyers": (20, (4, 16)),
     "four, two numbers of buyers, three pools": (4, (4, 64), (5, 20, 40)),
     "six, three pools": (6, (16,), (5, 20, 40)),
     "seven, two numbers of buyers, two pools": (7, (4, 64), (5, 40)),

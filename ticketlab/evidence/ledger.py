@@ -36,15 +36,11 @@ class Ledger:
     @classmethod
     def of(cls, *, events: Sequence[tuple[int, int, int, int]], tickets: Sequence[tuple[int, bytes]]) -> Self:
         """A ledger from rows: events as in EVENT_COLUMNS, tickets as in TICKET_COLUMNS with ids of 16 bytes."""
-        return cls(
-            events=pd.DataFrame(list(events), columns=list(EVENT_COLUMNS)).astype(EVENT_COLUMNS),
-            tickets=pd.DataFrame(
-                {
-                    "event": [event for event, _ in tickets],
-                    "purchase_id": tables.purchase_ids(b"".join(purchase_id for _, purchase_id in tickets)),
-                }
-            ).astype(TICKET_COLUMNS),
-        )
+        kinds = enumerate(EVENT_COLUMNS.items())
+        books = {name: np.array([row[place] for row in events], kind) for place, (name, kind) in kinds}
+        sold = np.array([event for event, _ in tickets], TICKET_COLUMNS["event"])
+        ids = tables.purchase_ids(b"".join(purchase_id for _, purchase_id in tickets))
+        return cls(events=pd.DataFrame(books), tickets=pd.DataFrame({"event": sold, "purchase_id": ids}))
 
     def write(self, folder: Path) -> None:
         """Save both tables as Parquet."""
