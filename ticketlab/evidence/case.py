@@ -4,7 +4,7 @@ Pure, and free of judgement: what is wrong is for the checks to say. Each array 
 """
 
 from functools import cached_property
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -324,7 +324,7 @@ class Case:
         return numbers
 
     @cached_property
-    def _codes(self) -> dict[str, Integers]:
+    def _codes(self) -> dict[str, np.ndarray[tuple[int], np.dtype[np.integer[Any]]]]:
         return {name: self.history[name].cat.codes.to_numpy() for name in ("kind", "outcome", "cause")}
 
     def _is(self, column: str, code: int) -> Mask:
