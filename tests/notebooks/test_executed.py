@@ -6,20 +6,19 @@ import nbformat
 import papermill
 import pytest
 
+from ticketlab import lab
+from ticketlab.experiment import Experiment
 from ticketlab.report.summary import summarise
 from ticketlab.runs import Run
 from ticketlab.servers import container
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
-SERVERS = [
-    "embedded",
-    pytest.param("container", marks=[pytest.mark.container, pytest.mark.xdist_group("containers")]),
-]
+CONTAINER = pytest.param("container", marks=[pytest.mark.container, pytest.mark.xdist_group("containers")])
 
 
-@pytest.fixture(params=SERVERS)
+@pytest.fixture(params=["embedded", CONTAINER])
 def server(request):
-    """Each kind of server that a notebook may find."""
+    """Each kind of server that a notebook may find; the kind is the lab's affair, so that one notebook is enough."""
     if request.param == "container" and (hindrance := container.hindrance()):
         pytest.skip(f"no container can be had: {hindrance}")
     return request.param
@@ -56,9 +55,9 @@ def test_01_the_control_oversells_and_the_others_do_not(execute, server):
     assert "naive, no_oversell: event 0:" in printed
 
 
-def test_02_work_for_nothing_grows_with_the_buyers_and_locks_waste_none(execute, server):
+def test_02_work_for_nothing_grows_with_the_buyers_and_locks_waste_none(execute):
     """Whoever compares afterwards wastes more work with more buyers; who locks first wastes nothing."""
-    runs, printed = execute("02_conflicts", server=server, buyers=[1, 12], seconds=0.4, repeats=1)
+    runs, printed = execute("02_conflicts", server="embedded", buyers=[1, 12], seconds=0.4, repeats=1)
     rows = summarise(runs["conflicts"].measures).set_index(["strategy", "buyers"])["retries_per_sale"]
     for strategy in ("optimistic", "repeatable_read", "serializable"):
         assert rows[strategy, 1] == 0
@@ -69,11 +68,11 @@ def test_02_work_for_nothing_grows_with_the_buyers_and_locks_waste_none(execute,
     assert "optimistic tried again" in printed
 
 
-def test_03_the_gathered_sales_grow_with_the_buyers(execute, server):
+def test_03_the_gathered_sales_grow_with_the_buyers(execute):
     """One purchase at a time sells no more to many than to some; gathered, many are sold several times as much."""
     runs, _ = execute(
         "03_throughput_and_latency",
-        server=server,
+        server="embedded",
         buyers=[1, 32],
         pool_sizes=[2, 8],
         seconds=0.5,
@@ -86,9 +85,9 @@ def test_03_the_gathered_sales_grow_with_the_buyers(execute, server):
     assert runs["hot-event"].wrong == runs["pools"].wrong == []
 
 
-def test_04_the_own_strategy_holds_and_without_its_lock_is_caught(execute, server):
+def test_04_the_own_strategy_holds_and_without_its_lock_is_caught(execute):
     """The reader's strategy is VALID; with FOR UPDATE taken away it still claims to be safe, and is found out."""
-    runs, printed = execute("04_your_own_strategy", server=server, buyers=8, seconds=20.0, stock=300, repeats=1)
+    runs, printed = execute("04_your_own_strategy", server="embedded", buyers=8, seconds=20.0, stock=300, repeats=1)
     assert verdicts_of(runs["my-own"]) == {"pessimistic": "VALID", "mine": "VALID"}
     assert runs["my-own-broken"].wrong == ["mine_unlocked"]
     assert verdicts_of(runs["my-own-broken"]) == {"mine": "VALID", "mine_unlocked": "INVALID"}
@@ -97,9 +96,8 @@ def test_04_the_own_strategy_holds_and_without_its_lock_is_caught(execute, serve
 
 def test_a_saved_run_is_shown_in_place_of_a_new_one(execute, tmp_path):
     """With RUN a notebook starts no server: it shows the run that lies there."""
-    small = {"server": "embedded", "buyers": 8, "seconds": 20.0, "stock": 200, "repeats": 1}
-    execute("01_oversell", **small)
-    (saved,) = (tmp_path / "runs").iterdir()
+    small = {"buyers": (8,), "repeats": 1, "stock": 200, "seconds": 20.0, "server": "embedded"}
+    saved = lab.run(Experiment(**small, strategies=("naive", "atomic")), out=tmp_path / "runs").folder
     _, printed = execute("01_oversell", RUN=str(saved))
     assert list((tmp_path / "runs").iterdir()) == [saved]
     assert saved.name in printed

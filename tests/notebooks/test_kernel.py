@@ -11,10 +11,13 @@ run = notebook.run(Experiment(strategies=("atomic",), stock=10**9, seconds=600, 
 """
 
 
-@pytest.fixture
-def kernel(tmp_path):
+pytestmark = pytest.mark.xdist_group("kernel")  # one process starts the kernel that both work in
+
+
+@pytest.fixture(scope="module")
+def kernel(tmp_path_factory):
     """A kernel in an empty folder, and a client to it."""
-    manager, client = start_new_kernel(kernel_name="python3", cwd=str(tmp_path))
+    manager, client = start_new_kernel(kernel_name="python3", cwd=str(tmp_path_factory.mktemp("kernel")))
     try:
         yield manager, client
     finally:

@@ -11,22 +11,16 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from command_line import call
 
-from ticketlab import kernels
+from ticketlab import kernels, publish
 from ticketlab.errors import TicketlabError
 from ticketlab.report.tables import SECTIONS
 from ticketlab.runs import Run
 
 pytestmark = pytest.mark.xdist_group("report")  # one process makes the runs and pages that all of these look at
-MAIN = "from ticketlab.cli import main; main()"
 # A test run that was started in the background may have been told to ignore it, and its children with it.
 HEEDS_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-
-
-def call(*words, source=MAIN, **options):
-    return subprocess.run(
-        [sys.executable, "-c", source, *map(str, words)], capture_output=True, text=True, check=False, **options
-    )
 
 
 def text_of(page):
@@ -76,18 +70,18 @@ class TestPage:
 class TestAgreement:
     """`ticketlab check` prints the verdicts of the report, in its words."""
 
-    def test_in_json_trial_by_trial(self, saved):
+    def test_in_json_trial_by_trial(self, saved, tmp_path):
         """The same trials with the same hashes, numbers and verdicts."""
         folder = saved[0].folder
-        checked = json.loads(call("check", folder, "--json").stdout)
-        reported = json.loads(call("report", folder, "--format", "json", "--out", "-").stdout)
+        checked = json.loads(call("check", folder, "--json", cwd=tmp_path).stdout)
+        reported = json.loads(call("report", folder, "--format", "json", "--out", "-", cwd=tmp_path).stdout)
         assert reported["runs"][0]["trials"] == checked["trials"]
 
-    def test_in_words(self, saved, page_of_one):
+    def test_in_words(self, saved, page_of_one, tmp_path):
         """The verdict, its sentences and what every violation says are the same on the page and in the terminal."""
-        printed = call("check", saved[0].folder, env=os.environ | {"COLUMNS": "400"}).stdout
+        printed = call("check", saved[0].folder, cwd=tmp_path, COLUMNS="400").stdout
         text = text_of(page_of_one)
-        headline = saved_headline(saved[0])
+        headline = saved_headline(saved[0], tmp_path)
         summaries = [row["summary"] for row in saved[0].verdict_rows() if row["status"] == "INVALID"]
         assert summaries
         for said in (*headline, *summaries):
@@ -95,15 +89,17 @@ class TestAgreement:
             assert said in text
 
 
-def saved_headline(run):
-    (told,) = json.loads(call("report", run.folder, "--format", "json", "--out", "-").stdout)["runs"]
+def saved_headline(run, folder):
+    (told,) = json.loads(call("report", run.folder, "--format", "json", "--out", "-", cwd=folder).stdout)["runs"]
     return ["No violation found", *told["verdict"]]
 
 
 class TestCommand:
     def test_it_prints_where_the_report_is(self, saved, tmp_path):
         """Nothing else on standard output, and no progress where none is asked for."""
-        done = call("report", saved[0].folder, "--format", "md", "--out", tmp_path / "report.md", "--quiet")
+        done = call(
+            "report", saved[0].folder, "--format", "md", "--out", tmp_path / "report.md", "--quiet", cwd=tmp_path
+        )
         assert (done.returncode, done.stdout, done.stderr) == (0, f"{tmp_path / 'report.md'}\n", "")
         assert len(list((tmp_path / "report_files").iterdir())) >= 5
 
@@ -111,25 +107,26 @@ class TestCommand:
     def test_what_is_no_report_is_not_overwritten(self, saved, tmp_path, form):
         """Exit code 2, a sentence, and the file as it was."""
         (tmp_path / "mine").write_text("mine")
-        done = call("report", saved[0].folder, "--format", form, "--out", tmp_path / "mine", "--quiet")
+        done = call("report", saved[0].folder, "--format", form, "--out", tmp_path / "mine", "--quiet", cwd=tmp_path)
         assert done.returncode == 2
         assert "is left as it is" in done.stderr
         assert (tmp_path / "mine").read_text() == "mine"
 
-    def test_a_report_that_can_not_be_made_does_not_lose_the_run(self, tmp_path):
+    def test_a_report_that_can_not_be_made_does_not_lose_the_run(self, tmp_path, monkeypatch):
         """The table and the run's folder are printed, then why there is no report; exit code 2."""
-        broken = (
-            "from ticketlab import publish\nfrom ticketlab.errors import TicketlabError\n"
-            "def refuse(*_, **__): raise TicketlabError('no kernel today')\npublish.write = refuse\n" + MAIN
-        )
+
+        def refuse(*_, **__):
+            raise TicketlabError("no kernel today")
+
+        monkeypatch.setattr(publish, "write", refuse)
         words = ("run", "--server", "embedded", "-s", "atomic", "--purchases", "20", "--repeats", "1")
-        done = call(*words, source=broken, cwd=tmp_path)
+        done = call(*words, cwd=tmp_path)
         assert done.returncode == 2
         assert "No report was written: no kernel today" in done.stderr
         (folder,) = (tmp_path / "runs").iterdir()
         assert f"Run:    {folder.relative_to(tmp_path)}" in done.stdout
         assert Run(folder).wrong == []
-        told = call(*words, "--json", source=broken, cwd=tmp_path)
+        told = call(*words, "--json", cwd=tmp_path)
         assert (told.returncode, json.loads(told.stdout)["report"]) == (2, None)
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,12 +12,14 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from command_line import call
 
-from ticketlab import lab, load
+from ticketlab import lab, load, publish
 from ticketlab.errors import InvalidInputError, NotFoundError, UnavailableError
 from ticketlab.experiment import Experiment
 from ticketlab.load import Plan, executors
 from ticketlab.outcomes import Outcome
+from ticketlab.report.formats import Format
 from ticketlab.runs import Run
 from ticketlab.servers import embedded
 from ticketlab.settings import Settings
@@ -24,24 +27,20 @@ from ticketlab.tickets import EventRepository, PurchaseResult
 from ticketlab.tickets.strategy import strategy, transaction
 
 SMALL = {"buyers": (8,), "repeats": 1, "stock": 200, "seconds": 20.0, "warm_up_s": 0.0, "server": "embedded"}
-TICKETLAB = [str(Path(sys.executable).with_name("ticketlab"))]
 
 
 @pytest.fixture
-def cli(tmp_path):
-    """Run the command line in a process of its own, in an empty folder."""
+def no_kernel(monkeypatch):
+    """A report is said to be written, and is not: its page takes a kernel, and what is looked at is not on it."""
+    monkeypatch.setattr(publish, "write", lambda runs, **_: publish.default_place(runs, Format.HTML))
 
-    def call(*words, **environment):
-        return subprocess.run(
-            [*TICKETLAB, *words],
-            capture_output=True,
-            text=True,
-            cwd=tmp_path,
-            env=os.environ | environment,
-            check=False,
-        )
 
-    return call
+@pytest.fixture(scope="module")
+def printed(tmp_path_factory):
+    """What a run of the control and of a safe strategy prints with --json, and the folder in which it was called."""
+    folder = tmp_path_factory.mktemp("cli")
+    words = ("run", "--server", "embedded", "-s", "naive", "-s", "atomic", "--purchases", "300", "--repeats", "1")
+    return folder, call(*words, "--json", cwd=folder)
 
 
 @pytest.fixture
@@ -312,65 +311,58 @@ def connected(postmaster):
     return sum("127.0.0.1" in said_of(each, "cmdline") for each in children(postmaster)) >= 8
 
 
-class TestCommandLine:
-    def test_json_is_one_object_with_the_run(self, cli, tmp_path):
-        """Nothing but JSON on standard output, its report is written, and the exit code is that of a good run."""
-        done = cli(
-            "run",
-            "--server",
-            "embedded",
-            "-s",
-            "naive",
-            "-s",
-            "atomic",
-            "--purchases",
-            "300",
-            "--repeats",
-            "1",
-            "--json",
-        )
-        assert (done.returncode, done.stderr) == (0, "")
-        printed = json.loads(done.stdout)
-        assert {trial["strategy"]: trial["verdict"] for trial in printed["trials"]} == {
-            "naive": "INVALID",
-            "atomic": "VALID",
-        }
-        assert (tmp_path / printed.pop("report")).is_file()
-        again = cli("check", printed["run"], "--json")
-        assert json.loads(again.stdout) == printed
+of_one_run = pytest.mark.xdist_group("one run")  # one process makes the run that both look at
 
-    def test_the_table_shows_the_oversell_and_the_folder(self, cli):
+
+class TestCommandLine:
+    @of_one_run
+    def test_json_is_one_object_with_the_run(self, printed):
+        """Nothing but JSON on standard output, its report is written, and the exit code is that of a good run."""
+        folder, done = printed
+        assert (done.returncode, done.stderr) == (0, "")
+        told = json.loads(done.stdout)
+        verdicts = {trial["strategy"]: trial["verdict"] for trial in told["trials"]}
+        assert verdicts == {"naive": "INVALID", "atomic": "VALID"}
+        assert (folder / told.pop("report")).is_file()
+        again = call("check", told["run"], "--json", cwd=folder)
+        assert json.loads(again.stdout) == told
+
+    @of_one_run
+    def test_a_wrong_strategy_that_claims_to_be_safe_exits_1(self, printed, tmp_path):
+        """The exit code is a gate: judged again with the control's claim changed, the run fails."""
+        folder, done = printed
+        shutil.copytree(folder / json.loads(done.stdout)["run"], tmp_path / "claimed")
+        for described in tmp_path.glob("claimed/trials/*/trial.json"):
+            described.write_text(described.read_text().replace('"safe": false', '"safe": true'))
+        judged = call("check", "claimed", cwd=tmp_path)
+        assert judged.returncode == 1
+        assert "Wrong: naive broke what it promises." in judged.stdout
+
+    @pytest.mark.usefixtures("no_kernel")
+    def test_the_table_shows_the_oversell_and_the_folder(self, tmp_path):
         """What a person sees: the verdicts, the oversell with its number, and where the run is."""
-        done = cli("run", "--server", "embedded", "--purchases", "400", "--repeats", "1", "--quiet")
+        done = call("run", "--server", "embedded", "--purchases", "400", "--repeats", "1", "--quiet", cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         for words in ("naive oversold:", "INVALID", "VALID", "No violation found", "fsync on", "Run:", "Report:"):
             assert words in done.stdout
         assert max(map(len, done.stdout.splitlines())) <= 80
 
-    def test_a_wrong_strategy_that_claims_to_be_safe_exits_1(self, cli, tmp_path):
-        """The exit code is a gate: judged again with the control's claim changed, the run fails."""
-        done = cli("run", "--server", "embedded", "-s", "naive", "--purchases", "300", "--repeats", "1", "--json")
-        folder = Path(json.loads(done.stdout)["run"])
-        (described,) = (tmp_path / folder).glob("trials/*/trial.json")
-        described.write_text(described.read_text().replace('"safe": false', '"safe": true'))
-        judged = cli("check", str(folder))
-        assert judged.returncode == 1
-        assert "Wrong: naive broke what it promises." in judged.stdout
-
-    def test_weak_durability_is_said_beside_the_numbers(self, cli):
+    @pytest.mark.usefixtures("no_kernel")
+    def test_weak_durability_is_said_beside_the_numbers(self, tmp_path):
         """A setting that makes commits cheaper is in the table's conditions and in a sentence of its own."""
-        done = cli(
+        done = call(
             "run", "--server", "embedded", "-s", "atomic", "--purchases", "20", "--repeats", "1",
-            "--set", "synchronous_commit=off",
+            "--set", "synchronous_commit=off", cwd=tmp_path,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         assert "synchronous_commit off" in " ".join(done.stdout.split())
         assert "Durability was off" in done.stdout
 
-    def test_migrate_follows_the_documented_variables(self, cli, documented_variables):
+    def test_migrate_follows_the_documented_variables(self, tmp_path, documented_variables):
         """Upgrade and revert on the database that DB_* names, and again with nothing left to do."""
         said = [
-            cli("migrate", word, **documented_variables).stdout for word in ("upgrade", "upgrade", "revert", "revert")
+            call("migrate", word, cwd=tmp_path, **documented_variables).stdout
+            for word in ("upgrade", "upgrade", "revert", "revert")
         ]
         assert [line.split(": ")[1] for line in said] == [
             "applied 0001, 0002\n",
@@ -439,14 +431,25 @@ def test_a_server_that_dies_ends_the_run_and_keeps_what_was_measured(tmp_path, m
     assert run.measures["verdict"].tolist() == ["VALID"]
 
 
-def test_an_external_server_is_left_as_it_was(cli, server, database):
+@pytest.mark.usefixtures("no_kernel")
+def test_an_external_server_is_left_as_it_was(tmp_path, server, database):
     """The lab works in a database of its own on the server it is given: others stay untouched, and its own goes."""
     with psycopg.connect(server.url) as connection:
         names = "SELECT datname FROM pg_database ORDER BY 1"
         before = connection.execute(names).fetchall()
-        done = cli(
-            "run", "--url", database.settings.url, "-s", "naive", "--purchases", "200", "--repeats", "1", "--quiet"
+        words = (
+            "run",
+            "--url",
+            database.settings.url,
+            "-s",
+            "naive",
+            "--purchases",
+            "200",
+            "--repeats",
+            "1",
+            "--quiet",
         )
+        done = call(*words, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         assert "(external) · fsync on" in done.stdout
         assert database.settings.password.get_secret_value() not in done.stdout + done.stderr

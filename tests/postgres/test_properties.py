@@ -5,13 +5,21 @@ import re
 import pytest
 from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
-from repository_story import Story, examples
+from repository_story import MOST_MIGRATIONS, Story, examples
 
 from ticketlab.outcomes import Cause, Outcome
 from ticketlab.tickets import EventRepository, PurchaseResult, strategies
 
 SAFE = [each.name for each in strategies.registry().values() if each.safe]
 STEP = re.compile(r"^(?:events_\d+ = )?state\.(?!teardown|agrees)(\w+)", re.MULTILINE)
+
+
+class Brief(Story):
+    """A story without migrations, of which each takes as long as twenty calls: the mistakes below are not in them."""
+
+    def __init__(self, repository):
+        super().__init__(repository)
+        self.migrations = MOST_MIGRATIONS
 
 
 class ForgetsTheStock(EventRepository):
@@ -55,7 +63,7 @@ def test_what_is_wrong_is_told_in_a_few_steps(shared_database, repository, strat
     broken = repository(shared_database, strategy)
     short = settings(examples(100), stateful_step_count=6, phases=[Phase.generate, Phase.shrink])
     with pytest.raises((AssertionError, pytest.fail.Exception)) as failure:
-        run_state_machine_as_test(lambda: Story(broken), settings=short)
+        run_state_machine_as_test(lambda: Brief(broken), settings=short)
     steps = STEP.findall("\n".join(failure.value.__notes__))
     assert (steps[0], steps[-1]) == ("begin_with_an_event", shown)
     assert len(steps) <= 4

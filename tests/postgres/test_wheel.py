@@ -15,6 +15,7 @@ import pytest
 from ticketlab.experiment import TELLING_FEW
 from ticketlab.settings import Settings
 
+pytestmark = pytest.mark.xdist_group("wheel")  # one process makes the environment that all of these look at
 CHECKOUT = Path(__file__).parents[2]
 
 
@@ -122,8 +123,9 @@ def test_it_is_not_the_checkout(installed, tmp_path):
 
 
 def test_it_runs_the_main_job(installed, tmp_path):
-    """`ticketlab run --purchases 200` tells the control from the safe strategies, and writes the report."""
-    printed = json.loads(call(installed, "run", "--server", "embedded", "--purchases", "200", "--json", cwd=tmp_path))
+    """`ticketlab run` tells the control from the safe strategies, and writes the report; once each is enough."""
+    words = ("run", "--server", "embedded", "--purchases", "200", "--repeats", "1", "--json")
+    printed = json.loads(call(installed, *words, cwd=tmp_path))
     verdicts = {trial["strategy"]: trial["verdict"] for trial in printed["trials"]}
     assert verdicts == dict.fromkeys(TELLING_FEW, "VALID") | {"naive": "INVALID"}
     assert "Which strategy is safe?" in (tmp_path / printed["report"]).read_text()

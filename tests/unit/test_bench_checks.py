@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from ticketlab.bench import checking
-from ticketlab.bench.checking import tables
+from ticketlab.bench.checking import child, tables
 from ticketlab.bench.checking.plan import TOGETHER, ChecksBench, named_checks
 from ticketlab.bench.checking.results import slope
 from ticketlab.bench.checking.runner import in_a_process
@@ -134,9 +134,13 @@ class TestProcesses:
 
     @pytest.mark.parametrize("changes", [{"baskets": True}, {"refunds": True}, {"events": 50, "refunds": True}])
     def test_other_histories_are_judged_right_too(self, changes):
-        """Baskets, refunds, many events."""
+        """Baskets, refunds, many events: measured by what the processes run, in this one."""
         bench = dataclasses.replace(SMALL, sizes=(2_000,), repeats=1, **changes)
-        assert checking.run(bench).errors == []
+        results = checking.run(
+            bench, measure=lambda bench, turn: child.measure(bench, turn.operations, valid=turn.valid)
+        )
+        assert results.errors == []
+        assert len(results.measured) == 2 * len(bench.subjects)
 
     def test_a_process_ends_with_who_started_it(self):
         """Its standard input ends, and it does, though it is at work."""

@@ -1,17 +1,13 @@
 """On the command line a history made by others is judged like a run, and a run's history is written for others."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
+import command_line
 import pytest
 
 from ticketlab.experiment import Experiment
 from ticketlab.trials import Trial
 
-TICKETLAB = str(Path(sys.executable).with_name("ticketlab"))
 ORDERS = """\
 buyer,event,quantity,purchase_id,invoked_ns,completed_ns,outcome,version,available
 alice,rock,1,order-1,0,10,SOLD,2,1
@@ -21,11 +17,8 @@ carol,rock,1,order-3,20,25,SOLD_OUT,3,0
 TICKETS = "event,purchase_id\nrock,order-1\nrock,order-2\n"
 
 
-def call(*words, cwd, given=""):
-    return subprocess.run(
-        [TICKETLAB, *words], capture_output=True, text=True, cwd=cwd, env=os.environ | {"COLUMNS": "100"}, check=False,
-        input=given,
-    )  # fmt: skip
+def call(*words, **given):
+    return command_line.call(*words, COLUMNS="100", **given)
 
 
 @pytest.fixture

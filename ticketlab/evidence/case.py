@@ -4,7 +4,7 @@ Pure, and free of judgement: what is wrong is for the checks to say. Each array 
 """
 
 from functools import cached_property
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -182,6 +182,11 @@ class Case:
         return self.ledger.tickets["event"].to_numpy()
 
     @cached_property
+    def seats(self) -> pd.DataFrame:
+        """The events of the ledger, with what its tickets make of them: see `Ledger.seats`."""
+        return self.ledger.seats()
+
+    @cached_property
     def owned(self) -> Integers:
         """The tickets of each id, of all events together."""
         return np.bincount(self.ticket_id, minlength=self.ids)
@@ -318,8 +323,12 @@ class Case:
         numbers: Integers = self.history[column].to_numpy()
         return numbers
 
+    @cached_property
+    def _codes(self) -> dict[str, np.ndarray[tuple[int], np.dtype[np.integer[Any]]]]:
+        return {name: self.history[name].cat.codes.to_numpy() for name in ("kind", "outcome", "cause")}
+
     def _is(self, column: str, code: int) -> Mask:
-        equal: Mask = self.history[column].cat.codes.to_numpy() == code
+        equal: Mask = self._codes[column] == code
         return equal
 
     def _told(self, kind: Kind, outcome: Outcome) -> Mask:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
+import numpy as np
 import pandas as pd
 
 from ticketlab.evidence import tables
@@ -41,15 +42,11 @@ class Ledger:
         Stock and version of an event are None where nothing tells them.
         """
         told = [[NOT_SEEN if each is None else each for each in row] for row in events]
-        return cls(
-            events=pd.DataFrame(told, columns=list(EVENT_COLUMNS)).astype(EVENT_COLUMNS),
-            tickets=pd.DataFrame(
-                {
-                    "event": [event for event, _ in tickets],
-                    "purchase_id": tables.purchase_ids(b"".join(purchase_id for _, purchase_id in tickets)),
-                }
-            ).astype(TICKET_COLUMNS),
-        )
+        kinds = enumerate(EVENT_COLUMNS.items())
+        books = {name: np.array([row[place] for row in told], kind) for place, (name, kind) in kinds}
+        sold = np.array([event for event, _ in tickets], TICKET_COLUMNS["event"])
+        ids = tables.purchase_ids(b"".join(purchase_id for _, purchase_id in tickets))
+        return cls(events=pd.DataFrame(books), tickets=pd.DataFrame({"event": sold, "purchase_id": ids}))
 
     def write(self, folder: Path) -> None:
         """Save both tables as Parquet."""
@@ -69,8 +66,8 @@ class Ledger:
 
         Where the stock is not told, it is what the tickets leave of the seats.
         """
-        counts = self.tickets.groupby("event").size()
-        tickets = self.events["event"].map(counts).fillna(0).astype("int64")
-        left = self.events["total"] - tickets
-        available = self.events["available"].where(self.events["available"] != NOT_SEEN, left)
-        return self.events.assign(available=available, tickets=tickets, oversold=(-left).clip(lower=0))
+        event, total, available = (self.events[name].to_numpy() for name in ("event", "total", "available"))
+        tickets = np.bincount(self.tickets["event"].to_numpy(), minlength=event.max(initial=-1) + 1)[event]
+        left = total - tickets
+        available = np.where(available == NOT_SEEN, left, available)
+        return self.events.assign(available=available, tickets=tickets, oversold=np.maximum(-left, 0))

@@ -12,6 +12,8 @@ from ticketlab.evidence.history import RETRIES
 
 EVIDENCE_LIMIT: Final = 20
 """Rows of evidence that a verdict keeps; its summary counts them all."""
+_OFTEN_IDLE: Final = {"line", *RETRIES.values()}
+"""Columns that are left out where they hold nothing but zeros."""
 
 
 class Status(StrEnum):
@@ -71,8 +73,9 @@ def valid(check: str, summary: str) -> Verdict:
 def invalid(check: str, summary: str, rows: pd.DataFrame, anomaly: Anomaly | None = None) -> Verdict:
     """The claim does not hold; the first of `rows` are kept as evidence, without columns that say nothing."""
     shown = rows.head(EVIDENCE_LIMIT)
-    idle = [column for column in ("line", *RETRIES.values()) if column in shown and not shown[column].any()]
-    evidence = tuple(map(_readable, shown.drop(columns=idle).to_dict("records")))
+    columns = {str(name): [_readable(each) for each in shown[name].tolist()] for name in shown}
+    telling = {name: cells for name, cells in columns.items() if name not in _OFTEN_IDLE or any(cells)}
+    evidence = tuple(dict(zip(telling, row, strict=True)) for row in zip(*telling.values(), strict=True))
     return Verdict(check=check, status=Status.INVALID, summary=summary, evidence=evidence, anomaly=anomaly)
 
 
@@ -94,7 +97,7 @@ def worst(statuses: Iterable[str]) -> Status:
     return Status.VALID if found == {Status.VALID} else Status.UNKNOWN
 
 
-def _readable(row: dict[Any, Any]) -> dict[str, Any]:
-    """A row as it can be printed and saved: plain numbers, and UUIDs as they are written."""
-    plain = {str(key): getattr(value, "item", lambda value=value: value)() for key, value in row.items()}
-    return {key: str(UUID(bytes=value)) if isinstance(value, bytes) else value for key, value in plain.items()}
+def _readable(cell: Any) -> Any:  # noqa: ANN401 - whatever a frame may hold
+    """A cell as it can be printed and saved: plain numbers, and UUIDs as they are written."""
+    plain = getattr(cell, "item", lambda: cell)()
+    return str(UUID(bytes=plain)) if isinstance(plain, bytes) else plain

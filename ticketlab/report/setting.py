@@ -6,6 +6,7 @@ Pure: columns and words, for all who put trials in groups or name them. Every fr
 from collections.abc import Sequence
 from typing import Final
 
+import numpy as np
 import pandas as pd
 
 from ticketlab.report.words import counted, listed, number, several
@@ -35,5 +36,5 @@ def in_setting(row: pd.Series, among: pd.DataFrame) -> str:
 
 def alike(frame: pd.DataFrame, row: pd.Series, columns: Sequence[str] = GROUP) -> pd.DataFrame:
     """The rows of a frame that agree with a row in these columns: by default its repeats."""
-    same: pd.DataFrame = frame[(frame[list(columns)] == row[list(columns)]).all(axis="columns")]
+    same: pd.DataFrame = frame[np.logical_and.reduce([frame[column] == row[column] for column in columns])]
     return same

@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import wraps
+from functools import lru_cache, wraps
 from typing import Any, Final, Literal, ParamSpec, TypeAlias, TypeVar
 from zlib import crc32
 
@@ -37,6 +37,8 @@ _LIGHTEST: Final = 0.6
 _PNG_COLORS: Final = 128
 """As many as a chart has, with the shades between them at every edge, and a third of the bytes."""
 _MARGIN_IN: Final = 0.12
+_LINES_KNOWN: Final = 2_000
+"""Whose widths are kept: every chart of a run has the same conditions, and each try at wrapping them the same lines."""
 _LINE_SPACING: Final = 1.3
 _TITLE_PT: Final = 12.0
 _SUBTITLE_PT: Final = 8.5
@@ -217,17 +219,18 @@ def _wrap(text: str, size_pt: float, weight: str = "normal") -> str:
     """The text in lines that fit the width; a number stays with what it counts, and a condition with itself."""
     for pattern in _KEPT_TOGETHER:
         text = pattern.sub(lambda kept: kept[0].replace(" ", _NO_BREAK), text)
-    font = FontProperties(size=size_pt, weight=weight)
     room_pt = (WIDTH_IN - 2.5 * _MARGIN_IN) * 72
     lines = [text]
     for letters in range(max(len(text), 1), 8, -2):
         lines = textwrap.wrap(text, letters)
-        if max((_width_pt(line, font) for line in lines), default=0) <= room_pt:
+        if max((_width_pt(line, size_pt, weight) for line in lines), default=0) <= room_pt:
             break
     return "\n".join(lines).replace(_NO_BREAK, " ")
 
 
-def _width_pt(line: str, font: FontProperties) -> float:
+@lru_cache(_LINES_KNOWN)
+def _width_pt(line: str, size_pt: float, weight: str) -> float:
+    font = FontProperties(size=size_pt, weight=weight)
     width_pt: float = text_to_path.get_text_width_height_descent(line, font, ismath=False)[0]
     return width_pt
 

@@ -17,7 +17,7 @@ def no_oversell(case: Case) -> Verdict:
     sales carry none their order is not known, and it is that in which their buyers were told.
     """
     name = "no_oversell"
-    seats = case.ledger.seats()
+    seats = case.seats
     wrong = seats[(seats["oversold"] > 0) | (seats["available"] != seats["total"] - seats["tickets"])]
     if wrong.empty:
         told = (case.ledger.events["available"] != NOT_SEEN).all()

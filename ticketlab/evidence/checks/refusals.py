@@ -27,7 +27,7 @@ def no_false_sold_out(case: Case) -> Verdict:
         return valid(name, f"all {count:,} refusals were right: too few seats were left")
     wrong = np.zeros(len(case), np.bool_)
     wrong[rows[false]] = True
-    seats = case.ledger.seats()
+    seats = case.seats
     refusing = seats["event"].isin(np.unique(case.event[wrong]))
     unsold = int((seats["total"] - seats["tickets"])[refusing].clip(lower=0).sum())
     text = f"{operations(case, wrong):,} of {count:,} refusals as sold out were false; {unsold:,} seats stayed unsold"

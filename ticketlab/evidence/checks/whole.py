@@ -46,7 +46,7 @@ def atomic(case: Case) -> Verdict:
         rows = first_operation(case, may_own & np.isin(case.operation, case.operation[halves]))
         text = f"{operations(case, halves):,} purchases are there in part"
         return invalid(name, text, case.rows(rows).assign(tickets=case.held[rows]), Anomaly.HALF_PURCHASE)
-    seats = case.ledger.seats()
+    seats = case.seats
     missing = seats["total"] - seats["tickets"] - seats["available"]
     if (missing > 0).any():
         event = seats[missing > 0].head(1)

@@ -24,7 +24,7 @@ class _Seats(NamedTuple):
 
 def surely_free(case: Case, refused: Integers) -> Integers:
     """The seats that were free, whatever the order of sales, as long as each refusal was under way."""
-    seats = case.ledger.seats()
+    seats = case.seats
     taken, returned = _taken(case), _returned(case)
     held = case.purchases & case.first_asked & (case.held > 0)
     asked = np.bincount(case.event[held], case.held[held], len(case.unordered)).astype(np.int64)
