@@ -1,14 +1,19 @@
-"""`python -m ticketlab`, and the command `ticketlab`: the way in. Knows nothing of the lab."""
+"""`python -m ticketlab`, and the command `ticketlab`: the way in, and what its process needs. Knows no lab."""
 
 import signal
 import sys
+from pathlib import Path
 
 
 def main() -> None:
     """Run the command line. Ctrl-C ends it without a traceback, also while it is still being imported."""
     try:
         from ticketlab import cli
+        from ticketlab.cli.output import end_with_the_reader
 
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended from outside, it cleans up as for Ctrl-C
+        sys.path.append(str(Path.cwd()))  # for --strategy module:name; last, so that it hides nothing installed
+        end_with_the_reader()
         cli.main()
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)

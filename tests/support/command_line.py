@@ -1,7 +1,6 @@
 """The command line, called in this process: it says and returns the same, without the seconds that a new one takes."""
 
 import io
-import signal
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
@@ -14,7 +13,6 @@ from ticketlab import cli
 def call(*words, cwd, given="", **environment):
     """What `ticketlab WORDS` prints and returns in this folder, given so much on standard input."""
     out, err = io.StringIO(), io.StringIO()
-    heeded = signal.getsignal(signal.SIGTERM)
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.chdir(cwd)
         patch.setattr(sys, "argv", ["ticketlab", *map(str, words)])
@@ -25,6 +23,4 @@ def call(*words, cwd, given="", **environment):
             code = cli.main()
         except SystemExit as end:
             code = end.code
-        finally:
-            signal.signal(signal.SIGTERM, heeded)
     return subprocess.CompletedProcess(words, code or 0, out.getvalue(), err.getvalue())

@@ -246,9 +246,10 @@ class TestJudge:
         assert {each.status for each in judge(history(*operations), ledger(total=1, available=1))} == {UNKNOWN}
 
     def test_unknown_outcomes_alone_are_judged(self, history, ledger):
-        """Purchases that may have happened are a trial: half of one in the ledger is wrong, none is right."""
+        """Purchases that may have happened can be seen to be wrong, by half of one in the ledger, but never right."""
         lost = history({"outcome": "unknown", "quantity": 2})
-        assert overall(judge(lost, ledger(total=2, available=2))) is VALID
+        assert overall(judge(lost, ledger(total=2, available=2))) is UNKNOWN
+        assert overall(judge(lost, ledger(total=2, available=0, version=2, tickets=[1, 1]))) is UNKNOWN
         assert overall(judge(lost, ledger(total=2, available=1, tickets=[1]))) is INVALID
 
     def test_a_ticket_that_nobody_was_told_of_is_judged_though_nobody_was_answered(self, history, ledger):

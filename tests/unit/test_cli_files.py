@@ -1,6 +1,10 @@
 """On the command line a history made by others is judged like a run, and a run's history is written for others."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import command_line
 import pytest
@@ -112,7 +116,15 @@ class TestExport:
         """As SIGPIPE ends others, though a short history is only written in the end."""
         reading, writing = os.pipe()
         os.close(reading)
-        words = [TICKETLAB, "export", str(run), "--trial", "1", "--format", "porcupine"]
+        words = [
+            Path(sys.executable).with_name("ticketlab"),
+            "export",
+            str(run),
+            "--trial",
+            "1",
+            "--format",
+            "porcupine",
+        ]
         done = subprocess.run(words, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
         os.close(writing)
         assert (done.returncode, done.stderr) == (141, "")

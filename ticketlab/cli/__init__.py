@@ -4,9 +4,7 @@ What takes long to import is imported inside the command that needs it, so that 
 """
 
 import os
-import signal
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,7 +16,7 @@ from ticketlab.cli.export import export
 from ticketlab.cli.help import EXIT_CODES, Commands
 from ticketlab.cli.migrate import migrate
 from ticketlab.cli.options import EXIT_BAD_INPUT, EXIT_DEFECT
-from ticketlab.cli.output import complain, end_with_the_reader
+from ticketlab.cli.output import complain
 from ticketlab.cli.power import power
 from ticketlab.cli.shells import completion
 from ticketlab.errors import TicketlabError
@@ -61,10 +59,7 @@ def ticketlab(
 
 
 def main() -> None:
-    """The entry point: the application, and every error as a sentence and an exit code."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended from outside, it cleans up as for Ctrl-C
-    sys.path.append(str(Path.cwd()))  # for --strategy module:name; last, so that it hides nothing that is installed
-    end_with_the_reader()
+    """The application, and every error as a sentence and an exit code."""
     try:
         app()
     except TicketlabError as error:

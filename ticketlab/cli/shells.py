@@ -31,12 +31,10 @@ def completion(
 ) -> None:
     """Print the script by which a shell completes commands, options and the names of strategies.
 
-    bash and zsh read it when they start, from .bashrc or .zshrc (there after compinit); fish from its folder of
-    completions.
+    bash and zsh read it when they start: eval "$(ticketlab completion bash)" in .bashrc, or in .zshrc after compinit.
+    fish reads it from ~/.config/fish/completions/ticketlab.fish.
 
-    Example: eval "$(ticketlab completion bash)"
-
-    Example: ticketlab completion fish > ~/.config/fish/completions/ticketlab.fish
+    Example: ticketlab completion bash
     """
     application = context.find_root().command
     raise typer.Exit(shell_complete(application, {}, "ticketlab", _VARIABLE, f"source_{shell}"))

@@ -17,7 +17,7 @@ from ticketlab.evidence.checks.order import strict_serializability
 from ticketlab.evidence.checks.refusals import no_false_sold_out
 from ticketlab.evidence.checks.whole import atomic, durable, exactly_once
 from ticketlab.evidence.ledger import Ledger
-from ticketlab.evidence.verdict import Verdict, unknown
+from ticketlab.evidence.verdict import Status, Verdict, unknown
 
 __all__ = [
     "CHECKS",
@@ -49,21 +49,30 @@ CHECKS: Final[Sequence[Check]] = (
 )
 
 
+_NOT_ANSWERED: Final = "no purchase was answered: nothing was shown"
+
+
 def judge(history: pd.DataFrame, ledger: Ledger, checks: Iterable[Check] = CHECKS) -> tuple[Verdict, ...]:
     """The verdict of each check on a history and a ledger; see `decide`."""
     return decide(Case(history, ledger), checks)
 
 
 def decide(case: Case, checks: Iterable[Check] = CHECKS) -> tuple[Verdict, ...]:
-    """The verdict of each check. Without a single answered purchase nothing was shown, and all are UNKNOWN."""
+    """The verdict of each check. Where nobody was surely answered nothing was shown, and no check is VALID."""
     known = case.ledger.events["event"].to_numpy()
     missing = {int(each) for column in (case.event, case.ticket_event) for each in np.setdiff1d(column, known)}
     if missing:
         return _undecided(checks, f"the ledger lacks {and_more(len(missing), f'event {min(missing)}', 'event')}")
-    answered = (case.sold | case.refused | case.perhaps_sold).any()
-    if not answered and case.ledger.tickets.empty:
-        return _undecided(checks, "no purchase was answered: nothing was shown")
-    return tuple(each.decide(case) for each in checks)
+    answered = (case.sold | case.refused).any()
+    if not answered and not case.perhaps_sold.any() and case.ledger.tickets.empty:
+        return _undecided(checks, _NOT_ANSWERED)
+    found = tuple(each.decide(case) for each in checks)
+    return found if answered else tuple(_shown(each) for each in found)
+
+
+def _shown(verdict: Verdict) -> Verdict:
+    """What a check has shown where nobody was answered: a violation perhaps, but never that there is none."""
+    return unknown(verdict.check, _NOT_ANSWERED) if verdict.status is Status.VALID else verdict
 
 
 def _undecided(checks: Iterable[Check], why: str) -> tuple[Verdict, ...]:
