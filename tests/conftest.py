@@ -28,6 +28,15 @@ settings.register_profile("explore", deadline=None, derandomize=False, database=
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
+def pytest_addoption(parser):
+    """On which servers tests run; told apart from options of ticketlab's own."""
+    parser.addoption(
+        "--on",
+        metavar="SERVER[,…]",
+        help="servers to test on, such as embedded:15 (default: embedded; of the stress tests all that are at hand)",
+    )
+
+
 def purchase_id(number):
     return UUID(int=number).bytes
 

@@ -69,6 +69,7 @@ class Experiment:
     warm_up_s: float = 0.3
     pool_sizes: tuple[int, ...] = (20,)
     server: str = "auto"
+    """Its kind, and perhaps the major version: `embedded:15`."""
     server_settings: Mapping[str, str] = field(default_factory=dict)
     faults: tuple[Annotated[Fault, BeforeValidator(_fault)], ...] = ()
     """What goes wrong in every trial, each once."""
@@ -84,7 +85,7 @@ class Experiment:
             "each size of the pool once": len(set(self.pool_sizes)) < len(self.pool_sizes),
             "each fault once": len(set(self.faults)) < len(self.faults),
             "a server of kind embedded, as only such a one can be crashed (--server embedded)": (
-                self.crashes and self.server not in _MAY_CRASH
+                self.crashes and self.server.partition(":")[0] not in _MAY_CRASH
             ),
             "a name of letters, digits, - and _": not self.name.replace("-", "").replace("_", "").isalnum(),
         }

@@ -52,6 +52,13 @@ def test_a_container_answers_with_the_settings_it_was_asked_for():
             assert connection.execute("SHOW server_version").fetchone()[0].split()[0] == server.version
 
 
+def test_every_version_at_hand_is_the_one_that_answers():
+    """It is asked for by its number, whichever the usual image is."""
+    for major in container.at_hand():
+        with servers.open(f"container:{major}") as server:
+            assert server.version.split(".")[0] == str(major)
+
+
 def test_auto_takes_a_container_where_an_engine_answers_and_says_why(containers):
     """The reason names the image; the container is gone when the block ends, and its log is still there."""
     with servers.open() as server:
