@@ -27,9 +27,8 @@ check: $(STAMP)  ## Lint, format and types
 test: check  ## All checks and tests
 	$(BIN)/pytest -n 2 --dist loadgroup
 
-stress: $(STAMP)  ## Every strategy, longer and with more buyers
-	$(BIN)/pytest tests/stress -n 2
-	$(BIN)/ticketlab run --server embedded --all --buyers 4,16,64 --repeats 5
+stress: $(STAMP)  ## Every strategy and every mutant on every server at hand, within 40 minutes; SHARD=1/4 is a part of it
+	$(BIN)/pytest tests/stress -n 2 --maxschedchunk 1 $(if $(SHARD),--shard $(SHARD)) $(if $(ON),--on $(ON))
 
 lab: $(STAMP)  ## Open JupyterLab on a copy of the notebooks
 	$(BIN)/ticketlab lab
