@@ -18,7 +18,7 @@ from ticketlab.tickets.strategies.mutants import Setting
 
 _FAILED = pytest.StashKey[bool]()
 _PLACES = pytest.StashKey[list[str]]()
-_SECONDS = pytest.StashKey[float]()
+_ORDERED = pytest.StashKey[list[stress_plan.Known]]()
 _BEGAN = pytest.StashKey[float]()
 
 
@@ -33,6 +33,11 @@ def pytest_configure(config):
     told = getattr(config, "workerinput", {}).get("places")
     named = config.getoption("--on")
     config.stash[_PLACES] = told or (named.split(",") if named else servers.at_hand())
+
+
+def pytest_report_header(config):
+    """Which servers: an engine that does not answer is no failure, and is to be seen."""
+    return f"servers: {', '.join(config.stash[_PLACES])}"
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -61,17 +66,14 @@ def _mutants_of(places):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leave out what is of another shard, give each test its time, and begin with the longest."""
+    """Leave out what is of another shard, and begin with the longest."""
     ours = [item for item in items if Path(__file__).parent in item.path.parents]
     known = {item.nodeid: _known(item) for item in ours}
     if asked := config.getoption("--shard"):
         _leave_out(config, items, known, asked)
     left = [known[item.nodeid] for item in items if item.nodeid in known]
-    at_once = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    shares = stress_plan.shares(left, at_once=at_once)
-    for item in items:
-        item.stash[_SECONDS] = shares.get(item.nodeid, 0.0)
-    turn = {name: number for number, name in enumerate(stress_plan.longest_first(left))}
+    config.stash[_ORDERED] = stress_plan.longest_first(left)
+    turn = {each.name: number for number, each in enumerate(config.stash[_ORDERED])}
     items.sort(key=lambda item: turn.get(item.nodeid, -1))
 
 
@@ -100,8 +102,13 @@ def pytest_runtest_makereport(item):
 
 @pytest.fixture
 def seconds(request):
-    """What this test may take."""
-    return request.node.stash[_SECONDS]
+    """What this test may take, of the time that is left."""
+    return stress_plan.share_s(
+        request.config.stash[_ORDERED],
+        request.node.nodeid,
+        elapsed_s=time.monotonic() - request.config.stash[_BEGAN],
+        at_once=int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")),
+    )
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 Pure: knows tests by their names and by what they are known to take, and runs nothing.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -13,6 +13,11 @@ KEPT: Final = Path("runs")
 
 BUDGET_S: Final = 34 * 60.0
 """Of the whole suite, or of a shard of it: forty minutes, less what starts, waits and is judged."""
+
+LEAST_S: Final = 1.0
+"""What every test may take, however late it is."""
+MOST_TIMES: Final = 4
+"""Of what it is known to take: who runs a few tests only does not wait for half an hour."""
 
 SECONDS: Final = {
     "test_every_strategy_in_one_run": 240.0,
@@ -70,11 +75,16 @@ def seconds_of(test: str, strategy: str = "") -> float:
     return SECONDS.get(test, min(SECONDS.values())) * SLOW.get(strategy, 1.0)
 
 
+def longest_first(tests: Iterable[Known]) -> list[Known]:
+    """The order in which nobody is left alone with a long one at the end."""
+    return sorted(tests, key=lambda known: (-known.seconds, known.name))
+
+
 def in_shard(tests: Iterable[Known], shard: Shard) -> set[str]:
     """The names of those tests that are of this shard: the longest first, each to whoever has least to do by then."""
     loads = [0.0] * shard.of
     chosen = set()
-    for name, seconds in sorted(tests, key=lambda known: (-known.seconds, known.name)):
+    for name, seconds in longest_first(tests):
         least = loads.index(min(loads))
         loads[least] += seconds
         if least == shard.number - 1:
@@ -82,13 +92,12 @@ def in_shard(tests: Iterable[Known], shard: Shard) -> set[str]:
     return chosen
 
 
-def shares(tests: Iterable[Known], *, at_once: int, budget_s: float = BUDGET_S) -> Mapping[str, float]:
-    """The seconds that each of these tests may take, so that all of them, `at_once` at a time, end in the budget."""
-    known = list(tests)
-    whole = sum(each.seconds for each in known)
-    return {each.name: budget_s * at_once * each.seconds / whole for each in known}
+def share_s(ordered: Sequence[Known], name: str, *, elapsed_s: float, at_once: int) -> float:
+    """The seconds that a test may take, of what is left of the budget for it and for those that come after it.
 
-
-def longest_first(tests: Iterable[Known]) -> list[str]:
-    """Their names in the order in which nobody is left alone with a long one at the end."""
-    return [each.name for each in sorted(tests, key=lambda known: (-known.seconds, known.name))]
+    So what others took too long for is saved by those that follow, in a machine that is slow or has much else to do.
+    """
+    number = next(number for number, each in enumerate(ordered) if each.name == name)
+    own, whole = ordered[number].seconds, sum(each.seconds for each in ordered[number:])
+    share = (BUDGET_S - elapsed_s) * at_once * own / whole
+    return min(max(LEAST_S, share), MOST_TIMES * own)

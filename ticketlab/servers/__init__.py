@@ -72,7 +72,7 @@ def _external(url: str | None, settings: Mapping[str, str]) -> AbstractContextMa
 
 @contextlib.contextmanager
 def _container(settings: Mapping[str, str], major: int | None) -> Iterator[Server]:
-    if hindrance := container.hindrance(major):
+    if hindrance := container.hindrance(major, patience_s=container.PATIENCE_S):
         raise ServerError(
             f"No container can be had: {hindrance}. Start Docker or Podman, set DOCKER_HOST if its socket is not "
             f"in the usual place, and {container.IMAGE_VARIABLE} to take another image than "

@@ -27,6 +27,8 @@ DEFAULT_IMAGE: Final = f"{REPOSITORY}:18"
 IMAGE_VARIABLE: Final = "TICKETLAB_POSTGRES_IMAGE"
 SUPERUSER: Final = "postgres"
 PING_TIMEOUT_S: Final = 2
+PATIENCE_S: Final = 20
+"""With an engine that is asked for by name: it may have much to do."""
 READY_TIMEOUT_S: Final = 120
 CONNECT_TIMEOUT_S: Final = 5
 POLL_S: Final = 0.02
@@ -74,14 +76,14 @@ def serve(settings: Mapping[str, str], *, major: int | None = None, because: str
             log.keep()
 
 
-def hindrance(major: int | None = None) -> str | None:
+def hindrance(major: int | None = None, *, patience_s: float = PING_TIMEOUT_S) -> str | None:
     """Why no container can be had; None if one can. An image that is not here is pulled."""
     import docker
 
     try:
-        client = engine_client(engine(), timeout_s=PING_TIMEOUT_S)
+        client = engine_client(engine(), timeout_s=patience_s)
     except (docker.errors.DockerException, OSError):
-        return f"no container engine answered within {PING_TIMEOUT_S} s"
+        return f"no container engine answered within {patience_s:g} s"
     with contextlib.closing(client):
         try:
             if not has_image(client, major):
@@ -104,12 +106,12 @@ def image(major: int | None = None) -> str:
     return f"{REPOSITORY}:{major}" if major else os.environ.get(IMAGE_VARIABLE) or DEFAULT_IMAGE
 
 
-def at_hand() -> list[int]:
+def at_hand(*, patience_s: float = PATIENCE_S) -> list[int]:
     """The major versions whose images the engine has, the oldest first; none where no engine answers."""
     import docker
 
     try:
-        client = engine_client(engine(), timeout_s=PING_TIMEOUT_S)
+        client = engine_client(engine(), timeout_s=patience_s)
         with contextlib.closing(client):
             tags = [tag for listed in client.api.images() for tag in listed["RepoTags"] or ()]
             majors = {int(found[1]) for found in map(_TAG.search, tags) if found}

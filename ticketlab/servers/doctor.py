@@ -58,7 +58,11 @@ def _image() -> tuple[bool, str]:
     with contextlib.closing(engine_client(container.engine(), timeout_s=IMAGE_TIMEOUT_S)) as client:
         found = container.has_image(client)
     usual = container.image() if found else f"{container.image()} is not here yet; it would be pulled"
-    others = [name for name in map(container.image, container.at_hand()) if name != container.image()]
+    others = [
+        name
+        for name in map(container.image, container.at_hand(patience_s=IMAGE_TIMEOUT_S))
+        if name != container.image()
+    ]
     return found, "; ".join([usual, *([f"here too: {', '.join(others)}"] if others else [])])
 
 
