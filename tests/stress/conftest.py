@@ -33,6 +33,8 @@ def pytest_configure(config):
     told = getattr(config, "workerinput", {}).get("places")
     named = config.getoption("--on")
     config.stash[_PLACES] = told or (named.split(",") if named else servers.at_hand())
+    if not config.stash[_PLACES]:
+        raise pytest.UsageError("There is no server at hand to test on: `ticketlab doctor` says what is missing.")
 
 
 def pytest_report_header(config):
@@ -65,16 +67,21 @@ def _mutants_of(places):
                 yield place, name
 
 
+@pytest.hookimpl(trylast=True)  # of what -k and -m have left
 def pytest_collection_modifyitems(config, items):
     """Leave out what is of another shard, and begin with the longest."""
     ours = [item for item in items if Path(__file__).parent in item.path.parents]
     known = {item.nodeid: _known(item) for item in ours}
-    if asked := config.getoption("--shard"):
+    if asked := _shard(config):
         _leave_out(config, items, known, asked)
     left = [known[item.nodeid] for item in items if item.nodeid in known]
     config.stash[_ORDERED] = stress_plan.longest_first(left)
     turn = {each.name: number for number, each in enumerate(config.stash[_ORDERED])}
     items.sort(key=lambda item: turn.get(item.nodeid, -1))
+
+
+def _shard(config):
+    return config.getoption("--shard", None)  # unknown where this folder was not named, but one above it
 
 
 def _known(item):
@@ -173,7 +180,7 @@ def pytest_terminal_summary(terminalreporter, config):
     if not rows:
         return
     minutes, seconds = divmod(round(time.monotonic() - config.stash[_BEGAN]), 60)
-    part = f", part {config.getoption('--shard')}" if config.getoption("--shard") else ""
+    part = f", part {_shard(config)}" if _shard(config) else ""
     title = f"Stress{part}: {len(reports)} tests in {minutes} min {seconds} s on {os.cpu_count()} processors"
     terminalreporter.section(title)
     terminalreporter.line(stress_summary.text(rows))
