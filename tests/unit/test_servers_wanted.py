@@ -152,3 +152,12 @@ def test_of_whatever_version_only_an_embedded_server_can_be_crashed():
     assert Experiment(server="embedded:15", faults=crash).crashes
     with pytest.raises(InvalidInputError, match="--server embedded"):
         Experiment(server="container:15", faults=crash)
+
+
+def test_a_container_that_can_not_be_had_is_told_which_servers_are_here(machine, monkeypatch):
+    """An image is asked for by its version, so no variable that names another one is spoken of."""
+    machine("18.6", images=(15,))
+    monkeypatch.setattr(container, "hindrance", lambda *_version, **_patience: "no image")
+    with pytest.raises(ServerError, match=r"no image.*here: embedded:18, container:15\.") as refused:
+        servers.open("container:16").__enter__()
+    assert container.IMAGE_VARIABLE not in str(refused.value)

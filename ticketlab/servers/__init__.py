@@ -73,10 +73,10 @@ def _external(url: str | None, settings: Mapping[str, str]) -> AbstractContextMa
 @contextlib.contextmanager
 def _container(settings: Mapping[str, str], major: int | None) -> Iterator[Server]:
     if hindrance := container.hindrance(major, patience_s=container.PATIENCE_S):
+        another = "" if major else f", and {container.IMAGE_VARIABLE} to take another image than {container.image()}"
         raise ServerError(
-            f"No container can be had: {hindrance}. Start Docker or Podman, set DOCKER_HOST if its socket is not "
-            f"in the usual place, and {container.IMAGE_VARIABLE} to take another image than "
-            f"{container.image()}; or take a server that is here: {', '.join(at_hand()) or 'there is none'}."
+            f"No container can be had: {hindrance}. Start Docker or Podman, set DOCKER_HOST if its socket is not in "
+            f"the usual place{another}; or take a server that is here: {', '.join(at_hand()) or 'there is none'}."
         )
     with container.serve(settings, major=major, because=ASKED_FOR) as server:
         yield server

@@ -88,7 +88,7 @@ def _without(major: int | None, there: Iterable[Installation], tried: Iterable[s
     found = ", ".join(f"{each.major} in {each.binaries}" for each in there)
     return ServerError(
         f"No PostgreSQL {major} is installed here{''.join(f'; {each}' for each in tried)}. There are: {found}. "
-        f"Install it (Debian, Ubuntu: apt install postgresql-{major}), or take another version."
+        f"Install it (Debian, Ubuntu: apt install postgresql-{major}), take one of these, or container:{major}."
     )
 
 
