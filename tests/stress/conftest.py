@@ -11,6 +11,7 @@ import stress_summary
 from stress_plan import KEPT
 
 from ticketlab import servers
+from ticketlab.evidence.history import purchases_of
 from ticketlab.settings import Settings
 from ticketlab.tickets import Database, migrations
 from ticketlab.tickets.strategies import mutants
@@ -142,15 +143,13 @@ def tell_of(tell):
     """Say what came of a run's trials, and what they were under."""
 
     def say(run, under):
-        for row in run.measures.itertuples():
-            made = sum(
-                getattr(row, each) for each in ("sold", "sold_out", "conflicts", "failed", "unavailable", "unknown")
-            )
+        for row, trial in zip(run.measures.itertuples(), run.trials, strict=True):
             tell(
                 strategy=row.strategy,
                 safe=bool(row.safe),
                 under=under,
-                purchases=int(made),
+                purchases=len(purchases_of(trial.history())),
+                sales=int(row.sales),
                 seconds=float(row.seconds),
                 verdict=row.verdict,
             )

@@ -8,13 +8,13 @@ from itertools import groupby
 from typing import Any, Final, TypeAlias
 
 Row: TypeAlias = Mapping[str, Any]
-"""Of a trial `server`, `strategy`, `safe`, `under`, `purchases`, `seconds`, `verdict`; of a mutant `server`, `mutant`,
-`meant`, and `by`: the purchases after which each check caught it."""
+"""Of a trial `server`, `strategy`, `safe`, `under`, `purchases`, `sales`, the `seconds` of selling, and `verdict`; of a
+mutant `server`, `mutant`, `meant`, and `by`: the purchases after which each check caught it."""
 
 _TRIALS: Final = ("server", "strategy", "purchases", "purchases/s", "verdict")
 _MUTANTS: Final = ("server", "mutant", "caught by", "after purchases")
 LOAD: Final = "load"
-"""What the speed is taken from: trials in which nothing else goes wrong."""
+"""What the speed is taken from, sales a second as in any report: trials in which nothing else goes wrong."""
 
 
 def tables(rows: Sequence[Row]) -> list[list[tuple[str, ...]]]:
@@ -46,7 +46,7 @@ def _trial(key: tuple[str, str], rows: Sequence[Row]) -> tuple[str, ...]:
     server, strategy = key
     loads = [row for row in rows if row["under"] == LOAD]
     seconds = sum(row["seconds"] for row in loads)
-    speed = f"{sum(row['purchases'] for row in loads) / seconds:,.0f}" if seconds else "–"
+    speed = f"{sum(row['sales'] for row in loads) / seconds:,.0f}" if seconds else "–"
     verdicts = sorted({row["verdict"] for row in rows})
     control = "" if rows[0]["safe"] else " (control)"
     return server, strategy, f"{sum(row['purchases'] for row in rows):,}", speed, ", ".join(verdicts) + control
