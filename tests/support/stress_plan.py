@@ -20,7 +20,7 @@ MOST_TIMES: Final = 4
 """Of what it is known to take: who runs a few tests only does not wait for half an hour."""
 
 SECONDS: Final = {
-    "test_every_strategy_in_one_run": 240.0,
+    "test_every_strategy_in_one_run": 150.0,
     "test_a_load_is_judged_rightly": 16.0,
     "test_faults_are_judged_rightly": 10.0,
     "test_baskets_are_judged_rightly": 14.0,
