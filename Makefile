@@ -24,12 +24,11 @@ check: $(STAMP)  ## Lint, format and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: check  ## All checks and tests
-	$(BIN)/pytest -n 2 --dist loadgroup
+test: check  ## All checks and tests; ON=container:16 on another server than the embedded one
+	$(BIN)/pytest -n 2 --dist loadgroup $(if $(ON),--on $(ON))
 
-stress: $(STAMP)  ## Every strategy, longer and with more buyers
-	$(BIN)/pytest tests/stress -n 2
-	$(BIN)/ticketlab run --server embedded --all --buyers 4,16,64 --repeats 5
+stress: $(STAMP)  ## Every strategy and mutant on every server at hand, in 40 minutes; SHARD=1/4 a part of it, ON=… some servers
+	$(BIN)/pytest tests/stress -n 2 --maxschedchunk 1 $(if $(SHARD),--shard $(SHARD)) $(if $(ON),--on $(ON))
 
 lab: $(STAMP)  ## Open JupyterLab on a copy of the notebooks
 	$(BIN)/ticketlab lab

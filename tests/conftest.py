@@ -38,6 +38,15 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: place.get(item.path.parent.name, len(place)))
 
 
+def pytest_addoption(parser):
+    """On which servers tests run; told apart from options of ticketlab's own."""
+    parser.addoption(
+        "--on",
+        metavar="SERVER[,…]",
+        help="servers to test on, such as embedded:15 (default: embedded; of the stress tests all that are at hand)",
+    )
+
+
 def purchase_id(number):
     return UUID(int=number).bytes
 

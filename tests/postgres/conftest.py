@@ -28,9 +28,9 @@ WAITS = "SELECT count(*) FROM pg_stat_activity WHERE %s = ANY(pg_blocking_pids(p
 
 
 @pytest.fixture(scope="session")
-def server():
-    """An embedded server; one for each process of the test run."""
-    with servers.open("embedded") as server:
+def server(pytestconfig):
+    """An embedded server, or the one of --on; one for each process of the test run."""
+    with servers.open(pytestconfig.getoption("--on") or "embedded") as server:
         yield server
 
 

@@ -60,6 +60,13 @@ def test_its_port_is_published_on_this_machine_only():
         assert {each["HostIp"] for ports in published.values() for each in ports or ()} == {"127.0.0.1"}
 
 
+def test_every_version_at_hand_is_the_one_that_answers():
+    """It is asked for by its number, whichever the usual image is."""
+    for major in container.at_hand():
+        with servers.open(f"container:{major}") as server:
+            assert server.version.split(".")[0] == str(major)
+
+
 def test_auto_takes_a_container_where_an_engine_answers_and_says_why(containers):
     """The reason names the image; the container is gone when the block ends, and its log is still there."""
     with servers.open() as server:

@@ -82,6 +82,15 @@ def test_where_no_engine_answers_auto_takes_embedded_and_says_why(monkeypatch):
         assert server.why == f"embedded PostgreSQL {server.version}: no container engine answered within 2 s"
 
 
+def test_every_version_at_hand_is_the_one_that_answers():
+    """It is asked for by its number, whichever the first choice is."""
+    for place in servers.at_hand():
+        kind, _, major = place.partition(":")
+        if kind == "embedded":
+            with servers.open(place) as server, psycopg.connect(server.url) as connection:
+                assert connection.info.server_version // 10000 == int(major)
+
+
 @as_root
 def test_a_normal_user_needs_no_rights(own_folder):
     """Started by a user without rights, the server runs as that user, and is gone afterwards."""

@@ -1,5 +1,6 @@
-"""A thousand purchases, each called twice at one moment: however the two meet, it is sold once."""
+"""Many purchases, each called twice at one moment: however the two meet, it is sold once."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from threading import Barrier
@@ -17,8 +18,9 @@ pytestmark = pytest.mark.stress
 
 
 @pytest.mark.parametrize("name", SAFE)
-def test_a_thousand_calls_made_twice_sell_a_thousand_times(database, name):
+def test_calls_made_twice_sell_once(database, name, seconds):
     """Both calls are told of the same tickets, one of them as a repeat; the stock is exact, to the last ticket."""
+    end = time.monotonic() + seconds
     repository, barrier = EventRepository(database, name), Barrier(2)
     date = datetime(2026, 12, 1, 20, tzinfo=UTC)
     event = repository.create(name="an event", date=date, total_tickets=TRIES * 2)
@@ -28,11 +30,13 @@ def test_a_thousand_calls_made_twice_sell_a_thousand_times(database, name):
         return repository.purchase_tickets(event.id, 2, purchase_id)
 
     with ThreadPoolExecutor(2) as threads:
-        for _ in range(TRIES):
+        for tries in range(1, TRIES + 1):  # noqa: B007 - how many there were is looked at below
             one, two = threads.map(buy, [uuid4()] * 2)
             assert (one.outcome, two.outcome) == (Outcome.SOLD, Outcome.SOLD)
             assert sorted(one.tickets) == sorted(two.tickets)
             assert [one.cause, two.cause].count(Cause.REPEATED) == 1
-    assert repository.get(event.id).available_tickets == 0
+            if time.monotonic() > end:
+                break
+    assert repository.get(event.id).available_tickets == (TRIES - tries) * 2
     with database.connection() as connection:
-        assert connection.execute("SELECT count(*) FROM tickets").fetchone() == (TRIES * 2,)
+        assert connection.execute("SELECT count(*) FROM tickets").fetchone() == (tries * 2,)

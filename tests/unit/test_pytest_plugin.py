@@ -123,7 +123,10 @@ def test_a_value_that_can_not_be_used_is_told(name, value, wanted):
     ("words", "said"),
     [
         (["--ticketlab-buyers=many"], "--ticketlab-buyers takes a whole number from 1, such as 16, not 'many'."),
-        (["--ticketlab-server=oracle"], "--ticketlab-server takes one of auto, embedded, container, external, not"),
+        (
+            ["--ticketlab-server=oracle"],
+            "--ticketlab-server takes one of auto, embedded, container, external, perhaps with a major",
+        ),
         (["-o", "ticketlab_seconds=0"], "ticketlab_seconds (tox.ini) takes a number of seconds above 0, such as 2.5"),
     ],
 )

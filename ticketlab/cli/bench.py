@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ticketlab.cli.help import Commands
-from ticketlab.cli.options import EXIT_INTERRUPTED, EXIT_WRONG, AsJson, Quiet, ServerKind, Url, integers, place_of
+from ticketlab.cli.options import EXIT_INTERRUPTED, EXIT_WRONG, AsJson, Quiet, Server, Url, integers, place_of
 from ticketlab.cli.output import print_json, show, terminal
 from ticketlab.cli.shells import check_names, strategy_names
 
@@ -35,7 +35,7 @@ def hot_event(
     seconds: Annotated[float, typer.Option(help="A trial's time.")] = 1.0,
     pool_size: Annotated[int, typer.Option(help="Connections of the pool.")] = 20,
     seed: Annotated[int, typer.Option(help="What the buyers want, and the order of the trials.")] = 1,
-    server: Annotated[ServerKind, typer.Option(help="Where the PostgreSQL comes from.")] = ServerKind.AUTO,
+    server: Server = "auto",
     url: Url = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -46,7 +46,7 @@ def hot_event(
     """
     from ticketlab.bench.hot_event import HotEvent, safe_strategies
 
-    kind, url = place_of(server, url)
+    place, url = place_of(server, url)
     asked = HotEvent(
         strategies=tuple(strategy or safe_strategies()),
         buyers=integers("--buyers", buyers, separator=","),
@@ -54,7 +54,7 @@ def hot_event(
         seconds=seconds,
         seed=seed,
         pool_size=pool_size,
-        server=kind.value,
+        server=place,
     )
     results = _run_bench(asked, url=url, quiet=quiet or as_json)
     if as_json:

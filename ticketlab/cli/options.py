@@ -1,7 +1,6 @@
 """What several commands take: their options' types, and how an option's text is read. Prints nothing."""
 
-from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -15,15 +14,18 @@ EXIT_NO_READER: Final = 141
 """As a shell tells of a program that was ended by SIGPIPE, 128 and 13."""
 
 
-class ServerKind(StrEnum):
-    """Where the PostgreSQL comes from."""
+def server_option(*, usual: str | bool = True) -> Any:  # noqa: ANN401  # as typer.Option itself
+    """The option --server; `usual` is what its help says of the default, where the parameter has none."""
+    return typer.Option(
+        "--server",
+        metavar="KIND[:VERSION]",
+        help="auto, embedded, container or external; the lab's own of a major version too: embedded:15.",
+        show_default=usual,
+        autocompletion=lambda: ["auto", "embedded", "container", "external"],
+    )
 
-    AUTO = "auto"
-    EMBEDDED = "embedded"
-    CONTAINER = "container"
-    EXTERNAL = "external"
 
-
+Server = Annotated[str, server_option()]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 Url = Annotated[
@@ -32,12 +34,14 @@ Url = Annotated[
 ]
 
 
-def place_of(server: ServerKind, url: str | None) -> tuple[ServerKind, str | None]:
-    """Which kind of server is meant, and where an external one is: at the URL, else where DB_* say."""
+def place_of(server: str, url: str | None) -> tuple[str, str | None]:
+    """Which server is meant, and where an external one is: at the URL, else where DB_* say."""
+    from ticketlab.servers import Wanted
     from ticketlab.settings import Settings
 
-    kind = ServerKind.EXTERNAL if url and server is ServerKind.AUTO else server
-    return kind, Settings.load().url if kind is ServerKind.EXTERNAL and url is None else url
+    Wanted.parse(server)  # told before anything else is
+    wanted = "external" if url and server == "auto" else server
+    return wanted, Settings.load().url if wanted == "external" and url is None else url
 
 
 def integers(option: str, text: str, *, separator: str) -> tuple[int, ...]:

@@ -11,9 +11,9 @@ from ticketlab.cli.options import (
     EXIT_WRONG,
     AsJson,
     Quiet,
-    ServerKind,
     Url,
     place_of,
+    server_option,
 )
 from ticketlab.cli.output import complain, print_json, show, terminal
 from ticketlab.cli.shells import check_names, mutant_names
@@ -53,9 +53,7 @@ def power(
         typer.Option(help="Trials of safe strategies.", show_default="200, or none where mutants are chosen"),
     ] = None,
     seed: Annotated[int, typer.Option(help="What the buyers want, and every plan of the safe.")] = 1,
-    server: Annotated[
-        ServerKind | None, typer.Option(help="Where the PostgreSQL comes from.", show_default="embedded")
-    ] = None,
+    server: Annotated[str | None, server_option(usual="embedded")] = None,
     url: Url = None,
     out: Annotated[Path, typer.Option(help="Where the results' folder is made.")] = Path("runs"),
     list_mutants: Annotated[bool, typer.Option("--list", help="List the mutants, and run nothing.")] = False,
@@ -78,14 +76,14 @@ def power(
     if list_mutants:
         _list(names, as_json=as_json)
         return
-    kind, url = place_of(server or (ServerKind.AUTO if url else ServerKind.EMBEDDED), url)
+    place, url = place_of(server or ("auto" if url else "embedded"), url)
     exam = Exam(
         mutants=names,
         repeats=repeats,
         purchases=purchases,
         trials=trials if trials is not None else 0 if mutant or check else 200,
         seed=seed,
-        server=kind.value,
+        server=place,
     )
     if keep:
         _check_worth_keeping(exam)

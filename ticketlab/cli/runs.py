@@ -13,7 +13,7 @@ from ticketlab.cli.options import (
     EXIT_WRONG,
     AsJson,
     Quiet,
-    ServerKind,
+    Server,
     Url,
     integers,
     number_range,
@@ -65,7 +65,7 @@ def run(
         str, typer.Option(metavar="N[,N…]", help="Connections of the pool; a trial for each number.")
     ] = "20",
     seed: Annotated[int, typer.Option(help="What the buyers want, and the order of the trials.")] = 1,
-    server: Annotated[ServerKind, typer.Option(help="Where the PostgreSQL comes from.")] = ServerKind.AUTO,
+    server: Server = "auto",
     url: Url = None,
     setting: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A server setting; repeatable.")
@@ -90,7 +90,7 @@ def run(
 
     together = number_range("--basket", basket)
     names = _all_that_sell(baskets=together != (1, 1)) if all_strategies else strategy or TELLING_FEW
-    kind, url = place_of(server, url)
+    place, url = place_of(server, url)
     default = Experiment()
     experiment = Experiment(
         name=name,
@@ -112,7 +112,7 @@ def run(
         refunds=refunds,
         warm_up_s=warm_up,
         pool_sizes=integers("--pool-size", pool_size, separator=","),
-        server=kind.value,
+        server=place,
         server_settings=dict(setting_of(each) for each in setting or ()),
         faults=tuple(Fault.parse(each) for each in fault or ()),
     )

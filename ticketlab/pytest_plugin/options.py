@@ -71,8 +71,8 @@ def _number(value: object, wanted: str, holds: Callable[[float], bool]) -> float
 
 def _kind(value: object) -> str:
     kinds = ("auto", "embedded", "container", "external")
-    if value not in kinds:
-        raise ValueError(f"one of {', '.join(kinds)}")
+    if str(value).partition(":")[0] not in kinds:
+        raise ValueError(f"one of {', '.join(kinds)}, perhaps with a major version as in embedded:18")
     return str(value)
 
 
@@ -105,7 +105,7 @@ class Option:
 OPTIONS: Final = (
     Option(
         name="server",
-        metavar="KIND",
+        metavar="KIND[:VERSION]",
         help="Where the PostgreSQL comes from: auto (a container where an engine answers, else embedded; the default), "
         "embedded, container, or external (what --ticketlab-url or DB_* name; only in databases that are made there "
         "and dropped again).",

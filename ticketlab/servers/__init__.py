@@ -1,6 +1,6 @@
 """Where a PostgreSQL comes from: the lab's own, embedded or in a container, or one that it is given.
 
-    with servers.open("embedded", settings={"deadlock_timeout": "200ms"}) as server:
+    with servers.open("embedded:15", settings={"deadlock_timeout": "200ms"}) as server:
         with servers.scratch_database(server.url) as url:
             ...
 
@@ -19,10 +19,10 @@ from ticketlab.servers.doctor import Finding, survey
 from ticketlab.servers.installation import program
 from ticketlab.servers.scratch import scratch_database
 from ticketlab.servers.server import Server, address_of, checked_settings
+from ticketlab.servers.wanted import KINDS, Wanted, at_hand
 
-__all__ = ["KINDS", "Finding", "Server", "open", "program", "scratch_database", "survey"]
+__all__ = ["KINDS", "Finding", "Server", "Wanted", "at_hand", "open", "program", "scratch_database", "survey"]
 
-KINDS: Final = ("auto", "container", "embedded", "external")
 ASKED_FOR: Final = "asked for by name"
 
 
@@ -36,24 +36,26 @@ def open(  # noqa: A001  # read as servers.open(), the counterpart of its `with`
 
     Args:
         kind: `embedded`, `container`, `external`, or `auto`: a container where an engine answers and the image can
-            be had, else embedded.
+            be had, else embedded. Of the lab's own a major version too, as in `embedded:15`.
         settings: PostgreSQL's settings that are to differ from its defaults, by name.
         url: of the external server, postgresql://user:password@host:port/database.
 
     Raises:
-        InvalidInputError: an unknown kind, a URL missing or superfluous, a setting that can not be had.
+        InvalidInputError: an unknown kind, a version that can not be read, a URL missing or superfluous, a setting
+            that can not be had.
         ServerError: on entering the block: no such server can be brought up, or it refused the settings.
     """
-    if kind not in KINDS:
-        raise InvalidInputError(f"There is no kind of server {kind!r}; there are {', '.join(KINDS)}.")
+    wanted = Wanted.parse(kind)
     checked = checked_settings(settings)
-    if kind == "external":
+    if wanted.kind == "external":
         return _external(url, checked)
     if url is not None:
         raise InvalidInputError(f"A server of kind {kind} is started by the lab; a URL is for the kind external.")
-    if kind == "container":
-        return _container(checked)
-    return embedded.serve(checked, because=ASKED_FOR) if kind == "embedded" else _auto(checked)
+    if wanted.kind == "container":
+        return _container(checked, wanted.major)
+    if wanted.kind == "embedded":
+        return embedded.serve(checked, major=wanted.major, because=ASKED_FOR)
+    return _auto(checked, wanted.major)
 
 
 def _external(url: str | None, settings: Mapping[str, str]) -> AbstractContextManager[Server]:
@@ -69,22 +71,23 @@ def _external(url: str | None, settings: Mapping[str, str]) -> AbstractContextMa
 
 
 @contextlib.contextmanager
-def _container(settings: Mapping[str, str]) -> Iterator[Server]:
-    if hindrance := container.hindrance():
+def _container(settings: Mapping[str, str], major: int | None) -> Iterator[Server]:
+    if hindrance := container.hindrance(major, patience_s=container.PATIENCE_S):
+        another = "" if major else f", and {container.IMAGE_VARIABLE} to take another image than {container.image()}"
         raise ServerError(
-            f"No container can be had: {hindrance}. Start Docker or Podman, set DOCKER_HOST if its socket is not "
-            f"in the usual place, and {container.IMAGE_VARIABLE} to take another image than {container.image()}; "
-            "or take a server of kind embedded."
+            f"No container can be had: {hindrance}. Start Docker or Podman, set DOCKER_HOST if its socket is not in "
+            f"the usual place{another}; or take a server that is here: {', '.join(at_hand()) or 'there is none'}."
         )
-    with container.serve(settings, because=ASKED_FOR) as server:
+    with container.serve(settings, major=major, because=ASKED_FOR) as server:
         yield server
 
 
 @contextlib.contextmanager
-def _auto(settings: Mapping[str, str]) -> Iterator[Server]:
-    if hindrance := container.hindrance():
-        chosen = embedded.serve(settings, because=hindrance, tried=[hindrance])
+def _auto(settings: Mapping[str, str], major: int | None) -> Iterator[Server]:
+    if hindrance := container.hindrance(major):
+        chosen = embedded.serve(settings, major=major, because=hindrance, tried=[hindrance])
     else:
-        chosen = container.serve(settings, because=f"a container engine answered and has {container.image()}")
+        because = f"a container engine answered and has {container.image(major)}"
+        chosen = container.serve(settings, major=major, because=because)
     with chosen as server:
         yield server

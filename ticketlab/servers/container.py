@@ -6,6 +6,7 @@ imported before a container is asked for.
 
 import contextlib
 import os
+import re
 import secrets
 import time
 from collections.abc import Iterator, Mapping
@@ -21,20 +22,30 @@ from ticketlab.servers.watch import watched
 if TYPE_CHECKING:
     from testcontainers.community.postgres import PostgresContainer
 
-DEFAULT_IMAGE: Final = "postgres:18"
+REPOSITORY: Final = "postgres"
+DEFAULT_IMAGE: Final = f"{REPOSITORY}:18"
 IMAGE_VARIABLE: Final = "TICKETLAB_POSTGRES_IMAGE"
 SUPERUSER: Final = "postgres"
 LOOPBACK: Final = "127.0.0.1"
 PING_TIMEOUT_S: Final = 2
+PATIENCE_S: Final = 20
+"""With an engine that is asked for by name: it may have much to do."""
 READY_TIMEOUT_S: Final = 120
 CONNECT_TIMEOUT_S: Final = 5
 POLL_S: Final = 0.02
 ENDED: Final = ("exited", "dead", "removing")
+_TAG: Final = re.compile(rf"(?:^|/){REPOSITORY}:(\d+)$")
+"""Of an image that may be one of ours, with whatever registry before it."""
 
 
 @contextlib.contextmanager
-def serve(settings: Mapping[str, str], *, because: str) -> Iterator[Server]:
+def serve(settings: Mapping[str, str], *, major: int | None = None, because: str) -> Iterator[Server]:
     """Start a server in a new container, and remove the container at the end.
+
+    Args:
+        settings: PostgreSQL's, by name.
+        major: the version of the image, see `image`.
+        because: why a container was taken.
 
     Raises:
         ServerError: no container can be had, or PostgreSQL refused the settings.
@@ -42,7 +53,10 @@ def serve(settings: Mapping[str, str], *, because: str) -> Iterator[Server]:
     import docker  # type: ignore[import-untyped]  # the docker package has no types
 
     name = f"ticketlab-{secrets.token_hex(6)}"
-    with watched("container", name=name, engine=engine()), _client_of(_container(name, settings)) as container:
+    with (
+        watched("container", name=name, engine=engine()),
+        _client_of(_container(name, image(major), settings)) as container,
+    ):
         log = _Log(container)
         try:
             _start(container)
@@ -56,28 +70,28 @@ def serve(settings: Mapping[str, str], *, because: str) -> Iterator[Server]:
                     because=because,
                 )
         except (docker.errors.DockerException, OSError) as error:
-            raise ServerError(f"The container engine did not run a container of {image()}: {error}.") from error
+            raise ServerError(f"The container engine did not run a container of {container.image}: {error}.") from error
         try:
             yield server
         finally:
             log.keep()
 
 
-def hindrance() -> str | None:
+def hindrance(major: int | None = None, *, patience_s: float = PING_TIMEOUT_S) -> str | None:
     """Why no container can be had; None if one can. An image that is not here is pulled."""
     import docker
 
     try:
-        client = engine_client(engine(), timeout_s=PING_TIMEOUT_S)
+        client = engine_client(engine(), timeout_s=patience_s)
     except (docker.errors.DockerException, OSError):
-        return f"no container engine answered within {PING_TIMEOUT_S} s"
+        return f"no container engine answered within {patience_s:g} s"
     with contextlib.closing(client):
         try:
-            if not has_image(client):
-                client.images.pull(_full_name())
+            if not has_image(client, major):
+                client.images.pull(_full_name(major))
         except (docker.errors.DockerException, OSError) as error:
             reason = getattr(error, "explanation", None) or error
-            return f"the container engine has no image {image()} and could not pull it ({reason})"
+            return f"the container engine has no image {image(major)} and could not pull it ({reason})"
     return None
 
 
@@ -88,34 +102,48 @@ def engine() -> str:
     return get_docker_host() or ""
 
 
-def image() -> str:
-    """The image, pinned by its tag."""
-    return os.environ.get(IMAGE_VARIABLE) or DEFAULT_IMAGE
+def image(major: int | None = None) -> str:
+    """The image, pinned by its tag: of the major version that is asked for, else the usual one."""
+    return f"{REPOSITORY}:{major}" if major else os.environ.get(IMAGE_VARIABLE) or DEFAULT_IMAGE
 
 
-def _full_name() -> str:
+def at_hand(*, patience_s: float = PATIENCE_S) -> list[int]:
+    """The major versions whose images the engine has, the oldest first; none where no engine answers."""
+    import docker
+
+    try:
+        client = engine_client(engine(), timeout_s=patience_s)
+        with contextlib.closing(client):
+            tags = [tag for listed in client.api.images() for tag in listed["RepoTags"] or ()]
+            majors = {int(found[1]) for found in map(_TAG.search, tags) if found}
+            return sorted(major for major in majors if has_image(client, major))
+    except (docker.errors.DockerException, OSError):
+        return []
+
+
+def _full_name(major: int | None) -> str:
     """The image as testcontainers asks for it, which may be told to put a registry of one's own before its name."""
     from testcontainers.core.config import testcontainers_config
 
-    return testcontainers_config.hub_image_name_prefix + image()
+    return testcontainers_config.hub_image_name_prefix + image(major)
 
 
-def has_image(client: Any) -> bool:  # noqa: ANN401  # the docker package has no types
+def has_image(client: Any, major: int | None = None) -> bool:  # noqa: ANN401  # the docker package has no types
     """Whether the engine has the image already."""
     import docker
 
     try:
-        client.images.get(_full_name())
+        client.images.get(_full_name(major))
     except docker.errors.ImageNotFound:
         return False
     return True
 
 
-def _container(name: str, settings: Mapping[str, str]) -> "PostgresContainer":
+def _container(name: str, of: str, settings: Mapping[str, str]) -> "PostgresContainer":
     from testcontainers.community.postgres import PostgresContainer
 
     container = PostgresContainer(
-        image(), username=SUPERUSER, password=secrets.token_urlsafe(24), dbname="postgres", driver=None
+        of, username=SUPERUSER, password=secrets.token_urlsafe(24), dbname="postgres", driver=None
     )
     if _is_reached_here(container):
         # An engine publishes on every address of the machine unless it is told not to.
@@ -172,7 +200,7 @@ def _connected(container: "PostgresContainer", settings: Mapping[str, str], log:
             return psycopg.connect(_url(container), autocommit=True, connect_timeout=CONNECT_TIMEOUT_S)
         except (psycopg.OperationalError, TimeoutError):  # the latter when the container has just ended
             time.sleep(POLL_S)
-    raise ServerError(f"PostgreSQL in {image()} was not ready after {READY_TIMEOUT_S} s. Its log: {log.read()}")
+    raise ServerError(f"PostgreSQL in {container.image} was not ready after {READY_TIMEOUT_S} s. Its log: {log.read()}")
 
 
 def _url(container: "PostgresContainer") -> str:

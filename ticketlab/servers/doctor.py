@@ -59,7 +59,13 @@ def _engine() -> tuple[bool, str]:
 def _image() -> tuple[bool, str]:
     with contextlib.closing(engine_client(container.engine(), timeout_s=IMAGE_TIMEOUT_S)) as client:
         found = container.has_image(client)
-    return found, container.image() if found else f"{container.image()} is not here yet; it would be pulled"
+    usual = container.image() if found else f"{container.image()} is not here yet; it would be pulled"
+    others = [
+        name
+        for name in map(container.image, container.at_hand(patience_s=IMAGE_TIMEOUT_S))
+        if name != container.image()
+    ]
+    return found, "; ".join([usual, *([f"here too: {', '.join(others)}"] if others else [])])
 
 
 def _wheel() -> tuple[bool, str]:
@@ -73,11 +79,10 @@ def _wheel() -> tuple[bool, str]:
 
 
 def _local() -> tuple[bool, str]:
-    owner = folders.account()
-    for binaries in installation.local_binaries():
-        if found := installation.installed(binaries, owner):
-            return True, f"PostgreSQL {found.version} in {binaries}"
-    return False, "none by pg_config, on PATH or in the usual folders"
+    found = installation.local_installations(folders.account())
+    if not found:
+        return False, "none by pg_config, on PATH or in the usual folders"
+    return True, "; ".join(f"PostgreSQL {each.version} in {each.binaries}" for each in found)
 
 
 def _cache() -> tuple[bool, str]:

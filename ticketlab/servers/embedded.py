@@ -43,16 +43,18 @@ PASSING: Final = (NO_PORT, "already exists", "pre-existing shared memory block")
 
 
 @contextlib.contextmanager
-def serve(settings: Mapping[str, str], *, because: str, tried: Iterable[str] = ()) -> Iterator[Server]:
-    """Start a server with these settings, and stop it at the end.
+def serve(
+    settings: Mapping[str, str], *, major: int | None = None, because: str, tried: Iterable[str] = ()
+) -> Iterator[Server]:
+    """Start a server with these settings, of the major version that is asked for, and stop it at the end.
 
     Raises:
-        ServerError: there are no binaries, or PostgreSQL refused the settings.
+        ServerError: there are no binaries, or none of that version, or PostgreSQL refused the settings.
     """
     owner = folders.account()
     with folders.private(folders.temporary(owner), owner) as folder:
         cache = folders.cache() or folder
-        binaries = installation.find(owner, cache, tried=tried)
+        binaries = installation.find(owner, cache, major=major, tried=tried)
         postmaster = Postmaster(binaries, owner, folder, settings)
         shutil.copytree(_template(binaries, owner, cache), postmaster.data, symlinks=True)
         owner.own(postmaster.data)

@@ -67,7 +67,7 @@ def account() -> Account:
         ServerError: this is root, and there is no such user.
     """
     if os.geteuid() != 0:
-        return Account(name=_own_name(), uid=os.geteuid(), gid=os.getegid())
+        return ourselves()
     for name in ("postgres", "nobody"):
         with contextlib.suppress(KeyError):
             entry = pwd.getpwnam(name)
@@ -76,6 +76,11 @@ def account() -> Account:
         "PostgreSQL does not run as root, and there is neither a user postgres nor a user nobody to run it. "
         "Add one (useradd --system postgres), or start ticketlab as another user."
     )
+
+
+def ourselves() -> Account:
+    """This process's own user, root too."""
+    return Account(name=_own_name(), uid=os.geteuid(), gid=os.getegid())
 
 
 def _own_name() -> str:

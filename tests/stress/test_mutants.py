@@ -1,0 +1,22 @@
+"""Every mutant, on every server: the check that its mistake is meant for finds it."""
+
+import pytest
+
+from ticketlab import power
+from ticketlab.power import Exam
+
+REPEATS = 2
+PURCHASES = 5_000
+"""Many times what any of them was ever seen to need."""
+
+pytestmark = pytest.mark.stress
+
+
+def test_a_mutant_is_caught(place, mutant, out, tell):
+    """Pressed by more and more buyers, twice from the beginning: once it may be lucky."""
+    exam = Exam(mutants=(mutant,), repeats=REPEATS, trials=0, purchases=PURCHASES, server=place)
+    results, _ = power.run(exam, out=out)
+    (found,) = results.found
+    first = {each.check: each.purchases for chase in reversed(found.chases) for each in chase.catches}
+    tell(mutant=mutant, meant=found.mutant.check, by={name: first[name] for name in found.by})
+    assert found.caught, f"{found.mutant.check} did not catch it; found by {dict(found.by)}"

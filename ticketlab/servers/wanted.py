@@ -1,0 +1,52 @@
+"""Which server is wanted, as it is written; and which there are to be had without a download. Starts nothing."""
+
+from dataclasses import dataclass
+from typing import Final, Self
+
+from ticketlab.errors import InvalidInputError
+from ticketlab.servers import container, folders, installation
+
+KINDS: Final = ("auto", "container", "embedded", "external")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A kind of server, and perhaps the major version of its PostgreSQL."""
+
+    kind: str
+    """One of `KINDS`."""
+    major: int | None = None
+    """As in 15; None where any will do."""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """What is meant by `embedded`, or by `embedded:15`.
+
+        Raises:
+            InvalidInputError: there is no such kind, it takes no version, or the version can not be read.
+        """
+        kind, colon, major = text.partition(":")
+        if kind not in KINDS:
+            raise InvalidInputError(f"There is no kind of server {kind!r}; there are {', '.join(KINDS)}.")
+        if not colon:
+            return cls(kind=kind)
+        if kind == "external":
+            raise InvalidInputError("An external server is of the version that it is: ask for it as external.")
+        if not (major.isascii() and major.isdigit() and int(major)):
+            raise InvalidInputError(
+                f"A server's version is the first number of PostgreSQL's, as in {kind}:18, and not {major!r}. "
+                f"Here are: {', '.join(at_hand()) or 'none'}."
+            )
+        return cls(kind=kind, major=int(major))
+
+
+def at_hand() -> list[str]:
+    """Every server that can be had without a download, as `open` takes it: `embedded:15`, `container:16`.
+
+    Embedded ones come first, and of a kind the oldest. Looks only: an engine is asked for its images, none is pulled.
+    """
+    embedded = {each.major for each in installation.at_hand(folders.account())}
+    return [
+        *(f"embedded:{major}" for major in sorted(embedded)),
+        *(f"container:{major}" for major in container.at_hand()),
+    ]
