@@ -7,7 +7,7 @@ from ticketlab.outcomes import Cause, Outcome
 from ticketlab.tickets import PurchaseRequest, PurchaseResult
 from ticketlab.tickets.purchase import Basket, BasketLine, ticket_ids, unknown_event
 
-EVENT, PURCHASE = uuid4(), uuid4()
+EVENT, PURCHASE = UUID(int=1), UUID(int=2)  # not drawn: every process must give the tests the same names
 
 
 @pytest.mark.parametrize("quantity", [0, -1, 2**31, pytest.param(10**5000, id="endless"), 1.0, "2", None, True])
