@@ -10,7 +10,7 @@ trial without one was cut off while it was being saved, and is not read.
 """
 
 import json
-from collections import Counter
+from collections import ChainMap, Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,14 +22,12 @@ import pandas as pd
 from pydantic import TypeAdapter
 
 from ticketlab.errors import InvalidInputError, NotFoundError
-from ticketlab.evidence import history, measures
 from ticketlab.evidence.verdict import Status, Verdict, overall
 from ticketlab.experiment import Experiment
 from ticketlab.load.faults import Fault, FaultKind
-from ticketlab.report.stories import story_of
 from ticketlab.report.summary import summarise
 from ticketlab.report.words import counted
-from ticketlab.trials import Judged, Trial, judge, reading
+from ticketlab.trials import Judged, Trial, judge, reading, trial_as_json, verdict_as_json
 
 DURABILITY = ("fsync", "full_page_writes", "synchronous_commit")
 
@@ -160,11 +158,7 @@ class Run:
             "them more seats, or more time."
             for fault, count in self.missed.items()
         ]
-        answered = [(name, int(self.measures[name].sum())) for name in ("failed", "unavailable", "unknown")]
-        if any(count for _, count in answered):
-            counts = ", ".join(f"{count:,} {name}" for name, count in answered if count)
-            notes.append(f"Not every purchase was answered: {counts}. They are in no latency.")
-            notes += [f"The first that {ended} said: {said}" for ended, said in self._said.items()]
+        notes += self.unanswered
         notes += self._of_refunds()
         weakened = self.durability_off
         if weakened:
@@ -180,12 +174,17 @@ class Run:
             yield f"Of {name} not all can be seen: {unseen}."
 
     @property
-    def _said(self) -> Mapping[str, str]:
-        """What the database or the pool said where purchases ended without an answer: of each kind the first."""
-        said: dict[str, str] = {}
-        for trial in self.trials:
-            said = {**trial.said, **said}
-        return said
+    def unanswered(self) -> list[str]:
+        """How many purchases ended without an answer, and what was said of the first of each kind, in sentences."""
+        counts = {name: int(self.measures[name].sum()) for name in ("failed", "unavailable", "unknown")}
+        if not any(counts.values()):
+            return []
+        counted_up = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+        said = ChainMap(*(dict(trial.said) for trial in self.trials))
+        return [
+            f"Not every purchase was answered: {counted_up}. They are in no latency.",
+            *(f"The first that {ended} said: {text}" for ended, text in said.items()),
+        ]
 
     def _of_refunds(self) -> Iterator[str]:
         """What refunds do to the numbers, and how many of them came to nothing."""
@@ -232,9 +231,9 @@ class Run:
         )
 
     def verdict_rows(self) -> list[dict[str, Any]]:
-        """Every verdict as plain data: the trial's setting and `crashes_ns`, and what `_verdict_as_json` has."""
+        """Every verdict as plain data: the trial's setting and `crashes_ns`, and what `verdict_as_json` has."""
         return [
-            trial.setting | {"crashes_ns": list(trial.crashes_ns)} | _verdict_as_json(trial, each)
+            trial.setting | {"crashes_ns": list(trial.crashes_ns)} | verdict_as_json(trial, each)
             for trial, verdicts in self.verdicts
             for each in verdicts
         ]
@@ -257,7 +256,7 @@ class Run:
     def trial_rows(self) -> list[dict[str, Any]]:
         """Every trial as plain data: its setting, the SHA-256 of its history, its numbers and its verdicts."""
         rows = zip(self.measures.to_dict("records"), self.verdicts, strict=True)
-        return [_trial_as_json(row, trial, verdicts) for row, (trial, verdicts) in rows]
+        return [trial_as_json(row, trial, verdicts) for row, (trial, verdicts) in rows]
 
 
 def _not_made(faults: Sequence[Fault], trial: Trial) -> Iterator[Fault]:
@@ -274,39 +273,3 @@ def writing(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise InvalidInputError(f"Nothing can be written to {folder}: {error.strerror}.") from error
-
-
-_SETTING = ("trial", "strategy", "safe", "buyers", "pool_size", "repeat")
-_OF_PURCHASES = ("sales", "sold_out", "conflicts", "failed", "unavailable", "unknown", "oversold")
-_COUNTS = ("seconds", "sold", "refunded", *_OF_PURCHASES, "refunds_failed", "refunds_unknown")
-_PLAIN = (*_SETTING, *_COUNTS, "purchases_per_s", "retries", "verdict")
-
-
-def _trial_as_json(row: Mapping[Any, Any], trial: Trial, verdicts: Sequence[Verdict]) -> dict[str, Any]:
-    # JSON knows no NaN: a trial in which nothing was worked on has no latency.
-    latency = {name: None if pd.isna(row[f"{name}_ms"]) else row[f"{name}_ms"] for name in measures.PERCENTILES}
-    return {
-        **{name: row[name] for name in _PLAIN},
-        "history_sha256": trial.history_sha256,
-        "retries_by_cause": {str(cause): row[column] for cause, column in history.RETRIES.items()},
-        "latency_ms": latency,
-        "checks": {each.check: _told(_verdict_as_json(trial, each)) for each in verdicts},
-    }
-
-
-def _verdict_as_json(trial: Trial, verdict: Verdict) -> dict[str, Any]:
-    """`check`, `status`, `anomaly` and `story` (what is INVALID has a name, and is told), `summary`, `evidence`."""
-    found = {
-        "check": verdict.check,
-        "status": str(verdict.status),
-        "anomaly": str(verdict.anomaly or ""),
-        "summary": verdict.summary,
-        "evidence": list(verdict.evidence),
-    }
-    invalid = verdict.status is Status.INVALID
-    return found | {"story": story_of(found | {"crashes_ns": trial.crashes_ns}).sentences if invalid else []}
-
-
-def _told(verdict: Mapping[str, Any]) -> dict[str, Any]:
-    """A verdict of a trial without what proves it, which the run's folder has."""
-    return {name: verdict[name] for name in ("status", "anomaly", "summary", "story")}

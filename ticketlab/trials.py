@@ -5,7 +5,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -19,8 +19,14 @@ from ticketlab.errors import InvalidInputError
 from ticketlab.evidence import checks, history, measures
 from ticketlab.evidence.case import Case
 from ticketlab.evidence.ledger import Ledger
-from ticketlab.evidence.verdict import Verdict
+from ticketlab.evidence.verdict import Status, Verdict
 from ticketlab.load.faults import FaultKind
+from ticketlab.report.stories import story_of
+
+_SETTING = ("trial", "strategy", "safe", "buyers", "pool_size", "repeat")
+_OF_PURCHASES = ("sales", "sold_out", "conflicts", "failed", "unavailable", "unknown", "oversold")
+_COUNTS = ("seconds", "sold", "refunded", *_OF_PURCHASES, "refunds_failed", "refunds_unknown")
+_PLAIN = (*_SETTING, *_COUNTS, "purchases_per_s", "retries", "verdict")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +129,37 @@ def judge(trial: Trial) -> Judged:
         stock=stock,
         without_version=case.sales_without_version,
     )
+
+
+def trial_as_json(row: Mapping[Any, Any], trial: Trial, verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    """A trial as `ticketlab run --json` prints it: its row of measures, and its verdicts without what proves them."""
+    # JSON knows no NaN: a trial in which nothing was worked on has no latency.
+    latency = {name: None if pd.isna(row[f"{name}_ms"]) else row[f"{name}_ms"] for name in measures.PERCENTILES}
+    return {
+        **{name: row[name] for name in _PLAIN},
+        "history_sha256": trial.history_sha256,
+        "retries_by_cause": {str(cause): row[column] for cause, column in history.RETRIES.items()},
+        "latency_ms": latency,
+        "checks": {each.check: _told(verdict_as_json(trial, each)) for each in verdicts},
+    }
+
+
+def verdict_as_json(trial: Trial, verdict: Verdict) -> dict[str, Any]:
+    """`check`, `status`, `anomaly` and `story` (what is INVALID has a name, and is told), `summary`, `evidence`."""
+    found = {
+        "check": verdict.check,
+        "status": str(verdict.status),
+        "anomaly": str(verdict.anomaly or ""),
+        "summary": verdict.summary,
+        "evidence": list(verdict.evidence),
+    }
+    invalid = verdict.status is Status.INVALID
+    return found | {"story": story_of(found | {"crashes_ns": trial.crashes_ns}).sentences if invalid else []}
+
+
+def _told(verdict: Mapping[str, Any]) -> dict[str, Any]:
+    """A verdict of a trial without what proves it, which the run's folder has."""
+    return {name: verdict[name] for name in ("status", "anomaly", "summary", "story")}
 
 
 @contextmanager

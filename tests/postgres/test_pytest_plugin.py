@@ -209,6 +209,7 @@ def test_what_can_not_be_run_fails_without_a_traceback_of_the_lab(pytester, sess
         "KeyError: 'the tickets'",
         "undecided: not decided. It claims to be safe (16 buyers, 3 repeats, seed 1).",
         "no purchase was answered: nothing was shown",
+        "The first that ended failed (",
     ):
         assert sentence in told
     assert "runner.py" not in told

@@ -121,5 +121,7 @@ def _faults(run: Run, strategy: str) -> str:
 def _told(run: Run) -> list[str]:
     """What did not hold, as the command line tells it: without colours, and 80 columns wide."""
     text = io.StringIO()
-    Console(file=text, width=_WIDTH, color_system=None).print(*console.faults(run), sep="\n", highlight=False)
+    Console(file=text, width=_WIDTH, color_system=None).print(
+        *console.faults(run), *run.unanswered, sep="\n", highlight=False, markup=False
+    )
     return [line.rstrip() for line in text.getvalue().rstrip().splitlines()]
