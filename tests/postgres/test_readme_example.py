@@ -23,7 +23,7 @@ def run(document):
 
 
 def test_no_document_has_an_example_that_is_not_run():
-    """Those that have one are below."""
+    """The first of the README and that of the guide below, the others by a newcomer who has the wheel."""
     documents = [str(path.relative_to(ROOT)) for path in (*ROOT.glob("*.md"), *ROOT.glob("notebooks/*.md"))]
     found = {each: len(examples(each)) for each in documents if examples(each)}
     assert found == {"README.md": 3, "CONTRIBUTING.md": 1}
@@ -39,18 +39,6 @@ def test_the_python_of_the_readme_works_as_it_stands(database, monkeypatch, caps
     assert capsys.readouterr().out.count("SoldTicket(") == 2
     with psycopg.connect(settings.url) as connection:
         assert connection.execute("SELECT name, available_tickets FROM events").fetchall() == [("Concert 2024", 998)]
-
-
-def test_the_readmes_test_of_a_function_of_ones_own_passes_until_its_lock_is_taken_out(pytester):
-    """As a newcomer types it: right, it passes; without FOR UPDATE it fails, and the story names the lost update."""
-    _, shop, test = examples("README.md")
-    pytester.makepyfile(shop=shop, test_shop=test)
-    small = ["--ticketlab-server=embedded", "--ticketlab-buyers=8", "--ticketlab-seconds=1", "--ticketlab-repeats=1"]
-    pytester.runpytest_subprocess(*small).assert_outcomes(passed=1)
-    pytester.makepyfile(shop=shop.replace(" FOR UPDATE", ""))
-    failed = pytester.runpytest_subprocess(*small)
-    failed.assert_outcomes(failed=1)
-    failed.stdout.fnmatch_lines(["*Why it is wrong: *", "*Lost update: *", "*pytest *test_no_seat_is_sold_twice*"])
 
 
 def test_the_strategy_of_the_guide_sells(database, an_event):

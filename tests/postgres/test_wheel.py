@@ -3,6 +3,8 @@
 import email
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 import tarfile
@@ -19,7 +21,7 @@ pytestmark = pytest.mark.xdist_group("wheel")  # one process makes the environme
 CHECKOUT = Path(__file__).parents[2]
 
 
-def call(*words, cwd, **environment):
+def call(*words, cwd, code=0, **environment):
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}  # it may name the checkout
     done = subprocess.run(
         [str(word) for word in words],
@@ -29,7 +31,7 @@ def call(*words, cwd, **environment):
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == code, done.stdout + done.stderr
     return done.stdout
 
 
@@ -151,3 +153,19 @@ def test_it_brings_the_notebooks(installed, tmp_path):
     notebooks, pictures = source.glob("*.ipynb"), source.glob("images/*.png")
     assert copied == {"README.md"} | {str(path.relative_to(source)) for path in (*notebooks, *pictures)}
     assert len(copied) > 10
+
+
+def test_a_newcomers_test_fails_by_the_name_of_his_bug_and_passes_when_it_is_mended(installed, tmp_path):
+    """As the README has it, outside the checkout: without FOR UPDATE a lost update is told, and how it is repeated."""
+    _, shop, test = re.findall(r"```python\n(.*?)```", (CHECKOUT / "README.md").read_text(), re.DOTALL)
+    (tmp_path / "test_shop.py").write_text(test)
+    (tmp_path / "shop.py").write_text(shop.replace(" FOR UPDATE", ""))
+    pytest_there = [installed.with_name("python"), "-m", "pytest", "-p", "no:cacheprovider", "--junitxml=junit.xml"]
+    small = ["--ticketlab-server=embedded", "--ticketlab-buyers=8", "--ticketlab-seconds=1", "--ticketlab-repeats=1"]
+    told = call(*pytest_there, *small, cwd=tmp_path, code=1)
+    assert "buy: lost update." in told
+    assert "Why it is wrong: " in told
+    (again,) = re.findall(r"^Again: +pytest (.+)$", told, re.MULTILINE)
+    assert "buy: lost update." in call(*pytest_there, *shlex.split(again), cwd=tmp_path, code=1)
+    (tmp_path / "shop.py").write_text(shop)
+    assert "1 passed" in call(*pytest_there, *small, cwd=tmp_path)
