@@ -73,7 +73,7 @@ def child():
 
 @pytest.fixture(scope="session")
 def template(server):
-    """The name of a migrated database that nobody is in, of which the others are copies: less work than to migrate each."""
+    """The name of a migrated database that nobody is in: the others are copies of it, not each migrated anew."""
     with servers.scratch_database(server.url, prefix="ticketlab_template") as url:
         settings = Settings.from_url(url)
         with Database(settings) as database:
