@@ -5,7 +5,7 @@ Were one of these accepted, its `type: ignore` would be unused, which is an erro
 
 from uuid import uuid4
 
-from ticketlab import Database, EventRepository, Experiment, PurchaseResult, Settings, run
+from ticketlab import Database, EventRepository, Experiment, PurchaseResult, Settings, adopt, run
 from ticketlab.tickets import PurchaseRequest
 from ticketlab.tickets.strategy import Connection, strategy
 
@@ -23,6 +23,7 @@ def misuse(database: Database, repository: EventRepository, result: PurchaseResu
     Settings.from_url(5432)  # type: ignore[arg-type]
     Experiment(buyers=16)  # type: ignore[arg-type]
     Experiment(buyer=(16,))  # type: ignore[call-arg]
+    adopt(lambda: "sold")  # type: ignore[return-value, arg-type]
     run("pessimistic")  # type: ignore[arg-type]
 
 

@@ -15,13 +15,17 @@ from ticketlab import (
     EventRepository,
     Experiment,
     Outcome,
+    PurchaseRequest,
     PurchaseResult,
+    RetryPolicy,
     Run,
+    Schema,
     Settings,
     Strategy,
+    adopt,
 )
 from ticketlab import run as run_experiment
-from ticketlab.tickets import PurchaseRequest, SoldTicket
+from ticketlab.tickets import SoldTicket
 from ticketlab.tickets.purchase import sold_out
 from ticketlab.tickets.strategy import Connection, strategy, transaction
 
@@ -37,6 +41,16 @@ def mine(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
 
 assert_type(mine, Strategy)
 assert_type(mine.safe, bool)
+
+
+def buy(connection: Connection, event_id: UUID, quantity: int, purchase_id: UUID) -> bool:
+    """A purchase function of the user's."""
+    return connection.closed or quantity > len({event_id, purchase_id})
+
+
+TABLES = Schema(lay_out=lambda _connection, _seats: None, events=lambda _connection: [], tickets=lambda _connection: [])
+assert_type(adopt(buy, name="theirs", retry=RetryPolicy(tries=3), schema=TABLES), Strategy)
+assert_type(adopt("shop:buy"), Strategy)
 
 
 def sell() -> PurchaseResult:
@@ -70,7 +84,7 @@ def experiment() -> pd.DataFrame:
     """An experiment, and what it found."""
     log: list[str] = []
     asked = Experiment(strategies=("pessimistic", "mine"), buyers=(4, 16), repeats=1, server="embedded")
-    made = run_experiment(asked, own=[mine], out=Path("runs"), on_progress=lambda step: log.append(step.doing))
+    made = run_experiment(asked, own=[mine, buy], out=Path("runs"), on_progress=lambda step: log.append(step.doing))
     assert_type(made, Run)
     assert_type(made.wrong, list[str])
     assert_type(made.folder, Path)

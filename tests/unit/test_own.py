@@ -18,6 +18,18 @@ from ticketlab.outcomes import Cause, Outcome
 from ticketlab.tickets import Database, RetryPolicy, own, strategies
 from ticketlab.tickets.strategies.atomic import atomic
 
+FILE = """
+from __future__ import annotations
+from dataclasses import dataclass
+from beside_a_test import WORTH
+
+@dataclass
+class Answer:
+    sold: bool
+
+def buy(connection, request):
+    return Answer(WORTH).sold
+"""
 REQUEST = PurchaseRequest(event_id=UUID(int=1), quantity=2, purchase_id=UUID(int=3))
 
 
@@ -257,6 +269,8 @@ class TestByName:
         [
             ("no_such_module:buy", "There is no module 'no_such_module'"),
             ("nowhere.py:buy", "There is no file nowhere.py"),
+            (":buy", "':buy' names nothing"),
+            ("shop_of_a_test:", "'shop_of_a_test:' names nothing"),
             ("shop_of_a_test:sell", "has no 'sell'. It has: buy"),
             ("atomik", "There is no strategy 'atomik'.*named as module:name"),
         ],
@@ -301,6 +315,12 @@ class TestByName:
 
         yield announce
         strategies.announced.cache_clear()
+
+    def test_a_name_of_something_else_is_refused(self, shop):
+        """Be it a text: what it says is not looked up in turn."""
+        module = shop("NOTE = 'atomic'\n")
+        with pytest.raises(InvalidInputError, match="'atomic' is no function"):
+            strategies.get(f"{module}:NOTE")
 
     def test_a_package_announces_its_strategies(self, announcing):
         """They are found by their entry point's name, and do not hide ours."""

@@ -38,6 +38,7 @@ UNSEEN: Final = (
 )
 """What the lab can not see of a purchase that goes past its pool."""
 _WANTED: Final = ("event_id", "quantity", "purchase_id")
+_NAMED: Final = "A strategy of your own is named as module:name or folder/file.py:name."
 _FORM: Final = (
     "A purchase function is def buy(connection, event_id, quantity, purchase_id) -> bool: True where it sold, False "
     "where too few tickets were left. Its first parameter is annotated as what it buys through: psycopg.Connection, "
@@ -81,7 +82,10 @@ def adopt(
     if isinstance(given, Strategy):
         return given
     if isinstance(given, str):
-        return adopt(named(given), name=name or given, summary=summary, safe=safe, retry=retry, schema=schema)
+        name = name or given
+        given = named(given)
+        if isinstance(given, Strategy):
+            return given
     call = _Call.of(given)
     described = strategy(
         safe=safe,
@@ -104,6 +108,8 @@ def named(reference: str) -> Any:  # noqa: ANN401 - whatever a module has
         OwnCodeError: the module could not be imported.
     """
     place, _, attribute = reference.rpartition(":")
+    if not (place and attribute):
+        raise NotFoundError(f"{reference!r} names nothing. {_NAMED}")
     module = _of_file(Path(place)) if place.endswith(".py") else _of_name(place)
     try:
         return attrgetter(attribute)(module)
@@ -123,8 +129,7 @@ def _of_name(place: str) -> ModuleType:
         if error.name is None or not f"{place}.".startswith(f"{error.name}."):
             raise own_error(place, error) from error
         raise NotFoundError(
-            f"There is no module {place!r} to import, from {Path.cwd()} or from what is installed. A strategy of your "
-            "own is named as module:name or folder/file.py:name."
+            f"There is no module {place!r} to import, from {Path.cwd()} or from what is installed. {_NAMED}"
         ) from None
     except Exception as error:
         raise own_error(place, error) from error
@@ -134,11 +139,12 @@ def _of_file(path: Path) -> ModuleType:
     """A module of a file that lies anywhere; what lies beside it can be imported from it."""
     if not path.is_file():
         raise NotFoundError(f"There is no file {path}.")
-    spec = importlib.util.spec_from_file_location(path.stem, path.resolve())
+    spec = importlib.util.spec_from_file_location(f"ticketlab_own_{path.stem}", path.resolve())
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.path.append(str(path.resolve().parent))
+    sys.modules[spec.name] = module  # where what it defines, such as a dataclass, looks for its own module
     with blaming(str(path)):
         spec.loader.exec_module(module)
     return module
