@@ -83,8 +83,14 @@ def again(told):
     return shlex.split(command)
 
 
-def test_a_function_with_a_bug_fails_with_its_story_and_passes_when_it_is_mended(pytester, session, server):
-    """It names the bug, what happened, the seed, the folder and the command, which fails alike; locked it holds."""
+def test_a_function_with_a_bug_fails_with_its_story_and_passes_when_it_is_mended(
+    pytester, session, server, monkeypatch
+):
+    """It names the bug, what happened, the seed, the folder and the command, which fails alike; locked it holds.
+
+    The story is told once, also where pytest shortens nothing.
+    """
+    monkeypatch.setenv("CI", "true")
     pytester.makepyfile(test_shop=EXAMPLE)
     done = session(*QUICK, "--ticketlab-seed=7")
     done.assert_outcomes(failed=1)

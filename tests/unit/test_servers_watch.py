@@ -40,6 +40,12 @@ def is_running(pid):
     return answer.stdout.strip()[:1] not in ("", "Z")
 
 
+@pytest.fixture(autouse=True)
+def a_watcher_of_its_own(monkeypatch):
+    """Whatever else this process has somebody watch, such as a server of other tests, is not the test's."""
+    monkeypatch.setattr(watch, "_watchers", {})
+
+
 @pytest.fixture
 def end(tmp_path):
     """Run a child that names a folder and then does something that ends it; returns folder and watcher."""

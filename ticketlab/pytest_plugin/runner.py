@@ -74,6 +74,8 @@ class Runner:
         if report.failed and report.when != "teardown" and not self._kept:
             places = [telling.shown(self._keep(each), self._here) for each in self._runs]
             report.sections += [("ticketlab", f"The run is kept: {place}") for place in places]
+        if any(row["failure"] for row in self._rows):
+            _in_a_line(report)
         setattr(report, options.RUNS, self._rows)
         self._rows = []
 
@@ -114,6 +116,13 @@ class Runner:
             kept = run.folder
         self._kept.append(kept)
         return kept
+
+
+def _in_a_line(report: pytest.TestReport) -> None:
+    """Shorten what the list of failures says: in continuous integration pytest would tell the story there once more."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    if crash is not None:
+        crash.message = crash.message.partition("\n")[0]
 
 
 def _place(config: pytest.Config) -> Path:
