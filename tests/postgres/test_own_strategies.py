@@ -228,21 +228,24 @@ def breaks(connection, event_id, quantity, purchase_id):
 """
 
 
-def test_the_command_line_takes_a_function_by_name(tmp_path):
-    """Of a module in the folder it was called in, or of a file: judged, or told with its traceback and no other."""
+def test_a_function_is_taken_by_name(tmp_path, monkeypatch):
+    """Of a module that can be imported, or of a file that lies anywhere; the command that repeats it has its name."""
+    (tmp_path / "shop_by_name.py").write_text(SHOP)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    names = ("shop_by_name:buy", f"{tmp_path / 'shop_by_name.py'}:buy")
+    run = lab.run(Experiment(**SMALL, strategies=names), out=tmp_path / "runs")
+    assert statuses(run) == dict.fromkeys(names, Status.INVALID)
+    assert run.wrong == [*dict.fromkeys(trial.strategy for trial in run.trials)]
+    assert f"--strategy {names[0]} --strategy {names[1]}" in run.experiment.command()
+
+
+def test_the_command_line_tells_a_users_error_with_his_traceback_alone(tmp_path):
+    """Of a module in the folder in which it was called; exit code 2."""
     (tmp_path / "shop.py").write_text(SHOP)
     ticketlab = Path(sys.executable).with_name("ticketlab")
-    small = ["--purchases", "80", "--buyers", "8", "--repeats", "1", "--server", "embedded", "--json"]
-
-    def call(strategy):
-        words = [ticketlab, "run", "--strategy", strategy, *small]
-        return subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
-
-    judged = call("shop:buy")
-    assert judged.returncode == 1, judged.stderr
-    assert '"strategy": "shop:buy"' in judged.stdout
-    assert "--strategy shop:buy" in Run(next((tmp_path / "runs").iterdir())).experiment.command()
-    broken = call("shop.py:breaks")
-    assert broken.returncode == 2
-    assert 'shop.py", line 15, in breaks' in broken.stderr
-    assert broken.stderr.count("File ") == 1
+    words = ["run", "--strategy", "shop:breaks", "--purchases", "80", "--buyers", "8", "--server", "embedded", "--json"]
+    done = subprocess.run([ticketlab, *words], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "Error: shop:breaks failed, in code of yours: LookupError" in done.stderr
+    assert 'shop.py", line 15, in breaks' in done.stderr
+    assert done.stderr.count("File ") == 1
