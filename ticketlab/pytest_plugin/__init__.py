@@ -15,6 +15,7 @@ import pytest
 from ticketlab.pytest_plugin import marks, options
 
 if TYPE_CHECKING:
+    from ticketlab.pytest_plugin.ground import Lend
     from ticketlab.pytest_plugin.runner import Runner
     from ticketlab.servers import Server
     from ticketlab.tickets import Database
@@ -52,12 +53,19 @@ def _ticketlab_template(ticketlab_server: "Server") -> Iterator[str]:
         yield name
 
 
-@pytest.fixture
-def ticketlab_database(ticketlab_server: "Server", _ticketlab_template: str) -> "Iterator[Database]":
-    """A ticketlab.Database of the test's own: migrated, empty, and dropped afterwards."""
+@pytest.fixture(scope="session")
+def _ticketlab_copies(ticketlab_server: "Server", _ticketlab_template: str) -> "Iterator[Lend]":
+    """What lends copies of the template."""
     from ticketlab.pytest_plugin import ground
 
-    with ground.database(ticketlab_server, _ticketlab_template) as database:
+    with ground.copies(ticketlab_server, _ticketlab_template) as lend:
+        yield lend
+
+
+@pytest.fixture
+def ticketlab_database(_ticketlab_copies: "Lend") -> "Iterator[Database]":
+    """A ticketlab.Database of the test's own: migrated, empty, and dropped afterwards."""
+    with _ticketlab_copies() as database:
         yield database
 
 

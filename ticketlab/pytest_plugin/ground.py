@@ -1,8 +1,9 @@
 """The session's server, and databases on it: brought up, lent and removed. Knows no test and no run."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any, TypeAlias
 
 import pytest
 from psycopg.conninfo import conninfo_to_dict
@@ -11,6 +12,8 @@ from ticketlab import servers
 from ticketlab.errors import TicketlabError
 from ticketlab.settings import Settings
 from ticketlab.tickets import Database, migrations
+
+Lend: TypeAlias = Callable[[], AbstractContextManager[Database]]
 
 
 @contextmanager
@@ -40,13 +43,32 @@ def template(on: servers.Server) -> Iterator[str]:
 
 
 @contextmanager
-def database(on: servers.Server, template: str) -> Iterator[Database]:
-    """A copy of the template, open."""
-    with ExitStack() as stack:
-        with told():
-            url = stack.enter_context(servers.scratch_database(on.url, template=template))
-            lent = stack.enter_context(Database(Settings.from_url(url)))
-        yield lent
+def copies(on: servers.Server, template: str) -> Iterator[Lend]:
+    """What lends copies of the template, open. While one is in use the next is made, so that nobody waits for it."""
+    ahead: list[Future[tuple[ExitStack, str]]] = []
+
+    def made() -> tuple[ExitStack, str]:
+        stack = ExitStack()
+        return stack, stack.enter_context(servers.scratch_database(on.url, template=template))
+
+    with ThreadPoolExecutor(1, thread_name_prefix="ticketlab-copies") as maker:
+
+        @contextmanager
+        def lend() -> Iterator[Database]:
+            with told():
+                stack, url = (ahead.pop() if ahead else maker.submit(made)).result()
+            ahead.append(maker.submit(made))
+            with stack, ExitStack() as held:
+                with told():
+                    lent = held.enter_context(Database(Settings.from_url(url)))
+                yield lent
+
+        try:
+            yield lend
+        finally:
+            for each in ahead:
+                if each.exception() is None:  # one that could not be made was wanted by nobody
+                    each.result()[0].close()
 
 
 @contextmanager
