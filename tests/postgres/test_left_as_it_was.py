@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from ticketlab import servers
+from ticketlab.servers import installation
 
 TICKETLAB = str(Path(sys.executable).with_name("ticketlab"))
 SECRET = "hunter2-is-secret"
@@ -57,7 +58,7 @@ def lies_there(server, estate):
 
     def dumped(program, *options):
         done = subprocess.run(
-            [servers.program(program, beside=server.binaries), *options],
+            [servers.program(program, beside=server.binaries or installation.wheel_binaries()), *options],
             capture_output=True, text=True, check=True,
         )  # fmt: skip
         lines = done.stdout.splitlines()  # two of them bear a key that is drawn anew each time
