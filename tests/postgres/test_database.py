@@ -19,9 +19,9 @@ OURS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
 
 
 @pytest.fixture
-def connections(database_url):
+def connections(database):
     """How many connections the pool has open, as the server sees it."""
-    with psycopg.connect(database_url, autocommit=True) as observer:
+    with psycopg.connect(database.settings.url, autocommit=True) as observer:
         yield lambda: observer.execute(OURS).fetchone()[0]
 
 
