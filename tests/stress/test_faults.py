@@ -5,7 +5,7 @@ import pytest
 from ticketlab import lab
 from ticketlab.evidence.verdict import Status, overall
 from ticketlab.experiment import Experiment
-from ticketlab.load import Fault
+from ticketlab.load import Fault, FaultKind
 from ticketlab.tickets import strategies
 
 STRATEGIES = [name for name in strategies.registry() if name != "basket_unordered"]  # alone it sells rightly
@@ -38,5 +38,5 @@ def test_faults_are_judged_rightly(place, name, seconds, out, tell_of):
     ((trial, verdicts),) = run.verdicts
     found = [each.summary for each in verdicts]
     assert overall(verdicts) is (Status.VALID if trial.safe else Status.INVALID), found
-    assert trial.disconnects_ns, "no connection was cut"
+    assert trial.faults_ns[FaultKind.DISCONNECT], "no connection was cut"
     assert trial.crashes_ns or not place.startswith("embedded"), "the server was not crashed"
