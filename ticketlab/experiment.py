@@ -197,6 +197,11 @@ class Experiment:
         return TypeAdapter(cls).validate_json(path.read_bytes())
 
 
+def ended_by(purchases: int, *, events: int) -> dict[str, Any]:
+    """Where a number of purchases is to end a trial: time enough for them, and seats for half of them at most."""
+    return {"seconds": 60.0, "stock": max(1, purchases // (2 * max(1, events)))}
+
+
 def _range(numbers: tuple[int, int]) -> str:
     fewest, most = numbers
     return str(fewest) if fewest == most else f"{fewest}-{most}"

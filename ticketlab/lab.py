@@ -137,8 +137,7 @@ def _observed(
         if _has_trials(folder):
             _judge(folder)
         error.add_note(f"What was measured before is kept in {folder}.")
-        if not isinstance(error, OwnCodeError):
-            error.add_note(f"Last in the server's log: {server.log().strip().rpartition(chr(10))[2]}")
+        note_log(error, server)
         raise
     trials = len(experiment.trials())
     on_progress(Progress(trial=trials, trials=trials, doing="judging", finished=trials))
@@ -248,6 +247,12 @@ def _observe(
 def ticker(step: Progress, on_progress: Callable[[Progress], None]) -> Callable[[SoFar], None]:
     """What a trial's ticks are told to: the step of its run, with how the trial stands."""
     return lambda so_far: on_progress(replace(step, so_far=so_far))
+
+
+def note_log(error: TicketlabError, server: servers.Server) -> None:
+    """Add the last line of the server's log to an error, unless it came of the user's code: no server knows of that."""
+    if not isinstance(error, OwnCodeError):
+        error.add_note(f"Last in the server's log: {server.log().strip().rpartition(chr(10))[2]}")
 
 
 def settings_for(connections: int, *, server: str) -> dict[str, str | int]:

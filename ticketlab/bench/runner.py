@@ -7,7 +7,7 @@ from ticketlab.bench import contenders, proof
 from ticketlab.bench.contender import Contender, Ground
 from ticketlab.bench.hot_event import HotEvent, Turn
 from ticketlab.bench.results import Results, Trial
-from ticketlab.errors import InvalidInputError, OwnCodeError, TicketlabError
+from ticketlab.errors import InvalidInputError, TicketlabError
 from ticketlab.evidence.tally import SoFar
 from ticketlab.lab import Progress
 from ticketlab.observed import read_ledger
@@ -51,8 +51,7 @@ def run(
                 migrations.upgrade(database)
                 trials = list(_trials(bench, sellers, database, on_progress=on_progress))
         except TicketlabError as error:
-            if not isinstance(error, OwnCodeError):
-                error.add_note(f"Last in the server's log: {server.log().strip().rpartition(chr(10))[2]}")
+            lab.note_log(error, server)
             raise
         return Results(bench=bench, server=server, contenders=sellers, trials=trials)
 

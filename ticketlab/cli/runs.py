@@ -1,7 +1,7 @@
 """`ticketlab run`, `check` and `report`: make a run, judge it again, write it up."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -85,26 +85,25 @@ def run(
 
     Example: ticketlab run -s pessimistic -s atomic --buyers 4,16,64 --repeats 5
     """
-    from ticketlab.experiment import TELLING_FEW, Experiment
+    from ticketlab.experiment import TELLING_FEW, Experiment, ended_by
     from ticketlab.load.faults import Fault
 
     together = number_range("--basket", basket)
     names = _all_that_sell(baskets=together != (1, 1)) if all_strategies else strategy or TELLING_FEW
     place, url = place_of(server, url)
     default = Experiment()
+    usual: dict[str, Any] = {"seconds": default.seconds, "stock": default.stock}
+    if purchases is not None:
+        usual = ended_by(purchases, events=events)
     experiment = Experiment(
         name=name,
         strategies=tuple(names),
         buyers=integers("--buyers", buyers, separator=","),
         repeats=repeats,
         seed=seed,
-        seconds=seconds if seconds is not None else default.seconds if purchases is None else 60.0,
+        seconds=seconds if seconds is not None else usual["seconds"],
         purchases=purchases,
-        stock=stock
-        if stock is not None
-        else default.stock
-        if purchases is None
-        else max(1, purchases // (2 * max(1, events))),
+        stock=stock if stock is not None else usual["stock"],
         quantity=number_range("--quantity", quantity),
         basket=together,
         events=events,

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from ticketlab import lab, run_folder
 from ticketlab.errors import TicketlabError
-from ticketlab.lab import Progress
+from ticketlab.lab import Progress, note_log
 from ticketlab.power import alarms, saved
 from ticketlab.power.alarms import SafeTrial
 from ticketlab.power.chase import Chase, until_caught
@@ -144,5 +144,5 @@ def _telling(doing: str, exam: Exam, made: _Made, ground: Ground, on_progress: O
     except Exception as error:
         error.add_note(f"It happened in the exam to {doing}.")
         if isinstance(error, TicketlabError):
-            error.add_note(f"Last in the server's log: {ground.usual.server.log().strip().rpartition(chr(10))[2]}")
+            note_log(error, ground.usual.server)
         raise

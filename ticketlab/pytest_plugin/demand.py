@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
-from ticketlab.experiment import Experiment
+from ticketlab.experiment import Experiment, ended_by
 from ticketlab.pytest_plugin import options
 from ticketlab.tickets import Strategy, strategies
 from ticketlab.tickets.own import Buys, adopt
@@ -16,8 +16,6 @@ Given: TypeAlias = Strategy | Experiment | Buys | str
 _LONGEST_NAME: Final = 60
 _FEWEST: Final = 2
 """Buyers that a worker keeps: one alone meets nobody."""
-_LONG_S: Final = 60.0
-"""A trial's longest time where its end is a number of purchases."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,8 +89,7 @@ def _rounded(load: dict[str, Any]) -> dict[str, Any]:
     """Where a number of purchases is to end a trial, time enough for them and too few seats, if not said otherwise."""
     if "purchases" not in load:
         return load
-    seats = max(1, load["purchases"] // (2 * load.get("events", 1)))
-    return {"seconds": _LONG_S, "stock": seats} | load
+    return ended_by(load["purchases"], events=load.get("events", 1)) | load
 
 
 def _name(test: str) -> str:

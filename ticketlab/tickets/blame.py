@@ -2,7 +2,7 @@
 
 import importlib
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -25,8 +25,12 @@ def is_theirs(error: Exception) -> bool:
 
 
 @contextmanager
-def blaming(what: str) -> Iterator[None]:
+def blaming(what: str, *, when: Callable[[Exception], bool] = lambda _error: True) -> Iterator[None]:
     """Around a call of what the user wrote: whatever it raises that the lab does not foresee is his.
+
+    Args:
+        what: what is called, as he named it.
+        when: whether an error is his; by default each is. What is not is raised as it was.
 
     Raises:
         OwnCodeError: in its place, with his part of the traceback.
@@ -36,7 +40,9 @@ def blaming(what: str) -> Iterator[None]:
     except TicketlabError:
         raise
     except Exception as error:
-        raise own_error(what, error) from error
+        if when(error):
+            raise own_error(what, error) from error
+        raise
 
 
 def own_error(what: str, error: Exception) -> OwnCodeError:

@@ -4,17 +4,16 @@ Others come from outside: packages announce theirs as entry points of the group 
 can be named as module:name.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pkgutil import iter_modules
 from typing import Final
 
-from ticketlab.errors import NotFoundError, TicketlabError
-from ticketlab.tickets import own
-from ticketlab.tickets.blame import is_theirs, own_error
+from ticketlab.errors import NotFoundError
+from ticketlab.tickets import blame, own
 from ticketlab.tickets.strategies import mutants
 from ticketlab.tickets.strategy import Strategy
 
@@ -68,18 +67,6 @@ def is_own(name: str) -> bool:
     return name not in registry() and name not in mutants.registry()
 
 
-@contextmanager
-def blaming(name: str) -> Iterator[None]:
-    """Around what a strategy does: what one of a user's own raises, and no database, is told as his.
-
-    Raises:
-        OwnCodeError: in its place, with his part of the traceback.
-    """
-    try:
-        yield
-    except TicketlabError:
-        raise
-    except Exception as error:
-        if is_own(name) and is_theirs(error):
-            raise own_error(name, error) from error
-        raise
+def blaming(name: str) -> AbstractContextManager[None]:
+    """Around what a strategy does: what one of a user's own raises, and no database, is told as his; see `blame`."""
+    return blame.blaming(name, when=lambda error: is_own(name) and blame.is_theirs(error))
