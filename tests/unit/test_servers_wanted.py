@@ -161,3 +161,29 @@ def test_a_container_that_can_not_be_had_is_told_which_servers_are_here(machine,
     with pytest.raises(ServerError, match=r"no image.*here: embedded:18, container:15\.") as refused:
         servers.open("container:16").__enter__()
     assert container.IMAGE_VARIABLE not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "url", "meant"),
+    [
+        ("auto", None, ("auto", None)),
+        ("auto", "postgresql://there/lab", ("external", "postgresql://there/lab")),
+        ("external", "postgresql://there/lab", ("external", "postgresql://there/lab")),
+        ("external", None, ("external", "postgresql://postgres:postgres@db.of.ours:5432/app_db")),
+        ("embedded:15", None, ("embedded:15", None)),
+        ("embedded", "postgresql://there/lab", ("embedded", "postgresql://there/lab")),  # refused when it is opened
+    ],
+)
+def test_a_url_alone_means_the_server_there(kind, url, meant, monkeypatch):
+    """And an external server without one is where DB_* say."""
+    monkeypatch.setenv("DB_HOST", "db.of.ours")
+    assert servers.meant(kind, url) == meant
+
+
+def test_an_unknown_kind_is_told_before_the_environment_is_read(monkeypatch):
+    """Of two mistakes the one on the command line is nearer."""
+    monkeypatch.setenv("DB_PORT", "none")
+    with pytest.raises(InvalidInputError, match="no kind of server 'docker'"):
+        servers.meant("docker", None)
+    with pytest.raises(InvalidInputError, match="DB_PORT"):
+        servers.meant("external", None)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ticketlab.cli.help import Commands
-from ticketlab.cli.options import EXIT_INTERRUPTED, EXIT_WRONG, AsJson, Quiet, Server, Url, integers, place_of
+from ticketlab.cli.options import EXIT_INTERRUPTED, EXIT_WRONG, AsJson, Quiet, Server, Url, integers
 from ticketlab.cli.output import print_json, show, terminal
 from ticketlab.cli.shells import check_names, strategy_names
 
@@ -44,9 +44,10 @@ def hot_event(
 
     Example: ticketlab bench hot-event -s atomic --buyers 1,16,64 --repeats 5
     """
+    from ticketlab import servers
     from ticketlab.bench.hot_event import HotEvent, safe_strategies
 
-    place, url = place_of(server, url)
+    place, url = servers.meant(server, url)
     asked = HotEvent(
         strategies=tuple(strategy or safe_strategies()),
         buyers=integers("--buyers", buyers, separator=","),

@@ -34,16 +34,6 @@ Url = Annotated[
 ]
 
 
-def place_of(server: str, url: str | None) -> tuple[str, str | None]:
-    """Which server is meant, and where an external one is: at the URL, else where DB_* say."""
-    from ticketlab.servers import Wanted
-    from ticketlab.settings import Settings
-
-    Wanted.parse(server)  # told before anything else is
-    wanted = "external" if url and server == "auto" else server
-    return wanted, Settings.load().url if wanted == "external" and url is None else url
-
-
 def integers(option: str, text: str, *, separator: str) -> tuple[int, ...]:
     """Whole numbers, one or several."""
     try:

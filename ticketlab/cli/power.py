@@ -12,7 +12,6 @@ from ticketlab.cli.options import (
     AsJson,
     Quiet,
     Url,
-    place_of,
     server_option,
 )
 from ticketlab.cli.output import complain, print_json, show, terminal
@@ -70,13 +69,14 @@ def power(
 
     Example: ticketlab power -m pessimistic_unlocked -m atomic_tickets_apart --repeats 5
     """
+    from ticketlab import servers
     from ticketlab.power.exam import Exam, chosen
 
     names = chosen(mutant or (), check or ())
     if list_mutants:
         _list(names, as_json=as_json)
         return
-    place, url = place_of(server or ("auto" if url else "embedded"), url)
+    place, url = servers.meant(server or ("auto" if url else "embedded"), url)
     exam = Exam(
         mutants=names,
         repeats=repeats,

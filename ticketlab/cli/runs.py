@@ -17,7 +17,6 @@ from ticketlab.cli.options import (
     Url,
     integers,
     number_range,
-    place_of,
     setting_of,
 )
 from ticketlab.cli.output import complain, print_json, show, terminal, working
@@ -85,12 +84,13 @@ def run(
 
     Example: ticketlab run -s pessimistic -s atomic --buyers 4,16,64 --repeats 5
     """
+    from ticketlab import servers
     from ticketlab.experiment import TELLING_FEW, Experiment, ended_by
     from ticketlab.load.faults import Fault
 
     together = number_range("--basket", basket)
     names = _all_that_sell(baskets=together != (1, 1)) if all_strategies else strategy or TELLING_FEW
-    place, url = place_of(server, url)
+    place, url = servers.meant(server, url)
     default = Experiment()
     usual: dict[str, Any] = {"seconds": default.seconds, "stock": default.stock}
     if purchases is not None:

@@ -20,13 +20,9 @@ Lend: TypeAlias = Callable[[], AbstractContextManager[Database]]
 def server(commanded: Mapping[str, Any], configured: Mapping[str, Any]) -> Iterator[servers.Server]:
     """The server that the options ask for, with the durability that it has by itself."""
     asked = {**configured, **commanded}
-    kind, url = asked.get("server", "auto"), asked.get("url")
-    if url and kind == "auto":
-        kind = "external"
     with ExitStack() as stack:
         with told():
-            if kind == "external" and not url:
-                url = Settings.load().url
+            kind, url = servers.meant(asked.get("server", "auto"), asked.get("url"))
             running = stack.enter_context(servers.open(kind, url=url))
         yield running
 

@@ -19,9 +19,20 @@ from ticketlab.servers.doctor import Finding, survey
 from ticketlab.servers.installation import program
 from ticketlab.servers.scratch import scratch_database
 from ticketlab.servers.server import Server, address_of, checked_settings
-from ticketlab.servers.wanted import KINDS, Wanted, at_hand
+from ticketlab.servers.wanted import KINDS, Wanted, at_hand, meant
 
-__all__ = ["KINDS", "Finding", "Server", "Wanted", "at_hand", "open", "program", "scratch_database", "survey"]
+__all__ = [
+    "KINDS",
+    "Finding",
+    "Server",
+    "Wanted",
+    "at_hand",
+    "meant",
+    "open",
+    "program",
+    "scratch_database",
+    "survey",
+]
 
 ASKED_FOR: Final = "asked for by name"
 

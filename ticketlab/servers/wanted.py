@@ -5,6 +5,7 @@ from typing import Final, Self
 
 from ticketlab.errors import InvalidInputError
 from ticketlab.servers import container, folders, installation
+from ticketlab.settings import Settings
 
 KINDS: Final = ("auto", "container", "embedded", "external")
 
@@ -38,6 +39,20 @@ class Wanted:
                 f"Here are: {', '.join(at_hand()) or 'none'}."
             )
         return cls(kind=kind, major=int(major))
+
+
+def meant(text: str, url: str | None) -> tuple[str, str | None]:
+    """The server that is wanted, and where an external one is: at the URL, else where `DB_*` say.
+
+    Whoever gives a URL and leaves the kind to the lab means the server there.
+
+    Raises:
+        InvalidInputError: as for `Wanted.parse`, or `DB_*` can not be read.
+    """
+    kind = Wanted.parse(text).kind
+    if url is None:
+        return text, Settings.load().url if kind == "external" else None
+    return "external" if text == "auto" else text, url
 
 
 def at_hand() -> list[str]:
