@@ -86,7 +86,10 @@ def test_json_has_the_gate_too(saved):
     told = json.loads(text)
     assert (code, told["fail_below"], len(told["failed"])) == (1, 0.9, 1)
     assert told["strategies"][0]["speed"] == "slower"
-    assert json.loads(call(saved("three"), saved("four"), "--json")[1])["failed"] == []
+    doubted = json.loads(call(saved("three"), saved("four", [0.030, 0.011, 0.010]), "--json", "--fail-below", "0.9")[1])
+    assert (doubted["failed"], doubted["not_surely"]) == ([], ["atomic"])
+    ungated = json.loads(call(saved("five"), saved("six", [0.1]), "--json")[1])
+    assert (ungated["failed"], ungated["not_surely"]) == ([], [])
 
 
 @pytest.mark.parametrize(

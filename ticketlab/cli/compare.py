@@ -42,7 +42,7 @@ def compare(
     Example: ticketlab compare runs/20261122-141500-main runs/20261122-142000-change -s atomic --fail-below 0.9
     """
     from ticketlab import publish
-    from ticketlab.report.versus import check_limit, shortfalls, versus
+    from ticketlab.report.versus import check_limit, doubtful, shortfalls, versus
     from ticketlab.runs import Run
 
     if fail_below is not None:
@@ -56,7 +56,8 @@ def compare(
     if as_json:
         from ticketlab.report.versus.plain import as_json as plain
 
-        print_json(plain(both) | {"fail_below": fail_below, "failed": failed})
+        unsure = [] if fail_below is None else doubtful(both, below=fail_below)
+        print_json(plain(both) | {"fail_below": fail_below, "failed": failed, "not_surely": unsure})
     else:
         from ticketlab.report.versus import printed
 
