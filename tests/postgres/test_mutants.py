@@ -34,9 +34,9 @@ def shown_by(*settings):
 
 
 @pytest.mark.parametrize("name", MUTANTS)
-def test_a_mutant_sells_to_who_is_alone(database, an_event, name):
+def test_a_mutant_sells_to_who_is_alone(shared_database, an_event, name):
     """A single buyer is told of his tickets, and of no error: its mistake is not that it does nothing."""
-    repository = EventRepository(database, name)
+    repository = EventRepository(shared_database, name)
     one, two = an_event(repository), an_event(repository)
     if MUTANTS[name].shows is Setting.BASKETS:
         result = repository.purchase_basket({one.id: 1, two.id: 1}, uuid4())

@@ -25,9 +25,9 @@ def repository(database):
     return EventRepository(database)
 
 
-def rows(database, statement="SELECT count(*) FROM tickets"):
+def rows(database, statement, *parameters):
     with psycopg.connect(database.settings.url) as connection:
-        return connection.execute(statement).fetchall()
+        return connection.execute(statement, parameters).fetchall()
 
 
 def test_a_created_event_has_the_documented_defaults(repository):
@@ -198,9 +198,9 @@ def test_deleting_an_event_deletes_its_tickets(repository, database, an_event):
 
 
 @pytest.mark.parametrize("strategy", VERSIONED)
-def test_a_sale_tells_the_version_and_the_stock_that_it_made(database, an_event, strategy):
+def test_a_sale_tells_the_version_and_the_stock_that_it_made(shared_database, an_event, strategy):
     """They are those of the event's row: the order that the database chose."""
-    repository = EventRepository(database, strategy)
+    repository = EventRepository(shared_database, strategy)
     event = an_event(repository)
     for version, quantity, left in ((2, 3, 7), (3, 1, 6)):
         result = repository.purchase_tickets(event.id, quantity, uuid4())
@@ -210,6 +210,15 @@ def test_a_sale_tells_the_version_and_the_stock_that_it_made(database, an_event,
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 class TestPurchase:
+    @pytest.fixture
+    def database(self, shared_database):
+        return shared_database
+
+    @pytest.fixture
+    def tickets(self, database):
+        """How many tickets a column of theirs names."""
+        return lambda column, value: rows(database, f"SELECT count(*) FROM tickets WHERE {column} = %s", value)[0][0]
+
     def test_a_sale_is_in_the_database_as_it_was_told(self, database, an_event, strategy):
         """Tickets, stock and version are what the result says, and the stamp moves."""
         repository = EventRepository(database, strategy)
@@ -225,7 +234,7 @@ class TestPurchase:
         assert len({ticket.id for ticket in result.tickets}) == 3
         assert {(ticket.event_id, ticket.purchase_id) for ticket in result.tickets} == {(event.id, purchase_id)}
 
-    def test_too_many_are_refused_and_nothing_changes(self, database, an_event, strategy):
+    def test_too_many_are_refused_and_nothing_changes(self, database, tickets, an_event, strategy):
         """Not enough tickets: an answer that says how many are left, and the database as it was."""
         repository = EventRepository(database, strategy)
         event = an_event(repository)
@@ -235,7 +244,7 @@ class TestPurchase:
             assert (result.version, result.available_tickets) == (1, 10)
             assert not result.tickets
         assert repository.get(event.id) == event
-        assert rows(database) == [(0,)]
+        assert tickets("event_id", event.id) == 0
 
     def test_the_last_tickets_can_be_bought(self, database, an_event, strategy):
         """Exactly what is left is not too many, and then there is nothing left."""
@@ -246,12 +255,13 @@ class TestPurchase:
         assert (refused.outcome, refused.available_tickets) == (Outcome.SOLD_OUT, 0)
         assert repository.get(event.id).available_tickets == 0
 
-    def test_an_unknown_event_sells_nothing(self, database, strategy):
+    def test_an_unknown_event_sells_nothing(self, database, tickets, strategy):
         """The result says that there is no such event."""
-        result = EventRepository(database, strategy).purchase_tickets(uuid4(), 1, uuid4())
+        purchase_id = uuid4()
+        result = EventRepository(database, strategy).purchase_tickets(uuid4(), 1, purchase_id)
         assert (result.outcome, result.cause) == (Outcome.FAILED, Cause.UNKNOWN_EVENT)
         assert "there is no event" in result.message
-        assert rows(database) == [(0,)]
+        assert tickets("purchase_id", purchase_id) == 0
 
     def test_a_wrong_request_is_refused_before_anything_is_sent(self, database, an_event, strategy):
         """The repository checks what it is given."""
