@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from batches import ids, results, run, sales, told
 
 from ticketlab.outcomes import Cause, Outcome
 from ticketlab.tickets import EventRepository, strategies
@@ -16,36 +17,12 @@ from ticketlab.tickets.strategies import coalesced
 
 pytestmark = pytest.mark.usefixtures("nothing_for_the_pool_to_clean_up")
 
-TIMEOUT_S = 30
 LOCK_WAITS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
 
 @pytest.fixture
 def repository(single):
     return EventRepository(single, "coalesced")
-
-
-def results(purchases):
-    return [purchase.result(timeout=TIMEOUT_S) for purchase in purchases]
-
-
-def told(results):
-    return [(result.outcome, result.version, result.available_tickets) for result in results]
-
-
-def ids(count):
-    """As many ids, in ascending order."""
-    return sorted(uuid4() for _ in range(count))
-
-
-def run(database, statement, *parameters):
-    with psycopg.connect(database.settings.url) as connection:
-        return connection.execute(statement, parameters or None)
-
-
-def sales(database):
-    """The tickets of each purchase that the database holds."""
-    return dict(run(database, "SELECT purchase_id, count(*) FROM tickets GROUP BY 1").fetchall())
 
 
 def test_those_who_gather_behind_a_lock_are_sold_in_one_transaction(database, an_event, rival, waiting, eventually):

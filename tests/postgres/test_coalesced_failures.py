@@ -1,9 +1,7 @@
 """A batch that fails: whose fault it is, what each of it is told, and that nobody is sold to twice. Nothing sleeps."""
 
-from uuid import uuid4
-
-import psycopg
 import pytest
+from batches import ids, results, run, sales, told
 
 from ticketlab.outcomes import Cause, Outcome
 from ticketlab.tickets import EventRepository
@@ -11,8 +9,6 @@ from ticketlab.tickets.strategies import coalesced
 from ticketlab.tickets.strategy import CommitUnknownError
 
 pytestmark = pytest.mark.usefixtures("nothing_for_the_pool_to_clean_up")
-
-TIMEOUT_S = 30
 
 # The purchase of the given id is refused, at once or only when the transaction would commit.
 REFUSE_AT_ONCE = "ALTER TABLE tickets ADD CONSTRAINT refused CHECK (purchase_id <> '{bad}')"
@@ -43,29 +39,6 @@ CREATE TRIGGER fail BEFORE INSERT ON tickets FOR EACH ROW EXECUTE FUNCTION fail(
 @pytest.fixture
 def repository(single):
     return EventRepository(single, "coalesced")
-
-
-def results(purchases):
-    return [purchase.result(timeout=TIMEOUT_S) for purchase in purchases]
-
-
-def told(results):
-    return [(result.outcome, result.version, result.available_tickets) for result in results]
-
-
-def ids(count):
-    """As many ids, in ascending order."""
-    return sorted(uuid4() for _ in range(count))
-
-
-def run(database, statement, *parameters):
-    with psycopg.connect(database.settings.url) as connection:
-        return connection.execute(statement, parameters or None)
-
-
-def sales(database):
-    """The tickets of each purchase that the database holds."""
-    return dict(run(database, "SELECT purchase_id, count(*) FROM tickets GROUP BY 1").fetchall())
 
 
 @pytest.mark.parametrize("refusal", [REFUSE_AT_ONCE, REFUSE_AT_COMMIT], ids=["at_once", "at_commit"])
