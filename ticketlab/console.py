@@ -2,9 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import Any, Final
 
 import pandas as pd
@@ -29,7 +28,6 @@ from ticketlab.report.stories.printed import printed
 from ticketlab.report.tables import first_of_a_kind
 from ticketlab.report.words import several
 from ticketlab.runs import Run
-from ticketlab.tickets import Strategy
 
 _TEN: Final = 10
 _THOUSAND: Final = 1_000
@@ -38,8 +36,6 @@ _LATENCY_WIDTH: Final = 11
 _SHORT: Final = {"pool_size": "pool", "repeat": "re-\npeat"}
 """Headings that leave the names of strategies their room."""
 _STYLES: Final = {Status.VALID: "green", Status.INVALID: "bold red", Status.UNKNOWN: "yellow"}
-
-
 _PROOFS: Final = 5
 """Rows of evidence that are shown of each check; --json has more of them."""
 _BESIDE: Final = {"in_file", "attempts", "scheduled_ns"}
@@ -213,35 +209,6 @@ def remarks(run: Run) -> list[Text]:
         *map(Text, words.retries_by_cause(run.measures)),
         *(Text(note, style="yellow") for note in run.notes),
     ]
-
-
-def strategies(family: Iterable[Strategy]) -> Table:
-    """Every strategy, 80 columns wide: what it claims, how it works, what it costs, when to take it."""
-    table = Table(box=None, show_header=False, padding=(0, 2, 1, 0))
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    for each in family:
-        claims = f"{each.isolation.lower()}{', baskets' if each.basket else ''}"
-        name = Text.assemble(each.name, (f"\n{'safe' if each.safe else 'a control'}\n{claims}", "dim"))
-        about = (
-            each.summary.removeprefix("control: "),
-            ("\ncosts  ", "dim"),
-            each.cost,
-            ("\nwhen   ", "dim"),
-            each.when,
-        )
-        table.add_row(name, Text.assemble(*about))
-    return table
-
-
-def strategy_as_json(strategy: Strategy) -> dict[str, Any]:
-    """A strategy as `ticketlab strategies --json` prints it."""
-    fields = ("name", "summary", "cost", "when", "safe", "isolation")
-    return {field: getattr(strategy, field) for field in fields} | {
-        "sells_baskets": strategy.basket is not None,
-        "settles": strategy.settle is not None,
-        "retry": asdict(strategy.retry),
-    }
 
 
 def _table(*headings: str, left: Collection[str]) -> Table:

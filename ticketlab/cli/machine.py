@@ -1,7 +1,8 @@
 """`ticketlab strategies`, `doctor` and `lab`: what there is, what this machine offers, and the notebooks."""
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,7 +11,9 @@ from ticketlab.cli.output import complain, print_json, show
 from ticketlab.errors import TicketlabError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    from rich.table import Table
 
     from ticketlab.tickets import Strategy
 
@@ -22,14 +25,13 @@ def strategies(as_json: AsJson = False) -> None:
 
     Example: ticketlab strategies
     """
-    from ticketlab import console
     from ticketlab.tickets.strategies import registry
 
     family = [*registry().values(), *_announced()]
     if as_json:
-        print_json([console.strategy_as_json(each) for each in family])
+        print_json([_as_json(each) for each in family])
     else:
-        show(console.strategies(family))
+        show(_listed(family))
 
 
 def _announced() -> "Iterator[Strategy]":
@@ -41,6 +43,37 @@ def _announced() -> "Iterator[Strategy]":
             yield get(name)
         except TicketlabError as error:
             complain(str(error))
+
+
+def _listed(family: "Sequence[Strategy]") -> "Table":
+    """What each claims, how it works, what it costs, when to take it, in 80 columns."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, show_header=False, padding=(0, 2, 1, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for each in family:
+        claims = f"{each.isolation.lower()}{', baskets' if each.basket else ''}"
+        name = Text.assemble(each.name, (f"\n{'safe' if each.safe else 'a control'}\n{claims}", "dim"))
+        about = (
+            each.summary.removeprefix("control: "),
+            ("\ncosts  ", "dim"),
+            each.cost,
+            ("\nwhen   ", "dim"),
+            each.when,
+        )
+        table.add_row(name, Text.assemble(*about))
+    return table
+
+
+def _as_json(strategy: "Strategy") -> dict[str, Any]:
+    fields = ("name", "summary", "cost", "when", "safe", "isolation")
+    return {field: getattr(strategy, field) for field in fields} | {
+        "sells_baskets": strategy.basket is not None,
+        "settles": strategy.settle is not None,
+        "retry": asdict(strategy.retry),
+    }
 
 
 def lab(

@@ -4,89 +4,24 @@ Pure, and free of judgement: what is wrong is for the checks to say. Each array 
 """
 
 from functools import cached_property
-from typing import Any, Final, TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from ticketlab.evidence import ids
+from ticketlab.evidence.columns import Columns, Integers, Mask
 from ticketlab.evidence.history import NOT_SEEN
 from ticketlab.evidence.ledger import Ledger
-from ticketlab.outcomes import CAUSES, KINDS, OUTCOMES, Cause, Kind, Outcome
-
-Integers: TypeAlias = np.ndarray[tuple[int], np.dtype[np.int64]]
-Mask: TypeAlias = np.ndarray[tuple[int], np.dtype[np.bool_]]
-
-NEVER: Final = np.iinfo(np.int64).max
-"""The time by which something that has no upper end must have happened."""
 
 
-class Case:
-    """What the checks go by. Rows are those of the history, counted from 0; ids are small numbers, shared by both."""
+class Case(Columns):
+    """What the checks go by. Ids are small numbers, shared by the rows of the history and the tickets of the ledger."""
 
     def __init__(self, history: pd.DataFrame, ledger: Ledger) -> None:
-        self.history = history
+        super().__init__(history)
         self.ledger = ledger
 
-    def __len__(self) -> int:
-        return len(self.history)
-
-    def rows(self, chosen: Mask | Integers) -> pd.DataFrame:
-        """The chosen rows of the history."""
-        return self.history.iloc[np.flatnonzero(chosen) if chosen.dtype == np.bool_ else chosen]
-
-    # What was told.
-
-    @cached_property
-    def event(self) -> Integers:
-        """The event of each row."""
-        return self._numbers("event")
-
-    @cached_property
-    def quantity(self) -> Integers:
-        """The tickets of each row."""
-        return self._numbers("quantity")
-
-    @cached_property
-    def version(self) -> Integers:
-        """The version that each row made or saw, or NOT_SEEN."""
-        return self._numbers("version")
-
-    @cached_property
-    def available(self) -> Integers:
-        """The stock at that version, or NOT_SEEN."""
-        return self._numbers("available")
-
-    @cached_property
-    def invoked(self) -> Integers:
-        """When each row's operation was called, in ns."""
-        return self._numbers("invoked_ns")
-
-    @cached_property
-    def completed(self) -> Integers:
-        """When it was answered, in ns."""
-        return self._numbers("completed_ns")
-
-    @cached_property
-    def leads(self) -> Mask:
-        """Whether a row is the first of its operation."""
-        leads: Mask = self.history["line"].to_numpy() == 0
-        return leads
-
-    @cached_property
-    def operation(self) -> Integers:
-        """The number of each row's operation: the rows of a basket follow one another."""
-        return np.cumsum(self.leads) - 1
-
-    @cached_property
-    def repeated(self) -> Mask:
-        """Purchases and refunds that were told to have been made before."""
-        return self._is("cause", CAUSES.index(Cause.REPEATED))
-
-    @cached_property
-    def purchases(self) -> Mask:
-        """Rows of purchases, however they ended."""
-        return self._is("kind", KINDS.index(Kind.PURCHASE))
+    # What was told under one id.
 
     @cached_property
     def first_asked(self) -> Mask:
@@ -99,11 +34,6 @@ class Case:
             rows = rows[places]
         first[rows] = True
         return first
-
-    @cached_property
-    def sold(self) -> Mask:
-        """Purchases that were told as sold, for the first time or again."""
-        return self._told(Kind.PURCHASE, Outcome.SOLD)
 
     @cached_property
     def sold_again(self) -> Mask:
@@ -133,31 +63,6 @@ class Case:
     def sold_first(self) -> Mask:
         """Sales that were told for the first time."""
         return self.sold & ~self.sold_again
-
-    @cached_property
-    def refused(self) -> Mask:
-        """Purchases that were told to be sold out."""
-        return self._told(Kind.PURCHASE, Outcome.SOLD_OUT)
-
-    @cached_property
-    def perhaps_sold(self) -> Mask:
-        """Purchases of unknown outcome."""
-        return self._told(Kind.PURCHASE, Outcome.UNKNOWN)
-
-    @cached_property
-    def refunded(self) -> Mask:
-        """Refunds that gave something back."""
-        return self._told(Kind.REFUND, Outcome.REFUNDED) & ~self.repeated
-
-    @cached_property
-    def refunded_nothing(self) -> Mask:
-        """Refunds that were told that there is nothing to give back."""
-        return self._told(Kind.REFUND, Outcome.REFUNDED) & self.repeated
-
-    @cached_property
-    def perhaps_refunded(self) -> Mask:
-        """Refunds of unknown outcome."""
-        return self._told(Kind.REFUND, Outcome.UNKNOWN)
 
     # Who owns what.
 
@@ -292,12 +197,7 @@ class Case:
         if self.sold_itself.any():
             rows = self.sold_itself & (self.held > 0)
             wanted[rows] = self.held[rows]
-        return np.where(self._is("kind", KINDS.index(Kind.REFUND)), wanted, -wanted)
-
-    @cached_property
-    def latest(self) -> Integers:
-        """The time by which a row has taken effect: when it was answered, and without an answer NEVER."""
-        return np.where(self._is("outcome", OUTCOMES.index(Outcome.UNKNOWN)), NEVER, self.completed)
+        return np.where(self.purchases, -wanted, wanted)
 
     @cached_property
     def unordered(self) -> Mask:
@@ -318,18 +218,3 @@ class Case:
 
     def _pair(self, number: Integers, event: Integers) -> Integers:
         return number.astype(np.int64) * self.events + event
-
-    def _numbers(self, column: str) -> Integers:
-        numbers: Integers = self.history[column].to_numpy()
-        return numbers
-
-    @cached_property
-    def _codes(self) -> dict[str, np.ndarray[tuple[int], np.dtype[np.integer[Any]]]]:
-        return {name: self.history[name].cat.codes.to_numpy() for name in ("kind", "outcome", "cause")}
-
-    def _is(self, column: str, code: int) -> Mask:
-        equal: Mask = self._codes[column] == code
-        return equal
-
-    def _told(self, kind: Kind, outcome: Outcome) -> Mask:
-        return self._is("kind", KINDS.index(kind)) & self._is("outcome", OUTCOMES.index(outcome))

@@ -23,16 +23,8 @@ import pandas as pd
 
 from ticketlab.evidence.history import NOT_SEEN
 from ticketlab.evidence.ledger import Ledger
-from ticketlab.evidence.sequential import (
-    MEANINGS,
-    NO_EFFECT,
-    Operations,
-    Partition,
-    State,
-    after,
-    differences,
-    partitions,
-)
+from ticketlab.evidence.partitions import partitions
+from ticketlab.evidence.sequential import MEANINGS, NO_EFFECT, Operations, Partition, State, after, differences
 from ticketlab.evidence.verdict import Status, Verdict, invalid, unknown, valid
 from ticketlab.outcomes import Outcome
 

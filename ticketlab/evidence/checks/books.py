@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from ticketlab.evidence.case import Case, Integers, Mask
+from ticketlab.evidence.case import Case
 from ticketlab.evidence.check import check
+from ticketlab.evidence.columns import Integers, Mask
 from ticketlab.evidence.history import NOT_SEEN
 from ticketlab.evidence.verdict import Anomaly, Verdict, invalid, valid
 

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from ticketlab.evidence.case import Case, Integers, Mask
+from ticketlab.evidence.case import Case
 from ticketlab.evidence.check import check
 from ticketlab.evidence.checks.books import first_operation, operations
+from ticketlab.evidence.columns import Integers, Mask
 from ticketlab.evidence.verdict import Anomaly, Verdict, invalid, valid
 
 

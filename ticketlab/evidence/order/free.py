@@ -4,7 +4,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from ticketlab.evidence.case import Case, Integers, Mask
+from ticketlab.evidence.case import Case
+from ticketlab.evidence.columns import Integers, Mask
 
 
 class _Seats(NamedTuple):

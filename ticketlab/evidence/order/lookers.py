@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ticketlab.evidence.case import Integers, Mask
+from ticketlab.evidence.columns import Integers, Mask
 from ticketlab.evidence.order.places import Places
 
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from ticketlab.evidence.case import Case, Integers, Mask
+from ticketlab.evidence.case import Case
+from ticketlab.evidence.columns import Integers, Mask
 from ticketlab.evidence.history import NOT_SEEN
 from ticketlab.evidence.order.finding import Finding
 from ticketlab.evidence.order.told import Told

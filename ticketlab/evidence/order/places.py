@@ -5,7 +5,7 @@ from typing import Self
 
 import numpy as np
 
-from ticketlab.evidence.case import Integers
+from ticketlab.evidence.columns import Integers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

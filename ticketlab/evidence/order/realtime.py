@@ -10,7 +10,7 @@ import numpy as np
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 
-from ticketlab.evidence.case import NEVER, Integers
+from ticketlab.evidence.columns import NEVER, Integers
 from ticketlab.evidence.order.places import Places
 
 

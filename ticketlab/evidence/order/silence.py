@@ -5,7 +5,8 @@ from functools import cached_property, partial
 
 import numpy as np
 
-from ticketlab.evidence.case import Case, Integers, Mask
+from ticketlab.evidence.case import Case
+from ticketlab.evidence.columns import Integers, Mask
 from ticketlab.evidence.history import NOT_SEEN
 from ticketlab.evidence.order import lookers, realtime, small
 from ticketlab.evidence.order.finding import Finding

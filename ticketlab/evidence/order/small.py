@@ -4,7 +4,8 @@ from collections.abc import Collection
 
 import numpy as np
 
-from ticketlab.evidence.case import Case, Mask
+from ticketlab.evidence.case import Case
+from ticketlab.evidence.columns import Mask
 from ticketlab.evidence.ledger import Ledger
 from ticketlab.evidence.linearizability import linearizable
 from ticketlab.evidence.order.finding import Finding, Undecided

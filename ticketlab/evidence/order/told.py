@@ -6,7 +6,8 @@ from typing import Self
 
 import numpy as np
 
-from ticketlab.evidence.case import Case, Integers
+from ticketlab.evidence.case import Case
+from ticketlab.evidence.columns import Integers
 from ticketlab.evidence.history import NOT_SEEN
 from ticketlab.evidence.order import realtime
 from ticketlab.evidence.order.finding import Finding

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from ticketlab.evidence.case import Case, Mask
+from ticketlab.evidence.case import Case
+from ticketlab.evidence.columns import Mask
 from ticketlab.evidence.order import small
 from ticketlab.evidence.order.finding import Finding
 from ticketlab.evidence.order.free import surely_free

@@ -1,0 +1,133 @@
+"""A history's columns as arrays, and what each of its rows tells by itself. Pure; knows no ledger and no other row.
+
+Each array is worked out when first asked for.
+"""
+
+from functools import cached_property
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from ticketlab.outcomes import CAUSES, KINDS, OUTCOMES, Cause, Kind, Outcome
+
+Integers: TypeAlias = np.ndarray[tuple[int], np.dtype[np.int64]]
+Mask: TypeAlias = np.ndarray[tuple[int], np.dtype[np.bool_]]
+
+NEVER: Final = np.iinfo(np.int64).max
+"""The time by which something that has no upper end must have happened."""
+
+
+class Columns:
+    """What was told. Rows are those of the history, counted from 0."""
+
+    def __init__(self, history: pd.DataFrame) -> None:
+        self.history = history
+
+    def __len__(self) -> int:
+        return len(self.history)
+
+    def rows(self, chosen: Mask | Integers) -> pd.DataFrame:
+        """The chosen rows of the history."""
+        return self.history.iloc[np.flatnonzero(chosen) if chosen.dtype == np.bool_ else chosen]
+
+    @cached_property
+    def event(self) -> Integers:
+        """The event of each row."""
+        return self._numbers("event")
+
+    @cached_property
+    def quantity(self) -> Integers:
+        """The tickets of each row."""
+        return self._numbers("quantity")
+
+    @cached_property
+    def version(self) -> Integers:
+        """The version that each row made or saw, or NOT_SEEN."""
+        return self._numbers("version")
+
+    @cached_property
+    def available(self) -> Integers:
+        """The stock at that version, or NOT_SEEN."""
+        return self._numbers("available")
+
+    @cached_property
+    def invoked(self) -> Integers:
+        """When each row's operation was called, in ns."""
+        return self._numbers("invoked_ns")
+
+    @cached_property
+    def completed(self) -> Integers:
+        """When it was answered, in ns."""
+        return self._numbers("completed_ns")
+
+    @cached_property
+    def leads(self) -> Mask:
+        """Whether a row is the first of its operation."""
+        leads: Mask = self.history["line"].to_numpy() == 0
+        return leads
+
+    @cached_property
+    def operation(self) -> Integers:
+        """The number of each row's operation: the rows of a basket follow one another."""
+        return np.cumsum(self.leads) - 1
+
+    @cached_property
+    def repeated(self) -> Mask:
+        """Purchases and refunds that were told to have been made before."""
+        return self._is("cause", CAUSES.index(Cause.REPEATED))
+
+    @cached_property
+    def purchases(self) -> Mask:
+        """Rows of purchases, however they ended."""
+        return self._is("kind", KINDS.index(Kind.PURCHASE))
+
+    @cached_property
+    def sold(self) -> Mask:
+        """Purchases that were told as sold, for the first time or again."""
+        return self._told(Kind.PURCHASE, Outcome.SOLD)
+
+    @cached_property
+    def refused(self) -> Mask:
+        """Purchases that were told to be sold out."""
+        return self._told(Kind.PURCHASE, Outcome.SOLD_OUT)
+
+    @cached_property
+    def perhaps_sold(self) -> Mask:
+        """Purchases of unknown outcome."""
+        return self._told(Kind.PURCHASE, Outcome.UNKNOWN)
+
+    @cached_property
+    def refunded(self) -> Mask:
+        """Refunds that gave something back."""
+        return self._told(Kind.REFUND, Outcome.REFUNDED) & ~self.repeated
+
+    @cached_property
+    def refunded_nothing(self) -> Mask:
+        """Refunds that were told that there is nothing to give back."""
+        return self._told(Kind.REFUND, Outcome.REFUNDED) & self.repeated
+
+    @cached_property
+    def perhaps_refunded(self) -> Mask:
+        """Refunds of unknown outcome."""
+        return self._told(Kind.REFUND, Outcome.UNKNOWN)
+
+    @cached_property
+    def latest(self) -> Integers:
+        """The time by which a row has taken effect: when it was answered, and without an answer NEVER."""
+        return np.where(self._is("outcome", OUTCOMES.index(Outcome.UNKNOWN)), NEVER, self.completed)
+
+    def _numbers(self, column: str) -> Integers:
+        numbers: Integers = self.history[column].to_numpy()
+        return numbers
+
+    @cached_property
+    def _codes(self) -> dict[str, np.ndarray[tuple[int], np.dtype[np.integer[Any]]]]:
+        return {name: self.history[name].cat.codes.to_numpy() for name in ("kind", "outcome", "cause")}
+
+    def _is(self, column: str, code: int) -> Mask:
+        equal: Mask = self._codes[column] == code
+        return equal
+
+    def _told(self, kind: Kind, outcome: Outcome) -> Mask:
+        return self._is("kind", KINDS.index(kind)) & self._is("outcome", OUTCOMES.index(outcome))
