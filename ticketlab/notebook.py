@@ -25,6 +25,8 @@ _LONG_S: Final = 5.0
 """A trial that is shorter is not drawn while it goes on: buyers and drawing take turns with Python's lock."""
 _DRAWING_SHARE: Final = 0.01
 """Of a longer one's time at most this share goes into drawing."""
+_SHARE_BETWEEN: Final = 0.1
+"""Of the run's time what goes into drawing between trials: of many short ones not each is drawn."""
 _HASH_LENGTH: Final = 16
 
 
@@ -105,10 +107,10 @@ class _View:
         self._samples: list[dict[str, Any]] = []
         self._line = display(Pretty("starting"), display_id=True)
         self._figure = display(Pretty("…"), display_id=True)
-        self._next_drawing_s = 0.0
+        self._drawn_s = self._took_s = 0.0
 
     def show(self, step: lab.Progress) -> None:
-        """Show where the run is; draw it between two trials, and in a long one now and then."""
+        """Show where the run is; draw it between two trials and within a long one, as far as it keeps its share."""
         from IPython.display import Pretty
 
         self.trials = step.trials
@@ -117,8 +119,9 @@ class _View:
         if step.plan is not None and step.so_far.seconds:
             self._samples.append(self._sample(step, step.plan.strategy))
         between_trials = not step.so_far.seconds
-        due = step.so_far.seconds >= _LONG_S and time.monotonic() >= self._next_drawing_s
-        if self._samples and (between_trials or due):
+        due_s = self._drawn_s + self._took_s / (_SHARE_BETWEEN if between_trials else _DRAWING_SHARE)
+        in_time = between_trials or step.so_far.seconds >= _LONG_S
+        if self._samples and in_time and time.monotonic() >= due_s:
             self._draw(where)
 
     def _sample(self, step: lab.Progress, strategy: str) -> dict[str, Any]:
@@ -128,7 +131,7 @@ class _View:
         return about | {"left": self._seats - so_far.tickets} | counts
 
     def _draw(self, title: str) -> None:
-        began = time.monotonic()
+        began_s = time.monotonic()
         self._figure.update(live(pd.DataFrame(self._samples), title))
-        took_s = time.monotonic() - began
-        self._next_drawing_s = time.monotonic() + took_s / _DRAWING_SHARE
+        self._drawn_s = time.monotonic()
+        self._took_s = self._drawn_s - began_s

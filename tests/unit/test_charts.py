@@ -914,9 +914,7 @@ SIZES = {
     "thirty": (30, (16,)),
     "twenty, two numbers of buyers": (20, (4, 16)),
     "four, two numbers of buyers, three pools": (4, (4, 64), (5, 20, 40)),
-    "six, three pools": (6, (16,), (5, 20, 40)),
     "seven, two numbers of buyers, two pools": (7, (4, 64), (5, 40)),
-    "six, two numbers of buyers": (6, (4, 8)),
 }
 
 

@@ -43,21 +43,52 @@ def step(number, *, sold=0, seconds=0.0, finished=0):
     return lab.Progress(trial=number, trials=4, doing=plan.strategy, plan=plan, so_far=so_far, finished=finished)
 
 
-def test_a_view_draws_between_trials_and_seldom_within_one(places):
+class Clock:
+    """A clock that goes on when it is told to, and by half a second for each drawing."""
+
+    def __init__(self, monkeypatch):
+        self.now_s = 100.0
+        monkeypatch.setattr(notebook.time, "monotonic", lambda: self.now_s)
+        monkeypatch.setattr(notebook, "live", self.draw)
+
+    def draw(self, samples, title):
+        self.now_s += 0.5
+        return f"{len(samples)} readings, {title}"
+
+
+def test_a_view_draws_a_long_trial_seldom_and_a_short_one_when_it_is_over(places, monkeypatch):
     """The line follows every reading; drawing waits, so that it takes no time from those who are measured."""
+    clock = Clock(monkeypatch)
     view = notebook._View(seats=100)
     line, figure = places
     view.show(step(1))
     assert figure.shown == []
     drawn = []
-    for tenth in range(1, 61):
+    for tenth in range(1, 601):
+        clock.now_s += 0.1
         view.show(step(1, sold=tenth, seconds=tenth / 10))
         drawn.append(len(figure.shown))
-    assert (drawn[48], drawn[49], drawn[59]) == (0, 1, 1)  # after 4.9, 5.0 and 6.0 s
+    assert (drawn[48], drawn[49], drawn[540], drawn[599]) == (0, 1, 1, 2)  # after 5 s, and 50 s later once more
+    clock.now_s += 0.3
     view.show(step(2, finished=1))
-    assert len(figure.shown) == 2
-    assert len(line.shown) == 62
-    assert line.shown[-2].data == f"0 of 4 trials done; {step(1).doing}; 60 purchases"
+    assert len(figure.shown) == 3
+    assert len(line.shown) == 602
+    assert line.shown[-2].data == f"0 of 4 trials done; {step(1).doing}; 600 purchases"
+
+
+def test_of_many_short_trials_not_each_is_drawn(places, monkeypatch):
+    """Ten seconds of trials are not held up by more than one second of drawing, and none is left out of it."""
+    clock = Clock(monkeypatch)
+    view = notebook._View(seats=100)
+    began_s = clock.now_s
+    for number in range(40):
+        view.show(step(1, finished=number))
+        view.show(step(1, sold=number, seconds=0.5))
+        clock.now_s += 0.5
+    drawn = [int(each.split()[0]) for each in places[1].shown]
+    assert len(drawn) == 4
+    assert drawn == sorted(drawn)
+    assert 0.5 * len(drawn) <= 0.1 * (clock.now_s - began_s)
 
 
 def test_a_view_shows_stock_speed_and_outcomes(places):
