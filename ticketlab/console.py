@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 from rich import box
@@ -14,7 +14,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from rich.text import Text
 
-from ticketlab import lab
 from ticketlab.evidence.history import NOT_SEEN
 from ticketlab.evidence.power import known
 from ticketlab.evidence.verdict import Status, Verdict, overall
@@ -28,6 +27,9 @@ from ticketlab.report.stories.printed import printed
 from ticketlab.report.tables import first_of_a_kind
 from ticketlab.report.words import several
 from ticketlab.runs import Run
+
+if TYPE_CHECKING:
+    from ticketlab import lab
 
 _TEN: Final = 10
 _THOUSAND: Final = 1_000
@@ -43,7 +45,7 @@ _BESIDE: Final = {"in_file", "attempts", "scheduled_ns"}
 
 
 @contextmanager
-def progress(console: Console | None = None) -> Iterator[Callable[[lab.Progress], None]]:
+def progress(console: Console | None = None) -> Iterator[Callable[["lab.Progress"], None]]:
     """Progress over the trials of a run, to be given to `lab.run`: a bar in a terminal, a line in a notebook."""
     console = console or Console()
     with _notebook_line() if console.is_jupyter else _terminal_bar(console) as show:
@@ -51,7 +53,7 @@ def progress(console: Console | None = None) -> Iterator[Callable[[lab.Progress]
 
 
 @contextmanager
-def _terminal_bar(console: Console) -> Iterator[Callable[[lab.Progress], None]]:
+def _terminal_bar(console: Console) -> Iterator[Callable[["lab.Progress"], None]]:
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
@@ -68,7 +70,7 @@ def _terminal_bar(console: Console) -> Iterator[Callable[[lab.Progress], None]]:
 
 
 @contextmanager
-def _notebook_line() -> Iterator[Callable[[lab.Progress], None]]:
+def _notebook_line() -> Iterator[Callable[["lab.Progress"], None]]:
     """One output that is written anew, needs no widgets, and says in the end how long the run took."""
     from IPython.display import Pretty, display
 
@@ -76,7 +78,7 @@ def _notebook_line() -> Iterator[Callable[[lab.Progress], None]]:
     line = display(Pretty("starting"), display_id=True)
     trials = 0
 
-    def show(step: lab.Progress) -> None:
+    def show(step: "lab.Progress") -> None:
         nonlocal trials
         trials = step.trials
         line.update(Pretty(f"{step.finished} of {step.trials} trials done; {step.doing}; {_purchases(step)}"))
@@ -85,7 +87,7 @@ def _notebook_line() -> Iterator[Callable[[lab.Progress], None]]:
     line.update(Pretty(f"{trials} trials in {time.monotonic() - began:.0f} s"))
 
 
-def _purchases(step: lab.Progress) -> str:
+def _purchases(step: "lab.Progress") -> str:
     count = step.so_far.purchases
     return f"{count:,} purchases" if count else ""
 

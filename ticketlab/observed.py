@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-from ticketlab import load
 from ticketlab.evidence.ledger import Ledger
 from ticketlab.evidence.tally import SoFar
-from ticketlab.load import Actions, Driven, Fault, FaultKind, Plan
+from ticketlab.load import Actions, Fault, FaultKind, Plan
+from ticketlab.load.executors import Driven, drive
 from ticketlab.servers import Server
 from ticketlab.tickets import Database, EventRepository, Strategy, books
 from ticketlab.tickets.schema import Schema
@@ -39,7 +39,7 @@ def observe(
     """Let a strategy sell once by a plan, on tables that are emptied before."""
     repository = EventRepository(database, strategy)
     events, warm_up_event = books.put_on_sale(repository, events=plan.events, stock=plan.stock)
-    driven = load.drive(
+    driven = drive(
         repository,
         plan,
         events,

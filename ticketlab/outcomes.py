@@ -1,4 +1,4 @@
-"""The words that buyers and checks share: how a purchase ended, and why. Knows nothing else.
+"""The words that buyers and checks share: how a purchase ended, and why, and how far is counted. Knows nothing else.
 
 SQLSTATE codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
 """
@@ -70,6 +70,9 @@ class Cause(StrEnum):
 KINDS: Final = tuple(Kind)
 OUTCOMES: Final = tuple(Outcome)
 CAUSES: Final = tuple(Cause)
+
+MAX_INTEGER: Final = 2**31 - 1
+"""Of tickets and versions, which the database counts as PostgreSQL's `integer`."""
 
 CONFLICTS: Final = (
     Cause.STALE_VERSION,

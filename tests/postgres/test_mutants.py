@@ -8,9 +8,10 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from ticketlab import load
 from ticketlab.evidence import checks
 from ticketlab.evidence.verdict import Status
+from ticketlab.load import Plan
+from ticketlab.load.executors import drive
 from ticketlab.observed import read_ledger
 from ticketlab.outcomes import Cause, Outcome
 from ticketlab.tickets import Database, EventRepository
@@ -64,7 +65,7 @@ def _find_deadlocks_soon(database):
 
 
 def _breaks_its_claim(database, mutant, buyers):
-    plan = load.Plan(
+    plan = Plan(
         buyers=buyers,
         events=EVENTS,
         quantity=(1, 3),
@@ -77,7 +78,7 @@ def _breaks_its_claim(database, mutant, buyers):
         repository = EventRepository(own, mutant.strategy)
         events, another = [_event(repository, plan.stock) for _ in range(EVENTS)], _event(repository, 10**6)
         cut = _Cutter(own) if mutant.shows is Setting.DISCONNECT else lambda _so_far: None
-        history = load.drive(repository, plan, events, warm_up_event=another, on_tick=cut).history
+        history = drive(repository, plan, events, warm_up_event=another, on_tick=cut).history
         repository.settle(events)
         ledger = read_ledger(own, events)
     verdicts = {each.check: each.status for each in checks.judge(history, ledger)}

@@ -8,11 +8,10 @@ import psycopg
 import pytest
 
 from ticketlab.errors import InvalidInputError, NotFoundError, StaleVersionError
-from ticketlab.outcomes import Outcome
+from ticketlab.outcomes import MAX_INTEGER, Outcome
 from ticketlab.servers import scratch_database
 from ticketlab.settings import Settings
 from ticketlab.tickets import Database, EventRepository, migrations, strategies
-from ticketlab.tickets.models import MAX_INTEGER
 from ticketlab.tickets.strategies.skip_locked import BLOCK
 
 BESIDE = [each.name for each in strategies.registry().values() if each.settle]

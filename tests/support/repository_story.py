@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from ticketlab.errors import InvalidInputError, NotFoundError, StaleVersionError
-from ticketlab.outcomes import Cause, Outcome
+from ticketlab.outcomes import MAX_INTEGER, Cause, Outcome
 from ticketlab.tickets import books, migrations
-from ticketlab.tickets.models import MAX_INTEGER, MAX_NAME_LENGTH
+from ticketlab.tickets.models import MAX_NAME_LENGTH
 from ticketlab.tickets.purchase import ticket_ids
 
 LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)

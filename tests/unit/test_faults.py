@@ -10,7 +10,8 @@ import pytest
 from ticketlab import lab, servers
 from ticketlab.errors import InvalidInputError, ServerError
 from ticketlab.experiment import Experiment
-from ticketlab.load import Fault, FaultKind, Plan, drive
+from ticketlab.load import Fault, FaultKind, Plan
+from ticketlab.load.executors import drive
 from ticketlab.load.faults import Trigger
 from ticketlab.outcomes import Outcome
 from ticketlab.report.limits import limits

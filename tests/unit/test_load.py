@@ -13,7 +13,8 @@ import pytest
 
 from ticketlab.errors import TicketlabError
 from ticketlab.evidence.history import COLUMNS, NOT_SEEN, Recorder, collect
-from ticketlab.load import Plan, buyers, drive, executors, processor
+from ticketlab.load import Plan, buyers, executors, processor
+from ticketlab.load.executors import drive
 from ticketlab.outcomes import Cause, Outcome
 from ticketlab.tickets import PurchaseResult
 

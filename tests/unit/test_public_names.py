@@ -18,7 +18,7 @@ def test_a_name_that_is_not_public_is_an_attribute_error():
         ticketlab.Expriment  # noqa: B018 - the access is what is tested
 
 
-HEAVY = ("pandas", "sqlalchemy", "matplotlib", "docker", "psycopg", "numpy", "rich")
+HEAVY = ("pandas", "sqlalchemy", "matplotlib", "docker", "psycopg", "numpy", "rich", "alembic", "scipy")
 
 
 def loaded_after(code):
@@ -42,3 +42,9 @@ def test_what_only_prints_text_imports_no_heavy_library(words):
         f"from ticketlab.__main__ import main\nsys.argv = ['ticketlab', *{words}]\ntry: main()\nexcept SystemExit: pass"
     )
     assert loaded_after(code).splitlines()[-1] == "[]"
+
+
+def test_reading_a_run_loads_no_client_of_a_database():
+    """`ticketlab check` and `report` need no PostgreSQL, and do not wait for what talks to one."""
+    read = "import ticketlab.console, ticketlab.publish, ticketlab.runs, ticketlab.report.versus"
+    assert loaded_after(read) == "['pandas', 'numpy', 'rich']"

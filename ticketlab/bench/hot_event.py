@@ -7,8 +7,8 @@ from typing import Final, NamedTuple
 
 from ticketlab.experiment import Experiment
 from ticketlab.load import Plan
+from ticketlab.outcomes import MAX_INTEGER
 from ticketlab.tickets import strategies
-from ticketlab.tickets.models import MAX_INTEGER
 
 BUYERS: Final = (1, 8, 16, 32, 64, 256)
 _SEATS: Final = 1_000_000

@@ -1,8 +1,8 @@
 """Contenders that sell through the repository, as an application does: any strategy, driven by the lab's own load."""
 
-from ticketlab import load
 from ticketlab.bench.contender import Claim, Ground
 from ticketlab.evidence.history import purchases_of
+from ticketlab.load.executors import drive
 from ticketlab.outcomes import Outcome
 from ticketlab.tickets import EventRepository, Strategy
 
@@ -10,9 +10,7 @@ from ticketlab.tickets import EventRepository, Strategy
 def sell(strategy: Strategy, ground: Ground) -> Claim:
     """Sell by a strategy; the claim is what its buyers were told."""
     repository = EventRepository(ground.database, strategy)
-    driven = load.drive(
-        repository, ground.plan, [ground.event], warm_up_event=ground.warm_up_event, on_tick=ground.on_tick
-    )
+    driven = drive(repository, ground.plan, [ground.event], warm_up_event=ground.warm_up_event, on_tick=ground.on_tick)
     if driven.interrupted:
         raise KeyboardInterrupt
     repository.settle([ground.event])

@@ -1,7 +1,9 @@
-"""Who buys, when, and from where, and what goes wrong: the load of one trial. Knows strategies only by their call."""
+"""Who buys, when, and from where, and what goes wrong: the load of one trial. Knows strategies only by their call.
 
-from ticketlab.load.executors import Driven, drive
+What a load is to be can be read here without a database's client; `executors.drive` lets it loose.
+"""
+
 from ticketlab.load.faults import Actions, Fault, FaultKind
 from ticketlab.load.plan import Plan
 
-__all__ = ["Actions", "Driven", "Fault", "FaultKind", "Plan", "drive"]
+__all__ = ["Actions", "Fault", "FaultKind", "Plan"]

@@ -12,7 +12,7 @@ from uuid import UUID
 import numpy as np
 
 from ticketlab.errors import InvalidInputError
-from ticketlab.tickets.models import MAX_INTEGER
+from ticketlab.outcomes import MAX_INTEGER
 
 _BLOCK = 1024
 """Wishes drawn at a time: one call of the generator costs as much as drawing many."""

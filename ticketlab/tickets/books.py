@@ -10,9 +10,9 @@ from uuid import UUID
 import psycopg
 
 from ticketlab.errors import InvalidInputError, OwnCodeError
+from ticketlab.outcomes import MAX_INTEGER
 from ticketlab.tickets.blame import blaming
 from ticketlab.tickets.database import Database
-from ticketlab.tickets.models import MAX_INTEGER
 from ticketlab.tickets.purchase import checked_uuid
 from ticketlab.tickets.repository import EventRepository
 from ticketlab.tickets.schema import Schema

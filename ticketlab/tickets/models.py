@@ -21,8 +21,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column
 
-MAX_INTEGER = 2**31 - 1
-"""The largest value of PostgreSQL's `integer`."""
 MAX_NAME_LENGTH = 255
 
 

@@ -10,8 +10,7 @@ from uuid import UUID
 from psycopg.rows import TupleRow
 
 from ticketlab.errors import InvalidInputError
-from ticketlab.outcomes import Cause, Outcome
-from ticketlab.tickets.models import MAX_INTEGER
+from ticketlab.outcomes import MAX_INTEGER, Cause, Outcome
 
 _READABLE = 10**18
 

@@ -9,9 +9,10 @@ import sqlalchemy
 from sqlalchemy import delete, func, insert, select, tuple_, update
 
 from ticketlab.errors import InvalidInputError, NotFoundError, StaleVersionError
+from ticketlab.outcomes import MAX_INTEGER
 from ticketlab.tickets import attempts, refund, strategies
 from ticketlab.tickets.database import Database
-from ticketlab.tickets.models import MAX_INTEGER, MAX_NAME_LENGTH, Event, Ticket
+from ticketlab.tickets.models import MAX_NAME_LENGTH, Event, Ticket
 from ticketlab.tickets.purchase import (
     Basket,
     PurchaseRequest,

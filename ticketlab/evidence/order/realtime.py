@@ -5,13 +5,15 @@ as concurrent.
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.sparse import coo_array, csr_array
-from scipy.sparse.csgraph import breadth_first_order, connected_components
 
 from ticketlab.evidence.columns import NEVER, Integers
 from ticketlab.evidence.order.places import Places
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 
 def inversion(places: Places) -> tuple[int, int] | None:
@@ -70,6 +72,9 @@ def cycle(places: Places, operation: Integers) -> Sequence[int]:
         places: where every row stands.
         operation: for each of these rows the number of its operation, from 0.
     """
+    from scipy.sparse import coo_array, csr_array  # takes long to import
+    from scipy.sparse.csgraph import connected_components
+
     if not len(places):
         return ()
     count = int(operation.max()) + 1
@@ -120,6 +125,8 @@ def _by_time(since: Integers, until: Integers) -> tuple[Integers, Integers]:
 
 def _circle(graph: "csr_array[np.int8, tuple[int, int]]", start: int, count: int) -> list[int]:
     """The operations on a shortest way from `start` back to itself."""
+    from scipy.sparse.csgraph import breadth_first_order
+
     order, before = breadth_first_order(graph, start, directed=True)
     pointing = set(graph.T.tocsr()[[start]].indices.tolist())
     node = next(int(each) for each in order if int(each) in pointing)
