@@ -1,4 +1,4 @@
-"""An office where purchases are gathered and served, for tests that play the order of a queue step by step."""
+"""An office where purchases are gathered and served step by step; and charts that are not painted."""
 
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
@@ -8,8 +8,10 @@ from threading import Event
 from uuid import UUID
 
 import pytest
+from PIL import Image
 
 from ticketlab.outcomes import Outcome
+from ticketlab.report.style import Chart
 from ticketlab.tickets import PurchaseRequest, PurchaseResult
 from ticketlab.tickets.gatherer import Gatherer
 
@@ -92,3 +94,16 @@ def office():
     with office.threads:
         yield office
     assert office.gatherer._queues == {}
+
+
+@pytest.fixture
+def unpainted(monkeypatch):
+    """Charts are made, and saved as empty pictures: for tests of what stands around them."""
+
+    def save(_chart, picture, *, format, **_how):  # noqa: A002 - Matplotlib's name for it
+        if format == "svg":
+            picture.write(b"<svg/>")
+        else:
+            Image.new("RGB", (1, 1)).save(picture, format)
+
+    monkeypatch.setattr(Chart, "savefig", save)

@@ -14,6 +14,7 @@ from ticketlab.report.pictures import Picture, timeline_of
 from ticketlab.report.tables import EVIDENCE_SHOWN, SECTIONS, found
 
 HOSTILE = '<script>alert("1")</script>'
+of_words = pytest.mark.usefixtures("unpainted")  # what is looked at is no picture
 PARTS = ("head", "answers", "comparison", "strategies", "figures", "violations", "conditions", "trace", "repeat")
 
 
@@ -76,6 +77,7 @@ def test_the_page_asks_nothing_of_a_network_or_another_file(html):
         assert re.findall(r"url\((?!data:)", text) == []
 
 
+@of_words
 def test_every_way_leads_somewhere(html, run):
     """Each anchor has its place, which is there once: on a page of one run, and of two."""
     for text in (html, page_of(run, run)):
@@ -105,6 +107,7 @@ def test_the_oversell_is_told_in_red(html):
     assert '<td class="INVALID">INVALID</td>' in html
 
 
+@of_words
 def test_retries_stand_by_their_cause_where_there_were_any(html, trial, results):
     """A column for each cause that occurred, a row for each strategy; without retries no such table."""
     assert "Why purchases were tried again" not in html
@@ -207,6 +210,7 @@ def test_only_violations_are_listed_as_such(html):
     assert "and the stock agrees" not in html
 
 
+@of_words
 def test_one_violation_of_a_kind_is_unfolded(trial, verdict, results):
     """The same flaw in three repeats is shown once at length; those of a strategy that claims to be safe come first."""
     flaws = [verdict("naive", "INVALID", f"flaw {number}", trial=number) for number in (1, 2, 3)]
@@ -241,6 +245,7 @@ def test_the_look_suits_paper_dark_rooms_and_notebooks():
     assert page.css() in page.style()._repr_html_()
 
 
+@of_words
 def test_no_text_of_a_run_becomes_markup(trial, results):
     """What a run is called is shown, not obeyed."""
     html = page_of(results(trial("atomic"), name=HOSTILE, run=HOSTILE, command=HOSTILE, conditions=HOSTILE))
@@ -248,6 +253,7 @@ def test_no_text_of_a_run_becomes_markup(trial, results):
     assert html.count("&lt;script&gt;") > 6
 
 
+@of_words
 def test_a_hostile_strategy_is_a_name_like_any_other(trial, verdict, results):
     """The name of a strategy is escaped in text, attributes, evidence and settings."""
     evil = verdict(HOSTILE, "INVALID", HOSTILE, check=HOSTILE) | {"evidence": [{HOSTILE: HOSTILE}]}
@@ -261,6 +267,7 @@ def test_a_hostile_strategy_is_a_name_like_any_other(trial, verdict, results):
     assert not any("script" in tag or "onerror" in attributes for tag, attributes in Tags(html).tags)
 
 
+@of_words
 def test_undecided_checks_are_told(trial, verdict, results):
     """UNKNOWN is no kind of VALID: what could not be decided is said, and why."""
     undecided = verdict("atomic", "UNKNOWN", "no purchase was answered")
@@ -269,6 +276,7 @@ def test_undecided_checks_are_told(trial, verdict, results):
     assert "atomic, repeat 1, no_oversell: no purchase was answered" in text
 
 
+@of_words
 def test_the_number_of_buyers_is_named_where_it_differs(trial, verdict, results):
     """With several numbers of buyers a violation says at which one it was seen."""
     wrong = [verdict("naive", "INVALID", "31 too many")]
@@ -287,6 +295,7 @@ def test_the_same_run_is_the_same_page(trial, results):
     assert again[0] == again[1]
 
 
+@of_words
 def test_several_runs_stand_side_by_side(trial, results):
     """A verdict and answers for each, what differs, the ratio to the first, and a warning of drift."""
     first = results(trial("atomic"), run="one", experiment={"seed": 1}, environment={"server": {"fsync": "on"}})

@@ -13,6 +13,7 @@ from ticketlab.report.markdown import markdown
 from ticketlab.runs import Run
 from ticketlab.trials import Trial
 
+pytestmark = pytest.mark.usefixtures("unpainted")
 NO_KERNEL = (Format.MD, Format.JSON)
 
 
