@@ -914,7 +914,6 @@ SIZES = {
     "thirty": (30, (16,)),
     "twenty, two numbers of buyers": (20, (4, 16)),
     "four, two numbers of buyers, three pools": (4, (4, 64), (5, 20, 40)),
-    "seven, two numbers of buyers, two pools": (7, (4, 64), (5, 40)),
 }
 
 
