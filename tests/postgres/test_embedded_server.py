@@ -29,6 +29,13 @@ with servers.open("embedded") as server, psycopg.connect(server.url) as connecti
 """
 
 
+@pytest.fixture(scope="module")
+def server(server):
+    """That of all tests where it is an embedded one, else one of this file's own."""
+    with contextlib.nullcontext(server) if server.kind == "embedded" else servers.open("embedded") as embedded_one:
+        yield embedded_one
+
+
 def folder_of(server):
     """The private folder of an embedded server."""
     with psycopg.connect(server.url) as connection:
