@@ -793,6 +793,15 @@ def test_a_comparison_has_a_mark_an_interval_and_dots_for_each_run():
     assert {"110", "220 · × 2", "before", "after"} <= set(texts_of(figure))
 
 
+def test_the_numbers_of_a_comparison_give_the_ratio_beside_them():
+    """What is marked and written is what is divided, the geometric mean, and not the medians of 100 and 400."""
+    figure = charts.comparison(runs_of(before=[100, 100, 800], after=[300, 400, 1600 / 3]), CONDITIONS)
+    assert {"200", "400 · × 2, unclear", "mean · × the first"} <= set(texts_of(figure))
+    assert "geometric mean of 3 repeats" in words_of(figure)
+    drawn_at = [x for axes in figure.axes for line in axes.lines for x in line.get_xdata()]
+    assert {200.0, 400.0} <= {round(x, 6) for x in drawn_at}
+
+
 def test_runs_are_told_apart_by_marker_and_lightness():
     """The colours belong to the strategies."""
     figure = charts.comparison(runs_of(one=[100], two=[110], three=[120]))

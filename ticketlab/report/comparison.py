@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from ticketlab.evidence.ratio import typical
 from ticketlab.report import findings
 from ticketlab.report.panels import key_above, key_height_in
 from ticketlab.report.rows import beside, dots, heading, interval, key_text, mark, placed, row_sheet, value_axis
@@ -22,12 +23,15 @@ _MARKERS: Final = ("o", "D", "s", "^", "v", "P", "X")
 
 
 def comparison(measures: pd.DataFrame, *, conditions: str) -> Chart:
-    """Purchases per second of each run, with the interval over its repeats, and what they are of the first run's."""
+    """Purchases per second of each run, with the interval over its repeats, and what they are of the first run's.
+
+    The mark is what is divided: the geometric mean, so that the numbers beside it give their ratio.
+    """
     rows = summarise(measures)
     looks = _looks(list(measures["run"].unique()))
     row_in = _BETWEEN_IN + _LINE_IN * len(looks)
-    subtitle = key_text(findings.rates_by_run(measures), "Mark", interval=True)
-    subtitle += " Beside: the median, and how many times that of the first run it is."
+    subtitle = key_text(findings.rates_by_run(measures), "Mark", interval=True, middle="geometric mean")
+    subtitle += " Beside: what it is, and how many times that of the first run."
     title = findings.comparison(measures).title
     chart, axes = row_sheet(rows, title, subtitle, conditions, row_in=row_in, legend_in=key_height_in(len(looks)))
     key_above(chart, [_key(elided(run, _RUN_LENGTH), look) for run, look in looks.items()])
@@ -38,8 +42,10 @@ def comparison(measures: pd.DataFrame, *, conditions: str) -> Chart:
             rates = alike(measures[measures["run"] == run], row)["purchases_per_s"]
             if not rates.empty:
                 _draw_run(axes, y, rates, look)
-                beside(axes, y, number(rates.median()) + _change_text(alike(changes[changes["run"] == run], row)))
-    heading(axes, "median · × the first")
+                beside(
+                    axes, y, number(typical(rates.tolist())) + _change_text(alike(changes[changes["run"] == run], row))
+                )
+    heading(axes, "mean · × the first")
     value_axis(axes, measures, ["purchases_per_s"], "purchases sold per second")
     return chart
 
@@ -53,7 +59,7 @@ def _looks(runs: list[str]) -> dict[str, tuple[str, str]]:
 def _draw_run(axes: Axes, place: float, rates: "pd.Series[float]", look: tuple[str, str]) -> None:
     color, marker = look
     interval(axes, place, rates.min(), rates.max(), color)
-    mark(axes, place, rates.median(), color, marker)
+    mark(axes, place, typical(rates.tolist()), color, marker)
     if len(rates) > 1:
         dots(axes, place, rates)
 

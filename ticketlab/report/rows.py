@@ -63,14 +63,14 @@ def _names(rows: pd.DataFrame) -> list[str]:
     return [f"{name}   {each}" if new else each for name, each, new in zip(names, settings, first, strict=True)]
 
 
-def key_text(rows: pd.DataFrame, mark: str, *, interval: bool, dot: bool = True) -> str:
-    """What a mark, its line and the dots stand for. One repeat has no median, and no spread to be shown."""
+def key_text(rows: pd.DataFrame, mark: str, *, interval: bool, dot: bool = True, middle: str = "median") -> str:
+    """What a mark, its line and the dots stand for. One repeat has no middle, and no spread to be shown."""
     least, most = rows["repeats"].min(), rows["repeats"].max()
     if most == 1:
         return f"{mark}: the only repeat; it shows no spread."
     repeats = counted(most, "repeat") if least == most else f"{least} to {most} repeats"
     return (
-        f"{mark}: median of {repeats}."
+        f"{mark}: {middle} of {repeats}."
         + (" Line: least to most of them." if interval else "")
         + (" Dot: one repeat." if dot else "")
     )
