@@ -1,6 +1,7 @@
 """The page: what it says, that it needs nothing else, and that it trusts no name."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from types import SimpleNamespace
 
@@ -10,7 +11,7 @@ import pytest
 from ticketlab.report import charts, page
 from ticketlab.report.findings import Finding
 from ticketlab.report.model import Report
-from ticketlab.report.pictures import Picture, timeline_of
+from ticketlab.report.pictures import Picture, comparison_of, timeline_of
 from ticketlab.report.tables import EVIDENCE_SHOWN, SECTIONS, found
 
 HOSTILE = '<script>alert("1")</script>'
@@ -308,6 +309,18 @@ def test_several_runs_stand_side_by_side(trial, results):
     assert "atomic 16 2 VALID 500 (one repeat) 2.5, unclear" in text
     assert "drifts" in text
     assert '<figure id="comparison-figure">' in page.comparison(Report(runs=[first, second])).html
+
+
+def test_a_chart_of_several_runs_says_which_of_them_was_less_durable(trial, results):
+    """What all have in common is said of all, and durability of each where it is not the same."""
+    first = results(trial("atomic"), run="one")
+    weaker = first.conditions.replace("synchronous_commit on", "synchronous_commit off")
+    second = results(trial("atomic"), run="two", conditions=weaker)
+    drawn = comparison_of(Report(runs=[first, second])).chart
+    words = " ".join(" ".join(each.get_text() for each in drawn.texts).split())
+    assert "· 16 buyers · synchronous_commit on in one, off in two · the rest differs" in words
+    alike = comparison_of(Report(runs=[first, replace(first, run="two")])).chart
+    assert "fsync on, full_page_writes on, synchronous_commit on" in " ".join(each.get_text() for each in alike.texts)
 
 
 def test_one_run_is_not_compared(html):

@@ -22,6 +22,8 @@ _INDENT: Final = re.compile(rb"\s*\n\s*")
 _LONG_NUMBER: Final = re.compile(rb"\d+\.\d{3,}")
 _PART: Final = " · "
 """What stands between the parts of a run's conditions."""
+_DURABILITY: Final = "fsync "
+"""How that part of them begins."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +56,7 @@ def pictures(run: RunResults) -> list[Picture]:
 def comparison_of(report: Report) -> Picture:
     """How fast the strategies of several runs were, side by side."""
     measures = pd.concat([each.measures.assign(run=each.run) for each in report.runs], ignore_index=True)
-    chart = charts.comparison(measures, _shared([each.conditions for each in report.runs]))
+    chart = charts.comparison(measures, _shared(report.runs))
     return Picture(name="comparison", chart=chart, finding=findings.comparison(measures))
 
 
@@ -69,11 +71,24 @@ def timeline_of(violation: Mapping[str, Any], conditions: str) -> Picture | None
     return Picture(name=f"timeline-{violation['trial']}-{violation['check']}", chart=chart, finding=finding)
 
 
-def _shared(conditions: Sequence[str]) -> str:
-    """What holds of all runs; what does not stands in the table of what differs."""
-    first, *others = [each.split(_PART) for each in conditions]
+def _shared(runs: Sequence[RunResults]) -> str:
+    """What holds of all runs, and how durable each is where that differs; what else does is in a table of its own."""
+    first, *others = [each.conditions.split(_PART) for each in runs]
     shared = [part for part in first if all(part in other for other in others)]
-    return _PART.join(shared if len(shared) == len(first) else [*shared, "the rest differs from run to run"])
+    if len(shared) == len(first):
+        return _PART.join(shared)
+    return _PART.join([*shared, *_differing_durability(runs), "the rest differs from run to run"])
+
+
+def _differing_durability(runs: Sequence[RunResults]) -> list[str]:
+    """As in "synchronous_commit on in a, off in b": no chart leaves out that a run was less durable."""
+    parts = [part for each in runs for part in each.conditions.split(_PART) if part.startswith(_DURABILITY)]
+    settings = [dict(setting.split(" ", 1) for setting in part.split(", ")) for part in parts]
+    return [
+        f"{name} " + ", ".join(f"{each.get(name, '?')} in {run.run}" for each, run in zip(settings, runs, strict=True))
+        for name in (settings[0] if len(settings) == len(runs) else ())
+        if len({each.get(name) for each in settings}) > 1
+    ]
 
 
 def _saved(chart: Chart, **how: object) -> bytes:
