@@ -32,7 +32,8 @@ def ground(database):
 @pytest.fixture
 def pgbench_program(server):
     """The embedded server's own."""
-    return servers.program("pgbench", beside=server.binaries)
+    found = servers.program("pgbench", beside=server.binaries)
+    return found or pytest.skip("this server's installation has no pgbench")
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ def test_a_server_says_which_kind_it_is_and_why(server):
 
 def test_an_embedded_server_says_where_its_own_programs_are(server):
     """They run on this machine, by this user."""
-    assert servers.program("pgbench", beside=server.binaries) == server.binaries / "pgbench"
+    assert servers.program("pg_ctl", beside=server.binaries) == server.binaries / "pg_ctl"
 
 
 def test_durability_is_on_unless_asked_otherwise(server):

@@ -56,11 +56,10 @@ def estate(server):
 def lies_there(server, estate):
     """All that lies on the server, as text."""
 
-    def dumped(program, *options):
-        done = subprocess.run(
-            [servers.program(program, beside=server.binaries or installation.wheel_binaries()), *options],
-            capture_output=True, text=True, check=True,
-        )  # fmt: skip
+    def dumped(name, *options):
+        beside = servers.program(name, beside=server.binaries) if server.binaries else None
+        program = beside or servers.program(name, beside=installation.wheel_binaries())
+        done = subprocess.run([program, *options], capture_output=True, text=True, check=True)
         lines = done.stdout.splitlines()  # two of them bear a key that is drawn anew each time
         return [each for each in lines if not each.startswith(("\\restrict ", "\\unrestrict "))]
 
