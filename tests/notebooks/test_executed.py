@@ -43,7 +43,7 @@ def test_01_the_control_oversells_and_the_others_do_not(execute):
     assert {name for name, verdict in found.items() if verdict == "INVALID"} == {"naive"}
     assert {verdict for name, verdict in found.items() if name != "naive"} == {"VALID"}
     assert "(embedded) · fsync on" in printed
-    assert "naive, no_oversell: event 0:" in printed
+    assert "naive, lost update: event 0:" in printed
 
 
 def test_02_work_for_nothing_grows_with_the_buyers_and_locks_waste_none(execute):
