@@ -8,18 +8,21 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 from rich.console import Console
 
-from ticketlab import console, lab
+from ticketlab import console
 from ticketlab.experiment import Experiment
 from ticketlab.outcomes import OUTCOMES
 from ticketlab.report.live import live
 from ticketlab.runs import Run
-from ticketlab.tickets import Strategy
-from ticketlab.tickets.own import Buys
+
+if TYPE_CHECKING:
+    from ticketlab.lab import Progress
+    from ticketlab.tickets import Strategy
+    from ticketlab.tickets.own import Buys
 
 _LONG_S: Final = 5.0
 """A trial that is shorter is not drawn while it goes on: buyers and drawing take turns with Python's lock."""
@@ -33,7 +36,7 @@ _HASH_LENGTH: Final = 16
 def run(
     experiment: Experiment,
     *,
-    own: Sequence[Strategy | Buys] = (),
+    own: "Sequence[Strategy | Buys]" = (),
     saved: str | Path | None = None,
     out: Path = Path("runs"),
 ) -> Run:
@@ -44,6 +47,8 @@ def run(
     """
     if saved is not None:
         return Run(Path(saved))
+    from ticketlab import lab  # not before: who looks at a saved run needs no client of a database
+
     with _watching(experiment) as on_progress:
         return lab.run(experiment, own=own, out=out, on_progress=on_progress)
 
@@ -82,7 +87,7 @@ def _cells_run() -> list[str]:
 
 
 @contextmanager
-def _watching(experiment: Experiment) -> Iterator[Callable[[lab.Progress], None]]:
+def _watching(experiment: Experiment) -> Iterator[Callable[["Progress"], None]]:
     if not Console().is_jupyter:
         with console.progress() as show:
             yield show
@@ -109,7 +114,7 @@ class _View:
         self._figure = display(Pretty("…"), display_id=True)
         self._drawn_s = self._took_s = 0.0
 
-    def show(self, step: lab.Progress) -> None:
+    def show(self, step: "Progress") -> None:
         """Show where the run is; draw it between two trials and within a long one, as far as it keeps its share."""
         from IPython.display import Pretty
 
@@ -124,7 +129,7 @@ class _View:
         if self._samples and in_time and time.monotonic() >= due_s:
             self._draw(where)
 
-    def _sample(self, step: lab.Progress, strategy: str) -> dict[str, Any]:
+    def _sample(self, step: "Progress", strategy: str) -> dict[str, Any]:
         so_far = step.so_far
         counts = {outcome: so_far.outcomes.get(outcome, 0) for outcome in OUTCOMES}  # of purchases: none is REFUNDED
         about = {"trial": step.trial, "strategy": strategy, "seconds": so_far.seconds}

@@ -1,5 +1,6 @@
 """`ticketlab run`, `check` and `report`: make a run, judge it again, write it up."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -199,6 +200,8 @@ def report(
 
     runs = [Run(each) for each in folders]
     with working("Writing the report", quiet=quiet) as on_progress:
+        if form is Format.HTML:
+            _load_jupyter()
         if out == "-":
             done = publish.render(runs, form=form, on_progress=on_progress)
         else:
@@ -238,12 +241,29 @@ def _show(made: "Run") -> None:
     typer.echo(f"Run:    {made.folder}")
 
 
+def _load_jupyter() -> None:
+    """Load what reads and checks notebooks, without a grammar that would take a second or more to be compiled.
+
+    jsonschema loads it where it is installed, to check addresses of a kind that no notebook has, and does without where
+    it is not. This process is the lab's own, so that nobody else's checks are concerned.
+    """
+    grammar = "rfc3987_syntax"
+    if grammar in sys.modules:
+        return
+    sys.modules[grammar] = None  # type: ignore[assignment]  # so Python marks what can not be imported
+    try:
+        import nbformat  # noqa: F401
+    finally:
+        del sys.modules[grammar]
+
+
 def _write_report_of(made: "Run", *, quiet: bool) -> Path | None:
     """The report in the run's folder; None where it can not be made, which is said: the run itself is kept."""
     from ticketlab import publish
 
     try:
         with working("Writing the report", quiet=quiet) as on_progress:
+            _load_jupyter()
             return publish.write([made], on_progress=on_progress)
     except TicketlabError as error:
         complain(f"No report was written: {error}\nThe run is kept: ticketlab report {made.folder} writes it.")
