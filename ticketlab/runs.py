@@ -25,11 +25,10 @@ from ticketlab.errors import InvalidInputError, NotFoundError
 from ticketlab.evidence.verdict import Status, Verdict, overall
 from ticketlab.experiment import Experiment
 from ticketlab.load.faults import Fault, FaultKind
+from ticketlab.report.model import DURABILITY
 from ticketlab.report.summary import summarise
 from ticketlab.report.words import counted
 from ticketlab.trials import Judged, Trial, judge, reading, trial_as_json, verdict_as_json
-
-DURABILITY = ("fsync", "full_page_writes", "synchronous_commit")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

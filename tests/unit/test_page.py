@@ -313,9 +313,12 @@ def test_several_runs_stand_side_by_side(trial, results):
 
 def test_a_chart_of_several_runs_says_which_of_them_was_less_durable(trial, results):
     """What all have in common is said of all, and durability of each where it is not the same."""
-    first = results(trial("atomic"), run="one")
+    first, weakened = (
+        results(trial("atomic"), run="one", environment={"server": {"settings": {"synchronous_commit": each}}})
+        for each in ("on", "off")
+    )
     weaker = first.conditions.replace("synchronous_commit on", "synchronous_commit off")
-    second = results(trial("atomic"), run="two", conditions=weaker)
+    second = replace(weakened, run="two", conditions=weaker)
     drawn = comparison_of(Report(runs=[first, second])).chart
     words = " ".join(" ".join(each.get_text() for each in drawn.texts).split())
     assert "· 16 buyers · synchronous_commit on in one, off in two · the rest differs" in words

@@ -28,7 +28,7 @@ from ticketlab.bench import bulk, contenders, figures
 from ticketlab.bench.contender import Contender, Kind
 from ticketlab.bench.figures import Cells, Spread
 from ticketlab.bench.hot_event import HotEvent
-from ticketlab.runs import DURABILITY
+from ticketlab.report.model import DURABILITY
 from ticketlab.servers import Server
 
 BASES: Final = (contenders.FOR_UPDATE, contenders.ONE_STATEMENT, contenders.LIMIT)

@@ -26,7 +26,7 @@ from ticketlab.power.chase import Chase
 from ticketlab.power.contention import BUYERS, POOL_SIZE
 from ticketlab.power.exam import Exam
 from ticketlab.power.found import Examined, Found
-from ticketlab.runs import DURABILITY
+from ticketlab.report.model import DURABILITY
 
 
 @dataclass(frozen=True, kw_only=True)

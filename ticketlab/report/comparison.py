@@ -41,10 +41,9 @@ def comparison(measures: pd.DataFrame, *, conditions: str) -> Chart:
             y = place + (line - (len(looks) - 1) / 2) * _LINE_IN / row_in
             rates = alike(measures[measures["run"] == run], row)["purchases_per_s"]
             if not rates.empty:
-                _draw_run(axes, y, rates, look)
-                beside(
-                    axes, y, number(typical(rates.tolist())) + _change_text(alike(changes[changes["run"] == run], row))
-                )
+                middle, change = typical(rates.tolist()), alike(changes[changes["run"] == run], row)
+                _draw_run(axes, y, rates, middle, look)
+                beside(axes, y, number(middle) + _change_text(change))
     heading(axes, "mean · × the first")
     value_axis(axes, measures, ["purchases_per_s"], "purchases sold per second")
     return chart
@@ -56,10 +55,10 @@ def _looks(runs: list[str]) -> dict[str, tuple[str, str]]:
     return dict(zip(runs, zip(shades(INK, len(runs)), markers, strict=True), strict=True))
 
 
-def _draw_run(axes: Axes, place: float, rates: "pd.Series[float]", look: tuple[str, str]) -> None:
+def _draw_run(axes: Axes, place: float, rates: "pd.Series[float]", middle: float, look: tuple[str, str]) -> None:
     color, marker = look
     interval(axes, place, rates.min(), rates.max(), color)
-    mark(axes, place, typical(rates.tolist()), color, marker)
+    mark(axes, place, middle, color, marker)
     if len(rates) > 1:
         dots(axes, place, rates)
 

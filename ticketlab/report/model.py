@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 
 from ticketlab.evidence.power import KnownPower
 from ticketlab.report.headline import Headline, headline
 from ticketlab.report.words import listed
+
+DURABILITY: Final = ("fsync", "full_page_writes", "synchronous_commit")
+"""The settings of PostgreSQL that decide what a commit is worth: on by default, and told with every number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

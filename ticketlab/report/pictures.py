@@ -3,7 +3,7 @@
 import base64
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,7 +11,8 @@ import pandas as pd
 
 from ticketlab.report import charts, findings
 from ticketlab.report.findings import Finding
-from ticketlab.report.model import Report, RunResults
+from ticketlab.report.model import DURABILITY, Report, RunResults
+from ticketlab.report.side_by_side import differences, labelled_measures
 from ticketlab.report.style import Chart, settings
 
 _SVG_LIMIT: Final = 64_000
@@ -22,8 +23,6 @@ _INDENT: Final = re.compile(rb"\s*\n\s*")
 _LONG_NUMBER: Final = re.compile(rb"\d+\.\d{3,}")
 _PART: Final = " · "
 """What stands between the parts of a run's conditions."""
-_DURABILITY: Final = "fsync "
-"""How that part of them begins."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +54,8 @@ def pictures(run: RunResults) -> list[Picture]:
 
 def comparison_of(report: Report) -> Picture:
     """How fast the strategies of several runs were, side by side."""
-    measures = pd.concat([each.measures.assign(run=each.run) for each in report.runs], ignore_index=True)
-    chart = charts.comparison(measures, _shared(report.runs))
+    measures = labelled_measures(report)
+    chart = charts.comparison(measures, _shared(report))
     return Picture(name="comparison", chart=chart, finding=findings.comparison(measures))
 
 
@@ -71,23 +70,22 @@ def timeline_of(violation: Mapping[str, Any], conditions: str) -> Picture | None
     return Picture(name=f"timeline-{violation['trial']}-{violation['check']}", chart=chart, finding=finding)
 
 
-def _shared(runs: Sequence[RunResults]) -> str:
+def _shared(report: Report) -> str:
     """What holds of all runs, and how durable each is where that differs; what else does is in a table of its own."""
-    first, *others = [each.conditions.split(_PART) for each in runs]
+    first, *others = [each.conditions.split(_PART) for each in report.runs]
     shared = [part for part in first if all(part in other for other in others)]
     if len(shared) == len(first):
         return _PART.join(shared)
-    return _PART.join([*shared, *_differing_durability(runs), "the rest differs from run to run"])
+    return _PART.join([*shared, *_differing_durability(report), "the rest differs from run to run"])
 
 
-def _differing_durability(runs: Sequence[RunResults]) -> list[str]:
+def _differing_durability(report: Report) -> list[str]:
     """As in "synchronous_commit on in a, off in b": no chart leaves out that a run was less durable."""
-    parts = [part for each in runs for part in each.conditions.split(_PART) if part.startswith(_DURABILITY)]
-    settings = [dict(setting.split(" ", 1) for setting in part.split(", ")) for part in parts]
+    values = {row["what"].removeprefix("server.settings."): row["values"] for row in differences(report)}
     return [
-        f"{name} " + ", ".join(f"{each.get(name, '?')} in {run.run}" for each, run in zip(settings, runs, strict=True))
-        for name in (settings[0] if len(settings) == len(runs) else ())
-        if len({each.get(name) for each in settings}) > 1
+        f"{name} {', '.join(f'{value} in {run.run}' for value, run in zip(values[name], report.runs, strict=True))}"
+        for name in DURABILITY
+        if name in values
     ]
 
 

@@ -72,11 +72,11 @@ def cycle(places: Places, operation: Integers) -> Sequence[int]:
         places: where every row stands.
         operation: for each of these rows the number of its operation, from 0.
     """
+    if not len(places):
+        return ()
     from scipy.sparse import coo_array, csr_array  # takes long to import
     from scipy.sparse.csgraph import connected_components
 
-    if not len(places):
-        return ()
     count = int(operation.max()) + 1
     since, until = np.zeros(count, np.int64), np.full(count, NEVER)
     since[operation], until[operation] = places.since, places.until
