@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
+from ticketlab.evidence.facts import Facts
 from ticketlab.evidence.ledger import Ledger
 from ticketlab.evidence.tally import SoFar
 from ticketlab.load import Actions, Fault, FaultKind, Plan
@@ -54,7 +55,16 @@ def observe(
             server.restart()
             database.pool.check()
         repository.settle([*events, warm_up_event])  # the ledger is read past the repository
-        return replace(read_ledger(database, events, strategy.schema), crashes_ns=driven.crashes_ns)
+        read = books.read(database, events, strategy.schema, warm_up=warm_up_event)
+        facts = Facts(
+            seats=(plan.stock,) * plan.events,
+            events_added=read.added,
+            idempotent=strategy.idempotent,
+            autocommit=strategy.autocommit,
+            stock_elsewhere=strategy.settle is not None,
+        )
+        held = Ledger.of(events=read.events, tickets=read.tickets).knowing(facts)
+        return replace(held, crashes_ns=driven.crashes_ns)
 
     return Observed(driven=driven, ledger=ledger)
 

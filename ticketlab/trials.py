@@ -18,6 +18,7 @@ from pydantic import TypeAdapter
 from ticketlab.errors import InvalidInputError
 from ticketlab.evidence import checks, history, measures
 from ticketlab.evidence.case import Case
+from ticketlab.evidence.facts import Facts
 from ticketlab.evidence.ledger import Ledger
 from ticketlab.evidence.verdict import Status, Verdict
 from ticketlab.load.faults import FaultKind
@@ -47,6 +48,8 @@ class Trial:
     """Of each kind of fault the instants at which it came, in ns since the trial's start."""
     said: Mapping[str, str] = field(default_factory=dict)
     """What the database or the pool said where operations ended without an answer: of each kind the first."""
+    facts: Facts = field(default_factory=Facts)
+    """What the lab knows of it beside its history and its tables."""
 
     @property
     def crashes_ns(self) -> tuple[int, ...]:
@@ -77,7 +80,7 @@ class Trial:
 
     def ledger(self) -> Ledger:
         """What the database held in the end."""
-        return replace(Ledger.read(self.folder), crashes_ns=self.crashes_ns)
+        return replace(Ledger.read(self.folder), crashes_ns=self.crashes_ns, facts=self.facts)
 
     def write_history(self, observed: pd.DataFrame) -> None:
         """Save what the buyers saw: first, for the ledger may prove out of reach."""
@@ -87,7 +90,7 @@ class Trial:
     def write_ledger(self, ledger: Ledger) -> None:
         """Save what the database holds, and last of all that the trial is complete."""
         ledger.write(self.folder)
-        described = {key: value for key, value in asdict(self).items() if key != "folder"}
+        described = {key: value for key, value in asdict(replace(self, facts=ledger.facts)).items() if key != "folder"}
         unfinished = self.folder / "trial.json.tmp"
         unfinished.write_text(json.dumps(described, indent=2) + "\n")
         unfinished.rename(self.folder / "trial.json")  # whole or not at all

@@ -1,7 +1,7 @@
 """The ledger of a trial: what the database held when the trial was over. Never opens a connection."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -9,15 +9,24 @@ import numpy as np
 import pandas as pd
 
 from ticketlab.evidence import tables
+from ticketlab.evidence.facts import Facts
 from ticketlab.evidence.history import NOT_SEEN
 from ticketlab.evidence.tables import PURCHASE_ID
 
 EVENT_COLUMNS: Final[dict[str, Any]] = {
     "event": "int32",  # the event's number in the history, from 0
-    "total": "int32",  # total_tickets: the seats there are
+    "total": "int32",  # the seats there are: those that the lab put on sale, or of a file what it says
+    "total_found": "int32",  # total_tickets as the database has it, or NOT_SEEN where the event is gone
     "available": "int32",  # available_tickets: what the row says is left, or NOT_SEEN
     "version": "int32",  # or NOT_SEEN
 }
+SAMPLE_COLUMNS: Final[dict[str, Any]] = {
+    "at_ns": "int64",  # when the sample was asked for, in ns since the trial's start
+    "event": "int32",
+    "available": "int32",  # as the row says at that moment, or NOT_SEEN
+    "tickets": "int32",  # rows in the table of tickets at the same moment
+}
+"""What a reader sees of stock and tickets in one snapshot while buyers buy."""
 TICKET_COLUMNS: Final[dict[str, Any]] = {"event": "int32", "purchase_id": PURCHASE_ID}
 
 
@@ -32,31 +41,48 @@ class Ledger:
     crashes_ns: tuple[int, ...] = ()
     """The instants at which the server was crashed during the trial, in ns since its start; the ledger was read after
     the last. Not among what `write` saves: a trial knows them."""
+    facts: Facts = field(default_factory=Facts)
+    """What the lab knows beside the tables. Not among what `write` saves: a trial knows them."""
+    samples: pd.DataFrame | None = None
+    """What a reader saw during the trial: a row an event and sample, with the columns of SAMPLE_COLUMNS."""
 
     @classmethod
     def of(
         cls, *, events: Sequence[tuple[int, int, int | None, int | None]], tickets: Sequence[tuple[int, bytes]]
     ) -> Self:
-        """A ledger from rows: events as in EVENT_COLUMNS, tickets as in TICKET_COLUMNS with ids of 16 bytes.
+        """A ledger from rows: event, total, available and version; tickets as in TICKET_COLUMNS with ids of 16 bytes.
 
         Stock and version of an event are None where nothing tells them.
         """
-        told = [[NOT_SEEN if each is None else each for each in row] for row in events]
-        kinds = enumerate(EVENT_COLUMNS.items())
-        books = {name: np.array([row[place] for row in told], kind) for place, (name, kind) in kinds}
+        rows = [[NOT_SEEN if each is None else each for each in row] for row in events]
+        kinds = enumerate((name, EVENT_COLUMNS[name]) for name in ("event", "total", "available", "version"))
+        columns = {name: np.array([row[place] for row in rows], kind) for place, (name, kind) in kinds}
+        books = {name: columns.get(name, columns["total"]) for name in EVENT_COLUMNS}
         sold = np.array([event for event, _ in tickets], TICKET_COLUMNS["event"])
         ids = tables.purchase_ids(b"".join(purchase_id for _, purchase_id in tickets))
         return cls(events=pd.DataFrame(books), tickets=pd.DataFrame({"event": sold, "purchase_id": ids}))
 
+    def knowing(self, facts: Facts) -> Self:
+        """The ledger of the events that the lab put on sale: their seats by its plan, all else as found."""
+        seats = facts.seats or ()
+        planned = pd.DataFrame({"event": np.arange(len(seats)), "seats": np.array(seats, np.int64)})
+        found = planned.merge(self.events, on="event", how="left").fillna(NOT_SEEN)
+        events = found.assign(total=found["seats"])[list(EVENT_COLUMNS)].astype(EVENT_COLUMNS)
+        return replace(self, events=events, facts=facts)
+
     def write(self, folder: Path) -> None:
-        """Save both tables as Parquet."""
+        """Save the tables as Parquet, and the samples where there are any."""
+        if self.samples is not None:
+            tables.write(self.samples, folder / "samples.parquet")
         tables.write(self.events, folder / "events.parquet")
         tables.write(self.tickets, folder / "tickets.parquet")
 
     @classmethod
     def read(cls, folder: Path) -> Self:
         """A ledger as it was saved."""
+        samples = folder / "samples.parquet"
         return cls(
+            samples=tables.read(samples, SAMPLE_COLUMNS) if samples.exists() else None,
             events=tables.read(folder / "events.parquet", EVENT_COLUMNS),
             tickets=tables.read(folder / "tickets.parquet", TICKET_COLUMNS),
         )

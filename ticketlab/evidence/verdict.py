@@ -50,6 +50,12 @@ class Anomaly(StrEnum):
     HALF_PURCHASE = "half purchase"
     """Part of a purchase is there, and part of it is not."""
     DEADLOCK = "deadlock"
+    CHANGED_SETUP = "changed setup"
+    """The events, or their seats, are not those that the lab put on sale."""
+    WRONG_TICKETS = "wrong tickets"
+    """The tickets in an answer are not those that the purchase owns."""
+    UNCLEAN_CONNECTION = "unclean connection"
+    """A purchase left something on its connection or in the server that the next one meets."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

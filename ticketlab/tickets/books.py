@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 import psycopg
+from psycopg.rows import TupleRow
 
 from ticketlab.errors import InvalidInputError, OwnCodeError
 from ticketlab.outcomes import MAX_INTEGER
@@ -31,6 +32,7 @@ _TICKETS: Final = """
 SELECT wanted.number - 1, uuid_send(purchase_id)
 FROM tickets JOIN unnest(%s::uuid[]) WITH ORDINALITY AS wanted(id, number) ON wanted.id = tickets.event_id
 """
+_ADDED: Final = "SELECT count(*) FROM events WHERE NOT id = ANY (%s)"
 
 
 class OnSale(NamedTuple):
@@ -49,6 +51,8 @@ class Books:
     """Number, total_tickets, available_tickets, version; None where tables of one's own do not say."""
     tickets: Sequence[tuple[int, bytes]]
     """The event's number and the 16 bytes of the purchase id, a row a ticket."""
+    added: int = 0
+    """Events in the tables beside these and the warm-up's."""
 
 
 def put_on_sale(repository: EventRepository, *, events: int, stock: int) -> OnSale:
@@ -71,14 +75,16 @@ def clear(database: Database) -> None:
         connection.execute("TRUNCATE events CASCADE")
 
 
-def read(database: Database, events: Sequence[UUID], schema: Schema | None = None) -> Books:
-    """Read both tables in one snapshot.
+def read(
+    database: Database, events: Sequence[UUID], schema: Schema | None = None, *, warm_up: UUID | None = None
+) -> Books:
+    """Read both tables in one snapshot; the warm-up's event is left out.
 
     Raises:
         OwnCodeError: tables of one's own could not be read.
     """
     if schema is not None:
-        return _read_own(database, events, schema)
+        return _read_own(database, events, schema, warm_up)
     with (
         database.reachable(),
         database.connection(timeout_s=_TIMEOUT_S) as connection,
@@ -87,6 +93,7 @@ def read(database: Database, events: Sequence[UUID], schema: Schema | None = Non
         return Books(
             events=connection.execute(_EVENTS, [list(events)]).fetchall(),
             tickets=connection.execute(_TICKETS, [list(events)], binary=True).fetchall(),
+            added=_count(connection.execute(_ADDED, [[*events, *([warm_up] if warm_up else [])]]).fetchone()),
         )
 
 
@@ -98,7 +105,13 @@ def _lay_out(database: Database, schema: Schema, *, events: int, stock: int) -> 
     return OnSale(numbered[:-1], numbered[-1])
 
 
-def _read_own(database: Database, events: Sequence[UUID], schema: Schema) -> Books:
+def _count(row: TupleRow | None) -> int:
+    assert row is not None
+    count: int = row[0]
+    return count
+
+
+def _read_own(database: Database, events: Sequence[UUID], schema: Schema, warm_up: UUID | None) -> Books:
     """What tables of one's own hold, by the numbers of the events; the warm-up's event is left out."""
     with _plain_connection(database) as connection:
         with blaming("Schema.events"):
@@ -118,6 +131,7 @@ def _read_own(database: Database, events: Sequence[UUID], schema: Schema) -> Boo
             (numbers[event_id], seats, left, version) for event_id, seats, left, version in held if event_id in numbers
         ],
         tickets=[(numbers[event_id], purchase_id) for event_id, purchase_id in sold if event_id in numbers],
+        added=len({event_id for event_id, *_ in held} - {*events, warm_up}),
     )
 
 

@@ -54,6 +54,8 @@ def adopt(
     safe: bool = True,
     retry: RetryPolicy | None = None,
     schema: Schema | None = None,
+    idempotent: bool = False,
+    autocommit: bool = False,
 ) -> Strategy:
     """Make a strategy of a function that buys; what is one already stays as it is.
 
@@ -73,6 +75,10 @@ def adopt(
         safe: whether it claims to be safe; otherwise it is a control, and meant to be caught.
         retry: what is tried again, and how often; by default nothing is.
         schema: the tables that it sells from, where those are not ticketlab's.
+        idempotent: whether it claims that a purchase id buys once, however often it is called: then the lab calls
+            some of them twice.
+        autocommit: whether its psycopg connection is in autocommit mode, in which each statement is a transaction of
+            its own, and a lock ends with its statement.
 
     Raises:
         InvalidInputError: it is no such function.
@@ -94,6 +100,8 @@ def adopt(
         through=call.through,
         schema=schema,
         ids_buy_once=False,
+        idempotent=idempotent,
+        autocommit=autocommit,
         unseen=call.unseen,
     )
     return described(call.purchase(name or _shown(given)))

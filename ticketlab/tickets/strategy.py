@@ -112,6 +112,10 @@ class Strategy:
     """The tables that it sells from; None where those are ticketlab's."""
     ids_buy_once: bool = True
     """Whether it makes a ticket's id from its purchase's, so that no id buys twice: see `attempts`."""
+    idempotent: bool = False
+    """Whether it claims that a purchase id buys once, however often it is called."""
+    autocommit: bool = False
+    """Whether a user's function gets its connection in autocommit mode."""
     unseen: str = ""
     """What the lab can not see of it."""
 
@@ -130,9 +134,14 @@ def strategy(
     through: Callable[[Database], AbstractContextManager[Any]] = Database.connection,
     schema: Schema | None = None,
     ids_buy_once: bool = True,
+    idempotent: bool | None = None,
+    autocommit: bool = False,
     unseen: str = "",
 ) -> Callable[[Purchase], Strategy]:
-    """Make a purchase function a strategy of the function's name."""
+    """Make a purchase function a strategy of the function's name.
+
+    A safe one whose tickets' ids are made from its purchase's claims to be idempotent, unless `idempotent` says so.
+    """
 
     def record(purchase: Purchase) -> Strategy:
         return Strategy(
@@ -150,6 +159,8 @@ def strategy(
             through=through,
             schema=schema,
             ids_buy_once=ids_buy_once,
+            idempotent=(safe and ids_buy_once) if idempotent is None else idempotent,
+            autocommit=autocommit,
             unseen=unseen,
         )
 

@@ -15,6 +15,7 @@ from ticketlab.evidence.checks.books import and_more, no_oversell, sales_in_ledg
 from ticketlab.evidence.checks.locks import no_deadlock
 from ticketlab.evidence.checks.order import strict_serializability
 from ticketlab.evidence.checks.refusals import no_false_sold_out
+from ticketlab.evidence.checks.setup import setup_unchanged
 from ticketlab.evidence.checks.whole import atomic, durable, exactly_once
 from ticketlab.evidence.ledger import Ledger
 from ticketlab.evidence.verdict import Status, Verdict, unknown
@@ -32,6 +33,7 @@ __all__ = [
     "no_false_sold_out",
     "no_oversell",
     "sales_in_ledger",
+    "setup_unchanged",
     "strict_serializability",
     "tickets_accounted_for",
 ]
@@ -46,6 +48,7 @@ CHECKS: Final[Sequence[Check]] = (
     no_false_sold_out,
     strict_serializability,
     no_deadlock,
+    setup_unchanged,
 )
 
 
