@@ -13,7 +13,7 @@ from ticketlab.evidence.verdict import Anomaly, Verdict, invalid, valid
 def exactly_once(case: Case) -> Verdict:
     """A purchase id owns exactly its quantity of tickets, or none; never a part, never twice, whatever was retried."""
     name = "exactly_once"
-    may_own = case.sold_first | case.perhaps_sold
+    may_own = _may_own(case)
     wrong = may_own & (case.owned[case.id] > 0) & (case.held != case.quantity)
     twice = _sold_twice(case)
     if not (wrong.any() or twice.any()):
@@ -31,10 +31,20 @@ def exactly_once(case: Case) -> Verdict:
     return invalid(name, text, shown, Anomaly.HALF_PURCHASE if half else Anomaly.DOUBLE_SALE)
 
 
+def _may_own(case: Case) -> Mask:
+    """Purchases by whose quantity the tickets of their id are judged: those that took effect or may have."""
+    certain = case.sold & (~case.repeated | case.surely_sold)
+    rows: Mask = (certain | case.perhaps_sold) & case.decided_alone[case.id]
+    return rows
+
+
 def _sold_twice(case: Case) -> Mask:
-    """Sales of an id that was told of several, without having been given back in between as often."""
-    sales, back = case.per_id(case.sold_first), case.per_id(case.surely_refunded | case.undecided)
-    return case.sold_first & (sales > back + 1)[case.id]
+    """Sales of an id that was sold several times, without having been given back in between as often."""
+    sold = case.sold & ~case.repeated
+    if not case.effects.impossible.any():
+        return np.zeros(len(case), np.bool_)
+    sales, back = case.per_id(sold), case.per_id(case.refunded | case.perhaps_refunded)
+    return sold & ((sales > back + 1) & case.effects.impossible)[case.id]
 
 
 @check
@@ -63,9 +73,9 @@ def _wanted(case: Case) -> Mask:
 
     A refused basket has rows for those events only that refused it.
     """
-    may_own = case.sold_first | case.perhaps_sold
+    may_own = _may_own(case)
     others = case.purchases & ~case.sold & ~case.refused & ~case.perhaps_sold
-    alone: Mask = others & (case.per_id(may_own) == 0)[case.id]
+    alone: Mask = others & ((case.per_id(case.sold | case.perhaps_sold) == 0) & (case.per_id(others) == 1))[case.id]
     return may_own | alone
 
 
@@ -78,9 +88,11 @@ def durable(case: Case) -> Verdict:
         return valid(name, "the server was not crashed: there was nothing to survive")
     before = case.completed <= max(crashes)
     given_back = (case.per_id(case.surely_refunded | case.perhaps_refunded) > 0)[case.id]
-    lost = before & case.sold_first & ~given_back & (case.held < case.quantity)
-    back = before & case.refunded & (case.owned[case.id] > 0) & ~_sold_twice(case)
-    told = int((before & (case.sold_first | case.refunded) & case.leads).sum())
+    sold = case.sold & ~case.repeated
+    lost = before & sold & ~given_back & (case.held < case.quantity)
+    regular = ~case.effects.irregular[case.id]
+    back = before & case.refunded & (case.owned[case.id] > 0) & regular
+    told = int((before & (sold | case.refunded) & case.leads).sum())
     wrong = lost | back
     if wrong.any():
         text = f"{operations(case, wrong):,} of {told:,} sales and refunds told before the crash were gone after it"
