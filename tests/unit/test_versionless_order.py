@@ -104,9 +104,9 @@ def items_of(calls, total):
     for row, (_, since, until, _, quantity, gives_back) in sorted(enumerate(calls), key=lambda each: each[1][0]):
         window = {"since": int(since * 1e6), "until": int(until * 1e6)}
         if gives_back in sold:
-            quantity = sold.pop(gives_back)
-            stock, rank = stock + quantity, rank + 1
-            items.append(refund(row, quantity=quantity, stock=stock, rank=rank, follows=gives_back, **window))
+            back = sold.pop(gives_back)
+            stock, rank = stock + back, rank + 1
+            items.append(refund(row, quantity=back, stock=stock, rank=rank, follows=gives_back, **window))
         elif stock >= quantity:
             stock -= quantity
             sold[row] = quantity

@@ -1,7 +1,7 @@
 """Which calls of one purchase id took effect, and in which window of time."""
 
+from ticketlab.evidence.calls import Call, explanations, merged
 from ticketlab.evidence.columns import NEVER
-from ticketlab.evidence.effects import Call, explanations, merged
 
 A, B = 0, 1
 
