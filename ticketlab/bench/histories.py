@@ -242,7 +242,7 @@ def _ledger(total: Integers, versions: Integers, event: Integers, ids: Integers,
     columns = {"event": np.arange(len(total)), "total": total, "available": np.zeros_like(total), "version": versions}
     tickets = {"event": event.astype(np.int32), "purchase_id": tables.purchase_ids(ids.tobytes())}
     return Ledger(
-        events=pd.DataFrame(columns).astype(EVENT_COLUMNS),
+        events=pd.DataFrame(columns | {"total_found": columns["total"]})[list(EVENT_COLUMNS)].astype(EVENT_COLUMNS),
         tickets=pd.DataFrame(tickets).astype(TICKET_COLUMNS),
         crashes_ns=(crash_ns,),
     )
