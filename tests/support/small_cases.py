@@ -10,6 +10,8 @@ from typing import Final
 
 from ticketlab.outcomes import Cause, Kind, Outcome
 
+MOST_OPERATIONS: Final = 7
+"""Of one case: as many as every order of them can be tried."""
 NO_EFFECT: Final = frozenset({Outcome.FAILED, Outcome.CONFLICT, Outcome.UNAVAILABLE})
 """Outcomes of operations that surely did nothing."""
 
