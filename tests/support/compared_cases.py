@@ -173,6 +173,8 @@ def _objecting(found: Compared) -> set[str]:
 
 def _shrunk(found: Compared, shows: Callable[[Compared], bool]) -> Compared:
     for case in _smaller(found.case):
+        if brute_force.possible(case) is not found.possible:  # asked first: the checks take a hundred times as long
+            continue
         other = compared(case)
         if shows(other):
             return _shrunk(other, shows)

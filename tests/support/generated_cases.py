@@ -99,6 +99,8 @@ class _Play:
         """Play a history, and keep what it leaves."""
         rng = self.rng
         self.family = FAMILIES[rng.choice([*FAMILIES, "all", "all", "mixed", "mixed"])]
+        if self.defect is Defect.REPORT_EARLIER_REFUNDS and rng.random() < 0.7:
+            self.family = Family(version=0, available=rng.choice([0, 1]), other_version=1)
         self.elsewhere = rng.random() < 0.04
         count = rng.randint(1, 2)
         self.total = [rng.choice([0, 1, 2, 2, 3, 4, 5, 5]) for _ in range(count)]
@@ -109,7 +111,7 @@ class _Play:
         refunds_err = self.defect is not None and "REFUND" in self.defect.name
         self.refunds = 0.5 if refunds_err else rng.choice([0, 0.2, 0.35, 0.5])
         self.baskets = rng.choice([0, 0.2, 0.6])
-        self.lost = rng.choice([0, 0, 0, 0.15, 0.4])
+        self.lost = 0.4 if self.defect is Defect.SELL_AGAIN else rng.choice([0, 0, 0, 0.15, 0.4])
         self.same_again = rng.choice([0.5, 0.9])
         self.haste = rng.choice([0, 1, 1, 2, 4])
         self.width = rng.choice([0, 1, 2, 4, 8])
