@@ -27,6 +27,7 @@ VALID_WITHOUT_ANSWERS: Final = "VALID, though no purchase was answered"
 UNDECIDED: Final = "UNKNOWN, though a purchase was answered"
 MOST_UNDECIDED: Final = 0.01
 """Of the cases in which a purchase was answered, the share that the checks may leave open."""
+_NUMBER: Final = re.compile(r"\d[\d,]*\d|\d")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +110,7 @@ def report(seeds: Iterable[int], *, undecided: bool = False, shown: int = 1) -> 
 def _class(found: Compared) -> str:
     """What the checks say of a wrong case, or what a case has that they let pass: without its numbers."""
     said = [
-        f"{each.check}: {re.sub(r'[0-9,]+', 'N', each.summary)}"
+        f"{each.check}: {_NUMBER.sub('N', each.summary)}"
         for each in found.verdicts
         if each.status is found.status and found.status is not Status.VALID
     ]
