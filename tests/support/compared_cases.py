@@ -23,10 +23,10 @@ from ticketlab.evidence.verdict import Status, Verdict, overall
 
 WRONGLY_VALID: Final = "VALID, though it is impossible"
 WRONGLY_INVALID: Final = "INVALID, though it is possible"
-VALID_WITHOUT_ANSWERS: Final = "VALID, though no purchase was answered"
-UNDECIDED: Final = "UNKNOWN, though a purchase was answered"
+VALID_WITHOUT_ANSWERS: Final = "VALID, though nothing was answered"
+UNDECIDED: Final = "UNKNOWN, though something was answered"
 MOST_UNDECIDED: Final = 0.01
-"""Of the cases in which a purchase was answered, the share that the checks may leave open."""
+"""Of the cases in which something was answered, the share that the checks may leave open."""
 _NUMBER: Final = re.compile(r"\d[\d,]*\d|\d")
 
 
@@ -56,7 +56,7 @@ class Compared:
 
     @property
     def undecided(self) -> bool:
-        """Whether the checks leave a case open in which a purchase was answered."""
+        """Whether the checks leave a case open in which something was answered."""
         return self.status is Status.UNKNOWN and self.case.answered
 
     def __str__(self) -> str:
