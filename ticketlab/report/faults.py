@@ -55,12 +55,13 @@ def _by_fault(faults: Sequence[FaultMet]) -> dict[str, Met | None]:
 
 
 def _sentence(name: str, met: Met) -> str:
-    if not met.operations:
-        return f"{name} met no purchase: this fault was not tested."
-    sentence = f"{name} met {counted(met.purchases, 'purchase')}; {_number(met.committed)} of them had committed."
-    if not met.refunds:
-        return sentence
-    return f"{sentence} It met {counted(met.refunds, 'refund')}; {_number(met.refunded)} of them had committed."
+    counts = {"purchase": (met.purchases, met.committed), "refund": (met.refunds, met.refunded)}
+    parts = [
+        f"{counted(count, noun)}; {_number(committed)} of them had committed"
+        for noun, (count, committed) in counts.items()
+        if count
+    ]
+    return f"{name} met {'; and '.join(parts)}." if parts else f"{name} met no purchase: this fault was not tested."
 
 
 def _where_untested(name: str, faults: Sequence[FaultMet]) -> Iterator[str]:
