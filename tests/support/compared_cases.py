@@ -25,6 +25,8 @@ WRONGLY_VALID: Final = "VALID, though it is impossible"
 WRONGLY_INVALID: Final = "INVALID, though it is possible"
 VALID_WITHOUT_ANSWERS: Final = "VALID, though no purchase was answered"
 UNDECIDED: Final = "UNKNOWN, though a purchase was answered"
+MOST_UNDECIDED: Final = 0.01
+"""Of the cases in which a purchase was answered, the share that the checks may leave open."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,6 +28,7 @@ SECONDS: Final = {
     "test_long_stories_agree_with_the_model": 8.0,
     "test_a_mutant_is_caught": 4.0,
     "test_safe_strategies_raise_no_alarm": 20.0,
+    "test_checks_agree_with_the_brute_force": 25.0,
 }
 """What a test takes on two processors, two at a time; its share of the budget goes by this."""
 

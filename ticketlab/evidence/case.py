@@ -1,4 +1,4 @@
-"""A history and a ledger as arrays that all checks share: what was told, what took effect, who owns what.
+"""A history and a ledger as arrays that all checks share: what was answered, what took effect, who owns what.
 
 Pure, and free of judgement: what is wrong is for the checks to say. Each array is worked out when first asked for.
 """
@@ -8,8 +8,9 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from ticketlab.evidence import ids
+from ticketlab.evidence import effects, ids
 from ticketlab.evidence.columns import Columns, Integers, Mask
+from ticketlab.evidence.effects import Effects, Owners, Reports
 from ticketlab.evidence.history import NOT_SEEN
 from ticketlab.evidence.ledger import Ledger
 
@@ -21,48 +22,37 @@ class Case(Columns):
         super().__init__(history)
         self.ledger = ledger
 
-    # What was told under one id.
+    # What was answered, as far as it counts.
 
     @cached_property
-    def first_asked(self) -> Mask:
-        """Rows of purchases in which an event was asked for under their id for the first time."""
-        rows = np.flatnonzero(self.purchases)
-        first = np.zeros(len(self), np.bool_)
-        if (np.bincount(self.id[rows], minlength=1) > 1).any():
-            rows = rows[np.argsort(self.invoked[rows], kind="stable")]
-            _, places = np.unique(self.pairs[rows], return_index=True)
-            rows = rows[places]
-        first[rows] = True
-        return first
+    def version(self) -> Integers:
+        """The version that each row reports to have made or seen, or NOT_SEEN; none where it says nothing of the order.
 
-    @cached_property
-    def sold_again(self) -> Mask:
-        """Sales that were told once more: they are said to be, or are of an id that was told of its version before.
-
-        Of two confirmations under one id the second adds nothing, unless it has a version of its own.
+        Nothing is said by answers of unknown outcome, by those that report an earlier call, by a history that is
+        `versionless`, and by a strategy that counts its stock elsewhere.
         """
-        again = self.sold & self.repeated
-        first = np.flatnonzero(self.sold & ~again)
-        if ids.distinct(self.history["purchase_id"].iloc[first[self.leads[first]]]):
-            return again
-        told = np.bincount(self.id[first[self.leads[first]]], minlength=self.ids)
-        if not (told > 1).any():
-            return again
-        rows = first[(told > 1)[self.id[first]]]
-        began = np.full(self.ids, len(self))
-        np.minimum.at(began, self.id[rows], self.operation[rows])
-        of_first = self.operation[rows] == began[self.id[rows]]
-        seen = set(zip(self.pairs[rows[of_first]].tolist(), self.version[rows[of_first]].tolist(), strict=True))
-        later = rows[~of_first]
-        claims = zip(self.pairs[later].tolist(), self.version[later].tolist(), strict=True)
-        own = later[[version != NOT_SEEN and (pair, version) not in seen for pair, version in claims]]
-        again[later] = ~np.isin(self.operation[later], self.operation[own])
-        return again
+        return np.where(self._reports & (not self.versionless), self._numbers("version"), NOT_SEEN)
 
     @cached_property
-    def sold_first(self) -> Mask:
-        """Sales that were told for the first time."""
-        return self.sold & ~self.sold_again
+    def available(self) -> Integers:
+        """The stock that each row reports, or NOT_SEEN; none where it is not that of the event: see `version`."""
+        return np.where(self._reports & ~self.effects.stock_ignored, self._numbers("available"), NOT_SEEN)
+
+    @cached_property
+    def versionless(self) -> bool:
+        """Whether no sale of the whole history reports a version: then it is not known whether sales make any."""
+        sales = self.sold & ~self.repeated
+        return self.ledger.facts.stock_elsewhere or not (self._numbers("version")[sales] != NOT_SEEN).any()
+
+    @cached_property
+    def refund_version(self) -> Integers:
+        """The version that each refund reports, also in a versionless history: refunds come in its order."""
+        return np.where(self._reports & self.refunded, self._numbers("version"), NOT_SEEN)
+
+    @cached_property
+    def _reports(self) -> Mask:
+        reports: Mask = (self.sold & ~self.repeated) | self.refunded | self.refused
+        return reports & (not self.ledger.facts.stock_elsewhere)
 
     # Who owns what.
 
@@ -132,84 +122,64 @@ class Case(Columns):
         """How many operations each id has among these rows."""
         return np.bincount(self.id[rows & self.leads], minlength=self.ids)
 
-    # What took effect.
+    # What took effect: see `effects`.
 
     @cached_property
-    def sold_itself(self) -> Mask:
-        """Sales told as made before, of ids that nothing else can have sold: an earlier attempt of theirs did."""
-        if not self.sold_again.any():
-            return self.sold_again
-        others = self.per_id(self.sold_first) + self.per_id(self.perhaps_sold)
-        seen = self.owned + self.per_id(self.refunded) + self.per_id(self.perhaps_refunded)
-        alone = ((others == 0) & (seen > 0))[self.id]
-        first = np.zeros(len(self), np.bool_)
-        _, places = np.unique(self.id[self.sold_again], return_index=True)
-        first[np.flatnonzero(self.sold_again)[places]] = True
-        itself: Mask = alone & np.isin(self.operation, self.operation[first & alone]) & self.sold_again
-        return itself
+    def effects(self) -> Effects:
+        """Which rows took effect, and when."""
+        owners = Owners(self.id, self.ids, self.ticket_id, self.ticket_event)
+        stock = np.where(self._reports, self._numbers("available"), NOT_SEEN)
+        return effects.decide(self, Reports(self.version, stock), owners)
+
+    @property
+    def since(self) -> Integers:
+        """The earliest moment at which each row can have taken effect, or seen what it reports."""
+        return self.effects.since
+
+    @property
+    def until(self) -> Integers:
+        """The latest such moment."""
+        return self.effects.until
 
     @cached_property
     def surely_sold(self) -> Mask:
-        """Rows of purchases that took effect: told so, or of unknown outcome and seen by what came of them."""
-        if not self.perhaps_sold.any():
-            return self.sold_first | self.sold_itself
-        others = self.per_id(self.sold_first)
-        proven = (self.owned > 0) | (self.per_id(self.refunded) > 0) | (self.per_id(self.sold_again) > 0)
-        one = self.per_id(self.perhaps_sold) == 1
-        shown: Mask = self.perhaps_sold & ((others == 0) & proven & one)[self.id]
-        return self.sold_first | self.sold_itself | shown
+        """Rows of purchases that took effect."""
+        return self.effects.sure & self.purchases
 
     @cached_property
     def surely_refunded(self) -> Mask:
-        """Rows of refunds that took effect: told so, or of unknown outcome with nothing left of a sure sale."""
-        if not self.perhaps_refunded.any():
-            return self.refunded
-        gone = (self.per_id(self.surely_sold) > 0) & (self.owned == 0) & (self.per_id(self.refunded) == 0)
-        one = self.per_id(self.perhaps_refunded) == 1
-        shown: Mask = self.perhaps_refunded & (gone & one)[self.id]
-        return self.refunded | shown
+        """Rows of refunds that took effect."""
+        return self.effects.sure & ~self.purchases
 
-    @cached_property
+    @property
     def undecided(self) -> Mask:
-        """Rows of unknown outcome that may have taken effect or not, by all that is known."""
-        sale = self.perhaps_sold & ~self.surely_sold
-        refund = self.perhaps_refunded & ~self.surely_refunded
-        if not (sale.any() or refund.any()):
-            return sale
-        there = self.owned[self.id] > 0
-        refunds = (self.per_id(self.perhaps_refunded) > 0)[self.id]
-        several_sales = (self.per_id(self.perhaps_sold) > 1)[self.id]
-        several_refunds = (self.per_id(self.perhaps_refunded) > 1)[self.id]
-        sales = (self.per_id(self.sold_first) == 0)[self.id] & ((~there & refunds) | (there & several_sales))
-        sold_perhaps = (self.per_id(self.perhaps_sold) > 0)[self.id] & ~(self.per_id(self.surely_sold) > 0)[self.id]
-        undecided: Mask = (sale & sales) | (refund & ~there & (sold_perhaps | several_refunds))
-        return undecided
+        """Rows that may have taken effect or not, by all that is known of their id."""
+        return self.effects.open
 
-    @cached_property
+    @property
     def changed(self) -> Mask:
         """Rows that surely changed the stock of their event."""
-        return self.surely_sold | self.surely_refunded
+        return self.effects.sure
 
     @cached_property
     def change(self) -> Integers:
         """By how much a row changes the stock, if it takes effect."""
         wanted = self.quantity.astype(np.int64)
-        if self.sold_itself.any():
-            rows = self.sold_itself & (self.held > 0)
-            wanted[rows] = self.held[rows]
         return np.where(self.purchases, -wanted, wanted)
 
     @cached_property
-    def unordered(self) -> Mask:
-        """The events, by their number, of which a sale carries no version: nothing says in which order they sold."""
-        events = np.zeros(self.events, np.bool_)
-        events[self.event[self.sold_first & (self.version == NOT_SEEN)]] = True
-        return events
+    def decided_alone(self) -> Mask:
+        """By id: whether its rows can be judged one by one.
+
+        They can if it has one purchase and one refund at most; or if no order of its calls is possible, so that
+        something is wrong with it whichever row shows it.
+        """
+        return ~self.effects.irregular | self.effects.impossible
 
     @property
     def sales_without_version(self) -> int:
         """How many sales carry no version of their event, so that nothing says in which order they were made."""
-        return int((self.sold_first & (self.version == NOT_SEEN) & self.leads).sum())
+        return int((self.sold & ~self.repeated & self.effects.sure & (self.version == NOT_SEEN) & self.leads).sum())
 
     @cached_property
     def _ids(self) -> tuple[Integers, Integers]:

@@ -47,12 +47,16 @@ class _Found(NamedTuple):
     """Where all have an order: what the ledger has otherwise."""
 
 
-def linearizable(history: pd.DataFrame, ledger: Ledger, *, time_limit_s: float = 10.0) -> Verdict:
+def linearizable(
+    history: pd.DataFrame, ledger: Ledger, *, time_limit_s: float = 10.0, versionless: bool | None = None
+) -> Verdict:
     """Some order of all operations obeys real time, explains every answer, and ends in what the ledger holds.
 
     An operation takes effect at one instant from its call to its answer, both included; one of unknown outcome at any
     time from its call on, or never. The evidence of INVALID is where the longest order found ends: the operations of
     which none can come next, or what the ledger has otherwise (`due` is what the order makes). It names no anomaly.
+
+    `versionless` says whether sales make no known versions, for a part of a history that is so as a whole.
 
     The cost may double with each operation more that is under way at once. What is not decided within the limit (of
     which each partition has its share) is UNKNOWN, and so is a history that the model has no meaning for.
@@ -61,7 +65,7 @@ def linearizable(history: pd.DataFrame, ledger: Ledger, *, time_limit_s: float =
     if nonsense:
         return unknown(NAME, nonsense)
     deadline_s = time.monotonic() + time_limit_s
-    parts = partitions(history, ledger)
+    parts = partitions(history, ledger, versionless=versionless)
     undecided = []
     for place, partition in enumerate(parts):
         if len(partition.operations) > MOST_OPERATIONS:
@@ -130,14 +134,19 @@ def _next(callable_before: Sequence[Operations], placed: Operations) -> Iterator
 
 
 def _due(partition: Partition) -> list[tuple[list[int], list[Operations]]]:
-    """For each event the versions that were told of, sorted, each with the operations that were told of it or less."""
+    """For each event the reported versions, sorted, each with the operations that report it or a lower one.
+
+    Answers that may confirm a sale made before are left out: they may name a version that is past.
+    """
     due = []
+    everything = range(len(partition.operations))
+    late = set(everything) if partition.versionless else {each for each in everything if partition.named >> each & 1}
     for event in partition.events:
         told = sorted(
             (line.version, number)
             for number, each in enumerate(partition.operations)
             for line in each.lines
-            if line.event == event and line.version != NOT_SEEN and event not in partition.untold
+            if line.event == event and line.version != NOT_SEEN and number not in late
         )
         sets = accumulate((1 << number for _, number in told), or_, initial=0)
         due.append(([version for version, _ in told], list(sets)))
@@ -157,7 +166,7 @@ def _steps(partition: Partition, next_: Sequence[int], placed: Operations, state
     steps = []
     for number in next_:
         made = after(partition, number, state)
-        if made is state:
+        if made is state and not partition.operations[number].may_wait:
             # It changes nothing, so whatever order explains the rest does so, too, where this one comes at once.
             return [(placed | 1 << number, state)]
         if made is not None:

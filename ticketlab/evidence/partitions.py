@@ -32,14 +32,18 @@ class _Books(NamedTuple):
     tickets: dict[tuple[int, bytes], int]
 
 
-def partitions(history: pd.DataFrame, ledger: Ledger) -> list[Partition]:
+def partitions(history: pd.DataFrame, ledger: Ledger, *, versionless: bool | None = None) -> list[Partition]:
     """The events of a ledger, each with its operations, those that a purchase id joins together; by their numbers.
 
-    Every event of the history has to be in the ledger.
+    Every event of the history has to be in the ledger. Whether the history is versionless is read from it, unless it
+    is said: a part of a history cannot show it.
     """
     owners = zip(ledger.tickets["event"].tolist(), ledger.tickets["purchase_id"].tolist(), strict=True)
     tickets = Counter(owners)
-    told = _informed(_confirmed(_operations(history)), tickets)
+    answered = _operations(history, counts=not ledger.facts.stock_elsewhere)
+    if versionless is None:
+        versionless = ledger.facts.stock_elsewhere or not any(map(_makes_a_version, answered))
+    told = _informed(answered, tickets)
     owned = [(line.event, each.purchase_id) for each in told for line in each.lines]
     operations: dict[int, list[Operation]] = defaultdict(list)
     for each in told:
@@ -48,11 +52,20 @@ def partitions(history: pd.DataFrame, ledger: Ledger) -> list[Partition]:
     books = {event: _Books(total, (available, version), {}) for event, total, available, version in rows}
     for owner, count in tickets.items():
         books[owner[0]].tickets[owner] = count
-    return [_partition(group, operations, books) for group in _joined(books, [*owned, *tickets])]
+    groups = _joined(books, [*owned, *tickets])
+    return [_partition(group, operations, books, versionless=versionless) for group in groups]
 
 
-def _operations(history: pd.DataFrame) -> list[Operation]:
-    """The rows of a history put together; without operations that surely had no effect and say nothing."""
+def _makes_a_version(operation: Operation) -> bool:
+    sold = operation.kind is Kind.PURCHASE and operation.outcome is Outcome.SOLD
+    return sold and any(line.version != NOT_SEEN for line in operation.lines)
+
+
+def _operations(history: pd.DataFrame, *, counts: bool) -> list[Operation]:
+    """The rows of a history put together; without operations that surely had no effect and say nothing.
+
+    `counts`: whether versions and stocks in answers are those of the event.
+    """
     calls: list[list[dict[Any, Any]]] = []
     current: dict[tuple[Any, ...], list[dict[Any, Any]]] = {}
     told = zip(*(history[name].tolist() for name in _TOLD), strict=True)
@@ -65,14 +78,14 @@ def _operations(history: pd.DataFrame) -> list[Operation]:
             current[key] = []
             calls.append(current[key])
         current[key].append(row | {"row": place})
-    return [_operation(rows) for rows in calls]
+    return [_operation(rows, counts=counts) for rows in calls]
 
 
-def _operation(rows: Sequence[Mapping[Any, Any]]) -> Operation:
+def _operation(rows: Sequence[Mapping[Any, Any]], *, counts: bool) -> Operation:
     """One operation of its rows. What was told counts where a buyer was told of what he did, or saw."""
     first = rows[0]
     outcome, repeated = Outcome(first["outcome"]), first["cause"] == Cause.REPEATED
-    silent = outcome is Outcome.UNKNOWN or repeated
+    silent = outcome is Outcome.UNKNOWN or repeated or not counts
     return Operation(
         kind=Kind(first["kind"]),
         outcome=outcome,
@@ -93,43 +106,22 @@ def _operation(rows: Sequence[Mapping[Any, Any]]) -> Operation:
     )
 
 
-def _confirmed(operations: Sequence[Operation]) -> list[Operation]:
-    """The operations, a sale that was told once more being one that was made before, though it does not say so.
-
-    It is told once more where its id was told of a sale before, and it names no version, or those of that sale.
-    """
-    first: dict[bytes, set[tuple[int, int]]] = {}
-    confirmed = []
-    for each in operations:
-        sold = each.kind is Kind.PURCHASE and each.outcome is Outcome.SOLD and not each.repeated
-        made = {(line.event, line.version) for line in each.lines}
-        before = first.setdefault(each.purchase_id, made) if sold else made
-        if before is not made and all(
-            line.version == NOT_SEEN or (line.event, line.version) in before for line in each.lines
-        ):
-            silent = tuple(line._replace(version=NOT_SEEN, available=NOT_SEEN) for line in each.lines)
-            confirmed.append(replace(each, repeated=True, lines=silent))
-        else:
-            confirmed.append(each)
-    return confirmed
-
-
 def _informed(operations: Sequence[Operation], tickets: Owned) -> list[Operation]:
     """The operations with what the ledger and each other say of them.
 
-    A purchase of unknown outcome whose tickets are not there, and that nobody gave back, did not happen. One that was
-    told to have been made before, where nothing else can have made it, made itself, of as many tickets as are there.
+    A purchase of unknown outcome under an id that owns nothing, and that no refund names, did not happen. One that
+    reports an earlier call may be that call itself, if no other call under its id was answered as a sale of its own.
     """
     owners = {owner for _, owner in tickets}
     given_back = {each.purchase_id for each in operations if each.kind is Kind.REFUND}
-    purchases = [each for each in operations if each.kind is Kind.PURCHASE and each.outcome is not Outcome.SOLD_OUT]
-    sold_otherwise = {each.purchase_id for each in purchases if not each.repeated}
+    purchases = [each for each in operations if each.kind is Kind.PURCHASE]
+    sold = {each.purchase_id for each in purchases if each.outcome is Outcome.SOLD and not each.repeated}
     informed = []
     for each in operations:
-        if each.kind is Kind.PURCHASE and each.repeated and each.purchase_id not in sold_otherwise:
-            there = (tickets.get((line.event, each.purchase_id), line.quantity) for line in each.lines)
-            lines = tuple(line._replace(quantity=quantity) for line, quantity in zip(each.lines, there, strict=True))
-            informed.append(replace(each, alone=True, lines=lines))
+        if each.kind is Kind.PURCHASE and each.outcome is Outcome.SOLD:
+            may_sell = not each.repeated or each.purchase_id not in sold
+            may_wait = may_sell and each.purchase_id in given_back
+            informed.append(replace(each, may_sell=may_sell, may_wait=may_wait))
         elif each.kind is Kind.REFUND or each.outcome is not Outcome.UNKNOWN or each.purchase_id in owners | given_back:
             informed.append(each)
     return informed
@@ -148,7 +140,11 @@ def _joined(events: Iterable[int], owned: Iterable[tuple[int, bytes]]) -> list[t
 
 
 def _partition(
-    events: Sequence[int], operations: Mapping[int, Sequence[Operation]], books: Mapping[int, _Books]
+    events: Sequence[int],
+    operations: Mapping[int, Sequence[Operation]],
+    books: Mapping[int, _Books],
+    *,
+    versionless: bool,
 ) -> Partition:
     mine = [each for event in events for each in operations.get(event, ())]
     mine.sort(key=lambda each: each.completed_ns)
@@ -157,15 +153,19 @@ def _partition(
         of_id[each.purchase_id] |= (each.kind is Kind.PURCHASE) << number
     return Partition(
         events=events,
-        untold=frozenset(
-            line.event
-            for each in mine
-            for line in each.lines
-            if each.outcome is Outcome.SOLD and not each.repeated and line.version == NOT_SEEN
-        ),
+        versionless=versionless,
         operations=mine,
         same_id=[of_id[each.purchase_id] for each in mine],
+        named=sum(of_id[each] for each in _named_again(mine)),
         start=tuple((books[event].total, 1) for event in events),
         end=tuple(books[event].end for event in events),
         tickets=dict(item for event in events for item in books[event].tickets.items()),
     )
+
+
+def _named_again(operations: Sequence[Operation]) -> set[bytes]:
+    """The ids with several purchases of which an answer names a version: one may confirm the sale of another."""
+    sold = [each for each in operations if each.kind is Kind.PURCHASE and each.outcome is not Outcome.SOLD_OUT]
+    several = {owner for owner, count in Counter(each.purchase_id for each in sold).items() if count > 1}
+    named = {each.purchase_id for each in sold if any(line.version != NOT_SEEN for line in each.lines)}
+    return several & named

@@ -45,8 +45,11 @@ class Operation:
     outcome: Outcome
     repeated: bool
     """Told that it had been made before."""
-    alone: bool = False
-    """Repeated, and nothing else under its id can have sold: then it did so itself, in an earlier attempt."""
+    may_sell: bool = True
+    """Of a purchase: whether it can have sold itself. An answer that reports an earlier call cannot, if another call
+    under its id was answered as a sale of its own."""
+    may_wait: bool = False
+    """Of a purchase: whether a refund of its id may make a sale of what would be a confirmation before it."""
     purchase_id: bytes
     invoked_ns: int
     completed_ns: float
@@ -67,6 +70,8 @@ class State(NamedTuple):
     stock: Stock
     held: Operations
     """The purchases whose tickets are owned: those that were given back are not among them."""
+    made: tuple[tuple[int, tuple[int, ...]], ...] = ()
+    """Of each purchase that a later answer may name the versions that it made, by its number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,12 +79,14 @@ class Partition:
     """Events that have to be judged together, with their operations and their part of the ledger."""
 
     events: Sequence[int]
-    untold: frozenset[int]
-    """Events of which a sale carries no version: there versions and stocks that were told say nothing."""
+    versionless: bool
+    """Whether no sale of the history reports a version: then only refunds are known to make any, in rising order."""
     operations: Sequence[Operation]
     """In the order of their answers, so that those of unknown outcome are the last."""
     same_id: Sequence[Operations]
     """For each operation the purchases under its id."""
+    named: Operations = 0
+    """The purchases under whose id an answer names a version: what they make is to be kept."""
     start: Stock
     end: Stock
     """As the ledger has it."""
@@ -88,24 +95,45 @@ class Partition:
 
 
 def after(partition: Partition, number: int, state: State) -> State | None:
-    """What an operation makes of a state: that very state where it changes nothing, None where it can not happen."""
+    """What an operation makes of a state: that very state where it changes nothing, None where it cannot happen."""
     operation = partition.operations[number]
     owned = state.held & partition.same_id[number]
     match operation.kind, operation.outcome:
         case Kind.PURCHASE, Outcome.SOLD_OUT:
             return state if _too_few(partition, operation, state) else None
-        case Kind.PURCHASE, Outcome.SOLD if operation.repeated and (owned or not operation.alone):
-            return state if owned else None
+        case Kind.PURCHASE, Outcome.SOLD if owned:
+            sale = owned.bit_length() - 1
+            return state if operation.repeated or _confirms(partition, operation, sale, state) else None
         case Kind.PURCHASE, _:
-            stock = None if owned else _moved(partition, operation, state, -1)
-            return None if stock is None else State(stock, state.held | 1 << number)
+            stock = None if owned or not operation.may_sell else _moved(partition, operation, state, -1)
+            return None if stock is None else _sold(partition, number, state, stock)
         case Kind.REFUND, Outcome.REFUNDED if operation.repeated:
             return None if owned else state
         case _:
             if not owned or partition.operations[owned.bit_length() - 1].moves != operation.moves:
                 return None
             stock = _moved(partition, operation, state, +1)
-            return None if stock is None else State(stock, state.held & ~owned)
+            return None if stock is None else state._replace(stock=stock, held=state.held & ~owned)
+
+
+def _sold(partition: Partition, number: int, state: State, stock: Stock) -> State:
+    made = state.made
+    if partition.named >> number & 1:
+        events = partition.operations[number].lines
+        versions = tuple(stock[partition.events.index(line.event)][1] for line in events)
+        made = tuple(sorted([*made, (number, versions)]))
+    return State(stock, state.held | 1 << number, made)
+
+
+def _confirms(partition: Partition, operation: Operation, sale: int, state: State) -> bool:
+    """Whether an answer can be that of a sale made before: of the same tickets, and of the versions that it made."""
+    if partition.operations[sale].moves != operation.moves:
+        return False
+    if partition.versionless or all(line.version == NOT_SEEN for line in operation.lines):
+        return True
+    events = [line.event for line in partition.operations[sale].lines]
+    versions = dict(zip(events, dict(state.made)[sale], strict=True))
+    return all(line.version in {NOT_SEEN, versions[line.event]} for line in operation.lines)
 
 
 def differences(partition: Partition, state: State) -> list[dict[str, Any]]:
@@ -124,7 +152,7 @@ def differences(partition: Partition, state: State) -> list[dict[str, Any]]:
     return tickets or [
         {"event": event, "available": available, "due": left, "version": version, "version_due": made}
         for event, (available, version), (left, made) in zip(partition.events, partition.end, state.stock, strict=True)
-        if available not in {NOT_SEEN, left} or (version not in {NOT_SEEN, made} and event not in partition.untold)
+        if available not in {NOT_SEEN, left} or (version not in {NOT_SEEN, made} and not partition.versionless)
     ]
 
 
@@ -132,27 +160,35 @@ def _too_few(partition: Partition, operation: Operation, state: State) -> bool:
     """Whether each event of a refusal has fewer tickets than were wanted, and its buyer was told so."""
     for line in operation.lines:
         available, version = state.stock[partition.events.index(line.event)]
-        if available >= line.quantity or line.available >= line.quantity:
+        if available >= line.quantity or line.available not in {NOT_SEEN, available}:
             return False
-        if not _told(partition, line, available, version):
+        if not partition.versionless and line.version not in {NOT_SEEN, version}:
             return False
     return True
 
 
 def _moved(partition: Partition, operation: Operation, state: State, sign: int) -> Stock | None:
-    """The stock after tickets were taken (-1) or given back (+1); None where they lack, or something else was told."""
+    """The stock after tickets were taken (-1) or given back (+1); None if they lack or the answer says otherwise."""
     stock = list(state.stock)
     for line in operation.lines:
         place = partition.events.index(line.event)
-        available, version = stock[place][0] + sign * line.quantity, stock[place][1] + 1
-        if available < 0 or not _told(partition, line, available, version):
+        available, version = (
+            stock[place][0] + sign * line.quantity,
+            _next_version(partition, line, stock[place][1], sign),
+        )
+        if available < 0 or version is None or line.available not in {NOT_SEEN, available}:
             return None
         stock[place] = (available, version)
     return tuple(stock)
 
 
-def _told(partition: Partition, line: Line, available: int, version: int) -> bool:
-    """Whether this is what the buyer was told, if he was told anything, and that counts."""
-    if line.event in partition.untold:
-        return True
-    return line.version in {NOT_SEEN, version} and line.available in {NOT_SEEN, available}
+def _next_version(partition: Partition, line: Line, version: int, sign: int) -> int | None:
+    """The version that a change makes; None where its answer names another one.
+
+    In a versionless history a sale makes none that is known, and a refund any that is higher than the last one known.
+    """
+    if not partition.versionless:
+        return version + 1 if line.version in {NOT_SEEN, version + 1} else None
+    if sign < 0 or line.version == NOT_SEEN:
+        return version
+    return line.version if line.version > version else None

@@ -66,7 +66,7 @@ def decide(case: Case, checks: Iterable[Check] = CHECKS) -> tuple[Verdict, ...]:
     missing = {int(each) for column in (case.event, case.ticket_event) for each in np.setdiff1d(column, known)}
     if missing:
         return _undecided(checks, f"the ledger lacks {and_more(len(missing), f'event {min(missing)}', 'event')}")
-    answered = (case.sold | case.refused).any()
+    answered = (case.sold | case.refused | case.refunded).any()
     if not answered and not case.perhaps_sold.any() and case.ledger.tickets.empty:
         return _undecided(checks, _NOT_ANSWERED)
     found = tuple(each.decide(case) for each in checks)

@@ -54,9 +54,9 @@ def _disagreement(event: "pd.Series[int]") -> str:
 
 def _first_beyond_the_last_seat(case: Case, event: "pd.Series[int]") -> pd.DataFrame:
     """Where tickets were given back meanwhile the sales alone do not show it, and there may be none."""
-    rows = np.flatnonzero((case.sold_first | case.surely_refunded) & (case.event == event["event"]))
+    rows = np.flatnonzero(case.changed & (case.event == event["event"]))
     seen = (case.version[rows] != NOT_SEEN).all()
-    rows = rows[np.argsort((case.version if seen else case.completed)[rows], kind="stable")]
+    rows = rows[np.argsort((case.version if seen else case.until)[rows], kind="stable")]
     too_many = -case.change[rows].cumsum() > event["total"]
     return case.rows(rows[too_many][:1])
 
@@ -65,14 +65,13 @@ def _first_beyond_the_last_seat(case: Case, event: "pd.Series[int]") -> pd.DataF
 def sales_in_ledger(case: Case) -> Verdict:
     """Every sale that a buyer was told of is in the ledger, for the right events and with its quantities.
 
-    A purchase id owns its quantity once, however often its buyer was told of it. Who was told that his id had bought
-    before may have asked for something else this time: of him only the purchase must be there. What was given back,
-    or may have been, need not be there.
+    A purchase id owns its quantity once, however often it was answered "sold". What was given back, or may have been,
+    need not be there; and an answer that reports an earlier sale is judged by that sale, where there is one.
     """
     name = "sales_in_ledger"
-    given_back = (case.per_id(case.refunded) + case.per_id(case.perhaps_refunded)) > 0
-    owed = case.sold & ~given_back[case.id]
-    wrong = owed & np.where(case.sold_again & ~_same(case), case.owned[case.id] == 0, case.held != case.quantity)
+    back = _given_back_last(case)
+    owed = case.sold & case.decided_alone[case.id] & ~back[case.id]
+    wrong = owed & np.where(case.surely_sold, case.held != case.quantity, case.owned[case.id] == 0)
     count = int((case.sold & case.leads).sum())
     if wrong.any():
         text = f"{operations(case, wrong):,} of {count:,} sales are not in the ledger as they were told"
@@ -80,13 +79,22 @@ def sales_in_ledger(case: Case) -> Verdict:
         more = (case.held[rows] > case.quantity[rows]).all()
         shown = case.rows(rows).assign(tickets=case.held[rows])
         return invalid(name, text, shown, Anomaly.DOUBLE_SALE if more else Anomaly.LOST_SALE)
-    back = f", but for {int((given_back & (case.per_id(case.sold) > 0)).sum()):,} that were given back"
-    return valid(name, f"all {count:,} sales are in the ledger with their quantity{back if given_back.any() else ''}")
+    back &= case.per_id(case.sold) > 0
+    text = f"all {count:,} sales are in the ledger with their quantity"
+    return valid(name, text + (f", but for {int(back.sum()):,} that were given back" if back.any() else ""))
 
 
-def _same(case: Case) -> Mask:
-    """Sales that were told once more without being said to be: they ask for what was bought."""
-    return case.sold_again & ~case.repeated
+def _given_back_last(case: Case) -> Mask:
+    """By id: whether a refund of it, made or perhaps made, can be the last of its calls to take effect."""
+    back = case.refunded | case.perhaps_refunded
+    if not back.any():
+        return np.zeros(case.ids, np.bool_)
+    sold = case.sold & ~case.repeated
+    last_sale, last_refund = np.full(case.ids, NOT_SEEN, np.int64), np.full(case.ids, NOT_SEEN, np.int64)
+    np.maximum.at(last_sale, case.id[sold], case.invoked[sold])
+    np.maximum.at(last_refund, case.id[back], case.latest[back])
+    given_back: Mask = (case.per_id(back) > 0) & (last_refund >= last_sale)
+    return given_back
 
 
 @check
@@ -97,9 +105,10 @@ def tickets_accounted_for(case: Case) -> Verdict:
     """
     name = "tickets_accounted_for"
     nobodys = ~_asked_for(case)
-    kept = (case.per_id(case.refunded) > 0) & (case.per_id(case.sold_first) <= case.per_id(case.refunded))
+    kept = (case.per_id(case.refunded) > 0) & case.decided_alone & ~_bought_last(case)
     kept_tickets = kept[case.ticket_id] & ~nobodys
-    in_part = case.perhaps_sold & (case.owned[case.id] > 0) & (case.held != case.quantity)
+    alone = case.decided_alone[case.id]
+    in_part = alone & case.perhaps_sold & (case.owned[case.id] > 0) & (case.held != case.quantity)
     faults = []
     if nobodys.any():
         count = len(np.unique(case.ticket_id[nobodys]))
@@ -118,16 +127,19 @@ def tickets_accounted_for(case: Case) -> Verdict:
     return invalid(name, text, case.rows(rows).assign(tickets=case.held[rows]), Anomaly.HALF_PURCHASE)
 
 
-def _asked_for(case: Case) -> Mask:
-    """Which tickets somebody asked for who was told that he has them, or not told that he has not.
+def _bought_last(case: Case) -> Mask:
+    """By id: whether it has more sales, made or perhaps made, than refunds."""
+    sales = case.per_id((case.sold & ~case.repeated) | case.perhaps_sold)
+    more: Mask = (sales > case.per_id(case.refunded)) & case.effects.irregular
+    return more
 
-    Told of what his id had bought before, a buyer may have asked for another event this time.
-    """
-    rows = case.sold | case.perhaps_sold
+
+def _asked_for(case: Case) -> Mask:
+    """Which tickets are of an event that a purchase of their id asked for which took effect, or may have."""
+    rows = case.surely_sold | (case.undecided & case.purchases)
     event = np.full(case.ids, NOT_SEEN)
     event[case.id[rows]] = case.event[rows]
     asked: Mask = event[case.ticket_id] == case.ticket_event
-    asked |= (case.per_id(case.sold_again) > 0)[case.ticket_id]
     others = np.flatnonzero(~asked)
     if len(others):  # of a basket only one event was looked at
         asked[others] = np.isin(case.ticket_pairs[others], case.pairs[rows])

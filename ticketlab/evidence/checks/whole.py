@@ -5,17 +5,27 @@ import numpy as np
 from ticketlab.evidence.case import Case
 from ticketlab.evidence.check import check
 from ticketlab.evidence.checks.books import first_operation, operations
-from ticketlab.evidence.columns import Integers, Mask
+from ticketlab.evidence.columns import NEVER, Integers, Mask
 from ticketlab.evidence.verdict import Anomaly, Verdict, invalid, valid
 
 
 @check
 def exactly_once(case: Case) -> Verdict:
-    """A purchase id owns exactly its quantity of tickets, or none; never a part, never twice, whatever was retried."""
+    """A purchase id owns exactly its quantity of tickets, or none; never a part, never twice, whatever was retried.
+
+    Where the strategy claims that an id buys once however often it is called, a repeated call must not be answered
+    "sold out" while the id owns its tickets.
+    """
     name = "exactly_once"
-    may_own = case.sold_first | case.perhaps_sold
+    may_own = _may_own(case)
     wrong = may_own & (case.owned[case.id] > 0) & (case.held != case.quantity)
     twice = _sold_twice(case)
+    refused = _refused_though_owned(case)
+    if refused.any() and not (wrong.any() or twice.any()):
+        text = f"{operations(case, refused):,} repeated calls were answered sold out, but their id owned its tickets"
+        first = first_operation(case, refused)
+        calls = np.flatnonzero((case.id == case.id[first[0]]) & (case.surely_sold | refused))
+        return invalid(name, text, case.rows(calls).assign(tickets=case.held[calls]), Anomaly.FALSE_SOLD_OUT)
     if not (wrong.any() or twice.any()):
         count = int((case.owned > 0).sum())
         return valid(name, f"all {count:,} purchase ids in the ledger own what they bought, once")
@@ -31,10 +41,36 @@ def exactly_once(case: Case) -> Verdict:
     return invalid(name, text, shown, Anomaly.HALF_PURCHASE if half else Anomaly.DOUBLE_SALE)
 
 
+def _may_own(case: Case) -> Mask:
+    """Purchases by whose quantity the tickets of their id are judged: those that took effect or may have."""
+    certain = case.sold & (~case.repeated | case.surely_sold)
+    rows: Mask = (certain | case.perhaps_sold) & case.decided_alone[case.id]
+    return rows
+
+
 def _sold_twice(case: Case) -> Mask:
-    """Sales of an id that was told of several, without having been given back in between as often."""
-    sales, back = case.per_id(case.sold_first), case.per_id(case.surely_refunded | case.undecided)
-    return case.sold_first & (sales > back + 1)[case.id]
+    """Sales of an id that was sold several times, without having been given back in between as often."""
+    sold = case.sold & ~case.repeated
+    if not case.effects.impossible.any():
+        return np.zeros(len(case), np.bool_)
+    sales, back = case.per_id(sold), case.per_id(case.refunded | case.perhaps_refunded)
+    return sold & ((sales > back + 1) & case.effects.impossible)[case.id]
+
+
+def _refused_though_owned(case: Case) -> Mask:
+    """Refusals of ids that had bought the same tickets before, and have not been given back since."""
+    rows = case.refused & case.effects.irregular[case.id]
+    if not (case.ledger.facts.idempotent and rows.any()):
+        return np.zeros(len(case), np.bool_)
+    back = case.per_id(case.refunded | case.perhaps_refunded) > 0
+    sales = np.flatnonzero(case.surely_sold & ~back[case.id])
+    asked = zip(case.pairs[sales].tolist(), case.quantity[sales].tolist(), strict=True)
+    bought = dict(zip(asked, case.until[sales].tolist(), strict=True))
+    wrong = np.zeros(len(case), np.bool_)
+    for row in np.flatnonzero(rows).tolist():
+        bought_by = bought.get((int(case.pairs[row]), int(case.quantity[row])), NEVER)
+        wrong[row] = bought_by < case.invoked[row]
+    return wrong
 
 
 @check
@@ -63,9 +99,9 @@ def _wanted(case: Case) -> Mask:
 
     A refused basket has rows for those events only that refused it.
     """
-    may_own = case.sold_first | case.perhaps_sold
+    may_own = _may_own(case)
     others = case.purchases & ~case.sold & ~case.refused & ~case.perhaps_sold
-    alone: Mask = others & (case.per_id(may_own) == 0)[case.id]
+    alone: Mask = others & ((case.per_id(case.sold | case.perhaps_sold) == 0) & (case.per_id(others) == 1))[case.id]
     return may_own | alone
 
 
@@ -78,9 +114,11 @@ def durable(case: Case) -> Verdict:
         return valid(name, "the server was not crashed: there was nothing to survive")
     before = case.completed <= max(crashes)
     given_back = (case.per_id(case.surely_refunded | case.perhaps_refunded) > 0)[case.id]
-    lost = before & case.sold_first & ~given_back & (case.held < case.quantity)
-    back = before & case.refunded & (case.owned[case.id] > 0) & ~_sold_twice(case)
-    told = int((before & (case.sold_first | case.refunded) & case.leads).sum())
+    sold = case.sold & ~case.repeated
+    lost = before & sold & ~given_back & (case.held < case.quantity)
+    regular = ~case.effects.irregular[case.id]
+    back = before & case.refunded & (case.owned[case.id] > 0) & regular
+    told = int((before & (sold | case.refunded) & case.leads).sum())
     wrong = lost | back
     if wrong.any():
         text = f"{operations(case, wrong):,} of {told:,} sales and refunds told before the crash were gone after it"

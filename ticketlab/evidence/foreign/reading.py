@@ -125,7 +125,8 @@ def _seats(table: Table, known: Names, operations: Table, told: pa.Array) -> pd.
 
 def _events_frame(event: Integers, total: Integers, available: Integers, version: Integers) -> pd.DataFrame:
     columns = {"event": event, "total": total, "available": available, "version": version}
-    return pd.DataFrame(columns).astype(EVENT_COLUMNS).sort_values("event", ignore_index=True)
+    columns["total_found"] = columns["total"]
+    return pd.DataFrame(columns)[list(EVENT_COLUMNS)].astype(EVENT_COLUMNS).sort_values("event", ignore_index=True)
 
 
 def _tickets(table: Table, known: Names, events: int, listed: Table | None) -> tuple[pd.DataFrame, Ids]:

@@ -26,6 +26,8 @@ class Silent:
     """The first version that it can have made."""
     latest: int
     """The last one."""
+    stock: int = -1
+    """The stock that it reports to have left, or -1."""
     undoes: int | None = None
     """Of a refund the row of its purchase, where that is silent too: it comes before."""
 
@@ -80,12 +82,12 @@ def _fitting(gaps: Gaps, order: Sequence[Silent], chosen: Sequence[Silent]) -> I
     used = {each.row for each in chosen}
     tried = set()
     for each in order:
-        alike = (each.change, each.earliest, each.latest, each.undoes)
+        alike = (each.change, each.earliest, each.latest, each.stock, each.undoes)
         if each.row in used or alike in tried or not each.earliest <= version <= each.latest:
             continue
         if each.undoes is not None and each.undoes not in used:
             continue
-        if _agrees(gaps, version, before + each.change):
+        if each.stock in {-1, before + each.change} and _agrees(gaps, version, before + each.change):
             tried.add(alike)
             yield each
 

@@ -1,4 +1,4 @@
-"""Refunds give back what was bought: the same tickets, once, and afterwards."""
+"""How the calls of one purchase id go together: a refund gives back what was bought, afterwards, once."""
 
 import numpy as np
 
@@ -13,35 +13,70 @@ from ticketlab.evidence.verdict import Anomaly
 def refunds(told: Told) -> Finding | None:
     """A refund of what was not bought, of another number of tickets, before it was bought, or once more."""
     case = told.case
-    rows = np.flatnonzero(case.refunded)
+    rows = np.flatnonzero(case.surely_refunded & ~case.effects.entangled)
     if not len(rows):
         return None
     sale = _sale_of(case, rows)
     flaws = (
-        (sale < 0, "was given back, and nobody had bought it", Anomaly.PHANTOM_SALE),
+        (sale < 0, "was given back, and no buyer had bought it", Anomaly.PHANTOM_SALE),
         (_other_tickets(case, rows, sale), "was given back with another number of tickets", Anomaly.HALF_PURCHASE),
         (_too_early(case, rows, sale), "was given back before it was bought", Anomaly.DIRTY_READ),
-        (_once_more(case, rows), "was given back twice", Anomaly.DOUBLE_REFUND),
     )
     for wrong, text, anomaly in flaws:
         if wrong.any():
-            place = int(np.flatnonzero(wrong)[0])
-            shown = np.flatnonzero(
-                (case.id == case.id[rows[place]]) & (case.surely_sold | case.refunded | case.undecided)
-            )
-            return Finding(f"event {case.event[rows[place]]}: a purchase {text}", shown.tolist(), anomaly)
+            row = int(rows[np.flatnonzero(wrong)[0]])
+            return Finding(f"event {case.event[row]}: a purchase {text}", _calls(case, row), anomaly)
     return None
 
 
+def impossible_ids(told: Told) -> Finding | None:
+    """An id whose own answers, taken together, cannot all be true of the tickets that it owns at the end."""
+    case = told.case
+    if not case.effects.impossible.any():
+        return None
+    row = int(np.flatnonzero(case.effects.impossible[case.id])[0])
+    sold, refunded = case.sold & ~case.repeated, case.refunded
+    mine = case.id == case.id[row]
+    event = f"event {case.event[row]}: "
+    if (refunded & mine & case.leads).sum() > ((case.sold | case.perhaps_sold) & mine & case.leads).sum():
+        return Finding(event + "a purchase was given back twice", _calls(case, row), Anomaly.DOUBLE_REFUND)
+    if (case.refunded_nothing & mine).any() and not (refunded & mine).any():
+        text = "a refund was answered that the purchase owns nothing, but it owned its tickets at that time"
+        return Finding(event + text, _calls(case, row), Anomaly.STALE_READ)
+    if (case.repeated & case.sold & mine).any() and not case.owned[case.id[row]]:
+        text = "a call was answered that the purchase had been made before, but it owned nothing at that time"
+        return Finding(event + text, _calls(case, row), Anomaly.STALE_READ)
+    owned, asked = int(case.owned[case.id[row]]), int(case.quantity[mine & case.purchases].max(initial=0))
+    anomaly = Anomaly.DOUBLE_SALE if owned > asked or (sold & mine & case.leads).sum() > 1 else Anomaly.LOST_SALE
+    text = f"no order of the calls of one purchase id explains its answers and the {owned:,} tickets that it owns"
+    return Finding(event + text, _calls(case, row), anomaly)
+
+
+def _calls(case: Case, row: int) -> list[int]:
+    """The rows under the id of this row that took effect, may have, or were answered as if they had."""
+    answered = case.sold | case.refunded | case.refunded_nothing | case.perhaps_sold | case.perhaps_refunded
+    calls: list[int] = np.flatnonzero((case.id == case.id[row]) & answered).tolist()
+    return calls
+
+
 def _sale_of(case: Case, rows: Integers) -> Integers:
-    """The row of the sale of the same id and event, or -1."""
+    """The row of the sale that each of these refunds gives back, or -1: the last one before it of its id and event.
+
+    Before means in the order of versions where both have one; an id that is not bought again has one sale only.
+    """
     sales = np.flatnonzero(case.surely_sold | (case.undecided & case.purchases))
     if not len(sales):
         return np.full(len(rows), -1)
-    sales = sales[np.argsort(case.pairs[sales], kind="stable")]
-    keys = case.pairs[sales]
-    place = np.minimum(np.searchsorted(keys, case.pairs[rows]), len(keys) - 1)
-    return np.where(keys[place] == case.pairs[rows], sales[place], -1)
+    order = np.lexsort((case.version[sales], case.pairs[sales]))
+    sales = sales[order]
+    width = int(max(case.version.max(initial=0), 0)) + 2
+    keys = case.pairs[sales] * width + case.version[sales] + 1
+    wanted = case.pairs[rows] * width + np.where(case.version[rows] == NOT_SEEN, width - 1, case.version[rows] + 1)
+    place = np.searchsorted(keys, wanted, side="right") - 1
+    fits = (place >= 0) & (case.pairs[sales[place]] == case.pairs[rows])
+    first = np.minimum(np.searchsorted(case.pairs[sales], case.pairs[rows]), len(sales) - 1)
+    later = case.pairs[sales[first]] == case.pairs[rows]
+    return np.where(fits, sales[place], np.where(later, sales[first], -1))
 
 
 def _other_tickets(case: Case, rows: Integers, sale: Integers) -> Mask:
@@ -52,13 +87,7 @@ def _other_tickets(case: Case, rows: Integers, sale: Integers) -> Mask:
 
 
 def _too_early(case: Case, rows: Integers, sale: Integers) -> Mask:
-    both = (case.version[rows] != NOT_SEEN) & (case.version[sale] != NOT_SEEN) & ~case.unordered[case.event[rows]]
+    both = (case.version[rows] != NOT_SEEN) & (case.version[sale] != NOT_SEEN)
     by_version = both & (case.version[rows] < case.version[sale])
-    early: Mask = (sale >= 0) & (by_version | (case.latest[rows] < case.invoked[sale]))
+    early: Mask = (sale >= 0) & (by_version | (case.until[rows] < case.since[sale]))
     return early
-
-
-def _once_more(case: Case, rows: Integers) -> Mask:
-    sales = case.per_id(case.surely_sold | (case.undecided & case.purchases))
-    again: Mask = (case.per_id(case.refunded) > sales)[case.id[rows]]
-    return again

@@ -1,4 +1,9 @@
-"""What nobody told: versions that are missing, and answers that name none. Each is given a place, if there is one."""
+"""Finds a place in the version order for operations that reported no version. A violation if there is none.
+
+In: the reported order (`told`), and the rows of the history that report nothing of it: sales and refunds whose answer
+was lost or names no version (they made one of the missing versions), and refusals that name none (they saw one).
+Not for a history that is versionless as a whole: see `unordered`.
+"""
 
 from collections.abc import Iterator
 from functools import cached_property, partial
@@ -18,11 +23,13 @@ from ticketlab.evidence.verdict import Anomaly
 
 
 def gaps(told: Told) -> Finding | None:
-    """A version that nobody can have made, or an answer that no version suits.
+    """A version that no operation can have made, or an answer that no version suits.
 
     Raises:
         Undecided: nothing wrong was found, and no place for some of them either.
     """
+    if told.case.versionless:
+        return None
     quiet = _Quiet(told)
     open_events: list[int] = []
     placed = told.places
@@ -36,6 +43,9 @@ def gaps(told: Told) -> Finding | None:
         if isinstance(made, Finding):
             return made
         versions |= made
+        if not _reports_agree(told, event, versions):
+            open_events.append(event)
+            continue
         placed += _places(told.case, made, seen=0)
     for event in np.setdiff1d(quiet.looked_at, open_events).tolist():
         seen, without = lookers.place(
@@ -52,30 +62,25 @@ def gaps(told: Told) -> Finding | None:
 
 
 class _OpenError(Exception):
-    """Whether the event has an order can not be told from here."""
+    """Whether the event has an order cannot be decided from here."""
 
 
 class _Quiet:
-    """The rows on ordered events that told no version, by what they are."""
+    """The rows that reported no version, by what they are."""
 
     def __init__(self, told: Told) -> None:
         self.told = told
         case = told.case
-        ordered = ~case.unordered[case.event] & (case.version == NOT_SEEN)
-        self.silent = np.flatnonzero(case.changed & ordered)
-        self.undecided = np.flatnonzero(case.undecided & ordered)
-        again = (case.sold_again & ~case.sold_itself & case.leads) | (case.refunded_nothing & case.leads)
-        self.again = np.flatnonzero(again)
-        self.refused = np.flatnonzero(case.refused & ordered)
-        made = np.bincount(self.told.event, minlength=len(case.unordered))
-        known = np.zeros(len(case.unordered), np.bool_)
+        without = case.version == NOT_SEEN
+        self.silent = np.flatnonzero(case.changed & without)
+        self.undecided = np.flatnonzero(case.undecided | case.effects.entangled)
+        self.refused = np.flatnonzero(case.refused & without)
+        made = np.bincount(self.told.event, minlength=case.events)
+        known = np.zeros(case.events, np.bool_)
         known[case.ledger.events["event"]] = True
-        self.missing = np.where(known & ~case.unordered, self.told.last - 1 - made, 0)
+        self.missing = np.where(known, self.told.last - 1 - made, 0)
         self.events = np.union1d(np.flatnonzero(self.missing), case.event[np.append(self.silent, self.undecided)])
-        if len(self.again):
-            sale = self.sale[case.id[self.again]]
-            self.again = self.again[(sale >= 0) & ~case.unordered[case.event[sale]]]
-        self.looked_at = np.union1d(case.event[self.refused], self.sold_on)
+        self.looked_at = np.unique(case.event[self.refused])
 
     @cached_property
     def sale(self) -> Integers:
@@ -88,19 +93,13 @@ class _Quiet:
         return _first_of_each_id(self.told.case, self.told.case.surely_refunded)
 
     @property
-    def sold_on(self) -> Integers:
-        """For each of those who were told of an earlier time the event of that sale."""
-        case = self.told.case
-        return case.event[self.sale[case.id[self.again]]] if len(self.again) else self.again
-
-    @property
     def any(self) -> bool:
-        """Whether there is anything that was not told."""
+        """Whether there is anything that was not reported."""
         return len(self.of_any_kind) > 0
 
     @property
     def of_any_kind(self) -> Integers:
-        """The events on which something was not told."""
+        """The events on which something was not reported."""
         return np.union1d(self.events, self.looked_at)
 
     def is_open(self, event: int) -> bool:
@@ -125,8 +124,8 @@ def _fill(quiet: _Quiet, event: int) -> dict[int, int] | Finding:
     if missing > len(silent):
         return _made_by_nobody(told, event, missing - len(silent))
     if missing < len(silent):
-        text = f"event {event}: {len(silent):,} purchases or refunds of unknown outcome took effect, in "
-        text += f"{missing:,} versions that nobody else made"
+        text = f"event {event}: {len(silent):,} operations that report no version took effect, but only {missing:,} "
+        text += "versions are missing"
         return Finding(text, silent[: missing + 1].tolist(), Anomaly.LOST_UPDATE)
     known = _gaps_of(told, event)
     if any(version - 1 not in known.stock for version in known.missing if version - 1 not in known.missing):
@@ -136,7 +135,7 @@ def _fill(quiet: _Quiet, event: int) -> dict[int, int] | Finding:
     except GaveUpError:
         raise _OpenError from None
     if made is None:
-        text = f"event {event}: no order of those whose answer was lost explains the versions that nobody was told of"
+        text = f"event {event}: no order of the operations without a version explains the versions that are missing"
         return Finding(text, silent.tolist(), Anomaly.LOST_UPDATE)
     return made
 
@@ -167,9 +166,9 @@ def _made_by_nobody(told: Told, event: int, count: int) -> Finding:
     gone = np.append(told.version[first:end] != np.arange(end - first) + 2, True)
     behind = first + int(np.argmax(gone))
     rows = [int(told.makers[place]) for place in (behind - 1, behind) if first <= place < end]
-    text = f"event {event}: version {behind - first + 2:,} was made by nobody"
+    text = f"event {event}: no operation made version {behind - first + 2:,}"
     if count > 1:
-        text += f", nor were {count - 1:,} others"
+        text += f", nor {count - 1:,} more"
     return Finding(text, rows, Anomaly.PHANTOM_SALE)
 
 
@@ -177,8 +176,8 @@ def _candidates(quiet: _Quiet, event: int, silent: Integers) -> Iterator[Silent]
     """The silent rows of an event, each with the first and the last version that it can have made."""
     told, case = quiet.told, quiet.told.case
     places, last = told.places.of_event(event), int(told.last[event])
-    earliest = places.after(case.invoked[silent]) // 2 + 1
-    latest = (places.before(case.latest[silent], none=2 * last + 2) - 1) // 2
+    earliest = places.after(case.since[silent]) // 2 + 1
+    latest = (places.before(case.until[silent], none=2 * last + 2) - 1) // 2
     for row, first, end in zip(silent.tolist(), earliest.tolist(), latest.tolist(), strict=True):
         undoes = None
         if case.purchases[row]:
@@ -191,7 +190,8 @@ def _candidates(quiet: _Quiet, event: int, silent: Integers) -> Iterator[Silent]
                 first = max(first, int(case.version[sale]) + 1)  # noqa: PLW2901 - bounded once more
             elif sale >= 0:
                 undoes = sale
-        yield Silent(row=row, change=int(case.change[row]), earliest=first, latest=end, undoes=undoes)
+        stock = int(case.available[row])
+        yield Silent(row=row, change=int(case.change[row]), earliest=first, latest=end, undoes=undoes, stock=stock)
 
 
 def _line_of(case: Case, row: int, event: int) -> int:
@@ -209,12 +209,6 @@ def _lookers(quiet: _Quiet, event: int, versions: dict[int, int]) -> Iterator[Lo
     for row in quiet.refused[case.event[quiet.refused] == event].tolist():
         low = partial(_too_low, stock, wanted=int(case.quantity[row]), shown=int(case.available[row]))
         yield Looker(row=row, since=int(case.invoked[row]), until=int(case.completed[row]), suits=low)
-    for row in quiet.again[quiet.sold_on == event].tolist():
-        begin = _version_of(case, int(quiet.sale[case.id[row]]), versions)
-        back = _line_of(case, int(quiet.refund[case.id[row]]), event)
-        end = _version_of(case, back, versions) if back >= 0 else len(stock)
-        there = partial(_owned, begin=begin, end=end, owned=bool(case.sold_again[row]))
-        yield Looker(row=row, since=int(case.invoked[row]), until=int(case.completed[row]), suits=there)
 
 
 def _too_low(stock: Integers, first: int, last: int, *, wanted: int, shown: int) -> Mask:
@@ -222,17 +216,6 @@ def _too_low(stock: Integers, first: int, last: int, *, wanted: int, shown: int)
     stocks = stock[first : last + 1]
     low: Mask = (stocks < wanted) & ((stocks == shown) | (shown == NOT_SEEN))
     return low
-
-
-def _owned(first: int, last: int, *, begin: int, end: int, owned: bool) -> Mask:
-    """At which versions a purchase that was made by one and given back by another is there, or is not."""
-    versions = np.arange(first, last + 1)
-    there: Mask = ((versions >= begin) & (versions < end)) == owned
-    return there
-
-
-def _version_of(case: Case, row: int, versions: dict[int, int]) -> int:
-    return versions.get(row, int(case.version[row]))
 
 
 def _stocks(told: Told, event: int, versions: dict[int, int]) -> Integers:
@@ -248,24 +231,28 @@ def _stocks(told: Told, event: int, versions: dict[int, int]) -> Integers:
     return stocks
 
 
+def _reports_agree(told: Told, event: int, versions: dict[int, int]) -> bool:
+    """Whether every stock that was reported at a version of the event is that of the changes up to it."""
+    case, stock = told.case, _stocks(told, event, versions)
+    first, end = np.searchsorted(told.event, [event, event + 1])
+    rows = np.concatenate([told.makers[first:end], told.seers[case.event[told.seers] == event]])
+    reported = case.available[rows]
+    if ((reported != NOT_SEEN) & (reported != stock[case.version[rows]])).any():
+        return False
+    return bool(told.left[event] == NOT_SEEN or told.left[event] == stock[-1])
+
+
 def _nothing_suits(told: Told, event: int, row: int) -> Finding:
     case = told.case
-    if case.refused[row]:
-        wanted = case.quantity[row]
-        text = f"event {event}: who wanted {wanted:,} was sent away, and at no time of his call were too few left"
-        return Finding(text, [row], Anomaly.FALSE_SOLD_OUT)
-    if case.sold_again[row]:
-        text = f"event {event}: a purchase was told to have been made before, and was not there at that time"
-    else:
-        text = f"event {event}: a purchase was told to own nothing, and was there at that time"
-    shown = np.flatnonzero((case.id == case.id[row]) & (case.surely_sold | case.surely_refunded))
-    return Finding(text, sorted({*shown.tolist(), row}), Anomaly.STALE_READ)
+    wanted = case.quantity[row]
+    text = f"event {event}: a buyer asked for {wanted:,} and was refused, but too few were left at no time of the call"
+    return Finding(text, [row], Anomaly.FALSE_SOLD_OUT)
 
 
 def _places(case: Case, versions: dict[int, int], *, seen: int) -> Places:
     rows = np.array(list(versions), np.int64)
     at = 2 * np.array(list(versions.values()), np.int64) + seen
-    return Places.of(rows=rows, event=case.event[rows], at=at, since=case.invoked[rows], until=case.latest[rows])
+    return Places.of(rows=rows, event=case.event[rows], at=at, since=case.since[rows], until=case.until[rows])
 
 
 def _contradicts(case: Case, placed: Places) -> bool:

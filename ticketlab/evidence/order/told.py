@@ -1,4 +1,4 @@
-"""What was told of the order: who made which version, who saw which, and when. Each function looks for one flaw."""
+"""The reported order: which row made which version, which row saw which, and when. Each function looks for one flaw."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 
 from ticketlab.evidence.case import Case
-from ticketlab.evidence.columns import Integers
+from ticketlab.evidence.columns import Integers, Mask
 from ticketlab.evidence.history import NOT_SEEN
 from ticketlab.evidence.order import realtime
 from ticketlab.evidence.order.finding import Finding
@@ -17,21 +17,21 @@ from ticketlab.evidence.verdict import Anomaly
 
 @dataclass(frozen=True, kw_only=True)
 class Told:
-    """The rows that told a version, on events whose sales do."""
+    """The rows that report a version; none in a history that is versionless."""
 
     case: Case
     makers: Integers
-    """Rows that told to have made a version, by event and version."""
+    """Rows that report a version that they made, by event and version."""
     seers: Integers
     """Rows that were refused at a version."""
 
     @classmethod
     def of(cls, case: Case) -> Self:
         """Sorted out of a case."""
-        ordered = ~case.unordered[case.event] & (case.version != NOT_SEEN)
-        makers = np.flatnonzero((case.sold_first | case.refunded) & ordered)
+        reported = case.version != NOT_SEEN
+        makers = np.flatnonzero(case.changed & reported)
         makers = makers[sorting(case.event[makers], case.version[makers])]
-        return cls(case=case, makers=makers, seers=np.flatnonzero(case.refused & ordered))
+        return cls(case=case, makers=makers, seers=np.flatnonzero(case.refused & reported))
 
     @cached_property
     def event(self) -> Integers:
@@ -50,18 +50,36 @@ class Told:
         return np.append(False, same & (self.version[1:] == self.version[:-1] + 1))[: len(self.makers)]
 
     @cached_property
+    def stock(self) -> Integers:
+        """The stock that each maker left by the changes up to it; NOT_SEEN behind the first version that is missing."""
+        begins = np.searchsorted(self.event, self.event)
+        changes = self.case.change[self.makers].cumsum()
+        of_event = changes - np.append(0, changes)[begins]
+        complete = self.version - 2 == np.arange(len(self.makers)) - begins
+        return np.where(complete, self.total[self.event] + of_event, NOT_SEEN)
+
+    @cached_property
     def total(self) -> Integers:
         """The seats of each event, by its number."""
         return self._by_event("total")
 
     @cached_property
     def last(self) -> Integers:
-        """The version of each event in the end; where the ledger does not tell, the last one that was told."""
+        """The version of each event at the end; where the ledger does not say, what the changes of the event make."""
         last = self._by_event("version")
-        told = np.ones_like(last)
-        np.maximum.at(told, self.event, self.version)
-        np.maximum.at(told, self.case.event[self.seers], self.case.version[self.seers])
-        return np.where(last == NOT_SEEN, told, last)
+        if (last != NOT_SEEN).all():
+            return last
+        made = 1 + np.bincount(self.case.event[self.case.changed], minlength=self.case.events)
+        np.maximum.at(made, self.event, self.version)
+        np.maximum.at(made, self.case.event[self.seers], self.case.version[self.seers])
+        return np.where(last == NOT_SEEN, made, last)
+
+    @cached_property
+    def ended(self) -> Mask:
+        """By event: whether `last` is surely its last version, and no row of unknown outcome may have made another."""
+        open_ = np.bincount(self.case.event[self.case.undecided], minlength=self.case.events) > 0
+        ended: Mask = (self._by_event("version") != NOT_SEEN) | ~open_
+        return ended
 
     @cached_property
     def left(self) -> Integers:
@@ -73,7 +91,7 @@ class Told:
         """Where all these rows stand."""
         case, rows = self.case, np.concatenate([self.makers, self.seers])
         at = np.concatenate([2 * self.version, 2 * case.version[self.seers].astype(np.int64) + 1])
-        return Places.of(rows=rows, event=case.event[rows], at=at, since=case.invoked[rows], until=case.completed[rows])
+        return Places.of(rows=rows, event=case.event[rows], at=at, since=case.since[rows], until=case.until[rows])
 
     def maker_of(self, event: Integers, version: Integers) -> Integers:
         """For each version of an event the number of its maker among `makers`, or -1."""
@@ -86,7 +104,7 @@ class Told:
         return np.where(found, place, -1)
 
     def _by_event(self, column: str) -> Integers:
-        numbers = np.full(len(self.case.unordered), NOT_SEEN, np.int64)
+        numbers = np.full(self.case.events, NOT_SEEN, np.int64)
         numbers[self.case.ledger.events["event"]] = self.case.ledger.events[column]
         return numbers
 
@@ -99,7 +117,7 @@ def versions(told: Told) -> Finding | None:
         rows = makers[twice[0] : twice[0] + 2].tolist()
         text = f"event {event[twice[0]]}: version {version[twice[0]]:,} was made twice"
         if len(twice) > 1:
-            text += f", and {len(twice) - 1:,} more likewise"
+            text += f", and so were {len(twice) - 1:,} more"
         undone = told.case.surely_sold[rows] & (told.case.held[rows] == 0) & ~_given_back(told.case)[told.case.id[rows]]
         return Finding(text, rows, Anomaly.DIRTY_READ if undone.any() else Anomaly.LOST_UPDATE)
     early = np.flatnonzero(version <= 1)
@@ -137,7 +155,16 @@ def stocks(told: Told) -> Finding | None:
             f"{before[place]:,} before it and {change[place]:+,} make {before[place] + change[place]:,}"
         )
         return Finding(text, rows, Anomaly.LOST_UPDATE)
-    ends = np.flatnonzero((told.version == told.last[event]) & (stock != NOT_SEEN) & (told.left[event] != NOT_SEEN))
+    wrong = np.flatnonzero((stock != NOT_SEEN) & (told.stock != NOT_SEEN) & (stock != told.stock))
+    if len(wrong):
+        place = wrong[0]
+        text = (
+            f"event {event[place]}: version {told.version[place]:,} left {stock[place]:,} seats, though "
+            f"{told.total[event[place]]:,} at the start and all changes up to it make {told.stock[place]:,}"
+        )
+        return Finding(text, [int(makers[place])], Anomaly.LOST_UPDATE)
+    known = told.ended[event] & (stock != NOT_SEEN) & (told.left[event] != NOT_SEEN)
+    ends = np.flatnonzero(known & (told.version == told.last[event]))
     wrong = ends[stock[ends] != told.left[event[ends]]]
     if len(wrong):
         place = wrong[0]
@@ -181,7 +208,8 @@ def _witnessed(told: Told, event: Integers, version: Integers) -> tuple[Integers
     maker = told.maker_of(event, version)
     made = np.append(told.makers, -1)[maker]
     stock = np.where(maker >= 0, case.available[made], NOT_SEEN).astype(np.int64)
-    stock = np.where((maker < 0) & (version == told.last[event]), told.left[event], stock)
+    stock = np.where((maker >= 0) & (stock == NOT_SEEN), np.append(told.stock, NOT_SEEN)[maker], stock)
+    stock = np.where((maker < 0) & (version == told.last[event]) & told.ended[event], told.left[event], stock)
     stock = np.where(version == 1, told.total[event], stock)
     quiet = np.flatnonzero((maker < 0) & (stock == NOT_SEEN) & (case.available[seers] != NOT_SEEN))
     _, first, group = np.unique(

@@ -1,105 +1,94 @@
-"""Events whose sales tell no version: only intervals decide, and whether some order of them will do."""
+"""Histories whose sales report no version: whether some order of them explains every answer.
+
+In: a case that is versionless as a whole. The order is then not known, and is looked for event by event. An event on
+which nothing was refunded and no answer reports a stock needs no search: if each sale takes effect when it is called
+and each refusal when it is answered, the stock is as low as it can be, so a refusal that finds enough seats even then
+is wrong in every order. All others are given to `versionless`, and to the general search where purchases join several
+events or an outcome is open.
+"""
 
 import numpy as np
 
 from ticketlab.evidence.case import Case
-from ticketlab.evidence.columns import Mask
-from ticketlab.evidence.order import small
+from ticketlab.evidence.columns import Integers
+from ticketlab.evidence.history import NOT_SEEN
+from ticketlab.evidence.order import small, versionless
 from ticketlab.evidence.order.finding import Finding
 from ticketlab.evidence.order.free import surely_free
 from ticketlab.evidence.order.told import Told
+from ticketlab.evidence.order.versionless import Item, Kind
 from ticketlab.evidence.verdict import Anomaly
 
 
 def refusals(told: Told) -> Finding | None:
-    """A refusal while seats enough were free in every order.
-
-    Without refunds that decides: let every sale take effect when it is called and every refusal when it is answered,
-    and each refusal that could be right is.
+    """A refusal while enough seats were free in every order, or answers that no order explains.
 
     Raises:
-        Undecided: seats were given back meanwhile, and no order was found.
+        Undecided: no order was found, and none was ruled out.
     """
     case = told.case
-    if not case.unordered.any():
+    if not case.versionless:
         return None
-    refused = np.flatnonzero(case.refused & case.unordered[case.event])
+    refused = np.flatnonzero(case.refused)
     free = np.maximum(surely_free(case, refused), case.available[refused])
     false = refused[free >= case.quantity[refused]]
     if len(false):
-        text = f"event {case.event[false[0]]}: sold out was told while seats enough were free in every order"
+        text = f"event {case.event[false[0]]}: sold out was answered while enough seats were free in every order"
         return Finding(text, [int(false[0])], Anomaly.FALSE_SOLD_OUT)
-    given_back = case.surely_refunded | case.undecided | case.sold_again | case.refunded_nothing
-    tied = np.isin(case.operation, case.operation[~case.leads])
-    open_rows = (given_back | (case.refused & tied)) & case.unordered[case.event]
-    events = np.unique(case.event[open_rows]).tolist()
-    without = [event for event in events if not _has_an_order(case, event, int(told.total[event]), tied)]
-    return small.search(case, without) if without else None
+    joined = np.isin(case.operation, case.operation[~case.leads])
+    matters = case.changed | case.undecided | case.refused
+    reported = (case.available != NOT_SEEN) & matters
+    searched = case.surely_refunded | case.undecided | case.effects.entangled | reported | (case.refused & joined)
+    general = case.undecided | case.effects.entangled | (joined & matters)
+    left_open: list[int] = []
+    for event in np.unique(case.event[searched]).tolist():
+        rows = np.flatnonzero((case.event == event) & matters)
+        if general[rows].any():
+            left_open.append(event)
+            continue
+        finding = _search(case, event, rows, int(told.total[event]))
+        if finding is None:
+            continue
+        if finding.rows:
+            return finding
+        left_open.append(event)
+    return small.search(case, left_open) if left_open else None
 
 
-def _has_an_order(case: Case, event: int, total: int, tied: Mask) -> bool:
-    """Whether an order was found that keeps the stock as low as it can be kept; there may be one all the same."""
-    rows = np.flatnonzero(case.event == event)
-    if (tied | case.undecided)[rows].any():
-        return False
-    sweep = _Sweep(case, total)
-    matters = case.surely_sold | case.surely_refunded | case.refused | case.sold_again | case.refunded_nothing
-    rows = rows[matters[rows]]
-    calls = [(int(case.invoked[row]), False, int(row)) for row in rows]
-    answers = [(int(case.latest[row]), True, int(row)) for row in rows]
-    return all(sweep.ends(row) if ends else sweep.begins(row) for _, ends, row in sorted(calls + answers))
+def _search(case: Case, event: int, rows: Integers, total: int) -> Finding | None:
+    """None if an order was found; a finding without rows if the search gave up."""
+    refunds = rows[case.refund_version[rows] != NOT_SEEN]
+    versions, counts = np.unique(case.refund_version[refunds], return_counts=True)
+    if (counts > 1).any():
+        twice = refunds[case.refund_version[refunds] == versions[counts > 1][0]]
+        text = f"event {event}: version {versions[counts > 1][0]:,} was made twice"
+        return Finding(text, twice[:2].tolist(), Anomaly.LOST_UPDATE)
+    answer = versionless.search(_items(case, rows), total)
+    if answer.found:
+        return None
+    if not answer.exhausted:
+        return Finding("", (), Anomaly.STALE_READ)
+    stuck = np.array(sorted(answer.stuck), np.int64)
+    if len(stuck) and case.surely_sold[stuck].all():
+        return Finding(f"event {event}: more was sold than was left at that time", stuck.tolist(), Anomaly.OVERSELL)
+    text = f"event {event}: no order of its sales and refunds explains every refusal and every reported stock"
+    return Finding(text, stuck.tolist(), Anomaly.STALE_READ)
 
 
-class _Sweep:
-    """The stock of one event as time goes on: sales take effect as early as they can, refunds as late as they may."""
-
-    def __init__(self, case: Case, stock: int) -> None:
-        self._case = case
-        self._stock = stock
-        self._owners: set[int] = set()
-        self._pending: set[int] = set()
-        """Rows that were called, and have not taken effect, or not seen what they were told."""
-
-    def begins(self, row: int) -> bool:
-        """A call: it takes effect at once if it can and should."""
-        self._pending.add(row)
-        self._let_happen()
-        return True
-
-    def ends(self, row: int) -> bool:
-        """An answer: False where it can not have taken effect by now."""
-        while row in self._pending and not self._happens(row, at_last=True):
-            others = (each for each in self._pending if self._case.surely_refunded[each] and self._is_owner(each))
-            forced = next(others, None)
-            if forced is None or not self._case.surely_sold[row]:
-                return False
-            self._happens(forced, at_last=True)
-            self._let_happen()
-        return True
-
-    def _let_happen(self) -> None:
-        """Whatever happens makes room for more."""
-        while any(self._happens(row, at_last=False) for row in list(self._pending)):
-            pass
-
-    def _happens(self, row: int, *, at_last: bool) -> bool:
-        case, seats, number = self._case, int(self._case.quantity[row]), int(self._case.id[row])
-        if case.surely_sold[row]:
-            can = seats <= self._stock and not self._is_owner(row)
-        elif case.surely_refunded[row]:
-            can = at_last and self._is_owner(row)
-        elif case.refused[row]:
-            can = seats > self._stock
-        else:
-            can = self._is_owner(row) == bool(case.sold_again[row])
-        if not can:
-            return False
-        self._pending.discard(row)
-        if case.surely_sold[row] or case.surely_refunded[row]:
-            self._stock += int(case.change[row])
-            (self._owners.discard if case.surely_refunded[row] else self._owners.add)(number)
-            self._let_happen()
-        return True
-
-    def _is_owner(self, row: int) -> bool:
-        return int(self._case.id[row]) in self._owners
+def _items(case: Case, rows: Integers) -> list[Item]:
+    sale_of = dict(
+        zip(case.id[rows][case.surely_sold[rows]].tolist(), rows[case.surely_sold[rows]].tolist(), strict=True)
+    )
+    return [
+        Item(
+            row=row,
+            kind=Kind.REFUSAL if case.refused[row] else Kind.SALE if case.purchases[row] else Kind.REFUND,
+            quantity=int(case.quantity[row]),
+            since=int(case.since[row]),
+            until=int(case.until[row]),
+            stock=int(case.available[row]),
+            rank=int(case.refund_version[row]),
+            follows=NOT_SEEN if case.purchases[row] else sale_of.get(int(case.id[row]), NOT_SEEN),
+        )
+        for row in rows.tolist()
+    ]

@@ -73,5 +73,17 @@ TERMS: Final[Mapping[Anomaly, Term]] = {
         "everybody behind them waited too.",
         field="deadlock (SQLSTATE 40P01); locks that are taken in different orders",
     ),
+    Anomaly.CHANGED_SETUP: Term(
+        meaning="The events, or the numbers of their seats, are not those that were put on sale.",
+        field="a broken invariant: the total is part of the specification, and not of the implementation",
+    ),
+    Anomaly.WRONG_TICKETS: Term(
+        meaning="A buyer was given tickets that the database holds for another purchase, or for none.",
+        field="a response that was matched to the wrong request",
+    ),
+    Anomaly.UNCLEAN_CONNECTION: Term(
+        meaning="A purchase left an open transaction, a lock, a setting or a connection behind.",
+        field="a leak; a pooled connection that comes back dirty",
+    ),
 }
 """Every anomaly."""

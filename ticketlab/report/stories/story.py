@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ticketlab.evidence.verdict import Anomaly
-from ticketlab.report.stories import promises, stock, wholeness
+from ticketlab.report.stories import promises, stock, surroundings, wholeness
 from ticketlab.report.stories.glossary import TERMS
 from ticketlab.report.stories.reason import Reason
 from ticketlab.report.stories.scene import Call, Row, Scene, is_operation, scene_of
@@ -56,6 +56,9 @@ REASONS: Final[Mapping[Anomaly, Callable[[Scene], Reason]]] = {
     Anomaly.DOUBLE_REFUND: wholeness.double_refund,
     Anomaly.HALF_PURCHASE: wholeness.half_purchase,
     Anomaly.DEADLOCK: promises.deadlock,
+    Anomaly.CHANGED_SETUP: surroundings.changed_setup,
+    Anomaly.WRONG_TICKETS: surroundings.wrong_tickets,
+    Anomaly.UNCLEAN_CONNECTION: surroundings.unclean_connection,
 }
 """Why it is wrong, by anomaly."""
 

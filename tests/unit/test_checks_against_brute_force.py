@@ -1,0 +1,104 @@
+"""The checks and the brute force agree on random small histories; `make stress` compares many more."""
+
+from collections import Counter
+
+import pytest
+from brute_force import possible
+from compared_cases import compared
+from generated_cases import generated
+
+from ticketlab.outcomes import Cause, Kind, Outcome
+
+CASES = 600
+AT_ONCE = 50
+MOST_OPEN = 2
+"""Of so many at once; the stress test, which compares many, is strict about the share."""
+
+
+@pytest.mark.parametrize("first", range(0, CASES, AT_ONCE))
+def test_no_verdict_is_wrong(first):
+    """No VALID for an impossible history, no INVALID for a possible one, no VALID where no purchase was answered."""
+    found = [(seed, compared(generated(seed))) for seed in range(first, first + AT_ONCE)]
+    wrong = [f"seed {seed}: {each.disagreement}\n{each}" for seed, each in found if each.disagreement]
+    assert not wrong, "\n\n".join([f"{len(wrong)} of {AT_ONCE}", *wrong])
+    undecided = [f"seed {seed}:\n{each}" for seed, each in found if each.undecided]
+    assert len(undecided) <= MOST_OPEN, "\n\n".join(undecided)
+
+
+@pytest.fixture(scope="module")
+def cases():
+    return [generated(seed) for seed in range(2_000)]
+
+
+def _used_again(case):
+    """An id that buys more than once."""
+    bought = Counter(each.purchase for each in case.operations if each.kind is Kind.PURCHASE)
+    return max(bought.values(), default=0) > 1
+
+
+def _of_sales(case, name):
+    sales = [each for each in case.operations if each.outcome is Outcome.SOLD and not each.repeated]
+    return [getattr(line, name) is not None for each in sales for line in each.lines]
+
+
+def _reports_some(case, name):
+    """Some sales carry it, and some do not."""
+    return len(set(_of_sales(case, name))) == 2
+
+
+def _touch(case):
+    """One operation completes at the tick at which another is invoked."""
+    return bool({each.completed for each in case.operations} & {each.invoked for each in case.operations})
+
+
+class TestTheCases:
+    def test_a_seed_gives_one_case(self, cases):
+        assert [generated(seed) for seed in range(100)] == cases[:100]
+        assert len(set(cases)) == len(cases)
+
+    def test_they_are_of_both_kinds(self, cases):
+        """Or agreement would show little: between 30 and 70 of a hundred are possible."""
+        share = sum(map(possible, cases)) / len(cases)
+        assert 0.3 < share < 0.7
+
+    def test_most_have_an_answer(self, cases):
+        assert sum(case.answered for case in cases) > 0.85 * len(cases)
+
+    def test_they_are_of_the_sizes_that_a_brute_force_can_decide(self, cases):
+        assert {len(case.operations) for case in cases} == set(range(2, 8))
+        assert {len(case.events) for case in cases} == {1, 2}
+        assert {event.total for case in cases for event in case.events} >= set(range(6))
+        assert {line.quantity for case in cases for each in case.operations for line in each.lines} == {1, 2, 3}
+
+    @pytest.mark.parametrize(
+        ("kind", "outcome", "cause"),
+        [
+            (Kind.PURCHASE, Outcome.SOLD, Cause.NONE),
+            (Kind.PURCHASE, Outcome.SOLD, Cause.REPEATED),
+            (Kind.PURCHASE, Outcome.SOLD_OUT, Cause.INSUFFICIENT),
+            (Kind.PURCHASE, Outcome.UNKNOWN, Cause.CONNECTION),
+            (Kind.PURCHASE, Outcome.FAILED, Cause.TRANSACTION),
+            (Kind.REFUND, Outcome.REFUNDED, Cause.NONE),
+            (Kind.REFUND, Outcome.REFUNDED, Cause.REPEATED),
+            (Kind.REFUND, Outcome.UNKNOWN, Cause.CONNECTION),
+        ],
+    )
+    def test_every_answer_is_among_them_often(self, cases, kind, outcome, cause):
+        ends = [{(each.kind, each.outcome, each.cause) for each in case.operations} for case in cases]
+        assert sum((kind, outcome, cause) in each for each in ends) > 0.05 * len(cases)
+
+    @pytest.mark.parametrize(
+        "has",
+        [
+            pytest.param(lambda case: any(len(each.lines) > 1 for each in case.operations), id="baskets"),
+            pytest.param(_used_again, id="ids used again"),
+            pytest.param(lambda case: _reports_some(case, "version"), id="some versions missing"),
+            pytest.param(lambda case: _reports_some(case, "available"), id="some stocks missing"),
+            pytest.param(lambda case: not any(_of_sales(case, "version")), id="no sale with a version"),
+            pytest.param(lambda case: any(each.available is None for each in case.events), id="last stock not known"),
+            pytest.param(lambda case: any(each.version is None for each in case.events), id="last version not known"),
+            pytest.param(_touch, id="ticks that are equal"),
+        ],
+    )
+    def test_every_kind_of_history_is_among_them_often(self, cases, has):
+        assert sum(map(has, cases)) > 0.05 * len(cases)

@@ -1,0 +1,123 @@
+"""The calls of one purchase id: which of them can have taken effect, by their answers and by what the id owns.
+
+Pure, one id at a time. `effects` says what a sale, a refund and a confirmation are, and enters the result into
+the arrays of a whole history.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from ticketlab.evidence.columns import NEVER
+
+
+class Call(NamedTuple):
+    """One operation of an irregular id."""
+
+    rows: tuple[int, ...]
+    is_purchase: bool
+    is_certain: bool
+    """Answered; otherwise of unknown outcome."""
+    is_repeated: bool
+    """Answered that it had been made before."""
+    lines: Mapping[int, int]
+    """Of each event the tickets that were asked for."""
+    versions: Mapping[int, int]
+    """Of each event the version in the answer, where that counts."""
+    stocks: Mapping[int, int]
+    """Of each event the stock in the answer, where that counts."""
+    since: int
+    until: int
+
+
+class Merged(NamedTuple):
+    """The one sale of an id, and its refund if there is one."""
+
+    sale: Call
+    since: int
+    until: int
+    stock_ignored: bool
+    refund: Call | None
+    refund_since: int
+
+
+def explanations(calls: Sequence[Call], owned: Mapping[int, int]) -> set[int]:
+    """Every set of calls that can have taken effect, as bits; empty if none explains the answers and the tickets.
+
+    Args:
+        calls: of one id, those that may have an effect or claim to have had one.
+        owned: the tickets of each event that the id owns at the end.
+    """
+    first_sale = any(each.is_purchase and each.is_certain and not each.is_repeated for each in calls)
+    certain = sum(1 << place for place, each in enumerate(calls) if each.is_certain)
+    found: set[int] = set()
+    seen = set()
+    ahead: list[tuple[int, int, int]] = [(0, -1, 0)]
+    while ahead:
+        step = ahead.pop()
+        if step in seen:
+            continue
+        seen.add(step)
+        placed, standing, effects = step
+        if placed & certain == certain and owned == (calls[standing].lines if standing >= 0 else {}):
+            found.add(effects)
+        deadline = min((each.until for place, each in enumerate(calls) if not placed >> place & 1), default=NEVER)
+        for place, call in enumerate(calls):
+            if placed >> place & 1 or call.since > deadline:
+                continue
+            for effect, stands in _steps(calls, place, standing, may_repeat=not first_sale):
+                ahead.append((placed | 1 << place, stands, effects | effect << place))
+    return found
+
+
+def _steps(calls: Sequence[Call], place: int, standing: int, *, may_repeat: bool) -> Iterator[tuple[int, int]]:
+    """What a call can do when the sale `standing` (-1: none) is in force: whether it took effect, what stands then."""
+    call = calls[place]
+    if not call.is_purchase:
+        gives_back = standing >= 0 and calls[standing].lines == call.lines
+        if standing < 0 if call.is_repeated else gives_back:
+            yield int(not call.is_repeated), standing if call.is_repeated else -1
+    elif standing < 0:
+        if not call.is_repeated or may_repeat:
+            yield 1, place
+    elif call.is_certain and (call.is_repeated or _confirms(call, calls[standing])):
+        yield 0, standing
+
+
+def _confirms(call: Call, sale: Call) -> bool:
+    """Whether an answer "sold" can be that of a sale made before: the same tickets, and the same versions if known."""
+    same = all(sale.versions.get(event, version) == version for event, version in call.versions.items())
+    return call.lines == sale.lines and same
+
+
+def merged(calls: Sequence[Call], found: set[int]) -> Merged | None:
+    """The one sale, and perhaps one refund, that all explanations agree on; None if they do not."""
+    sales = {place for mask in found for place, each in enumerate(calls) if mask >> place & 1 and each.is_purchase}
+    refunds = {mask & ~_bits(sales) for mask in found}
+    one_sale = all((mask & _bits(sales)).bit_count() == 1 for mask in found)
+    if not one_sale or len(refunds) > 1 or next(iter(refunds)).bit_count() > 1:
+        return None
+    makers = [calls[place] for place in sales]
+    answers = [each for each in calls if each.is_purchase and each.is_certain]
+    nothings = [each for each in calls if not each.is_purchase and each.is_repeated]
+    refund = next((each for place, each in enumerate(calls) if refunds == {1 << place}), None)
+    pins = {tuple(sorted(each.versions.items())) for each in answers if each.versions}
+    if any(each.lines != makers[0].lines for each in makers) or len(pins) > 1 or (refund and nothings):
+        return None
+    with_version = [each for each in makers if each.versions]
+    if pins and not with_version:
+        return None  # the version that a confirmation names is that of a sale which names none
+    first = min(makers, key=lambda each: each.since)
+    if first.stocks and any(each.stocks != first.stocks for each in makers):
+        return None  # the stock that one of them reports counts only if that one made the sale
+    return Merged(
+        sale=min(with_version or makers, key=lambda each: each.since),
+        since=max([min(each.since for each in makers), *(each.since for each in nothings)]),
+        until=min((each.until for each in answers), default=NEVER),
+        stock_ignored=not first.stocks,
+        refund=refund,
+        refund_since=max((each.since for each in [*answers, *([refund] if refund else [])]), default=0),
+    )
+
+
+def _bits(places: set[int]) -> int:
+    return sum(1 << place for place in places)
