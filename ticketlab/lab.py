@@ -237,6 +237,7 @@ def _observe(
         repeat=trial.repeat,
         interrupted=driven.interrupted,
         faults_ns=driven.faults_ns,
+        faults_over_ns=driven.faults_over_ns,
         said=dict(driven.said),
     )
     saved.write_history(driven.history)

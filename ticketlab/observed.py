@@ -6,6 +6,7 @@ Knows no experiment and no folder.
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from uuid import UUID
 
 from ticketlab.evidence.facts import Facts
@@ -14,7 +15,7 @@ from ticketlab.evidence.tally import SoFar
 from ticketlab.load import Actions, Fault, FaultKind, Plan
 from ticketlab.load.executors import Driven, drive
 from ticketlab.servers import Server
-from ticketlab.tickets import Database, EventRepository, Strategy, books
+from ticketlab.tickets import Database, EventRepository, Strategy, books, cuts
 from ticketlab.tickets.schema import Schema
 
 
@@ -82,7 +83,12 @@ def _actions(server: Server, database: Database) -> Actions:
         database.pool.check()  # those that no buyer held are replaced, and not handed to the next one
         return dead_ns
 
-    return {FaultKind.CRASH: crash_and_restart, FaultKind.DISCONNECT: database.sever}
+    return {
+        FaultKind.CRASH: crash_and_restart,
+        FaultKind.DISCONNECT: partial(cuts.end_backends, database),
+        FaultKind.LOSE_REQUEST: partial(cuts.lose_requests, database),
+        FaultKind.LOSE_REPLY: partial(cuts.lose_replies, database),
+    }
 
 
 def read_ledger(database: Database, events: Sequence[UUID], schema: Schema | None = None) -> Ledger:

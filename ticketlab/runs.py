@@ -11,7 +11,7 @@ trial without one was cut off while it was being saved, and is not read.
 
 import json
 from collections import ChainMap, Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,7 +24,8 @@ from pydantic import TypeAdapter
 from ticketlab.errors import InvalidInputError, NotFoundError
 from ticketlab.evidence.verdict import Status, Verdict, overall
 from ticketlab.experiment import Experiment
-from ticketlab.load.faults import Fault, FaultKind
+from ticketlab.load.faults import Fault
+from ticketlab.report.faults import FaultMet, sentences, untested
 from ticketlab.report.model import DURABILITY
 from ticketlab.report.summary import summarise
 from ticketlab.report.words import counted
@@ -122,7 +123,17 @@ class Run:
     @property
     def missed(self) -> Mapping[Fault, int]:
         """The faults that did not come, and in how many trials."""
-        return Counter(fault for trial in self.trials for fault in _not_made(self.experiment.faults, trial))
+        return Counter(Fault.parse(each.fault) for each in self.faults if each.met is None)
+
+    @cached_property
+    def faults(self) -> list[FaultMet]:
+        """What each fault met in each trial."""
+        return [each for judged in self._judged for each in judged.faults(self.experiment.faults)]
+
+    @property
+    def untested_faults(self) -> list[Fault]:
+        """The faults that no trial tested: they did not come, or met no purchase and no refund."""
+        return [Fault.parse(each) for each in untested(self.faults)]
 
     @property
     def server(self) -> str:
@@ -157,6 +168,7 @@ class Run:
             "them more seats, or more time."
             for fault, count in self.missed.items()
         ]
+        notes += sentences(self.faults)
         notes += self.unanswered
         notes += self._of_refunds()
         weakened = self.durability_off
@@ -254,15 +266,8 @@ class Run:
 
     def trial_rows(self) -> list[dict[str, Any]]:
         """Every trial as plain data: its setting, the SHA-256 of its history, its numbers and its verdicts."""
-        rows = zip(self.measures.to_dict("records"), self.verdicts, strict=True)
-        return [trial_as_json(row, trial, verdicts) for row, (trial, verdicts) in rows]
-
-
-def _not_made(faults: Sequence[Fault], trial: Trial) -> Iterator[Fault]:
-    """Those that the trial was over before: of each kind the last ones."""
-    for kind in FaultKind:
-        wanted = sorted((each for each in faults if each.kind is kind), key=lambda each: each.after)
-        yield from wanted[len(trial.faults_ns.get(kind, ())) :]
+        rows = zip(self.measures.to_dict("records"), self._judged, strict=True)
+        return [trial_as_json(row, judged, self.experiment.faults) for row, judged in rows]
 
 
 @contextmanager

@@ -20,8 +20,10 @@ from ticketlab.evidence import checks, history, measures
 from ticketlab.evidence.case import Case
 from ticketlab.evidence.facts import Facts
 from ticketlab.evidence.ledger import Ledger
+from ticketlab.evidence.met import Met, Span, met
 from ticketlab.evidence.verdict import Status, Verdict
-from ticketlab.load.faults import FaultKind
+from ticketlab.load.faults import Fault, FaultKind
+from ticketlab.report.faults import FaultMet
 from ticketlab.report.stories import story_of
 
 _SETTING = ("trial", "strategy", "safe", "buyers", "pool_size", "repeat")
@@ -46,6 +48,8 @@ class Trial:
     interrupted: bool
     faults_ns: Mapping[FaultKind, tuple[int, ...]] = field(default_factory=dict)
     """Of each kind of fault the instants at which it came, in ns since the trial's start."""
+    faults_over_ns: Mapping[FaultKind, tuple[int, ...]] = field(default_factory=dict)
+    """When each of them was over; of a kind that is missing only the instants are known."""
     said: Mapping[str, str] = field(default_factory=dict)
     """What the database or the pool said where operations ended without an answer: of each kind the first."""
     facts: Facts = field(default_factory=Facts)
@@ -55,6 +59,11 @@ class Trial:
     def crashes_ns(self) -> tuple[int, ...]:
         """The instants by which the server was dead."""
         return self.faults_ns.get(FaultKind.CRASH, ())
+
+    def faults_of(self, kind: FaultKind) -> list[Span]:
+        """When the faults of a kind were, in order."""
+        began = self.faults_ns.get(kind, ())
+        return list(map(Span, began, self.faults_over_ns.get(kind, began)))
 
     @property
     def setting(self) -> dict[str, Any]:
@@ -112,6 +121,14 @@ class Judged:
     stock: pd.DataFrame
     without_version: int
     """Sales that carry no version of their event."""
+    met: Mapping[FaultKind, tuple[Met, ...]]
+    """Of each kind of fault what those that came met, in order."""
+
+    def faults(self, wanted: Sequence[Fault]) -> list[FaultMet]:
+        """What each of the faults that its experiment wanted met in this trial."""
+        left = {kind: list(met) for kind, met in self.met.items()}
+        met = {each: left[each.kind].pop(0) for each in sorted(wanted, key=lambda each: each.after) if left[each.kind]}
+        return [FaultMet(fault=str(each), strategy=self.trial.strategy, met=met.get(each)) for each in wanted]
 
 
 def judge(trial: Trial) -> Judged:
@@ -131,11 +148,16 @@ def judge(trial: Trial) -> Judged:
         measures=measured,
         stock=stock,
         without_version=case.sales_without_version,
+        met={kind: met(observed, ledger, trial.faults_of(kind)) for kind in FaultKind},
     )
 
 
-def trial_as_json(row: Mapping[Any, Any], trial: Trial, verdicts: Sequence[Verdict]) -> dict[str, Any]:
-    """A trial as `ticketlab run --json` prints it: its row of measures, and its verdicts without what proves them."""
+def trial_as_json(row: Mapping[Any, Any], judged: Judged, wanted: Sequence[Fault] = ()) -> dict[str, Any]:
+    """A trial as `ticketlab run --json` prints it: its row of measures, and its verdicts without what proves them.
+
+    `wanted` are the faults of its experiment.
+    """
+    trial, verdicts = judged.trial, judged.verdicts
     # JSON knows no NaN: a trial in which nothing was worked on has no latency.
     latency = {name: None if pd.isna(row[f"{name}_ms"]) else row[f"{name}_ms"] for name in measures.PERCENTILES}
     return {
@@ -143,6 +165,7 @@ def trial_as_json(row: Mapping[Any, Any], trial: Trial, verdicts: Sequence[Verdi
         "history_sha256": trial.history_sha256,
         "retries_by_cause": {str(cause): row[column] for cause, column in history.RETRIES.items()},
         "latency_ms": latency,
+        "faults": [each.as_json() for each in judged.faults(wanted)],
         "checks": {each.check: _told(verdict_as_json(trial, each)) for each in verdicts},
     }
 

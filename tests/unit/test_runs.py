@@ -12,6 +12,7 @@ import pytest
 from ticketlab import console
 from ticketlab.errors import InvalidInputError, NotFoundError
 from ticketlab.experiment import Experiment
+from ticketlab.load.faults import Fault
 from ticketlab.runs import Run
 from ticketlab.trials import Trial
 
@@ -352,6 +353,102 @@ def test_a_fault_that_did_not_come_is_said(folder, history, ledger):
     ]
 
 
+def lost(folder, number, history, ledger, *, strategy="atomic", faults_ns, tickets=(1,), **changes):
+    """Two purchases from 10 to 30, one sold and one lost, and a sale from 100 to 200."""
+    times = {"invoked_ns": 10, "completed_ns": 30}
+    operations = (
+        times | {"version": 2},
+        times | {"outcome": "unknown", "cause": "connection"},
+        {"invoked_ns": 100, "completed_ns": 200, "outcome": "sold_out", "cause": "insufficient"},
+    )
+    books = ledger(total=2, available=2 - len(tickets), version=1 + len(tickets), tickets=tickets)
+    write(folder, number, strategy, True, history(*operations), books, faults_ns=faults_ns, **changes)
+
+
+def notes_of_faults(run):
+    return [note for note in run.notes if " met " in note]
+
+
+def test_what_each_fault_met_is_said_over_all_trials(folder, history, ledger):
+    """By its option: how many purchases, and how many of them had committed; of a single one too."""
+    changed(faults=["lose-reply@2", "disconnect@1"])(folder / "experiment.json")
+    for number in (1, 2):
+        (folder / "trials" / str(number)).rename(folder / f"former-{number}")
+        faults = {"lose-reply": (20,), "disconnect": (20 if number == 1 else 5,)}
+        lost(folder, number, history, ledger, faults_ns=faults, tickets=(1, 2), repeat=number)
+    run = Run(folder)
+    assert notes_of_faults(run) == [
+        "lose-reply@2 met 2 purchases; 2 of them had committed.",
+        "disconnect@1 met 1 purchase; 1 of them had committed.",
+    ]
+    assert run.untested_faults == []
+
+
+def test_a_fault_that_met_nothing_or_never_came_was_not_tested(folder, history, ledger):
+    """The one is said so, the other that it did not come; a fault that met something is in no list."""
+    changed(faults=["lose-reply@2", "lose-request@1", "disconnect@9"])(folder / "experiment.json")
+    (folder / "trials" / "1").rename(folder / "former-1")
+    (folder / "trials" / "2").rename(folder / "former-2")
+    lost(folder, 1, history, ledger, faults_ns={"lose-reply": (150,), "lose-request": (20,)})
+    run = Run(folder)
+    assert notes_of_faults(run) == [
+        "lose-reply@2 met no purchase: this fault was not tested.",
+        "lose-request@1 met 1 purchase; none of them had committed.",
+    ]
+    assert [str(each) for each in run.untested_faults] == ["lose-reply@2", "disconnect@9"]
+    assert run.missed == {Fault.parse("disconnect@9"): 1}
+    assert run.trial_rows()[0]["faults"] == [
+        {"fault": "lose-reply@2", "came": True, "met": 0, "committed": 0, "refunds_met": 0, "refunds_made": 0},
+        {"fault": "lose-request@1", "came": True, "met": 1, "committed": 0, "refunds_met": 0, "refunds_made": 0},
+        {"fault": "disconnect@9", "came": False, "met": 0, "committed": 0, "refunds_met": 0, "refunds_made": 0},
+    ]
+
+
+def test_a_fault_that_met_nothing_of_a_strategy_is_said(folder, history, ledger):
+    """Another strategy was tested by it."""
+    changed(faults=["lose-reply@2"])(folder / "experiment.json")
+    for number, (strategy, instant_ns) in enumerate((("naive", 150), ("atomic", 20)), start=1):
+        (folder / "trials" / str(number)).rename(folder / f"former-{number}")
+        lost(folder, number, history, ledger, strategy=strategy, faults_ns={"lose-reply": (instant_ns,)})
+    run = Run(folder)
+    assert notes_of_faults(run) == [
+        "lose-reply@2 met 1 purchase; none of them had committed.",
+        "lose-reply@2 met no purchase of naive: there it was not tested.",
+    ]
+    assert run.untested_faults == []
+
+
+def test_faults_of_one_kind_are_told_apart_by_their_turn(folder, history, ledger):
+    """The first that came is the one of the fewest purchases; what came while it lasted is met too."""
+    changed(faults=["disconnect@9", "disconnect@2"])(folder / "experiment.json")
+    (folder / "trials" / "1").rename(folder / "former-1")
+    (folder / "trials" / "2").rename(folder / "former-2")
+    times = {"faults_ns": {"disconnect": (5, 50)}, "faults_over_ns": {"disconnect": (10, 60)}}
+    lost(folder, 1, history, ledger, **times)
+    assert [(each["fault"], each["met"]) for each in Run(folder).trial_rows()[0]["faults"]] == [
+        ("disconnect@9", 0),
+        ("disconnect@2", 1),
+    ]
+
+
+def test_refunds_that_a_fault_met_are_said(folder, history, ledger):
+    """Beside the purchases."""
+    changed(faults=["lose-reply@1"])(folder / "experiment.json")
+    back = {"kind": "refund", "purchase_id": 1, "outcome": "unknown", "cause": "connection"}
+    sale = {"version": 2, "completed_ns": 10}
+    lost_sale = {"invoked_ns": 25, "completed_ns": 40, "outcome": "unknown", "cause": "connection"}
+    books = ledger(total=1, available=1, version=3)
+    for number, more in ((1, ()), (2, (lost_sale,))):
+        (folder / "trials" / str(number)).rename(folder / f"former-{number}")
+        operations = history(sale, back | {"invoked_ns": 20, "completed_ns": 40}, *more)
+        write(folder, number, "atomic", True, operations, books, repeat=number, faults_ns={"lose-reply": (30,)})
+        expected = [
+            "1 refund; 1 of them had committed.",
+            "1 purchase; none of them had committed; and 2 refunds; 2 of them had committed.",
+        ]
+        assert notes_of_faults(Run(folder)) == [f"lose-reply@1 met {expected[number - 1]}"]
+
+
 def test_the_ledger_of_a_trial_knows_when_the_server_was_crashed(folder, history, ledger):
     """As the trial was saved; its tables hold nothing of it."""
     write(folder, 3, "atomic", True, history({}), ledger(total=1, tickets=[1]), faults_ns={"crash": (3 * S, 5 * S)})
@@ -465,7 +562,7 @@ def test_the_json_of_a_run_has_the_documented_fields(folder):
     assert set(printed["trials"][0]) >= {
         "trial", "strategy", "safe", "buyers", "repeat", "seconds", "sold", "sales", "sold_out", "conflicts", "failed",
         "unknown", "oversold", "refunded", "refunds_failed", "refunds_unknown",
-        "purchases_per_s", "latency_ms", "retries", "verdict", "checks", "history_sha256",
+        "purchases_per_s", "latency_ms", "retries", "verdict", "checks", "history_sha256", "faults",
     }  # fmt: skip
     assert set(printed["trials"][0]["latency_ms"]) == {"p50", "p95", "p99"}
     assert printed["trials"][0]["checks"]["no_oversell"]["status"] == "INVALID"

@@ -72,7 +72,10 @@ def run(
     ] = None,
     fault: Annotated[
         list[str] | None,
-        typer.Option(metavar="KIND@N", help="crash@N or disconnect@N: goes wrong after N purchases; repeatable."),
+        typer.Option(
+            metavar="KIND@N",
+            help="crash@N, disconnect@N, lose-request@N or lose-reply@N: goes wrong after N purchases; repeatable.",
+        ),
     ] = None,
     name: Annotated[str, typer.Option(help="Part of the run folder's name.")] = "hot-event",
     out: Annotated[Path, typer.Option(help="Where run folders are made.")] = Path("runs"),

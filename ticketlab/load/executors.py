@@ -40,6 +40,8 @@ class Driven:
     faults_ns: Mapping[FaultKind, tuple[int, ...]] = field(default_factory=dict)
     """Of each kind of fault the instants at which it came, in ns since the trial's start: the history's clock. A server
     was dead by then, and a connection was cut just after."""
+    faults_over_ns: Mapping[FaultKind, tuple[int, ...]] = field(default_factory=dict)
+    """When each of them was over, on the same clock."""
     said: Mapping[str, str] = field(default_factory=dict)
     """What was said where operations ended without an answer: of each kind the first."""
 
@@ -110,6 +112,7 @@ def drive(
         history=history.collect(recorders, start_ns=start.instant_ns),
         interrupted=interrupted,
         faults_ns={kind: tuple(each - start.instant_ns for each in trigger.instants_ns(kind)) for kind in FaultKind},
+        faults_over_ns={kind: tuple(each - start.instant_ns for each in trigger.over_ns(kind)) for kind in FaultKind},
         said=ChainMap(*(each.said for each in recorders)),
     )
 

@@ -11,7 +11,7 @@ from random import Random
 from typing import Final
 
 from ticketlab.evidence.verdict import Status
-from ticketlab.load import Fault, FaultKind, Plan
+from ticketlab.load import CUTS, Fault, FaultKind, Plan
 from ticketlab.power.chase import Seen
 from ticketlab.power.contention import Step
 from ticketlab.tickets import Strategy
@@ -94,7 +94,7 @@ def _drawn(number: int, strategy: Strategy, chance: Random, *, may_crash: bool) 
 
 def _faults(purchases: int, chance: Random, *, may_crash: bool) -> tuple[Fault, ...]:
     drawn = chance.random()
-    kind = FaultKind.CRASH if drawn < CRASHED else FaultKind.DISCONNECT if drawn < CRASHED + CUT else None
+    kind = FaultKind.CRASH if drawn < CRASHED else chance.choice(CUTS) if drawn < CRASHED + CUT else None
     after = chance.randint(1, purchases)
     return (Fault(kind=kind, after=after),) if kind and (may_crash or kind is not FaultKind.CRASH) else ()
 

@@ -23,6 +23,7 @@ _BASKET: Final = (2, 3)
 _EVENTS: Final = {Setting.BASKETS: 3, Setting.CRASH: 5}
 """Elsewhere all want one. A crash is to find a sale under way of as many events as there may be."""
 _SECONDS: Final = 30.0
+_CUT_BY: Final = {Setting.DISCONNECT: FaultKind.DISCONNECT, Setting.LOSE_REPLY: FaultKind.LOSE_REPLY}
 _CUTS: Final = 10
 _FEWEST_BETWEEN_CUTS: Final = 25
 
@@ -56,7 +57,7 @@ def step(setting: Setting, number: int, *, most: int, chance: Random) -> Step:
 
 
 def _stock(setting: Setting, purchases: int, events: int) -> int:
-    if setting in {Setting.CRASH, Setting.DISCONNECT}:
+    if setting is Setting.CRASH or setting in _CUT_BY:
         return _PLENTY  # who is told "sold out" writes nothing that could be lost
     wanted = purchases * sum(QUANTITY) / 2 * (sum(_BASKET) / 2 if events > 1 else 1)
     return max(1, int(_SHORTAGE * wanted / events))
@@ -66,7 +67,7 @@ def _faults(setting: Setting, purchases: int) -> tuple[Fault, ...]:
     """A crash in mid-run, or a cut of all connections every now and then; the last purchases have none."""
     if setting is Setting.CRASH:
         return (Fault(kind=FaultKind.CRASH, after=max(1, purchases // 2)),)
-    if setting is Setting.DISCONNECT:
+    if setting in _CUT_BY:
         every = max(_FEWEST_BETWEEN_CUTS, purchases // _CUTS)
-        return tuple(Fault(kind=FaultKind.DISCONNECT, after=after) for after in range(every, purchases, every))
+        return tuple(Fault(kind=_CUT_BY[setting], after=after) for after in range(every, purchases, every))
     return ()

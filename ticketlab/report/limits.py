@@ -13,6 +13,13 @@ _CLOSED: Final = (
 _NO_PROOF: Final = (
     "A flaw that shows only there was not looked for, and no violation found is no proof that there is none."
 )
+_KINDS: Final = {
+    "crash": "crashes",
+    "disconnect": "connections that the server ends",
+    "lose-request": "requests that are lost",
+    "lose-reply": "replies that are lost",
+}
+"""The kinds of faults by the names in their options, in words."""
 _MACHINE: Final = "the loss of the machine itself (what a killed server has written is still written)"
 
 
@@ -37,9 +44,13 @@ def _untried(experiment: Mapping[str, Any]) -> str:
     faults = [str(each) for each in experiment.get("faults", ())]
     if not faults:
         return f"Not tried: crashes, lost connections, and any other load than this one. {_NO_PROOF}"
-    crashed = any(each.startswith("crash") for each in faults)
-    others = f"faults at any other moment than {listed(faults)}, {_MACHINE if crashed else 'crashes'}"
-    return f"Not tried: {others}, and any other load than this one. {_NO_PROOF}"
+    tried = {each.partition("@")[0] for each in faults}
+    others = [
+        f"faults at any other moment than {listed(faults)}",
+        *(words for kind, words in _KINDS.items() if kind not in tried),
+        *([_MACHINE] if "crash" in tried else []),
+    ]
+    return f"Not tried: {', '.join(others)}, and any other load than this one. {_NO_PROOF}"
 
 
 def _part(environment: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -211,8 +211,7 @@ class Database:
         The server is asked to end the backends, so that nothing is committed afterwards. Where it does not answer,
         the sockets are shut all the same.
         """
-        with self._connections_lock:
-            alive = [each for each in self._connections if not each.closed]
+        alive = self.connections()
         backends = [pid for each in alive if (pid := _backend_of(each)) is not None]
         with (
             suppress(psycopg.OperationalError),  # a server that does not answer is what this is for
@@ -224,6 +223,11 @@ class Database:
         for each in alive:
             _shut(each)
         self.pool.check()  # those that nobody was using are replaced, and not handed to the next buyer
+
+    def connections(self) -> list[psycopg.Connection[TupleRow]]:
+        """The open connections of the pool, those in use too."""
+        with self._connections_lock:
+            return [each for each in self._connections if not each.closed]
 
     def _note(self, connection: psycopg.Connection[TupleRow]) -> None:
         with self._connections_lock:  # the pool's workers open connections while others are being cut

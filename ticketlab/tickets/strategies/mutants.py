@@ -31,6 +31,8 @@ class Setting(StrEnum):
     """The server is killed and started again while they buy."""
     DISCONNECT = "disconnect"
     """Every connection is cut while they buy, several times."""
+    LOSE_REPLY = "lose-reply"
+    """Connections break while the server works, several times: it may commit, and the answer is lost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
