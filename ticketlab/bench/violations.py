@@ -103,7 +103,8 @@ def _told(made: Made, row: int, **values: str | int) -> Made:
 
 def _owning(made: Made, ids: list[bytes]) -> Made:
     """The same, with more tickets of event 0."""
-    more = pd.DataFrame({"event": 0, "purchase_id": tables.purchase_ids(b"".join(ids))}).astype(TICKET_COLUMNS)
+    columns = {"event": 0, "purchase_id": tables.purchase_ids(b"".join(ids)), "ticket": 0}
+    more = pd.DataFrame(columns).astype(TICKET_COLUMNS)
     tickets = pd.concat([made.ledger.tickets, more], ignore_index=True)
     return replace(made, ledger=replace(made.ledger, tickets=tickets))
 
