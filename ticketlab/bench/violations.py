@@ -60,6 +60,11 @@ def _nobodys(made: Made) -> Made:
     return _owning(made, [_NOBODYS])
 
 
+def _handed_others(made: Made) -> Made:
+    """The last sale's answer carries other tickets than the ledger has."""
+    return _told(made, made.last_sale, handed_digest=0)
+
+
 def _refused_in_sight_of_seats(made: Made) -> Made:
     """The last refusal tells of as many seats as were wanted."""
     return _told(made, made.last_refusal, available=int(made.history["quantity"].iloc[made.last_refusal]))
@@ -82,6 +87,7 @@ VIOLATIONS: Final[Mapping[str, Violation]] = MappingProxyType(
         "no_oversell": _sold_beyond_the_last_seat,
         "sales_in_ledger": _lost,
         "tickets_accounted_for": _nobodys,
+        "answers_match_tickets": _handed_others,
         "no_false_sold_out": _refused_in_sight_of_seats,
         "no_deadlock": _deadlocked,
         "strict_serializability": _stale,

@@ -1,9 +1,9 @@
 """Ticket ids as 64-bit marks, and the sum of several marks as a digest. Pure; knows no history and no ledger.
 
 Two sets of tickets have the same digest where they are the same, in whatever order; of random ids two different sets
-share one with a probability of about 2**-58. The mark of an id is x * x modulo 2**64, where x is the id modulo the prime
-2**61 - 1. So every bit of the id counts. The square is there for ids that are counted from 1: the tickets {5, 8} and
-{6, 7} have the same sum, and another digest.
+share one with a probability of about 2**-58. The mark of an id is x * (x + 1) modulo 2**64, where x is the id modulo
+the prime 2**61 - 1. So every bit of the id counts. It is a square, nearly, for ids that are counted from 1: the tickets
+{5, 8} and {6, 7} have the same sum, and different digests.
 """
 
 from collections.abc import Iterable
@@ -23,7 +23,7 @@ def digest(ids: Iterable[int]) -> int:
     total = 0
     for number in ids:
         rest = number % PRIME
-        total += rest * rest
+        total += rest * (rest + 1)
     return (total + HALF & MASK) - HALF
 
 
@@ -33,5 +33,5 @@ def marks(packed: bytes) -> Marks:
     upper, lower = np.frombuffer(packed, ">u8").astype(np.uint64).reshape(-1, 2).T % prime
     # 2**64 is 8 modulo the prime, and eight times what is below the prime fits in 64 bits.
     rest = (upper * np.uint64(8) % prime + lower) % prime
-    found: Marks = (rest * rest).view(np.int64)
+    found: Marks = (rest * (rest + np.uint64(1))).view(np.int64)
     return found

@@ -63,9 +63,9 @@ _packed: Final = Struct(f"{len(NUMBERS)}q").pack  # twice as fast as to extend a
 
 
 Handed: TypeAlias = tuple[int, int, int]
-"""The tickets that an answer hands its buyer for one event: how many, or NOT_SEEN where the answer has no tickets at all;
-the digest of their ids; and how many of them name another purchase or another event. No NamedTuple: one is made at each
-sale, and a plain tuple takes a third of the time."""
+"""The tickets that an answer hands its buyer for one event: how many, or NOT_SEEN where the answer has no tickets at
+all; the digest of their ids; and how many of them name another purchase or another event. A plain tuple: one is made at
+each sale, and a NamedTuple takes three times as long."""
 NOTHING_HANDED: Final[Handed] = (NOT_SEEN, NOT_SEEN, 0)
 """An answer without tickets."""
 

@@ -40,7 +40,7 @@ def handed(
         total = elsewhere = 0
         for ticket_id, event_id, its_purchase_id, _ in tickets:
             rest = ticket_id.int % PRIME
-            total += rest * rest
+            total += rest * (rest + 1)
             if its_purchase_id.int != owner or event_id.int != event:
                 elsewhere += 1
         return ((len(tickets), (total + HALF & MASK) - HALF, elsewhere),)
