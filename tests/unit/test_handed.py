@@ -49,9 +49,9 @@ class TestDigests:
         assert digest([3, 1, 2]) == digest([1, 2, 3]) != digest([1, 2]) != digest([1, 2, 2])
 
     def test_every_byte_of_an_id_counts(self):
-        """Ids that differ in one bit have other marks."""
+        """An id that differs from another in one bit, whichever it is, has another mark."""
         some = 0x0123456789ABCDEF0123456789ABCDEF
-        assert len({digest([some]), *(digest([some ^ 1 << bit]) for bit in range(128))}) == 129
+        assert digest([some]) not in {digest([some ^ 1 << bit]) for bit in range(128)}
 
 
 class TestHanded:
