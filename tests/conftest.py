@@ -12,7 +12,7 @@ import pytest
 from hypothesis import settings
 
 from ticketlab.evidence import tables
-from ticketlab.evidence.history import COLUMNS, RETRIES
+from ticketlab.evidence.history import ABSENT, COLUMNS, RETRIES
 from ticketlab.evidence.ledger import Ledger
 from ticketlab.report.model import RunResults
 
@@ -70,6 +70,7 @@ def history():
             "available": -1,
             "line": 0,
             "kind": "purchase",
+            **ABSENT,
             **dict.fromkeys(RETRIES.values(), 0),
         }
         rows = [plain | {"purchase_id": number} | each for number, each in enumerate(operations, start=1)]
@@ -82,12 +83,15 @@ def history():
 
 @pytest.fixture
 def ledger():
-    """A ledger of one event (or of `events`) whose tickets are given by the numbers of their purchases."""
+    """A ledger of one event (or of `events`) whose tickets are given by the numbers of their purchases.
+
+    A ticket is such a number, or a pair: the event first; or three numbers, the last of them the ticket's own.
+    """
 
     def make(*, total=0, available=0, version=1, tickets=(), events=None):
         rows = events if events is not None else [(0, total, available, version)]
         pairs = [each if isinstance(each, tuple) else (0, each) for each in tickets]
-        return Ledger.of(events=rows, tickets=[(event, purchase_id(number)) for event, number in pairs])
+        return Ledger.of(events=rows, tickets=[(event, *map(purchase_id, ids)) for event, *ids in pairs])
 
     return make
 

@@ -60,6 +60,11 @@ def _nobodys(made: Made) -> Made:
     return _owning(made, [_NOBODYS])
 
 
+def _handed_others(made: Made) -> Made:
+    """The last sale's answer carries other tickets than the ledger has."""
+    return _told(made, made.last_sale, handed_digest=0)
+
+
 def _refused_in_sight_of_seats(made: Made) -> Made:
     """The last refusal tells of as many seats as were wanted."""
     return _told(made, made.last_refusal, available=int(made.history["quantity"].iloc[made.last_refusal]))
@@ -82,6 +87,7 @@ VIOLATIONS: Final[Mapping[str, Violation]] = MappingProxyType(
         "no_oversell": _sold_beyond_the_last_seat,
         "sales_in_ledger": _lost,
         "tickets_accounted_for": _nobodys,
+        "answers_match_tickets": _handed_others,
         "no_false_sold_out": _refused_in_sight_of_seats,
         "no_deadlock": _deadlocked,
         "strict_serializability": _stale,
@@ -103,7 +109,8 @@ def _told(made: Made, row: int, **values: str | int) -> Made:
 
 def _owning(made: Made, ids: list[bytes]) -> Made:
     """The same, with more tickets of event 0."""
-    more = pd.DataFrame({"event": 0, "purchase_id": tables.purchase_ids(b"".join(ids))}).astype(TICKET_COLUMNS)
+    columns = {"event": 0, "purchase_id": tables.purchase_ids(b"".join(ids)), "ticket": 0}
+    more = pd.DataFrame(columns).astype(TICKET_COLUMNS)
     tickets = pd.concat([made.ledger.tickets, more], ignore_index=True)
     return replace(made, ledger=replace(made.ledger, tickets=tickets))
 

@@ -6,6 +6,7 @@ from typing import TypeAlias
 from uuid import UUID
 
 from ticketlab.evidence.history import Recorder
+from ticketlab.load.handed import handed
 from ticketlab.load.plan import Plan, Wish
 from ticketlab.outcomes import Kind, Outcome
 from ticketlab.tickets import EventRepository, PurchaseResult
@@ -63,13 +64,13 @@ def buy(
         if wish.lines[0][0] not in left:
             continue  # only ever a wish for one event: see Plan.wishes
         result, told = purchase(repository, events, wish)
-        _record(recorder, wish, result, told, invoked_ns=invoked_ns)
+        _record(recorder, wish, result, told, events=events, invoked_ns=invoked_ns)
         if result.outcome is Outcome.SOLD_OUT:
             left -= {each[0] for each in told if _nothing_left(*each, fewest=plan.quantity[0])}
         if is_given_back and result.success:
             invoked_ns = time.perf_counter_ns()
             result, told = _give_back(repository, events, wish)
-            _record(recorder, wish, result, told, invoked_ns=invoked_ns, kind=Kind.REFUND)
+            _record(recorder, wish, result, told, events=events, invoked_ns=invoked_ns, kind=Kind.REFUND)
 
 
 def _record(
@@ -78,10 +79,12 @@ def _record(
     result: PurchaseResult,
     told: _Told,
     *,
+    events: Sequence[UUID],
     invoked_ns: int,
     kind: Kind = Kind.PURCHASE,
 ) -> None:
     completed_ns = time.perf_counter_ns()
+    in_hand = handed(result, wish.purchase_id, told, events)
     for line, (event, quantity, version, available) in enumerate(told):
         recorder.record(
             kind=kind,
@@ -97,6 +100,7 @@ def _record(
             retries=result.retries,
             version=version,
             available=available,
+            handed=in_hand[line],
         )
     if result.detail and result.outcome in _UNANSWERED:
         recorder.said.setdefault(f"ended {result.outcome} ({result.cause})", " ".join(result.detail.split()))

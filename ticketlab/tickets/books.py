@@ -29,7 +29,7 @@ FROM events JOIN unnest(%s::uuid[]) WITH ORDINALITY AS wanted(id, number) USING 
 ORDER BY wanted.number
 """
 _TICKETS: Final = """
-SELECT wanted.number - 1, uuid_send(purchase_id)
+SELECT wanted.number - 1, uuid_send(purchase_id), uuid_send(tickets.id)
 FROM tickets JOIN unnest(%s::uuid[]) WITH ORDINALITY AS wanted(id, number) ON wanted.id = tickets.event_id
 """
 _ADDED: Final = "SELECT count(*) FROM events WHERE NOT id = ANY (%s)"
@@ -49,8 +49,9 @@ class Books:
 
     events: Sequence[tuple[int, int, int | None, int | None]]
     """Number, total_tickets, available_tickets, version; None where tables of one's own do not say."""
-    tickets: Sequence[tuple[int, bytes]]
-    """The event's number and the 16 bytes of the purchase id, a row a ticket."""
+    tickets: Sequence[tuple[int, bytes] | tuple[int, bytes, bytes]]
+    """The event's number, the 16 bytes of the purchase id and those of the ticket's own id where it is known; a row a
+    ticket."""
     added: int = 0
     """Events in the tables beside these and the warm-up's."""
 
@@ -121,18 +122,25 @@ def _read_own(database: Database, events: Sequence[UUID], schema: Schema, warm_u
     numbers = {event_id: number for number, event_id in enumerate(events)}
     with _reading("Schema.events", "(event_id, seats, seats left or None, version or None)"):
         held = [(checked_uuid("event_id", each), seats, left, version) for each, seats, left, version in event_rows]
-    with _reading("Schema.tickets", "(event_id, purchase_id)"):
-        sold = [
-            (checked_uuid("event_id", event_id), checked_uuid("purchase_id", purchase_id).bytes)
-            for event_id, purchase_id in ticket_rows
-        ]
+    with _reading("Schema.tickets", "(event_id, purchase_id) or (event_id, purchase_id, ticket_id)"):
+        sold = [_own_ticket(*row) for row in ticket_rows]
     return Books(
         events=[
             (numbers[event_id], seats, left, version) for event_id, seats, left, version in held if event_id in numbers
         ],
-        tickets=[(numbers[event_id], purchase_id) for event_id, purchase_id in sold if event_id in numbers],
+        tickets=[(numbers[event_id], *ids) for event_id, ids in sold if event_id in numbers],
         added=len({event_id for event_id, *_ in held} - {*events, warm_up}),
     )
+
+
+def _own_ticket(
+    event_id: UUID, purchase_id: UUID, ticket_id: UUID | None = None
+) -> tuple[UUID, tuple[bytes] | tuple[bytes, bytes]]:
+    """A row of a Schema's tickets: the event, and the bytes of its other ids."""
+    owner = checked_uuid("purchase_id", purchase_id).bytes
+    if ticket_id is None:
+        return checked_uuid("event_id", event_id), (owner,)
+    return checked_uuid("event_id", event_id), (owner, checked_uuid("ticket_id", ticket_id).bytes)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import pandas as pd
 from ticketlab.evidence.case import Case
 from ticketlab.evidence.check import Check, check
 from ticketlab.evidence.checks.books import and_more, no_oversell, sales_in_ledger, tickets_accounted_for
+from ticketlab.evidence.checks.handed import answers_match_tickets
 from ticketlab.evidence.checks.locks import no_deadlock
 from ticketlab.evidence.checks.order import strict_serializability
 from ticketlab.evidence.checks.refusals import no_false_sold_out
@@ -23,6 +24,7 @@ from ticketlab.evidence.verdict import Status, Verdict, unknown
 __all__ = [
     "CHECKS",
     "Check",
+    "answers_match_tickets",
     "atomic",
     "check",
     "decide",
@@ -42,6 +44,7 @@ CHECKS: Final[Sequence[Check]] = (
     no_oversell,
     sales_in_ledger,
     tickets_accounted_for,
+    answers_match_tickets,
     exactly_once,
     atomic,
     durable,

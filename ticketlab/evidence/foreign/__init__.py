@@ -16,6 +16,9 @@ A file has a row an operation; of a basket, and of its refund, a row for each ev
 | scheduled_ns | when it was due | invoked_ns |
 | attempts, retries_… | how often it was tried, and tried again by cause | 1, 0 |
 | version, available | the event's version and stock, after it or as it was refused; -1 is not told | -1 |
+| handed | tickets in the answer; -1 where it has none | -1 |
+| handed_digest | of their ids, as `ticketlab.evidence.digests` says | -1 |
+| handed_elsewhere | those of them that name another purchase or event | 0 |
 
 One operation are the rows of one purchase_id, invoked_ns and kind. An event begins at version 1 with all its seats.
 What other columns hold is not read. Every fault of a file is named, and nothing guessed.

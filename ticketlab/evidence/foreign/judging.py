@@ -16,6 +16,7 @@ import pandas as pd
 from ticketlab.evidence import checks
 from ticketlab.evidence.check import Check
 from ticketlab.evidence.foreign.reading import MOST_TICKETS, Foreign
+from ticketlab.evidence.history import NOT_SEEN
 from ticketlab.evidence.ledger import TICKET_COLUMNS, Ledger
 from ticketlab.evidence.verdict import Verdict, unknown
 from ticketlab.outcomes import Cause, Outcome
@@ -71,7 +72,7 @@ def _as_told(foreign: Foreign) -> Ledger:
         sales = sales[~sales["purchase_id"].isin(given_back)]
     rows = np.repeat(np.arange(len(sales)), sales["quantity"])
     tickets = sales[["event", "purchase_id"]].iloc[rows].reset_index(drop=True)
-    return replace(foreign.ledger, tickets=tickets.astype(TICKET_COLUMNS))
+    return replace(foreign.ledger, tickets=tickets.assign(ticket=NOT_SEEN).astype(TICKET_COLUMNS))
 
 
 def _in_its_words(verdict: Verdict, foreign: Foreign) -> Verdict:

@@ -72,7 +72,7 @@ def read(
     faults.tell()
     seats = _seats_of_all(known, stock) if events is None else _seats(events, known, operations, told)
     kept, owners = (None, found.ids) if tickets is None else _tickets(tickets, known, len(seats), events)
-    none = pd.DataFrame({"event": [], "purchase_id": tables.purchase_ids(b"")})
+    none = pd.DataFrame({"event": [], "purchase_id": tables.purchase_ids(b""), "ticket": []})
     return Foreign(
         history=found.history,
         ledger=Ledger(events=seats, tickets=(none if kept is None else kept).astype(TICKET_COLUMNS)),
@@ -144,7 +144,8 @@ def _tickets(table: Table, known: Names, events: int, listed: Table | None) -> t
     if counts.sum() > MOST_TICKETS:
         raise InvalidInputError(f"{table.name} has {counts.sum():,} tickets: more than {MOST_TICKETS:,} are too many.")
     rows = np.repeat(np.arange(len(table)), counts)
-    return pd.DataFrame({"event": event[rows], "purchase_id": owners.column().take(rows)}), owners
+    kept = {"event": event[rows], "purchase_id": owners.column().take(rows), "ticket": NOT_SEEN}
+    return pd.DataFrame(kept), owners
 
 
 def _notes(operations: Table, found: Ids) -> list[str]:
