@@ -155,7 +155,7 @@ def test_a_mark_that_can_not_be_read_is_told_where_it_stands(pytester):
     told = done.stdout.str()
     for sentence in (
         "test_typo.py::test_it: @pytest.mark.stress takes no buyer. It takes buyers, seconds, repeats, seed, ",
-        "hot, refunds. And strategy.",
+        "hot, refunds, double_calls. And strategy.",
         "test_value.py::test_it: @pytest.mark.stress: buyers is a whole number from 1, such as 16, not 'many'.",
         "test_place.py::test_it: The mark takes keywords alone: write @pytest.mark.stress(strategy=…). It was given",
         "strategy=…). Given a function alone, it marks that function.",
