@@ -108,6 +108,7 @@ def test_every_keyword_is_a_field_of_the_experiment():
         ("seconds", "inf", "a number of seconds above 0"),
         ("seconds", "soon", "a number of seconds above 0"),
         ("refunds", 1.5, "a share from 0 to 1"),
+        ("double_calls", -0.5, "a share from 0 to 1"),
         ("basket", (3, 2), "a whole number such as 2, or a range"),
         ("seed", -1, "a whole number from 0"),
     ],
@@ -127,6 +128,8 @@ def test_a_value_that_can_not_be_used_is_told(name, value, wanted):
             ["--ticketlab-server=oracle"],
             "--ticketlab-server takes one of auto, embedded, container, external, perhaps with a major",
         ),
+        (["--ticketlab-double-calls=2"], "--ticketlab-double-calls takes a share from 0 to 1, such as 0.1, not '2'."),
+        (["-o", "ticketlab_double_calls=no"], "ticketlab_double_calls (tox.ini) takes a share from 0 to 1"),
         (["-o", "ticketlab_seconds=0"], "ticketlab_seconds (tox.ini) takes a number of seconds above 0, such as 2.5"),
     ],
 )
