@@ -4,7 +4,7 @@ import json
 import random
 import shlex
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
@@ -17,6 +17,10 @@ from ticketlab.load.plan import Plan
 
 TELLING_FEW: Final = ("naive", "pessimistic", "optimistic", "serializable", "atomic", "coalesced")
 """What is compared when nothing else is asked for: a control that oversells, and five that do not."""
+
+DOUBLE_CALLS: Final = 0.02
+"""The share of purchases whose id is called twice, where nothing else is asked for and the strategy claims that an id
+buys once. Small, for a second call takes the time of a first one and sells nothing."""
 
 _MOST_REPEATS: Final = 1_000
 _MAY_CRASH: Final = ("auto", "embedded")
@@ -40,6 +44,19 @@ class TrialPlan:
     repeat: int
     """From 1."""
     plan: Plan
+    double_calls: float | None = None
+    """As the experiment has it."""
+
+    def plan_for(self, *, idempotent: bool) -> Plan:
+        """The plan for a strategy that claims, or does not claim, that a purchase id buys once.
+
+        Its double calls are those that were asked for; where none were, DOUBLE_CALLS of a strategy that claims so and
+        none of any other.
+        """
+        share = self.double_calls
+        if share is None:
+            share = DOUBLE_CALLS if idempotent else 0.0
+        return replace(self.plan, double_calls=share)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +93,9 @@ class Experiment:
     """The share of purchases that want the first event; without it all events are as likely."""
     refunds: float = 0.0
     """The share of sales that their buyers give back."""
+    double_calls: float | None = None
+    """The share of purchases whose id is called twice, by every strategy. Without it: DOUBLE_CALLS, and only by
+    strategies that claim that a purchase id buys once."""
     warm_up_s: float = 0.3
     """How long buyers buy elsewhere before a trial; not recorded."""
     pool_sizes: tuple[int, ...] = (20,)
@@ -121,7 +141,14 @@ class Experiment:
                 plan = self._plan(buyers=buyers, seed=self.seed * 1_000 + repeat)
                 number = len(trials) + 1
                 trials.append(
-                    TrialPlan(number=number, strategy=strategy, pool_size=pool_size, repeat=repeat, plan=plan)
+                    TrialPlan(
+                        number=number,
+                        strategy=strategy,
+                        pool_size=pool_size,
+                        repeat=repeat,
+                        plan=plan,
+                        double_calls=self.double_calls,
+                    )
                 )
         return trials
 
@@ -136,6 +163,7 @@ class Experiment:
             basket=self.basket,
             hot=self.hot,
             refunds=self.refunds,
+            double_calls=self.double_calls or 0.0,
             warm_up_s=self.warm_up_s,
             seed=seed,
         )
@@ -164,6 +192,7 @@ class Experiment:
             ("--events", self.events, default.events),
             ("--hot", self.hot, default.hot),
             ("--refunds", f"{self.refunds:g}", f"{default.refunds:g}"),
+            ("--double-calls", None if self.double_calls is None else f"{self.double_calls:g}", None),
             ("--seconds", f"{self.seconds:g}", None),
             ("--purchases", self.purchases, default.purchases),
             ("--repeats", self.repeats, default.repeats),

@@ -224,8 +224,9 @@ def _observe(
     on_tick: Callable[[SoFar], None],
 ) -> Trial:
     """Run one trial on empty tables, and save it."""
+    plan = trial.plan_for(idempotent=strategy.idempotent)
     with strategies.blaming(trial.strategy):
-        observed = observe(strategy, trial.plan, database, server=server, faults=faults, on_tick=on_tick)
+        observed = observe(strategy, plan, database, server=server, faults=faults, on_tick=on_tick)
     driven = observed.driven
     saved = Trial(
         folder=folder / str(trial.number),
@@ -236,6 +237,7 @@ def _observe(
         pool_size=trial.pool_size,
         repeat=trial.repeat,
         interrupted=driven.interrupted,
+        double_calls=plan.double_calls,
         faults_ns=driven.faults_ns,
         faults_over_ns=driven.faults_over_ns,
         said=dict(driven.said),

@@ -25,6 +25,7 @@ from ticketlab.errors import InvalidInputError, NotFoundError
 from ticketlab.evidence.verdict import Status, Verdict, overall
 from ticketlab.experiment import Experiment
 from ticketlab.load.faults import Fault
+from ticketlab.report import double_calls
 from ticketlab.report.faults import FaultMet, sentences, untested
 from ticketlab.report.model import DURABILITY
 from ticketlab.report.summary import summarise
@@ -121,6 +122,12 @@ class Run:
         return list(dict.fromkeys(each.trial.strategy for each in self._judged if each.without_version))
 
     @property
+    def double_called(self) -> Mapping[str, int]:
+        """By strategy how many purchase ids were called more than once, all its trials together."""
+        counts = self.measures.groupby("strategy", sort=False)["double_called"].sum()
+        return {str(name): int(count) for name, count in counts.items()}
+
+    @property
     def missed(self) -> Mapping[Fault, int]:
         """The faults that did not come, and in how many trials."""
         return Counter(Fault.parse(each.fault) for each in self.faults if each.met is None)
@@ -171,6 +178,8 @@ class Run:
         notes += sentences(self.faults)
         notes += self.unanswered
         notes += self._of_refunds()
+        if self.experiment.double_calls is None:
+            notes += double_calls.unclaimed(self._double_calls)
         weakened = self.durability_off
         if weakened:
             notes.append(f"Durability was off ({', '.join(weakened)}): the timings are not those of a safe server.")
@@ -212,6 +221,11 @@ class Run:
             yield f"Not every refund was made: {counts}. None was asked for again."
 
     @property
+    def _double_calls(self) -> dict[str, float]:
+        """By strategy the share of purchases whose id was to be called twice; controls are left out."""
+        return {each.strategy: each.double_calls for each in self.trials if each.safe and each.double_calls is not None}
+
+    @property
     def durability_off(self) -> list[str]:
         """The durability settings that the server ran without, such as "fsync off"."""
         settings = self._server.settings
@@ -225,6 +239,7 @@ class Run:
         sizes = f"{most}" if fewest == most else f"{fewest} to {most}"
         baskets = f", baskets of {sizes}" if ran.sells_baskets else ""
         refunds = [f"{100 * ran.refunds:g} % of the sales given back"] if ran.refunds else []
+        called_twice = double_calls.condition(trial.double_calls or 0.0 for trial in self.trials)
         faults = [", ".join(each.words for each in ran.faults)] if ran.faults else []
         limit = f", at most {ran.purchases:,} purchases" if ran.purchases is not None else ""
         return " · ".join(
@@ -235,6 +250,7 @@ class Run:
                 f"pool of {', '.join(map(str, ran.pool_sizes))}",
                 f"{ran.events} event{'s' if ran.events != 1 else ''} of {ran.stock:,} seats{baskets}",
                 *refunds,
+                *called_twice,
                 f"at most {ran.seconds:g} s{limit}",
                 *faults,
                 f"{ran.repeats} repeat{'s' if ran.repeats != 1 else ''}",

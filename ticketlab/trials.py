@@ -28,7 +28,7 @@ from ticketlab.report.stories import story_of
 
 _SETTING = ("trial", "strategy", "safe", "buyers", "pool_size", "repeat")
 _OF_PURCHASES = ("sales", "sold_out", "conflicts", "failed", "unavailable", "unknown", "oversold")
-_COUNTS = ("seconds", "sold", "refunded", *_OF_PURCHASES, "refunds_failed", "refunds_unknown")
+_COUNTS = ("seconds", "sold", "refunded", *_OF_PURCHASES, "double_called", "refunds_failed", "refunds_unknown")
 _PLAIN = (*_SETTING, *_COUNTS, "purchases_per_s", "retries", "verdict")
 
 
@@ -46,6 +46,8 @@ class Trial:
     """Connections of the pool that its buyers shared."""
     repeat: int
     interrupted: bool
+    double_calls: float | None = None
+    """The share of purchases whose id was to be called twice; None where it was not saved."""
     faults_ns: Mapping[FaultKind, tuple[int, ...]] = field(default_factory=dict)
     """Of each kind of fault the instants at which it came, in ns since the trial's start."""
     faults_over_ns: Mapping[FaultKind, tuple[int, ...]] = field(default_factory=dict)

@@ -73,6 +73,7 @@ def test_an_experiment_is_read_as_it_was_written(tmp_path):
         ({"name": "../x"}, "a name of letters"),
         ({"seconds": -1.0}, "seconds must be above 0"),
         ({"refunds": 2.0}, "refunds must be a share from 0 to 1"),
+        ({"double_calls": 1.5}, "double_calls must be a share from 0 to 1"),
         ({"faults": (Fault.parse("crash@5"),) * 2}, "each fault once"),
         ({"faults": (Fault.parse("crash@5"),), "server": "container"}, "a server of kind embedded"),
         ({"faults": (Fault.parse("crash@5"),), "server": "external"}, "--server embedded"),
@@ -142,3 +143,26 @@ def test_every_trial_of_an_experiment_has_its_baskets_and_refunds():
     assert {trial.plan.refunds for trial in Experiment(refunds=0.2).trials()} == {0.2}
     assert {trial.plan.basket for trial in Experiment(basket=(2, 3), events=4).trials()} == {(2, 3)}
     assert {trial.plan.basket for trial in Experiment().trials()} == {(1, 1)}
+
+
+@pytest.mark.parametrize(
+    ("asked", "claiming", "others"), [(None, 0.02, 0.0), (0.0, 0.0, 0.0), (0.3, 0.3, 0.3)], ids=str
+)
+def test_ids_are_called_twice_where_that_is_claimed_or_asked_for(asked, claiming, others):
+    """By default a small share, of strategies that claim that an id buys once; a share that is given is for all."""
+    trials = Experiment(double_calls=asked).trials()
+    assert {trial.plan_for(idempotent=True).double_calls for trial in trials} == {claiming}
+    assert {trial.plan_for(idempotent=False).double_calls for trial in trials} == {others}
+    assert {trial.plan_for(idempotent=True).seed for trial in trials} == {trial.plan.seed for trial in trials}
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"), [(None, ""), (0.0, "--double-calls 0 "), (0.25, "--double-calls 0.25 ")], ids=str
+)
+def test_the_command_and_the_file_keep_what_was_asked_of_double_calls(asked, words, tmp_path):
+    """None at all is another thing than nothing asked for."""
+    experiment = Experiment(double_calls=asked)
+    assert words in f"{experiment.command()} "
+    assert ("--double-calls" in experiment.command()) == bool(words)
+    experiment.write(tmp_path / "experiment.json")
+    assert Experiment.read(tmp_path / "experiment.json").double_calls == asked

@@ -108,6 +108,7 @@ def test_every_keyword_is_a_field_of_the_experiment():
         ("seconds", "inf", "a number of seconds above 0"),
         ("seconds", "soon", "a number of seconds above 0"),
         ("refunds", 1.5, "a share from 0 to 1"),
+        ("double_calls", -0.5, "a share from 0 to 1"),
         ("basket", (3, 2), "a whole number such as 2, or a range"),
         ("seed", -1, "a whole number from 0"),
     ],
@@ -127,6 +128,8 @@ def test_a_value_that_can_not_be_used_is_told(name, value, wanted):
             ["--ticketlab-server=oracle"],
             "--ticketlab-server takes one of auto, embedded, container, external, perhaps with a major",
         ),
+        (["--ticketlab-double-calls=2"], "--ticketlab-double-calls takes a share from 0 to 1, such as 0.1, not '2'."),
+        (["-o", "ticketlab_double_calls=no"], "ticketlab_double_calls (tox.ini) takes a share from 0 to 1"),
         (["-o", "ticketlab_seconds=0"], "ticketlab_seconds (tox.ini) takes a number of seconds above 0, such as 2.5"),
     ],
 )
@@ -155,7 +158,7 @@ def test_a_mark_that_can_not_be_read_is_told_where_it_stands(pytester):
     told = done.stdout.str()
     for sentence in (
         "test_typo.py::test_it: @pytest.mark.stress takes no buyer. It takes buyers, seconds, repeats, seed, ",
-        "hot, refunds. And strategy.",
+        "hot, refunds, double_calls. And strategy.",
         "test_value.py::test_it: @pytest.mark.stress: buyers is a whole number from 1, such as 16, not 'many'.",
         "test_place.py::test_it: The mark takes keywords alone: write @pytest.mark.stress(strategy=…). It was given",
         "strategy=…). Given a function alone, it marks that function.",

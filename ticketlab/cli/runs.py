@@ -55,6 +55,13 @@ def run(
     events: Annotated[int, typer.Option(help="Events that are bought from.")] = 1,
     hot: Annotated[float | None, typer.Option(help="Share of purchases that want the first event.")] = None,
     refunds: Annotated[float, typer.Option(help="Share of sales that their buyers give back at once.")] = 0.0,
+    double_calls: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of purchases whose id is called twice: at once, later, or for something else.",
+            show_default="0.02 where a strategy claims that an id buys once, else 0",
+        ),
+    ] = None,
     seconds: Annotated[
         float | None, typer.Option(help="A trial's longest time.", show_default="4, or 60 with --purchases")
     ] = None,
@@ -87,6 +94,8 @@ def run(
     Without options a control that oversells meets five strategies that do not: 16 buyers, one hot event.
 
     Example: ticketlab run -s pessimistic -s atomic --buyers 4,16,64 --repeats 5
+
+    Example: ticketlab run -s shop.py:buy --double-calls 0.1 --fault disconnect@500
     """
     from ticketlab import servers
     from ticketlab.experiment import TELLING_FEW, Experiment, ended_by
@@ -113,6 +122,7 @@ def run(
         events=events,
         hot=hot,
         refunds=refunds,
+        double_calls=double_calls,
         warm_up_s=warm_up,
         pool_sizes=integers("--pool-size", pool_size, separator=","),
         server=place,

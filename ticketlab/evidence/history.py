@@ -53,7 +53,7 @@ ABSENT: Final = {"handed": NOT_SEEN, "handed_digest": NOT_SEEN, "handed_elsewher
 _SELDOM: Final = ("line", *RETRIES.values(), "handed_elsewhere")
 NUMBERS: Final = tuple(name for name in COLUMNS if name not in ("purchase_id", "kind", *_SELDOM))
 """What a recorder writes, in this order, as 64-bit integers: the cause by its position in the enum, the outcome by
-that of its pair in ENDS."""
+that of its pair in ENDS, of a call `again` counted on from the end of ENDS."""
 ENDS: Final = tuple((kind, outcome) for kind in KINDS for outcome in OUTCOMES)
 """What was done, and how it ended."""
 _END_CODE: Final = {kind: {outcome: ENDS.index((kind, outcome)) for outcome in OUTCOMES} for kind in KINDS}
@@ -99,9 +99,14 @@ class Recorder:
         line: int = 0,
         kind: Kind = Kind.PURCHASE,
         handed: Handed = NOTHING_HANDED,
+        again: bool = False,
     ) -> None:
-        """Append one row; times are readings of one monotonic clock, `retries` are those of the whole operation."""
-        if line or kind is not _PURCHASE:
+        """Append one row; times are readings of one monotonic clock, `retries` are those of the whole operation.
+
+        `again` is a call of an id that was called before, unless it is the first that was told of a sale; or the first
+        call, where another one was told of the sale first. Such a call is a row like any other, and is not counted.
+        """
+        if line or again or kind is not _PURCHASE:
             self._not_counted += 1
         tickets, digest, elsewhere = handed
         if line or retries or elsewhere:  # of the row that comes now
@@ -114,7 +119,7 @@ class Recorder:
                 scheduled_ns,
                 invoked_ns,
                 completed_ns,
-                _END_CODE[kind][outcome],
+                _END_CODE[kind][outcome] + len(ENDS) * again,
                 _CAUSE_CODE[cause],
                 1 + len(retries),
                 NOT_SEEN if version is None else version,
@@ -130,7 +135,7 @@ class Recorder:
         return len(self._numbers) // len(NUMBERS)
 
     def __len__(self) -> int:
-        """How many purchases were recorded."""
+        """How many purchases were recorded: calls `again` are not among them."""
         return self._rows - self._not_counted
 
     def since(self, row: int) -> "array[int]":
@@ -163,7 +168,7 @@ def collect(recorders: Iterable[Recorder], *, start_ns: int) -> pd.DataFrame:
     columns: dict[str, Any] = {name: numbers[:, place] for place, name in enumerate(names)}
     for name in ("scheduled_ns", "invoked_ns", "completed_ns"):
         columns[name] = columns[name] - start_ns
-    columns["kind"], columns["outcome"] = np.divmod(columns["outcome"], len(OUTCOMES))
+    columns["kind"], columns["outcome"] = np.divmod(columns["outcome"] % len(ENDS), len(OUTCOMES))
     for name in ("kind", "outcome", "cause"):
         columns[name] = pd.Categorical.from_codes(columns[name], dtype=COLUMNS[name])
     columns["purchase_id"] = tables.purchase_ids(purchase_ids[order].tobytes())

@@ -18,6 +18,7 @@ from ticketlab.evidence.tally import SoFar, Tally
 from ticketlab.load import buyers, processor
 from ticketlab.load.faults import Actions, Fault, FaultKind, Trigger
 from ticketlab.load.plan import Plan
+from ticketlab.load.second_calls import Offers
 from ticketlab.tickets import EventRepository
 
 _HEAD_START_NS = 5_000_000
@@ -73,6 +74,7 @@ def drive(
     stop = threading.Event()
     start = _Start(plan)
     recorders = [Recorder(buyer) for buyer in range(plan.buyers)]
+    offers = Offers()
     tally = Tally(recorders)
     trigger = Trigger(faults, actions)
 
@@ -81,7 +83,7 @@ def drive(
         try:
             buyers.warm_up(repository, plan, recorder.buyer, warm_up_event, stopped=stop.is_set)
             until_ns = start.agree() + int(plan.seconds * 1e9)
-            buyers.buy(repository, plan, recorder, events, until_ns=until_ns, stopped=stop.is_set)
+            buyers.buy(repository, plan, recorder, events, until_ns=until_ns, stopped=stop.is_set, offers=offers)
         except BaseException:
             stop.set()
             raise

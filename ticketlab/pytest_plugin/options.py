@@ -94,12 +94,17 @@ class Option:
     @property
     def flag(self) -> str:
         """As it is said on the command line."""
-        return f"--ticketlab-{self.name}"
+        return flag_of(self.name)
 
     @property
     def ini(self) -> str:
         """As it is said in the configuration file, and where pytest keeps what the command line said."""
         return f"ticketlab_{self.name}"
+
+
+def flag_of(name: str) -> str:
+    """An option as it is said on the command line, by its name."""
+    return f"--ticketlab-{name.replace('_', '-')}"
 
 
 OPTIONS: Final = (
@@ -122,6 +127,13 @@ OPTIONS: Final = (
     ),
     Option(name="seconds", metavar="S", help="A trial's longest time.", read=seconds),
     Option(name="repeats", metavar="N", help="Trials of each setting.", read=whole),
+    Option(
+        name="double_calls",
+        metavar="SHARE",
+        help="Share of purchases whose id is called twice; without it 0.02 of a strategy that claims that an id buys "
+        "once, and none of any other.",
+        read=share,
+    ),
     Option(
         name="runs",
         metavar="FOLDER",
@@ -184,6 +196,7 @@ LOAD: Final[Mapping[str, Read]] = {
     "basket": span,
     "hot": share,
     "refunds": share,
+    "double_calls": share,
 }
 """What a call of `ticketlab_run` and a stress mark may say of the load, and how it is read."""
 

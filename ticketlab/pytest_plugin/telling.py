@@ -78,7 +78,7 @@ def command(item: pytest.Item, ran: Experiment, *, divided: bool) -> str:
     if divided or "buyers" in given:
         given["buyers"] = ",".join(map(str, ran.buyers))
     words += [
-        f"--ticketlab-{name}={value:g}" if name == "seconds" else f"--ticketlab-{name}={value}"
+        f"{options.flag_of(name)}={f'{value:g}' if isinstance(value, float) else value}"
         for name, value in given.items()
     ]
     return shlex.join(words)
