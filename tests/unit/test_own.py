@@ -15,7 +15,7 @@ from ticketlab import PurchaseRequest, PurchaseResult, Settings, adopt
 from ticketlab.cli import machine
 from ticketlab.errors import InvalidInputError, NotFoundError, OwnCodeError
 from ticketlab.outcomes import Cause, Outcome
-from ticketlab.tickets import Database, RetryPolicy, own, strategies
+from ticketlab.tickets import Database, RetryPolicy, lending, own, strategies
 from ticketlab.tickets.strategies.atomic import atomic
 
 FILE = """
@@ -99,10 +99,10 @@ class TestWhatAFunctionSays:
     @pytest.mark.parametrize(
         ("kind", "opens"),
         [
-            (psycopg.Connection, Database.connection),
-            (psycopg.Connection[tuple[int]], Database.connection),
-            (sqlalchemy.Connection, Database.sql_connection),
-            (Session, Database.unit_of_work),
+            (psycopg.Connection, lending.committed),
+            (psycopg.Connection[tuple[int]], lending.committed),
+            (sqlalchemy.Connection, lending.sql_connection),
+            (Session, lending.session),
         ],
     )
     def test_it_buys_through_what_its_first_parameter_is(self, kind, opens):
@@ -121,7 +121,16 @@ class TestWhatAFunctionSays:
         def buy(way: "Session", event_id, quantity, purchase_id):
             return True
 
-        assert adopt(buy).through is Database.unit_of_work
+        assert adopt(buy).through is lending.session
+
+    def test_without_an_annotation_it_buys_through_a_connection_that_is_committed(self):
+        assert adopt(plain).through is lending.committed
+        assert not adopt(plain).autocommit
+
+    def test_autocommit_gives_a_connection_in_autocommit_mode(self):
+        adopted = adopt(plain, autocommit=True)
+        assert adopted.through is Database.connection
+        assert adopted.autocommit
 
     def test_a_class_of_the_users_is_made_once_for_a_database_and_closed_with_it(self):
         """With the settings of that database; and it is told that not everything can be seen."""
