@@ -28,6 +28,7 @@ from ticketlab.tickets.pooled import PooledConnection
 T = TypeVar("T")
 
 _CONNECT_TIMEOUT_S: Final = 5
+_CLOSE_PATIENCE_S: Final = 10.0
 CONNECTION: Final[Mapping[str, Any]] = {
     "autocommit": True,
     "prepare_threshold": 0,
@@ -61,6 +62,10 @@ class Database:
         self.left_behind = LeftBehind()
         """What purchase functions left on connections when they gave them back."""
         self._closing = ExitStack()
+        self.closes_others = False
+        """Whether something of the user's is closed with it."""
+        self.patience_s = _CLOSE_PATIENCE_S
+        """How long that may take."""
         self.pool = ConnectionPool[psycopg.Connection[TupleRow]](
             settings.url,
             connection_class=PooledConnection,
@@ -119,6 +124,7 @@ class Database:
 
     def at_close(self, close: Callable[[], object]) -> None:
         """Have something else closed with it, the last one first."""
+        self.closes_others = True
         self._closing.callback(close)
 
     @contextmanager

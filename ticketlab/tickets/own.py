@@ -8,7 +8,7 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from functools import cache, wraps
 from operator import attrgetter
 from pathlib import Path
@@ -25,13 +25,13 @@ from ticketlab.settings import Settings
 from ticketlab.tickets import lending
 from ticketlab.tickets.blame import blaming, own_error
 from ticketlab.tickets.database import Database
+from ticketlab.tickets.own_class import Opens, made_once
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult
 from ticketlab.tickets.schema import Schema
 from ticketlab.tickets.strategy import Purchase, RetryPolicy, Strategy, committing, strategy
 
 Buys: TypeAlias = Callable[..., PurchaseResult | bool]
 """A purchase function: see `adopt`."""
-_Opens: TypeAlias = Callable[[Database], AbstractContextManager[Any]]
 
 UNSEEN: Final = (
     "it has connections of its own, so the pool's size says nothing of it; a wait for one of them, and what it tries "
@@ -167,7 +167,7 @@ class _Call(NamedTuple):
     """How a function is called, as its parameters say."""
 
     function: Buys
-    through: _Opens
+    through: Opens
     unseen: str
     wanted: Sequence[str]
     """Its parameters after the first; none where it takes the whole request."""
@@ -225,7 +225,7 @@ def _parameters(function: Buys) -> list[inspect.Parameter]:
     return found
 
 
-def _way(annotation: Any, *, autocommit: bool) -> tuple[_Opens, str]:  # noqa: ANN401 - whatever stands there
+def _way(annotation: Any, *, autocommit: bool) -> tuple[Opens, str]:  # noqa: ANN401 - whatever stands there
     """What opens what a function buys through, and what can not be seen of it then."""
     wanted = get_origin(annotation) or annotation
     if wanted is inspect.Parameter.empty or wanted is Any:
@@ -234,7 +234,7 @@ def _way(annotation: Any, *, autocommit: bool) -> tuple[_Opens, str]:  # noqa: A
         return lambda database: nullcontext(database.settings), UNSEEN
     if not isinstance(wanted, type) or wanted is UnionType or issubclass(wanted, psycopg.AsyncConnection):
         raise InvalidInputError(f"A purchase can not go through {annotation}. {_FORM}")
-    ways: dict[type, _Opens] = {
+    ways: dict[type, Opens] = {
         psycopg.Connection: Database.connection if autocommit else lending.committed,
         sqlalchemy.Connection: lending.sql_connection,
         Session: lending.session,
@@ -242,20 +242,7 @@ def _way(annotation: Any, *, autocommit: bool) -> tuple[_Opens, str]:  # noqa: A
     for kind, opens in ways.items():
         if issubclass(wanted, kind):
             return opens, ""
-    return _made_once(wanted), UNSEEN
-
-
-def _made_once(kind: type) -> _Opens:
-    """Opens an object of the user's class: one for all buyers of a database, closed with it."""
-
-    def make(database: Database) -> Any:  # noqa: ANN401 - of the user's class
-        with blaming(kind.__name__):
-            made = kind(database.settings)
-        if callable(close := getattr(made, "close", None)):
-            database.at_close(close)
-        return made
-
-    return lambda database: nullcontext(database.companion(make))
+    return made_once(wanted), UNSEEN
 
 
 def _result(returned: object, request: PurchaseRequest, name: str) -> PurchaseResult:
