@@ -12,6 +12,7 @@ import pandas as pd
 from ticketlab.evidence.case import Case
 from ticketlab.evidence.check import Check, check
 from ticketlab.evidence.checks.books import and_more, no_oversell, sales_in_ledger, tickets_accounted_for
+from ticketlab.evidence.checks.connections import leaves_connection_clean
 from ticketlab.evidence.checks.locks import no_deadlock
 from ticketlab.evidence.checks.order import strict_serializability
 from ticketlab.evidence.checks.refusals import no_false_sold_out
@@ -29,6 +30,7 @@ __all__ = [
     "durable",
     "exactly_once",
     "judge",
+    "leaves_connection_clean",
     "no_deadlock",
     "no_false_sold_out",
     "no_oversell",
@@ -49,6 +51,7 @@ CHECKS: Final[Sequence[Check]] = (
     strict_serializability,
     no_deadlock,
     setup_unchanged,
+    leaves_connection_clean,
 )
 
 

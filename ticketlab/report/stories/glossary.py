@@ -73,5 +73,9 @@ TERMS: Final[Mapping[Anomaly, Term]] = {
         "everybody behind them waited too.",
         field="deadlock (SQLSTATE 40P01); locks that are taken in different orders",
     ),
+    Anomaly.UNCLEAN_CONNECTION: Term(
+        meaning="A purchase left something on its connection or in the server: the next purchase meets it.",
+        field="session state that leaks through a connection pool",
+    ),
 }
 """Every anomaly."""

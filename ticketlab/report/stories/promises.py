@@ -174,3 +174,15 @@ def deadlock(scene: Scene) -> Reason:
         "wrong for it; where rows are always locked in the same order there is no deadlock.",
         marks=marked(lines_of(met), times),
     )
+
+
+def unclean_connection(scene: Scene) -> Reason:
+    """What was left on connections or in the server, most often first."""
+    left = [
+        f"{number(count)} times {words}" if count > 1 else f"once {words}" for words, count in scene.left_behind.items()
+    ]
+    return Reason(
+        short=next(iter(scene.left_behind), "something was left on a connection or in the server"),
+        why=f"{'; '.join(left) or 'something was left'}. The next purchase on the same connection meets it, and "
+        "whoever needs the same lock waits for it.",
+    )

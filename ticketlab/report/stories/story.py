@@ -56,6 +56,7 @@ REASONS: Final[Mapping[Anomaly, Callable[[Scene], Reason]]] = {
     Anomaly.DOUBLE_REFUND: wholeness.double_refund,
     Anomaly.HALF_PURCHASE: wholeness.half_purchase,
     Anomaly.DEADLOCK: promises.deadlock,
+    Anomaly.UNCLEAN_CONNECTION: promises.unclean_connection,
 }
 """Why it is wrong, by anomaly."""
 
