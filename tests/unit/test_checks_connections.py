@@ -2,7 +2,7 @@
 
 import pytest
 
-from ticketlab.evidence.checks import leaves_connection_clean, no_deadlock
+from ticketlab.evidence.checks import judge, leaves_connection_clean, no_deadlock
 from ticketlab.evidence.facts import Facts
 from ticketlab.evidence.verdict import Anomaly, Status
 from ticketlab.report.stories import story_of
@@ -15,11 +15,11 @@ LOCK = "a session advisory lock was left on the connection"
 def seen(history, ledger):
     """The verdict of a check on one purchase, of which the lab knows these facts."""
 
-    def judge(check, *operations, **facts):
+    def judged(check, *operations, **facts):
         books = ledger(total=1, available=0, version=2, tickets=[1])
         return check(history(*(operations or [{}])), books.knowing(Facts(seats=(1,), **facts)))
 
-    return judge
+    return judged
 
 
 def test_nothing_left_behind_is_valid(seen):
@@ -33,6 +33,15 @@ def test_what_was_left_is_invalid_and_says_what_and_how_often(seen):
     assert (verdict.status, verdict.anomaly) == (Status.INVALID, Anomaly.UNCLEAN_CONNECTION)
     assert verdict.summary == f"1,212 times {OPEN}; once {LOCK}"
     assert list(verdict.evidence) == [{"left_behind": OPEN, "times": 1_212}, {"left_behind": LOCK, "times": 1}]
+
+
+def test_what_was_left_is_invalid_though_it_kept_every_purchase_from_being_answered(history, ledger):
+    found = judge(
+        history({"outcome": "failed"}), ledger(total=1, available=1).knowing(Facts(seats=(1,), left_behind={LOCK: 1}))
+    )
+    statuses = {each.check: each.status for each in found}
+    assert statuses.pop("leaves_connection_clean") is Status.INVALID
+    assert set(statuses.values()) == {Status.UNKNOWN}
 
 
 def test_a_history_from_a_file_was_not_looked_at(history, ledger):

@@ -70,7 +70,8 @@ def decide(case: Case, checks: Iterable[Check] = CHECKS) -> tuple[Verdict, ...]:
     if missing:
         return _undecided(checks, f"the ledger lacks {and_more(len(missing), f'event {min(missing)}', 'event')}")
     answered = (case.sold | case.refused).any()
-    if not answered and not case.perhaps_sold.any() and case.ledger.tickets.empty:
+    nothing_seen = not case.perhaps_sold.any() and case.ledger.tickets.empty and not case.ledger.facts.left_behind
+    if not answered and nothing_seen:
         return _undecided(checks, _NOT_ANSWERED)
     found = tuple(each.decide(case) for each in checks)
     return found if answered else tuple(_shown(each) for each in found)
