@@ -5,18 +5,23 @@ Knows no experiment and no folder.
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Final
 from uuid import UUID
 
+from ticketlab.errors import OwnCodeError, TicketlabError
 from ticketlab.evidence.facts import Facts
 from ticketlab.evidence.ledger import Ledger
 from ticketlab.evidence.tally import SoFar
 from ticketlab.load import Actions, Fault, FaultKind, Plan
 from ticketlab.load.executors import Driven, drive
 from ticketlab.servers import Server
-from ticketlab.tickets import Database, EventRepository, Strategy, books, cuts
+from ticketlab.tickets import Database, EventRepository, Strategy, books, closing, cuts, leftovers
 from ticketlab.tickets.schema import Schema
+
+_BY_A_FAULT: Final = {leftovers.CLOSED, leftovers.PREPARED}
+"""What a right function may leave where its connection was lost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +31,14 @@ class Observed:
     driven: Driven
     """What its buyers saw."""
     ledger: Callable[[], Ledger]
-    """Reads what the database holds: apart, as it may prove out of reach when the buyers are long done."""
+    """Reads what the database holds, and closes it: apart, as it may prove out of reach when the buyers are done."""
+    errors: list[TicketlabError] = field(default_factory=list)
+    """Errors of the user's code that end the run, once the trial is saved: it did not return, or could not close."""
+
+    def raise_error(self) -> None:
+        """Raise the first of the errors."""
+        for each in self.errors:
+            raise each
 
 
 def observe(
@@ -40,6 +52,7 @@ def observe(
 ) -> Observed:
     """Let a strategy sell once by a plan, on tables that are emptied before."""
     repository = EventRepository(database, strategy)
+    before = closing.before(database)
     events, warm_up_event = books.put_on_sale(repository, events=plan.events, stock=plan.stock)
     driven = drive(
         repository,
@@ -49,25 +62,59 @@ def observe(
         faults=faults,
         actions=_actions(server, database),
         on_tick=on_tick,
+        before_cut=lambda: closing.note_sessions(database),
     )
+    errors = [driven.stuck] if driven.stuck else []
 
     def ledger() -> Ledger:
         if driven.crashes_ns:  # a Ctrl-C may have come before it was up again, and sound connections in the pool
             server.restart()
             database.pool.check()
+        closing.end_prepared(database)
         repository.settle([*events, warm_up_event])  # the ledger is read past the repository
         read = books.read(database, events, strategy.schema, warm_up=warm_up_event)
+        deadlocks = _close(database, driven, before, plan, errors)
         facts = Facts(
             seats=(plan.stock,) * plan.events,
             events_added=read.added,
             idempotent=strategy.idempotent,
             autocommit=strategy.autocommit,
             stock_elsewhere=strategy.settle is not None,
+            deadlocks=deadlocks,
+            left_behind=_left_behind(database, driven),
         )
         held = Ledger.of(events=read.events, tickets=read.tickets).knowing(facts)
         return replace(held, crashes_ns=driven.crashes_ns)
 
-    return Observed(driven=driven, ledger=ledger)
+    return Observed(driven=driven, ledger=ledger, errors=errors)
+
+
+def _close(
+    database: Database, driven: Driven, before: closing.Before, plan: Plan, errors: list[TicketlabError]
+) -> int | None:
+    """Close the trial's database and look at its server; the deadlocks that no warm-up reported."""
+    # Where nothing of the user's is closed here, a pool of the function's own may stay for the next trial.
+    allowed = 0 if database.closes_others else max(plan.buyers, database.settings.pool_size)
+    try:
+        if driven.at_once:
+            database.patience_s = 1.0
+            database.close()
+            return None
+        deadlocks = closing.close(database, before, allowed=allowed, crashed=bool(driven.crashes_ns))
+    except OwnCodeError as error:
+        errors.append(error)
+        return None
+    if deadlocks is None or driven.stuck:
+        return None
+    return max(0, deadlocks - driven.warm_up_deadlocks)
+
+
+def _left_behind(database: Database, driven: Driven) -> dict[str, int]:
+    """What was left behind, without what a fault may have caused."""
+    counts = database.left_behind.counts()
+    was_cut = {leftovers.CLOSED} if driven.cut else set()
+    excused = _BY_A_FAULT if any(driven.faults_ns.values()) else was_cut
+    return {words: count for words, count in counts.items() if words not in excused}
 
 
 def _actions(server: Server, database: Database) -> Actions:

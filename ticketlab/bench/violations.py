@@ -82,6 +82,12 @@ def _deadlocked(made: Made) -> Made:
     return _told(made, made.last_refusal, attempts=2, retries_deadlock=1)
 
 
+def _left_behind(made: Made) -> Made:
+    """The lab saw a lock on a connection that came back."""
+    facts = replace(made.ledger.facts, left_behind={"a session advisory lock was left on the connection": 1})
+    return replace(made, ledger=replace(made.ledger, facts=facts))
+
+
 VIOLATIONS: Final[Mapping[str, Violation]] = MappingProxyType(
     {
         "no_oversell": _sold_beyond_the_last_seat,
@@ -94,6 +100,7 @@ VIOLATIONS: Final[Mapping[str, Violation]] = MappingProxyType(
         "exactly_once": _doubled,
         "durable": _lost,
         "atomic": _half_lost,
+        "leaves_connection_clean": _left_behind,
     }
 )
 """By the name of a check."""

@@ -22,7 +22,7 @@ from ticketlab.cli.options import (
 )
 from ticketlab.cli.output import complain, print_json, show, terminal, working
 from ticketlab.cli.shells import strategy_names
-from ticketlab.errors import InvalidInputError, TicketlabError
+from ticketlab.errors import InvalidInputError, TerminatedError, TicketlabError
 from ticketlab.report.formats import Format
 
 if TYPE_CHECKING:
@@ -129,7 +129,11 @@ def run(
         server_settings=dict(setting_of(each) for each in setting or ()),
         faults=tuple(Fault.parse(each) for each in fault or ()),
     )
-    made = _run(experiment, out=out, url=url, quiet=quiet or as_json)
+    try:
+        made = _run(experiment, out=out, url=url, quiet=quiet or as_json)
+    except TerminatedError as error:
+        complain("\n".join(["The run was ended at once.", *error.args, *getattr(error, "__notes__", [])]))
+        raise typer.Exit(EXIT_INTERRUPTED) from error
     if not as_json:
         _show(made)
     written = _write_report_of(made, quiet=quiet or as_json)

@@ -9,7 +9,7 @@ from array import array
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from struct import Struct
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,9 @@ import pandas as pd
 from ticketlab.evidence import tables
 from ticketlab.evidence.tables import PURCHASE_ID
 from ticketlab.outcomes import CAUSES, KINDS, OUTCOMES, RETRY_CAUSES, Cause, Kind, Outcome
+
+if TYPE_CHECKING:
+    from uuid import UUID
 
 NOT_SEEN: Final = -1
 """The version and the stock of an operation that saw neither."""
@@ -56,6 +59,7 @@ NUMBERS: Final = tuple(name for name in COLUMNS if name not in ("purchase_id", "
 that of its pair in ENDS, of a call `again` counted on from the end of ENDS."""
 ENDS: Final = tuple((kind, outcome) for kind in KINDS for outcome in OUTCOMES)
 """What was done, and how it ended."""
+_INVOKED: Final = NUMBERS.index("invoked_ns")
 _END_CODE: Final = {kind: {outcome: ENDS.index((kind, outcome)) for outcome in OUTCOMES} for kind in KINDS}
 _CAUSE_CODE: Final = {cause: code for code, cause in enumerate(CAUSES)}
 _PURCHASE: Final = Kind.PURCHASE  # looked up once: in Python 3.11 that takes as long as to pack a row
@@ -81,6 +85,8 @@ class Recorder:
         self._purchase_ids = bytearray()
         self.said: dict[str, str] = {}
         """What was said where operations ended without an answer: of each kind the first."""
+        self.under_way: tuple[Kind, Sequence[tuple[int, int]], UUID, int] | None = None
+        """The operation that was called last: its kind, its events with their quantities, its id, and when."""
 
     def record(
         self,
@@ -141,6 +147,51 @@ class Recorder:
     def since(self, row: int) -> "array[int]":
         """A copy of NUMBERS of the whole rows from `row` on; the buyer may be recording another meanwhile."""
         return self._numbers[row * len(NUMBERS) : self._rows * len(NUMBERS)]
+
+    def ended(self, now_ns: int) -> "Recorder":
+        """A copy up to now of what a buyer may still be recording; the operation under way is UNKNOWN in it."""
+        while True:
+            under_way, copy = self.under_way, self._copied()
+            if under_way is self.under_way:
+                break
+        if under_way is not None:
+            copy.record_unknown(*under_way, now_ns)
+        return copy
+
+    def record_unknown(
+        self, kind: Kind, lines: Sequence[tuple[int, int]], purchase_id: "UUID", invoked_ns: int, now_ns: int
+    ) -> None:
+        """Append an operation that has not ended, unless it is the one that was recorded last."""
+        if self._numbers[-len(NUMBERS) :][_INVOKED : _INVOKED + 1] == array("q", [invoked_ns]):
+            return
+        for line, (event, quantity) in enumerate(lines):
+            self.record(
+                kind=kind,
+                event=event,
+                line=line,
+                quantity=quantity,
+                purchase_id=purchase_id.bytes,
+                scheduled_ns=invoked_ns,
+                invoked_ns=invoked_ns,
+                completed_ns=now_ns,
+                outcome=Outcome.UNKNOWN,
+                cause=Cause.NONE,
+                retries=(),
+                version=None,
+                available=None,
+            )
+
+    def _copied(self) -> "Recorder":
+        """The whole rows so far: a row is whole when its purchase id is there."""
+        copy = Recorder(self.buyer)
+        copy._purchase_ids = self._purchase_ids[: len(self._purchase_ids) // 16 * 16]
+        rows = len(copy._purchase_ids) // 16
+        copy._numbers = self._numbers[: rows * len(NUMBERS)]
+        width = 1 + len(_SELDOM)
+        whole = len(self._seldom) // width
+        kept = sum(place < rows for place in self._seldom[: whole * width : width])
+        copy._seldom = self._seldom[: kept * width]
+        return copy
 
     def numbers(self) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
         """The recorded integers, a row an operation: the columns of NUMBERS, then those of _SELDOM."""

@@ -12,7 +12,7 @@ from ticketlab.evidence.history import Recorder
 from ticketlab.load.handed import handed
 from ticketlab.load.plan import Plan, Wish
 from ticketlab.load.second_calls import Call, Offers, SecondCalls
-from ticketlab.outcomes import Kind, Outcome
+from ticketlab.outcomes import Cause, Kind, Outcome
 from ticketlab.tickets import EventRepository, PurchaseResult
 
 _WARM_UP_QUANTITY = 4
@@ -24,22 +24,31 @@ _Told: TypeAlias = Sequence[tuple[int, int, int | None, int | None]]
 """What a buyer was told of each event: its number, the quantity he asked for, and the version and stock seen."""
 
 
-def warm_up(
-    repository: EventRepository, plan: Plan, buyer: int, event_id: UUID, *, stopped: Callable[[], bool]
-) -> None:
-    """Buy from an event that is not part of the trial, at least once, and give back; of baskets, as one of them."""
+def warm_up(repository: EventRepository, plan: Plan, buyer: int, event_id: UUID, *, stopped: Callable[[], bool]) -> int:
+    """Buy from an event that is not part of the trial, at least once, and give back; of baskets, as one of them.
+
+    Returns the deadlocks that were reported: they are in no history.
+    """
+    deadlocks = 0
     end_ns = time.perf_counter_ns() + int(plan.warm_up_s * 1e9)
     stranger = plan.buyers + buyer  # whose stream no buyer of the trial has
     for wish, is_given_back in zip(plan.wishes(stranger, plan.wanted), plan.gives_back(stranger), strict=False):
         quantity = min(wish.lines[0][1], _WARM_UP_QUANTITY)
         if plan.sells_baskets:
-            repository.purchase_basket({event_id: quantity}, wish.purchase_id)
+            result = repository.purchase_basket({event_id: quantity}, wish.purchase_id)
         else:
-            repository.purchase_tickets(event_id, quantity, wish.purchase_id)
+            result = repository.purchase_tickets(event_id, quantity, wish.purchase_id)
+        deadlocks += _deadlocks(result)
         if is_given_back:
-            repository.cancel_purchase(wish.purchase_id)
+            deadlocks += _deadlocks(repository.cancel_purchase(wish.purchase_id))
         if time.perf_counter_ns() >= end_ns or stopped():
-            return
+            break
+    return deadlocks
+
+
+def _deadlocks(result: PurchaseResult) -> int:
+    """How many an answer reports: each retry has its cause, and an answer that gave up has its own."""
+    return list(result.retries).count(Cause.DEADLOCK) + (not result.success and result.cause is Cause.DEADLOCK)
 
 
 def buy(
@@ -75,6 +84,7 @@ def buy(
             if call is None or over():
                 return
             invoked_ns = time.perf_counter_ns()
+            recorder.under_way = (Kind.PURCHASE, call.wish.lines, call.wish.purchase_id, invoked_ns)
             result, told = purchase(repository, events, call.wish)
             news = result.success and call.told.first()
             _record(recorder, call.wish, result, told, events=events, invoked_ns=invoked_ns, again=not news)
@@ -97,6 +107,7 @@ def buy(
                 break
             call = again.before(wish, second)
         invoked_ns = time.perf_counter_ns()
+        recorder.under_way = (Kind.PURCHASE, wish.lines, wish.purchase_id, invoked_ns)
         result, told = purchase(repository, events, wish)
         made += 1
         repeats = call is not None and result.success and not call.told.first()
@@ -107,6 +118,7 @@ def buy(
             call_again([again.after(wish, second, call, result.outcome)])
         if is_given_back and result.success and call is None:
             invoked_ns = time.perf_counter_ns()
+            recorder.under_way = (Kind.REFUND, wish.lines, wish.purchase_id, invoked_ns)
             result, told = _give_back(repository, events, wish)
             _record(recorder, wish, result, told, events=events, invoked_ns=invoked_ns, kind=Kind.REFUND)
     if again is not None:

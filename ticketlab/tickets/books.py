@@ -10,7 +10,7 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import TupleRow
 
-from ticketlab.errors import InvalidInputError, OwnCodeError
+from ticketlab.errors import InvalidInputError, OwnCodeError, TicketlabError
 from ticketlab.outcomes import MAX_INTEGER
 from ticketlab.tickets.blame import blaming
 from ticketlab.tickets.database import Database
@@ -23,6 +23,22 @@ WARM_UP_SEATS: Final = 10_000
 """Of the warm-up's event on tables of one's own, which may have a row a seat."""
 _TIMEOUT_S: Final = 10
 """Between trials no buyer holds a connection: one that is not there soon is not coming."""
+LOCK_TIMEOUT_S = 10.0
+_HOLDERS: Final = r"""
+SELECT DISTINCT coalesce(
+    'the prepared transaction ' || quote_literal(gid) || ': end it with ROLLBACK PREPARED ' || quote_literal(gid),
+    format('process %%s (%%s, %%s): %%s', pid, coalesce(nullif(application_name, ''), 'an unnamed application'),
+        state, left(regexp_replace(query, '\s+', ' ', 'g'), 200)))
+FROM pg_locks
+LEFT JOIN pg_stat_activity USING (pid)
+LEFT JOIN pg_prepared_xacts AS prepared ON pid IS NULL AND virtualtransaction = '-1/' || prepared.transaction
+WHERE granted AND pid IS DISTINCT FROM pg_backend_pid() AND pg_locks.database = (
+    SELECT oid FROM pg_database WHERE datname = current_database()
+) AND relation IN (
+    SELECT %(table)s::regclass UNION SELECT conrelid FROM pg_constraint WHERE confrelid = %(table)s::regclass
+)
+"""
+"""Who has a lock on a table, or on one that refers to it; PostgreSQL keeps those of a prepared transaction under -1."""
 _EVENTS: Final = """
 SELECT wanted.number - 1, total_tickets, available_tickets, version
 FROM events JOIN unnest(%s::uuid[]) WITH ORDINALITY AS wanted(id, number) USING (id)
@@ -71,8 +87,18 @@ def put_on_sale(repository: EventRepository, *, events: int, stock: int) -> OnSa
 
 
 def clear(database: Database) -> None:
-    """Delete every event and every ticket, and whatever else belongs to an event."""
-    with database.reachable(), database.connection(timeout_s=_TIMEOUT_S) as connection:
+    """Delete every event and every ticket, and whatever else belongs to an event.
+
+    Raises:
+        TicketlabError: somebody held the tables for too long; the text names the session or the prepared transaction.
+    """
+    with (
+        database.reachable(),
+        database.connection(timeout_s=_TIMEOUT_S) as connection,
+        _in_time(connection, "The table of events cannot be emptied"),
+        transaction(connection),
+    ):
+        _limit(connection)
         connection.execute("TRUNCATE events CASCADE")
 
 
@@ -89,8 +115,10 @@ def read(
     with (
         database.reachable(),
         database.connection(timeout_s=_TIMEOUT_S) as connection,
+        _in_time(connection, "The table of events cannot be read"),
         transaction(connection, Isolation.REPEATABLE_READ),
     ):
+        _limit(connection)
         return Books(
             events=connection.execute(_EVENTS, [list(events)]).fetchall(),
             tickets=connection.execute(_TICKETS, [list(events)], binary=True).fetchall(),
@@ -148,7 +176,24 @@ def _plain_connection(database: Database) -> Iterator[Connection]:
     """One that is not of the pool, as psycopg opens it, in a transaction that sees one snapshot."""
     with database.reachable(), psycopg.connect(database.settings.url, connect_timeout=_TIMEOUT_S) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        _limit(connection)
         yield connection
+
+
+def _limit(connection: Connection) -> None:
+    """Let no statement of this transaction wait longer for a lock: nobody has a reason to hold one between trials."""
+    connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S:g}s'", prepare=False)
+
+
+@contextmanager
+def _in_time(connection: Connection, what: str) -> Iterator[None]:
+    """Around a transaction that may not get its locks: the error says who has them."""
+    try:
+        yield
+    except psycopg.errors.LockNotAvailable as error:
+        holders = [each for (each,) in connection.execute(_HOLDERS, {"table": "events"})]
+        held = "; ".join(holders) or "nobody any more: try again"
+        raise TicketlabError(f"{what}: it was locked for {LOCK_TIMEOUT_S:g} s. It is held by {held}.") from error
 
 
 @contextmanager
