@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, Self
 from pydantic import BeforeValidator, TypeAdapter
 
 from ticketlab.errors import InvalidInputError
+from ticketlab.evidence.progress import MAX_FAILURES
 from ticketlab.load.faults import Fault, FaultKind
 from ticketlab.load.plan import Plan
 
@@ -76,6 +77,8 @@ class Experiment:
     """The share of purchases that want the first event; without it all events are as likely."""
     refunds: float = 0.0
     """The share of sales that their buyers give back."""
+    max_failures: float = MAX_FAILURES
+    """The share of purchases that may fail while seats are left; beyond it a trial made no progress."""
     warm_up_s: float = 0.3
     """How long buyers buy elsewhere before a trial; not recorded."""
     pool_sizes: tuple[int, ...] = (20,)
@@ -96,6 +99,7 @@ class Experiment:
             "each number of buyers once": len(set(self.buyers)) < len(self.buyers),
             "a pool of at least one connection": min(self.pool_sizes, default=0) < 1,
             "each size of the pool once": len(set(self.pool_sizes)) < len(self.pool_sizes),
+            "a share from 0 to 1 of purchases that may fail (max_failures)": not 0 <= self.max_failures <= 1,
             "each fault once": len(set(self.faults)) < len(self.faults),
             "a server of kind embedded, as only such a one can be crashed (--server embedded)": (
                 self.crashes and self.server.partition(":")[0] not in _MAY_CRASH
@@ -164,6 +168,7 @@ class Experiment:
             ("--events", self.events, default.events),
             ("--hot", self.hot, default.hot),
             ("--refunds", f"{self.refunds:g}", f"{default.refunds:g}"),
+            ("--max-failures", f"{self.max_failures:g}", f"{default.max_failures:g}"),
             ("--seconds", f"{self.seconds:g}", None),
             ("--purchases", self.purchases, default.purchases),
             ("--repeats", self.repeats, default.repeats),

@@ -20,6 +20,7 @@ from ticketlab.evidence import checks, history, measures
 from ticketlab.evidence.case import Case
 from ticketlab.evidence.facts import Facts
 from ticketlab.evidence.ledger import Ledger
+from ticketlab.evidence.progress import MAX_FAILURES, ProgressCount, progress
 from ticketlab.evidence.verdict import Status, Verdict
 from ticketlab.load.faults import FaultKind
 from ticketlab.report.stories import story_of
@@ -55,6 +56,11 @@ class Trial:
     def crashes_ns(self) -> tuple[int, ...]:
         """The instants by which the server was dead."""
         return self.faults_ns.get(FaultKind.CRASH, ())
+
+    @property
+    def all_faults_ns(self) -> tuple[int, ...]:
+        """The instants of all faults, whatever their kind."""
+        return tuple(instant for kind in self.faults_ns.values() for instant in kind)
 
     @property
     def setting(self) -> dict[str, Any]:
@@ -112,10 +118,15 @@ class Judged:
     stock: pd.DataFrame
     without_version: int
     """Sales that carry no version of their event."""
+    progress: ProgressCount
 
 
-def judge(trial: Trial) -> Judged:
+def judge(trial: Trial, *, max_failures: float = MAX_FAILURES) -> Judged:
     """Read a trial, measure it, and let every check judge it.
+
+    Args:
+        trial: what was saved.
+        max_failures: the largest share of failures with which it made progress.
 
     Raises:
         InvalidInputError: its files can not be read, or do not hold what they should.
@@ -131,6 +142,7 @@ def judge(trial: Trial) -> Judged:
         measures=measured,
         stock=stock,
         without_version=case.sales_without_version,
+        progress=progress(case, faults_ns=trial.all_faults_ns, limit=max_failures),
     )
 
 
