@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, Self
 from pydantic import BeforeValidator, TypeAdapter
 
 from ticketlab.errors import InvalidInputError
+from ticketlab.evidence.load_parts import LoadPart
 from ticketlab.evidence.progress import MAX_FAILURES
 from ticketlab.load.faults import Fault, FaultKind
 from ticketlab.load.plan import Plan
@@ -148,6 +149,17 @@ class Experiment:
     def sells_baskets(self) -> bool:
         """Whether a purchase may be of several events: not every strategy can."""
         return self.basket != (1, 1)
+
+    @property
+    def load_parts(self) -> frozenset[LoadPart]:
+        """What its purchases have beside single tickets of one event; faults and double calls are not among them."""
+        parts = {
+            LoadPart.QUANTITIES: self.quantity != (1, 1),
+            LoadPart.EVENTS: self.events > 1,
+            LoadPart.BASKETS: self.sells_baskets,
+            LoadPart.REFUNDS: self.refunds > 0,
+        }
+        return frozenset(part for part, is_there in parts.items() if is_there)
 
     @property
     def crashes(self) -> bool:

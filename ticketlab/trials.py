@@ -5,7 +5,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -119,6 +119,8 @@ class Judged:
     without_version: int
     """Sales that carry no version of their event."""
     progress: ProgressCount
+    double_calls: int
+    """Purchases whose id another purchase had before."""
 
 
 def judge(trial: Trial, *, max_failures: float = MAX_FAILURES) -> Judged:
@@ -143,19 +145,22 @@ def judge(trial: Trial, *, max_failures: float = MAX_FAILURES) -> Judged:
         stock=stock,
         without_version=case.sales_without_version,
         progress=progress(case, faults_ns=trial.all_faults_ns, limit=max_failures),
+        double_calls=int((case.purchases & case.leads).sum() - (case.per_id(case.purchases) > 0).sum()),
     )
 
 
-def trial_as_json(row: Mapping[Any, Any], trial: Trial, verdicts: Sequence[Verdict]) -> dict[str, Any]:
+def trial_as_json(row: Mapping[Any, Any], judged: Judged) -> dict[str, Any]:
     """A trial as `ticketlab run --json` prints it: its row of measures, and its verdicts without what proves them."""
+    trial = judged.trial
     # JSON knows no NaN: a trial in which nothing was worked on has no latency.
     latency = {name: None if pd.isna(row[f"{name}_ms"]) else row[f"{name}_ms"] for name in measures.PERCENTILES}
     return {
         **{name: row[name] for name in _PLAIN},
+        "progress": judged.progress.as_dict(),
         "history_sha256": trial.history_sha256,
         "retries_by_cause": {str(cause): row[column] for cause, column in history.RETRIES.items()},
         "latency_ms": latency,
-        "checks": {each.check: _told(verdict_as_json(trial, each)) for each in verdicts},
+        "checks": {each.check: _told(verdict_as_json(trial, each)) for each in judged.verdicts},
     }
 
 
@@ -186,3 +191,12 @@ def reading(folder: Path) -> Iterator[None]:
         raise InvalidInputError(
             f"The files in {folder} can not be read as those of a run: {type(error).__name__}: {error}"
         ) from error
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Around writing files: what stands in the way is told as one error that names the folder."""
+    try:
+        yield
+    except OSError as error:
+        raise InvalidInputError(f"Nothing can be written to {folder}: {error.strerror}.") from error

@@ -21,10 +21,11 @@ def table_of(*trials):
         "trial": 1, "strategy": "pessimistic", "safe": False, "buyers": 16, "pool_size": 20, "repeat": 1,
         "seats": 1_000, "tickets": 5_148, "oversold": 4_148, "sales": 5_148, "sold_out": 0, "conflicts": 3, "failed": 0,
         "unavailable": 0, "unknown": 0, "purchases_per_s": 1_285.0, "p50_ms": 9.0, "p95_ms": 37.0, "p99_ms": 58.0,
-        "retries": 40, **dict.fromkeys(RETRIES.values(), 0), "verdict": "INVALID",
+        "retries": 40, **dict.fromkeys(RETRIES.values(), 0), "failure_share": 0.0, "progress": "PROGRESS",
+        "verdict": "INVALID",
     }  # fmt: skip
     run = SimpleNamespace(
-        experiment=Experiment(repeats=1), summary=summarise(pd.DataFrame([trial | each for each in trials]))
+        experiment=Experiment(repeats=1), concerns=(), summary=summarise(pd.DataFrame([trial | each for each in trials]))
     )
     out = StringIO()
     Console(file=out, width=80, color_system=None).print(console.results(run))

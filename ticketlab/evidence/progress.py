@@ -12,7 +12,7 @@ counted are
 - purchases under way while the server was down: from a crash to the first answer of a purchase that was called later.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -64,6 +64,15 @@ class ProgressCount:
             return ProgressStatus.NOT_TRIED
         return ProgressStatus.NO_PROGRESS if self.share > self.limit else ProgressStatus.PROGRESS
 
+    def as_columns(self) -> dict[str, Any]:
+        """The columns of a frame of measures."""
+        return {
+            "found_seats": self.sold + self.failed,
+            "failed_with_seats": self.failed,
+            "failure_share": self.share,
+            "progress": str(self.verdict),
+        }
+
     def as_dict(self) -> dict[str, Any]:
         """As plain data: `share` (None where no purchase found seats), `failed`, `sold`, `limit`, `verdict`."""
         share = self.share if self.sold + self.failed else None
@@ -86,6 +95,13 @@ def progress(case: Case, *, faults_ns: Sequence[int] = (), limit: float = MAX_FA
         without_seats = failures & (_left(case) < case.quantity)
         failures &= ~np.isin(case.operation, case.operation[without_seats])
     return ProgressCount(sold=sold, failed=int((failures & case.leads).sum()), limit=limit)
+
+
+def worst_progress(verdicts: Iterable[str]) -> str:
+    """NO PROGRESS if any is, else PROGRESS if any is."""
+    found = set(verdicts)
+    order = (ProgressStatus.NO_PROGRESS, ProgressStatus.PROGRESS)
+    return str(next((each for each in order if each in found), ProgressStatus.NOT_TRIED))
 
 
 def _failures(case: Case) -> Mask:

@@ -12,9 +12,10 @@ from ticketlab.errors import InvalidInputError
 from ticketlab.pytest_plugin import marks, options, telling
 from ticketlab.pytest_plugin.demand import Given, Said, demand
 from ticketlab.pytest_plugin.ground import told
-from ticketlab.runs import Run, writing
+from ticketlab.runs import Run
 from ticketlab.tickets import Strategy
 from ticketlab.tickets.own import Buys
+from ticketlab.trials import writing
 
 _KEPT: Final = "ticketlab-runs"
 

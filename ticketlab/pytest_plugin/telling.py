@@ -16,8 +16,9 @@ from ticketlab.experiment import Experiment
 from ticketlab.pytest_plugin import options
 from ticketlab.report.formats import Format
 from ticketlab.report.words import counted, listed
-from ticketlab.runs import Run, writing
+from ticketlab.runs import Run
 from ticketlab.servers.server import address_of
+from ticketlab.trials import writing
 
 _WIDTH: Final = 80
 _ANSWERS: Final = ("sales", "sold_out", "conflicts", "failed", "unavailable", "unknown")
