@@ -3,8 +3,8 @@
 import json
 import random
 import shlex
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
@@ -21,6 +21,10 @@ TELLING_FEW: Final = ("naive", "pessimistic", "optimistic", "serializable", "ato
 """What is compared when nothing else is asked for: a control that oversells, and five that do not."""
 
 _MOST_REPEATS: Final = 1_000
+_THOROUGH_PURCHASES: Final = 2_000
+"""Purchases of a thorough trial, unless a number was given."""
+_SHORTAGE: Final = 0.7
+"""Seats of a thorough trial, as a share of the tickets that its purchases ask for: many mistakes show at the last."""
 _MAY_CRASH: Final = ("auto", "embedded")
 """Kinds of server; what auto has chosen is known only at the start."""
 
@@ -217,6 +221,53 @@ class Experiment:
 def ended_by(purchases: int, *, events: int) -> dict[str, Any]:
     """Where a number of purchases is to end a trial: time enough for them, and seats for half of them at most."""
     return {"seconds": 60.0, "stock": max(1, purchases // (2 * max(1, events)))}
+
+
+def thorough(experiment: Experiment, *, given: Collection[str], baskets: bool, refunds: bool) -> Experiment:
+    """An experiment that tries everything in each of its trials: quantities, events, baskets, refunds and all faults.
+
+    There are seats for 70 % of the tickets that its purchases ask for, so that they run out. The faults come one after
+    another, all of them while seats are left.
+
+    Args:
+        experiment: what was asked for.
+        given: the fields that stay as they are.
+        baskets: whether all its strategies sell baskets.
+        refunds: whether tickets of all its strategies can be given back.
+    """
+    events = experiment.events if "events" in given else 3
+    wanted: dict[str, Any] = {
+        "quantity": (1, 3),
+        "events": events,
+        "basket": (1, 2) if baskets and events > 1 else (1, 1),
+        "refunds": 0.1 if refunds else 0.0,
+        "purchases": _THOROUGH_PURCHASES,
+        "seconds": 60.0,
+        "server": "embedded" if "url" not in given else experiment.server,
+    }
+    if "double_calls" in experiment.as_dict():
+        wanted["double_calls"] = 0.1
+    asked = replace(experiment, **{name: value for name, value in wanted.items() if name not in given})
+    if "stock" not in given:
+        tickets = _SHORTAGE * (asked.purchases or _THOROUGH_PURCHASES) * _tickets_of_a_purchase(asked)
+        asked = replace(asked, stock=max(1, int(tickets / asked.events)))
+    return asked if "faults" in given else replace(asked, faults=_every_fault(asked))
+
+
+def _tickets_of_a_purchase(asked: Experiment) -> float:
+    """How many tickets of all its events together a purchase asks for, on average."""
+    return sum(asked.basket) / 2 * sum(asked.quantity) / 2
+
+
+def _every_fault(asked: Experiment) -> tuple[Fault, ...]:
+    """A fault of every kind that the server can have, spread over the purchases that find seats."""
+    kinds = [each for each in FaultKind if each is not FaultKind.CRASH or asked.server.startswith("embedded")]
+    with_seats = asked.stock * asked.events / _tickets_of_a_purchase(asked)
+    purchases = min(asked.purchases or _THOROUGH_PURCHASES, with_seats)
+    return tuple(
+        Fault(kind=kind, after=max(1, int(purchases * place / (len(kinds) + 1))))
+        for place, kind in enumerate(kinds, start=1)
+    )
 
 
 def _range(numbers: tuple[int, int]) -> str:

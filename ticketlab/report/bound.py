@@ -36,7 +36,7 @@ def powerful(
 def untried(tried: Collection[LoadPart]) -> str:
     """The parts of a load that a run did not try, in a sentence; empty where it tried all."""
     parts = words_of(set(LoadPart) - set(tried))
-    return f"Not tried: {listed(parts, most=len(parts))}. --thorough tries them." if parts else ""
+    return f"Not tried: {listed(parts, most=len(parts))}. --thorough tries what can be tried." if parts else ""
 
 
 def at_most(purchases: int) -> str:
