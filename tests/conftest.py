@@ -108,6 +108,7 @@ def trial():
             "seats": 100, "tickets": tickets, "oversold": over, "sold": tickets, "sales": tickets, "sold_out": 16,
             "conflicts": 0, "failed": 0, "unavailable": 0, "unknown": 0, "purchases_per_s": 200.0, "p50_ms": 2.0,
             "p95_ms": 4.0, "p99_ms": 8.0, "retries": 0, **dict.fromkeys(RETRIES.values(), 0),
+            "found_seats": tickets, "failed_with_seats": 0, "failure_share": 0.0, "progress": "PROGRESS",
             "verdict": "INVALID" if over else "VALID",
         }  # fmt: skip
         return row | fields
@@ -147,7 +148,10 @@ def results(trial):
                 "command": "ticketlab run --seed 7", "conditions": CONDITIONS,
                 "measures": pd.DataFrame(rows, columns=list(trial("atomic"))),
                 "stock": pd.DataFrame(curves, columns=[*setting, "seconds", "left"]),
-                "trials": [row | {"history_sha256": f"{row['trial']:064x}"} for row in rows],
+                "trials": [
+                    row | {"history_sha256": f"{row['trial']:064x}", "progress": {"verdict": row["progress"]}}
+                    for row in rows
+                ],
             } | fields
         )  # fmt: skip
 

@@ -12,8 +12,7 @@ trial without one was cut off while it was being saved, and is not read.
 import json
 from collections import ChainMap, Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,16 +20,18 @@ from typing import Any
 import pandas as pd
 from pydantic import TypeAdapter
 
-from ticketlab.errors import InvalidInputError, NotFoundError
+from ticketlab.errors import NotFoundError
+from ticketlab.evidence.load_parts import LoadPart
 from ticketlab.evidence.verdict import Status, Verdict, overall
 from ticketlab.experiment import Experiment
 from ticketlab.load.faults import Fault
 from ticketlab.report import double_calls
+from ticketlab.report.concerns import Concern, concerns, strict_failures
 from ticketlab.report.faults import FaultMet, sentences, untested
 from ticketlab.report.model import DURABILITY
 from ticketlab.report.summary import summarise
 from ticketlab.report.words import counted
-from ticketlab.trials import Judged, Trial, judge, reading, trial_as_json, verdict_as_json
+from ticketlab.trials import Judged, Trial, judge, reading, trial_as_json, verdict_as_json, writing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +68,7 @@ class Run:
 
     @cached_property
     def _judged(self) -> list[Judged]:
-        return [judge(trial) for trial in self.trials]
+        return [judge(trial, max_failures=self.experiment.max_failures) for trial in self.trials]
 
     @property
     def verdicts(self) -> list[tuple[Trial, tuple[Verdict, ...]]]:
@@ -76,9 +77,12 @@ class Run:
 
     @cached_property
     def measures(self) -> pd.DataFrame:
-        """A row a trial: what `Trial.setting` has, the fields of Measures, and `verdict`."""
+        """A row a trial: what `Trial.setting` has, the fields of Measures, the columns of its progress, `verdict`."""
         rows = [
-            each.trial.setting | each.measures.as_dict() | {"verdict": str(overall(each.verdicts))}
+            each.trial.setting
+            | each.measures.as_dict()
+            | each.progress.as_columns()
+            | {"verdict": str(overall(each.verdicts))}
             for each in self._judged
         ]
         return pd.DataFrame(rows)
@@ -106,6 +110,32 @@ class Run:
             (self.measures["verdict"] == Status.UNKNOWN) & ~pd.Series(interrupted)
         )
         return list(self.measures.loc[self.measures["safe"] & held_against, "strategy"].unique())
+
+    @cached_property
+    def concerns(self) -> list[Concern]:
+        """Why the run is amber and not green; see `report.concerns`."""
+        own_tables = self.environment.get("own_tables", ())
+        asked = self.experiment
+        return concerns(
+            self.measures, max_failures=asked.max_failures, baskets=asked.sells_baskets, own_tables=own_tables
+        )
+
+    @property
+    def untested(self) -> list[str]:
+        """The faults that did not come in every trial, in words. Faults that met no purchase belong here too."""
+        return [fault.words for fault in self.missed]
+
+    @property
+    def strict_failures(self) -> list[str]:
+        """Why the run fails under --strict, in sentences; what `wrong` has fails in any case."""
+        return strict_failures(self.concerns, self.untested, self.verdict_rows())
+
+    @property
+    def tried(self) -> frozenset[LoadPart]:
+        """The parts of a load that the run had; of faults those that came in a trial."""
+        kinds = {kind for trial in self.trials for kind, instants in trial.faults_ns.items() if instants}
+        twice = {LoadPart.DOUBLE_CALLS} if any(each.double_calls for each in self._judged) else set()
+        return self.experiment.load_parts | {LoadPart(str(kind)) for kind in kinds} | twice
 
     @property
     def uncaught(self) -> list[str]:
@@ -278,18 +308,10 @@ class Run:
 
     def as_json(self) -> dict[str, Any]:
         """The run as `ticketlab run --json` prints it."""
-        return {"run": str(self.folder), "environment": self.environment, "trials": self.trial_rows()}
+        told = {"run": str(self.folder), "environment": self.environment}
+        return told | {"concerns": [asdict(each) for each in self.concerns], "trials": self.trial_rows()}
 
     def trial_rows(self) -> list[dict[str, Any]]:
         """Every trial as plain data: its setting, the SHA-256 of its history, its numbers and its verdicts."""
         rows = zip(self.measures.to_dict("records"), self._judged, strict=True)
         return [trial_as_json(row, judged, self.experiment.faults) for row, judged in rows]
-
-
-@contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """Around writing files: what stands in the way is told as one error that names the folder."""
-    try:
-        yield
-    except OSError as error:
-        raise InvalidInputError(f"Nothing can be written to {folder}: {error.strerror}.") from error

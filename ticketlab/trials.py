@@ -21,6 +21,7 @@ from ticketlab.evidence.case import Case
 from ticketlab.evidence.facts import Facts
 from ticketlab.evidence.ledger import Ledger
 from ticketlab.evidence.met import Met, Span, met
+from ticketlab.evidence.progress import MAX_FAILURES, ProgressCount, progress
 from ticketlab.evidence.verdict import Status, Verdict
 from ticketlab.load.faults import Fault, FaultKind
 from ticketlab.report.faults import FaultMet
@@ -66,6 +67,11 @@ class Trial:
         """When the faults of a kind were, in order."""
         began = self.faults_ns.get(kind, ())
         return list(map(Span, began, self.faults_over_ns.get(kind, began)))
+
+    @property
+    def all_faults_ns(self) -> tuple[int, ...]:
+        """The instants of all faults, whatever their kind."""
+        return tuple(instant for kind in self.faults_ns.values() for instant in kind)
 
     @property
     def setting(self) -> dict[str, Any]:
@@ -125,6 +131,9 @@ class Judged:
     """Sales that carry no version of their event."""
     met: Mapping[FaultKind, tuple[Met, ...]]
     """Of each kind of fault what those that came met, in order."""
+    progress: ProgressCount
+    double_calls: int
+    """Purchases whose id another purchase had before."""
 
     def faults(self, wanted: Sequence[Fault]) -> list[FaultMet]:
         """What each of the faults that its experiment wanted met in this trial."""
@@ -133,8 +142,12 @@ class Judged:
         return [FaultMet(fault=str(each), strategy=self.trial.strategy, met=met.get(each)) for each in wanted]
 
 
-def judge(trial: Trial) -> Judged:
+def judge(trial: Trial, *, max_failures: float = MAX_FAILURES) -> Judged:
     """Read a trial, measure it, and let every check judge it.
+
+    Args:
+        trial: what was saved.
+        max_failures: the largest share of failures with which it made progress.
 
     Raises:
         InvalidInputError: its files can not be read, or do not hold what they should.
@@ -151,6 +164,8 @@ def judge(trial: Trial) -> Judged:
         stock=stock,
         without_version=case.sales_without_version,
         met={kind: met(observed, ledger, trial.faults_of(kind)) for kind in FaultKind},
+        progress=progress(case, faults_ns=trial.all_faults_ns, limit=max_failures),
+        double_calls=int((case.purchases & case.leads).sum() - (case.per_id(case.purchases) > 0).sum()),
     )
 
 
@@ -164,6 +179,7 @@ def trial_as_json(row: Mapping[Any, Any], judged: Judged, wanted: Sequence[Fault
     latency = {name: None if pd.isna(row[f"{name}_ms"]) else row[f"{name}_ms"] for name in measures.PERCENTILES}
     return {
         **{name: row[name] for name in _PLAIN},
+        "progress": judged.progress.as_dict(),
         "history_sha256": trial.history_sha256,
         "retries_by_cause": {str(cause): row[column] for cause, column in history.RETRIES.items()},
         "latency_ms": latency,
@@ -199,3 +215,12 @@ def reading(folder: Path) -> Iterator[None]:
         raise InvalidInputError(
             f"The files in {folder} can not be read as those of a run: {type(error).__name__}: {error}"
         ) from error
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Around writing files: what stands in the way is told as one error that names the folder."""
+    try:
+        yield
+    except OSError as error:
+        raise InvalidInputError(f"Nothing can be written to {folder}: {error.strerror}.") from error

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from command_line import call
 
 from ticketlab import console
 from ticketlab.errors import InvalidInputError, NotFoundError
@@ -65,6 +66,70 @@ def test_a_run_is_judged_from_its_files(folder):
         ["atomic", 0, "VALID"],
     ]
     assert (run.wrong, run.uncaught, run.ended_early, run.notes) == ([], [], False, [])
+
+
+def stuck(folder, history, ledger):
+    """A third trial: one purchase of `atomic` was sold, and one given up after conflicts, of nine seats."""
+    write(
+        folder,
+        3,
+        "atomic",
+        True,
+        history({"version": 2}, {"outcome": "conflict"}),
+        ledger(total=9, available=8, version=2, tickets=[1]),
+        repeat=2,
+    )
+
+
+def test_a_strategy_that_makes_no_progress_is_a_concern_and_not_wrong(folder, history, ledger):
+    """Of two purchases that found seats one failed; where so many may, that is progress."""
+    stuck(folder, history, ledger)
+    run = Run(folder)
+    assert (run.measures["progress"].tolist(), run.wrong) == (["PROGRESS", "PROGRESS", "NO PROGRESS"], [])
+    assert run.measures[["found_seats", "failed_with_seats"]].to_numpy().tolist() == [[3, 0], [2, 0], [2, 1]]
+    assert run.concerns[0].text.startswith("atomic made no progress in 1 of 2 trials: at worst 1 of 2 purchases")
+    assert run.strict_failures == [run.concerns[0].text]
+    changed(max_failures=0.5)(folder / "experiment.json")
+    assert Run(folder).strict_failures == []
+
+
+def test_strict_fails_for_a_fault_that_did_not_come_and_a_check_that_decided_nothing(folder, history, ledger):
+    """Both in a sentence; a trial that was cut short is undecided too."""
+    assert Run(folder).strict_failures == []
+    changed(faults=["crash@9"])(folder / "experiment.json")
+    nothing = history({"outcome": "unavailable"}), ledger(total=1, available=1)
+    write(folder, 3, "atomic", True, *nothing, repeat=2, interrupted=True, faults_ns={"crash": (7,)})
+    run = Run(folder)
+    assert run.untested == ["crash after 9 purchases"]
+    assert run.strict_failures[0] == "Not tested in every trial: the crash after 9 purchases."
+    assert "Undecided: trial 3, atomic, no_oversell." in run.strict_failures
+
+
+def test_a_run_knows_which_parts_of_a_load_it_tried(folder, history, ledger):
+    """By its experiment; of faults those that came, and of double calls those that were made."""
+    assert Run(folder).tried == set()
+    changed(quantity=[1, 3], refunds=0.1, events=2, faults=["crash@9", "disconnect@9"])(folder / "experiment.json")
+    twice = {"purchase_id": 1}, {"purchase_id": 1, "cause": "repeated"}
+    write(folder, 3, "atomic", True, history(*twice), ledger(total=1, tickets=[1]), repeat=2, faults_ns={"crash": (7,)})
+    assert {str(each) for each in Run(folder).tried} == {"quantities", "refunds", "events", "crash", "double-calls"}
+
+
+def test_own_tables_have_another_remedy_than_a_control(folder):
+    """A run remembers which strategies sell from tables of a user's own."""
+    (folder / "trials" / "1" / "trial.json").unlink()
+    assert Run(folder).concerns[-1].text.endswith("Add one: -s naive.")
+    changed(own_tables=["atomic"])(folder / "environment.json")
+    assert "do not sell from your tables" in Run(folder).concerns[-1].text
+
+
+@pytest.mark.parametrize(("options", "code"), [((), 0), (("--strict",), 1)])
+def test_check_fails_for_no_progress_only_where_it_is_strict(folder, history, ledger, options, code):
+    """The verdict is the same, and the reason is told beside it."""
+    stuck(folder, history, ledger)
+    done = call("check", str(folder), *options, cwd=folder, COLUMNS="200")
+    assert done.returncode == code
+    assert "No violation found, but no progress" in done.stdout
+    assert ("--strict fails this run.\natomic made no progress" in done.stderr) == bool(code)
 
 
 def test_a_safe_strategy_that_oversells_is_wrong(folder, history, ledger):
@@ -555,9 +620,13 @@ def test_a_folder_that_is_only_for_reading_is_said_to_be_one(folder):
 
 
 def test_the_json_of_a_run_has_the_documented_fields(folder):
-    """One object: the folder, the environment, and the trials with their numbers and verdicts."""
+    """One object: the folder, the environment, concerns, and the trials with their numbers and verdicts."""
     printed = json.loads(json.dumps(Run(folder).as_json(), allow_nan=False))
-    assert set(printed) == {"run", "environment", "trials"}
+    assert set(printed) == {"run", "environment", "concerns", "trials"}
+    assert printed["trials"][1]["progress"] == {
+        "share": 0.0, "failed": 0, "sold": 2, "limit": 0.05, "verdict": "PROGRESS",
+    }  # fmt: skip
+    assert [each["kind"] for each in printed["concerns"]] == ["little evidence", "little evidence"]
     assert Path(printed["run"]) == folder
     assert set(printed["trials"][0]) >= {
         "trial", "strategy", "safe", "buyers", "repeat", "seconds", "sold", "sales", "sold_out", "conflicts", "failed",

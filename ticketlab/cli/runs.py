@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ticketlab.cli import files
+from ticketlab.cli import choice, files
 from ticketlab.cli.files import EventsFile, RunOrFile, Stock, TicketsFile
 from ticketlab.cli.options import (
     EXIT_BAD_INPUT,
@@ -15,7 +15,9 @@ from ticketlab.cli.options import (
     AsJson,
     Quiet,
     Server,
+    Strict,
     Url,
+    given_options,
     integers,
     number_range,
     setting_of,
@@ -36,6 +38,7 @@ RunFolders = Annotated[
 
 
 def run(
+    context: typer.Context,
     *,
     strategy: Annotated[
         list[str] | None,
@@ -62,6 +65,9 @@ def run(
             show_default="0.02 where a strategy claims that an id buys once, else 0",
         ),
     ] = None,
+    max_failures: Annotated[
+        float, typer.Option(help="Share of purchases that may fail while seats are left; beyond it: no progress.")
+    ] = 0.05,
     seconds: Annotated[
         float | None, typer.Option(help="A trial's longest time.", show_default="4, or 60 with --purchases")
     ] = None,
@@ -84,6 +90,10 @@ def run(
             help="crash@N, disconnect@N, lose-request@N or lose-reply@N: goes wrong after N purchases; repeatable.",
         ),
     ] = None,
+    thorough: Annotated[
+        bool, typer.Option("--thorough", help="Try it all: quantities, events, baskets, refunds, double calls, faults.")
+    ] = False,
+    strict: Strict = False,
     name: Annotated[str, typer.Option(help="Part of the run folder's name.")] = "hot-event",
     out: Annotated[Path, typer.Option(help="Where run folders are made.")] = Path("runs"),
     as_json: AsJson = False,
@@ -102,7 +112,7 @@ def run(
     from ticketlab.load.faults import Fault
 
     together = number_range("--basket", basket)
-    names = _all_that_sell(baskets=together != (1, 1)) if all_strategies else strategy or TELLING_FEW
+    names = choice.all_that_sell(baskets=together != (1, 1)) if all_strategies else strategy or TELLING_FEW
     place, url = servers.meant(server, url)
     default = Experiment()
     usual: dict[str, Any] = {"seconds": default.seconds, "stock": default.stock}
@@ -123,12 +133,15 @@ def run(
         hot=hot,
         refunds=refunds,
         double_calls=double_calls,
+        max_failures=max_failures,
         warm_up_s=warm_up,
         pool_sizes=integers("--pool-size", pool_size, separator=","),
         server=place,
         server_settings=dict(setting_of(each) for each in setting or ()),
         faults=tuple(Fault.parse(each) for each in fault or ()),
     )
+    if thorough:
+        experiment = choice.thorough(experiment, given=given_options(context))
     try:
         made = _run(experiment, out=out, url=url, quiet=quiet or as_json)
     except TerminatedError as error:
@@ -142,15 +155,17 @@ def run(
     elif written:
         typer.echo(f"Report: {written}")
     ended = EXIT_INTERRUPTED if made.ended_early else 0
-    raise typer.Exit(EXIT_WRONG if made.wrong else ended if written else EXIT_BAD_INPUT)
+    raise typer.Exit(EXIT_WRONG if _fails(made, strict=strict) else ended if written else EXIT_BAD_INPUT)
 
 
 def check(
     source: RunOrFile,
+    *,
     stock: Stock = None,
     events: EventsFile = None,
     tickets: TicketsFile = None,
     as_json: AsJson = False,
+    strict: Strict = False,
 ) -> None:
     """Judge a saved run again, or a history made by others, from what was observed; needs no PostgreSQL.
 
@@ -171,10 +186,10 @@ def check(
     elif stock is not None or events or tickets:
         raise InvalidInputError(f"--stock, --events and --tickets go with a .csv or .parquet file, not with {source}.")
     else:
-        _check_run(source, as_json=as_json)
+        _check_run(source, as_json=as_json, strict=strict)
 
 
-def _check_run(folder: Path, *, as_json: bool) -> None:
+def _check_run(folder: Path, *, as_json: bool, strict: bool) -> None:
     from ticketlab import console
     from ticketlab.runs import Run
 
@@ -187,7 +202,15 @@ def _check_run(folder: Path, *, as_json: bool) -> None:
         print_json(made.as_json())
     else:
         show(console.verdicts(made), "", *console.headline(made), "", *console.faults(made), *console.remarks(made))
-    raise typer.Exit(EXIT_WRONG if made.wrong else 0)
+    raise typer.Exit(EXIT_WRONG if _fails(made, strict=strict) else 0)
+
+
+def _fails(made: "Run", *, strict: bool) -> bool:
+    """Whether the exit code is that of a wrong strategy; where only --strict says so, the reasons are printed."""
+    reasons = made.strict_failures if strict else []
+    if reasons and not made.wrong:
+        complain("\n".join(["--strict fails this run.", *reasons]))
+    return bool(made.wrong or reasons)
 
 
 def report(
@@ -225,13 +248,6 @@ def report(
             place = Path(out) if out else None
             done = str(publish.write(runs, out=place, form=form, on_progress=on_progress))
     typer.echo(done, nl=out != "-")
-
-
-def _all_that_sell(*, baskets: bool) -> list[str]:
-    from ticketlab.tickets.strategies import announced, get, registry
-
-    family = {name: get(name) for name in (*registry(), *announced())}
-    return [name for name, each in family.items() if (each.basket if baskets else not each.for_baskets)]
 
 
 def _run(experiment: "Experiment", *, out: Path, url: str | None, quiet: bool) -> "Run":

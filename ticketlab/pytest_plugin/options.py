@@ -41,6 +41,14 @@ def share(value: object) -> float:
     return _number(value, "a share from 0 to 1, such as 0.1", lambda number: 0 <= number <= 1)
 
 
+def true_or_false(value: object) -> bool:
+    """True or false, also as a word."""
+    word = str(value).lower()
+    if word not in ("true", "false"):
+        raise ValueError("true or false")
+    return word == "true"
+
+
 def several(value: object) -> tuple[int, ...]:
     """A whole number, or several of them."""
     return tuple(whole(each) for each in _parts(value, ","))
@@ -90,6 +98,8 @@ class Option:
     metavar: str
     help: str
     read: Read
+    is_switch: bool = False
+    """Whether it takes no value on the command line."""
 
     @property
     def flag(self) -> str:
@@ -135,6 +145,13 @@ OPTIONS: Final = (
         read=share,
     ),
     Option(
+        name="strict",
+        metavar="true|false",
+        help="Fail a test too where a safe strategy made no progress, a fault did not come or a check decided nothing.",
+        read=true_or_false,
+        is_switch=True,
+    ),
+    Option(
         name="runs",
         metavar="FOLDER",
         help="Where the runs of failed tests are kept; by default ticketlab-runs beside the JUnit XML, or else in the "
@@ -142,7 +159,7 @@ OPTIONS: Final = (
         read=_text,
     ),
 )
-OF_THE_SESSION: Final = frozenset({"server", "url", "runs"})
+OF_THE_SESSION: Final = frozenset({"server", "url", "runs", "strict"})
 """The options that are no part of an experiment."""
 
 
@@ -150,7 +167,8 @@ def add(parser: pytest.Parser) -> None:
     """Add every option to pytest's own."""
     group = parser.getgroup("ticketlab", "ticketlab: judged runs on a real PostgreSQL")
     for each in OPTIONS:
-        group.addoption(each.flag, metavar=each.metavar, help=each.help, default=None)
+        how: dict[str, Any] = {"action": "store_true"} if each.is_switch else {"metavar": each.metavar}
+        group.addoption(each.flag, help=each.help, default=None, **how)
         parser.addini(each.ini, f"{each.help} ({each.flag} counts more.)", type="string", default=None)
 
 
@@ -197,6 +215,8 @@ LOAD: Final[Mapping[str, Read]] = {
     "hot": share,
     "refunds": share,
     "double_calls": share,
+    "max_failures": share,
+    "strict": true_or_false,
 }
 """What a call of `ticketlab_run` and a stress mark may say of the load, and how it is read."""
 

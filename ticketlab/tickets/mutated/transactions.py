@@ -68,7 +68,7 @@ def atomic_sub_select(connection: Connection, request: PurchaseRequest) -> Purch
 _SELL_FOR_ONE = SELL_IF_ENOUGH.replace("available_tickets - %(quantity)s", "available_tickets - 1")
 
 
-@mutant(atomic, mistake="the stock goes down by one, whatever is bought", breaks="no_oversell")
+@mutant(atomic, mistake="the stock goes down by one, whatever is bought", breaks="no_oversell", needs_quantity=True)
 def atomic_one_off(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """Right for as long as everybody buys one ticket."""
     with committing():
