@@ -1,0 +1,42 @@
+"""Functions that claim that a purchase id buys once, and sell a second time to one that is called again."""
+
+from uuid import UUID
+
+import psycopg
+
+from corpus.lost_answers import sell
+from corpus.right import bought_before
+from corpus.statements import ADD, LOCK, TAKE, think
+from ticketlab import Cause, Outcome, PurchaseResult
+from ticketlab.tickets import SoldTicket
+
+
+def looks_up_the_id_first(
+    connection: psycopg.Connection, event_id: UUID, quantity: int, purchase_id: UUID
+) -> PurchaseResult:
+    """Wrong: looks whether the id has bought before it sells, and two calls at the same moment both find nothing."""
+    if before := bought_before(connection, purchase_id):
+        return before
+    think(0.005)
+    if sell(connection, event_id, quantity, purchase_id):
+        return PurchaseResult(outcome=Outcome.SOLD, quantity=quantity)
+    return PurchaseResult(outcome=Outcome.SOLD_OUT, quantity=quantity, cause=Cause.INSUFFICIENT)
+
+
+BOUGHT_HERE = "SELECT id, event_id, purchase_id, purchased_at FROM tickets WHERE purchase_id = %s AND event_id = %s"
+
+
+def looks_on_one_event_only(
+    connection: psycopg.Connection, event_id: UUID, quantity: int, purchase_id: UUID
+) -> PurchaseResult:
+    """Wrong: looks under the event's lock whether the id has bought there, and sells to it again on another event."""
+    with connection.transaction():
+        (left,) = connection.execute(LOCK, [event_id]).fetchone()
+        tickets = [SoldTicket(*row) for row in connection.execute(BOUGHT_HERE, [purchase_id, event_id])]
+        if tickets:
+            return PurchaseResult(outcome=Outcome.SOLD, quantity=len(tickets), tickets=tickets, cause=Cause.REPEATED)
+        if left < quantity:
+            return PurchaseResult(outcome=Outcome.SOLD_OUT, quantity=quantity, cause=Cause.INSUFFICIENT)
+        connection.execute(TAKE, [quantity, event_id])
+        connection.execute(ADD, [event_id, purchase_id, quantity])
+        return PurchaseResult(outcome=Outcome.SOLD, quantity=quantity)
