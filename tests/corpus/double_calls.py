@@ -5,7 +5,7 @@ from uuid import UUID
 import psycopg
 
 from corpus.lost_answers import sell
-from corpus.right import bought_before
+from corpus.right import bought_before, refused, sold
 from corpus.statements import ADD, LOCK, TAKE, think
 from ticketlab import Cause, Outcome, PurchaseResult
 from ticketlab.tickets import SoldTicket
@@ -19,8 +19,8 @@ def looks_up_the_id_first(
         return before
     think(0.005)
     if sell(connection, event_id, quantity, purchase_id):
-        return PurchaseResult(outcome=Outcome.SOLD, quantity=quantity)
-    return PurchaseResult(outcome=Outcome.SOLD_OUT, quantity=quantity, cause=Cause.INSUFFICIENT)
+        return sold(quantity)
+    return refused(quantity)
 
 
 BOUGHT_HERE = "SELECT id, event_id, purchase_id, purchased_at FROM tickets WHERE purchase_id = %s AND event_id = %s"
@@ -36,7 +36,7 @@ def looks_on_one_event_only(
         if tickets:
             return PurchaseResult(outcome=Outcome.SOLD, quantity=len(tickets), tickets=tickets, cause=Cause.REPEATED)
         if left < quantity:
-            return PurchaseResult(outcome=Outcome.SOLD_OUT, quantity=quantity, cause=Cause.INSUFFICIENT)
+            return refused(quantity)
         connection.execute(TAKE, [quantity, event_id])
         connection.execute(ADD, [event_id, purchase_id, quantity])
-        return PurchaseResult(outcome=Outcome.SOLD, quantity=quantity)
+        return sold(quantity)

@@ -54,14 +54,16 @@ def takes_the_stock_later(connection: psycopg.Connection, event_id: UUID, quanti
 
 
 MEND = """
-UPDATE events SET available_tickets = total_tickets - (SELECT count(*) FROM tickets WHERE event_id = events.id)
-WHERE id = %s
+UPDATE events SET available_tickets = greatest(0, total_tickets - (
+    SELECT count(*) FROM tickets WHERE event_id = events.id
+)) WHERE id = %s
 """
 
 
 def mends_the_stock_later(connection: psycopg.Connection, event_id: UUID, quantity: int, purchase_id: UUID) -> bool:
     """Wrong: writes an outdated stock, and mends it in a second transaction: right in the end, and not meanwhile."""
-    (outdated,) = connection.execute(LOOK, [event_id]).fetchone()
+    with connection.transaction():
+        (outdated,) = connection.execute(LOOK, [event_id]).fetchone()
     think()
     with connection.transaction():
         (seats,) = connection.execute(LOCK_THE_SEATS, [event_id]).fetchone()

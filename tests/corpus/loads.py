@@ -1,8 +1,19 @@
-"""The loads under which the functions of the corpus are judged."""
+"""The server and the loads under which the functions of the corpus are judged."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeAlias
 
 from corpus.expected import FAULTS, Expected, Need
-from ticketlab import Experiment
+from corpus.left_behind import OPENED
+from ticketlab import Database, Experiment, Run, Settings, lab, servers
+from ticketlab.evidence.verdict import Verdict
 from ticketlab.load import Fault
+from ticketlab.tickets import migrations
+
+Judge: TypeAlias = Callable[[Expected, Experiment, Path], Run]
+"""Runs an experiment of one function, and keeps it in a folder."""
 
 SERVER_SETTINGS = {
     "max_prepared_transactions": "64",  # for two-phase commits
@@ -22,10 +33,11 @@ KINDS = {
 def experiment(
     expected: Expected, needs, *, buyers: int, seats: int, purchases: int, seconds: float, seed: int = 1
 ) -> Experiment:
-    """One trial of a function: few seats, of which there are `seats` in all, or plenty where something is to break."""
+    """One trial of a function, with so many `seats` in all, or more than are asked for where plenty are needed."""
     needs = {*needs}
     events = 4 if Need.EVENTS in needs else 1
-    plenty = Need.PLENTY in needs or needs & {*FAULTS}
+    plenty = Need.PLENTY in needs
+    until = purchases if plenty else min(seats, purchases)
     return Experiment(
         strategies=(expected.name,),
         buyers=(buyers,),
@@ -37,14 +49,51 @@ def experiment(
         quantity=(1, 3) if Need.QUANTITY in needs else (1, 1),
         events=events,
         refunds=0.3 if Need.REFUNDS in needs else 0.0,
-        faults=tuple(fault for need in FAULTS if need in needs for fault in _faults(need, purchases)),
+        faults=tuple(fault for need in FAULTS if need in needs for fault in _faults(need, until)),
         warm_up_s=0.0,
         server="embedded",
         **({"double_calls": 0.3} if Need.DOUBLE_CALLS in needs else {}),
     )
 
 
-def _faults(need: Need, purchases: int) -> list[Fault]:
-    """So many of a kind, spread over the purchases."""
+def _faults(need: Need, until: int) -> list[Fault]:
+    """So many of a kind, spread over so many purchases, the last ones left out."""
     count = CRASHES if need is Need.CRASH else LOSSES
-    return [Fault.parse(f"{KINDS[need]}@{purchases * (number + 1) // (count + 2)}") for number in range(count)]
+    return [Fault.parse(f"{KINDS[need]}@{until * (number + 1) // (count + 2)}") for number in range(count)]
+
+
+@contextmanager
+def judging(kind: str) -> Iterator[Judge]:
+    """A server of that kind, on which one function after another sells in a copy of one migrated database."""
+    with (
+        servers.open(kind, settings=SERVER_SETTINGS) as server,
+        servers.scratch_database(server.url, prefix="ticketlab_template") as url,
+    ):
+        settings = Settings.from_url(url)
+        with Database(settings) as database:
+            migrations.upgrade(database)
+
+        def judge(expected: Expected, load: Experiment, out: Path) -> Run:
+            try:
+                return lab.run_on(server, load, own=[expected.strategy], out=out, template=settings.name)
+            finally:
+                while OPENED:
+                    OPENED.pop().close()
+
+        yield judge
+
+
+def found(run: Run) -> Mapping[str, Verdict]:
+    """The verdicts of a run's only trial, by the names of their checks."""
+    ((_, verdicts),) = run.verdicts
+    return {each.check: each for each in verdicts}
+
+
+def is_found_as_meant(expected: Expected, verdicts: Mapping[str, Verdict]) -> bool:
+    """Whether a check that is meant to find the mistake did, and called it by its name."""
+    return any(verdicts[check].anomaly is anomaly for check, anomaly in expected.breaks.items())
+
+
+def summaries(verdicts: Mapping[str, Verdict]) -> list[str]:
+    """What each check said, for whoever reads a failure."""
+    return [f"{each.check}: {each.status}, {each.anomaly}: {each.summary}" for each in verdicts.values()]

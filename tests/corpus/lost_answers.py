@@ -3,7 +3,6 @@
 from uuid import UUID
 
 import psycopg
-from psycopg_pool import ConnectionPool
 
 from corpus.statements import ADD, LOCK, TAKE
 from ticketlab import Cause, Outcome, PurchaseResult, Settings
@@ -42,25 +41,13 @@ def calls_a_lost_purchase_sold(
         return True
 
 
-class Shop:
-    """An application with a pool of its own, which replaces connections that broke."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.pool = ConnectionPool(
-            settings.url, min_size=1, max_size=16, open=True, check=ConnectionPool.check_connection
-        )
-
-    def close(self) -> None:
-        self.pool.close()
-
-
-def sells_again_after_a_lost_commit(shop: Shop, event_id: UUID, quantity: int, purchase_id: UUID) -> bool:
+def sells_again_after_a_lost_commit(settings: Settings, event_id: UUID, quantity: int, purchase_id: UUID) -> bool:
     """Wrong: where the answer to the COMMIT is lost it sells once more, though the first sale may be committed."""
     try:
-        with shop.pool.connection() as connection:
+        with psycopg.connect(settings.url) as connection:
             return sell(connection, event_id, quantity, purchase_id)
     except psycopg.OperationalError:
-        with shop.pool.connection() as connection:
+        with psycopg.connect(settings.url) as connection:
             return sell(connection, event_id, quantity, purchase_id)
 
 

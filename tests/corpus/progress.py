@@ -7,7 +7,7 @@ import psycopg
 from psycopg.errors import DeadlockDetected
 
 from corpus.lost_answers import sell
-from corpus.statements import ADD, LOOK, TAKE, think
+from corpus.statements import ADD, LOCK, LOOK, TAKE, think
 
 
 def does_not_retry(connection: psycopg.Connection, event_id: UUID, quantity: int, purchase_id: UUID) -> bool:
@@ -23,16 +23,20 @@ def does_not_retry(connection: psycopg.Connection, event_id: UUID, quantity: int
         return True
 
 
+OTHER_EVENTS = "SELECT id FROM events WHERE id <> %s"
+
+
 def swallows_deadlocks(connection: psycopg.Connection, event_id: UUID, quantity: int, purchase_id: UUID) -> bool:
-    """Wrong: locks the events in any order, and hides that it tries again after each deadlock."""
-    events = [event for (event,) in connection.execute("SELECT id FROM events")]
+    """Wrong: locks its event and the one it recommends in either order, and hides each deadlock behind a retry."""
+    others = [event for (event,) in connection.execute(OTHER_EVENTS, [event_id])]
     connection.rollback()
+    locked = [event_id, random.choice(others)]
     while True:
-        random.shuffle(events)
+        random.shuffle(locked)
         try:
             with connection.transaction():
-                for event in events:
-                    connection.execute("SELECT FROM events WHERE id = %s FOR UPDATE", [event])
+                for event in locked:
+                    connection.execute(LOCK, [event])
                 return sell(connection, event_id, quantity, purchase_id)
         except DeadlockDetected:
             continue

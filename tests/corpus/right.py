@@ -75,6 +75,18 @@ WHERE id = %s AND available_tickets >= %s RETURNING available_tickets, version
 LOCK_A_VERSION = "SELECT available_tickets, version FROM events WHERE id = %s FOR UPDATE"
 
 
+def sold(quantity, left=None, version=None):
+    """The answer to a sale, with the stock and the version that it made."""
+    return PurchaseResult(outcome=Outcome.SOLD, quantity=quantity, available_tickets=left, version=version)
+
+
+def refused(quantity, left=None, version=None):
+    """The answer "sold out", with the stock and the version that were seen."""
+    return PurchaseResult(
+        outcome=Outcome.SOLD_OUT, quantity=quantity, cause=Cause.INSUFFICIENT, available_tickets=left, version=version
+    )
+
+
 def takes_the_stock_then_adds(
     connection: psycopg.Connection, event_id: UUID, quantity: int, purchase_id: UUID
 ) -> PurchaseResult:
@@ -84,18 +96,10 @@ def takes_the_stock_then_adds(
             taken = connection.execute(TAKE_A_VERSION, [quantity, event_id, quantity]).fetchone()
             if taken is not None:
                 connection.execute(ADD, [event_id, purchase_id, quantity])
-                return PurchaseResult(
-                    outcome=Outcome.SOLD, quantity=quantity, available_tickets=taken[0], version=taken[1]
-                )
+                return sold(quantity, *taken)
             left, version = connection.execute(LOCK_A_VERSION, [event_id]).fetchone()
             if left < quantity:
-                return PurchaseResult(
-                    outcome=Outcome.SOLD_OUT,
-                    quantity=quantity,
-                    cause=Cause.INSUFFICIENT,
-                    available_tickets=left,
-                    version=version,
-                )
+                return refused(quantity, left, version)
 
 
 IN_ONE_STATEMENT = """
@@ -169,20 +173,14 @@ def compares_the_version(
 ) -> PurchaseResult:
     """Right: reads without a lock, writes only where the version is still the same, and reads again otherwise."""
     for attempt in range(TRIES):
-        with connection.transaction() as sale:
+        with connection.transaction():
             left, version = connection.execute(READ_A_VERSION, [event_id]).fetchone()
             if left < quantity:
-                return PurchaseResult(
-                    outcome=Outcome.SOLD_OUT, quantity=quantity, cause=Cause.INSUFFICIENT, available_tickets=left,
-                    version=version,
-                )  # fmt: skip
+                return refused(quantity, left, version)
             left -= quantity
             if connection.execute(WRITE_A_VERSION, [left, event_id, version]).rowcount == 1:
                 connection.execute(ADD, [event_id, purchase_id, quantity])
-                return PurchaseResult(
-                    outcome=Outcome.SOLD, quantity=quantity, available_tickets=left, version=version + 1
-                )
-            raise psycopg.Rollback(sale)
+                return sold(quantity, left, version + 1)
         pause(attempt)
     return PurchaseResult(outcome=Outcome.CONFLICT, quantity=quantity, cause=Cause.STALE_VERSION)
 
@@ -200,17 +198,15 @@ def inserts_on_conflict(
     """Right, and an id buys once: ticket ids follow from the purchase id, so a second call finds them taken."""
     wanted = {"event_id": event_id, "quantity": quantity, "purchase_id": purchase_id}
     while True:
-        with connection.transaction() as sale:
-            (left,) = connection.execute(LOCK, [event_id]).fetchone()
-            if left >= quantity:
-                if connection.execute(ADD_NUMBERED, wanted).rowcount == quantity:
-                    connection.execute(TAKE, [quantity, event_id])
-                    return PurchaseResult(outcome=Outcome.SOLD, quantity=quantity)
-                raise psycopg.Rollback(sale)
+        (left,) = connection.execute(LOCK, [event_id]).fetchone()
+        if left >= quantity and connection.execute(ADD_NUMBERED, wanted).rowcount == quantity:
+            connection.execute(TAKE, [quantity, event_id])
+            return sold(quantity)
+        connection.rollback()
         if before := bought_before(connection, purchase_id):
             return before
         if left < quantity:
-            return PurchaseResult(outcome=Outcome.SOLD_OUT, quantity=quantity, cause=Cause.INSUFFICIENT)
+            return refused(quantity)
 
 
 def bought_before(connection, purchase_id):
@@ -347,8 +343,8 @@ def calls_a_function_of_the_database(
     connection: psycopg.Connection, event_id: UUID, quantity: int, purchase_id: UUID
 ) -> bool:
     """Right: one call of a PL/pgSQL function, which is one statement of one transaction."""
-    (sold,) = connection.execute("SELECT sell(%s, %s, %s)", [event_id, quantity, purchase_id]).fetchone()
-    return sold
+    (enough,) = connection.execute("SELECT sell(%s, %s, %s)", [event_id, quantity, purchase_id]).fetchone()
+    return enough
 
 
 LOCK_FREE_SEATS = "SELECT id FROM seats WHERE show = %s AND purchase_id IS NULL ORDER BY id LIMIT %s FOR UPDATE"
