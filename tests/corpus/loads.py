@@ -57,9 +57,11 @@ def experiment(
 
 
 def _faults(need: Need, until: int) -> list[Fault]:
-    """So many of a kind, spread over so many purchases, the last ones left out."""
+    """So many of a kind, spread over so many purchases, the last ones left out; no two kinds at the same time."""
     count = CRASHES if need is Need.CRASH else LOSSES
-    return [Fault.parse(f"{KINDS[need]}@{until * (number + 1) // (count + 2)}") for number in range(count)]
+    shift = FAULTS.index(need) / len(FAULTS)
+    after = [int(until * (number + shift) / (count + 2)) for number in range(1, count + 1)]
+    return [Fault.parse(f"{KINDS[need]}@{each}") for each in after]
 
 
 @contextmanager
