@@ -15,7 +15,7 @@ LEAST_S = 1.0
 OVERHEAD_S = 1.5
 """Of a trial: its database, what is judged, and a server that is started again."""
 LOAD = {"buyers": 16, "seats": 400, "purchases": 1_000}
-SOLD_OUT_SOON = {"buyers": 16, "seats": 150, "purchases": 600, "seconds": 15.0}
+SOLD_OUT_SOON = {"buyers": 16, "seats": 60, "purchases": 600, "seconds": 20.0}
 """Of a wrong function, whose mistake may need the last seat: ended by that, and on a slow machine not by the clock."""
 CUTS = {Need.DISCONNECT, Need.LOSE_REPLY, Need.LOSE_REQUEST}
 ALONE = (set(), {Need.REFUNDS}, CUTS, {Need.CRASH})
