@@ -7,8 +7,9 @@ import psycopg
 from corpus.lost_answers import sell
 from corpus.right import bought_before, refused, sold
 from corpus.statements import ADD, LOCK, TAKE, think
-from ticketlab import Cause, Outcome, PurchaseResult
+from ticketlab import Cause, Outcome, PurchaseRequest, PurchaseResult
 from ticketlab.tickets import SoldTicket
+from ticketlab.tickets.strategy import strategy
 
 
 def looks_up_the_id_first(
@@ -26,10 +27,10 @@ def looks_up_the_id_first(
 BOUGHT_HERE = "SELECT id, event_id, purchase_id, purchased_at FROM tickets WHERE purchase_id = %s AND event_id = %s"
 
 
-def looks_on_one_event_only(
-    connection: psycopg.Connection, event_id: UUID, quantity: int, purchase_id: UUID
-) -> PurchaseResult:
+@strategy(summary="looks the id up under the event's lock", safe=True)
+def looks_on_one_event_only(connection: psycopg.Connection, request: PurchaseRequest) -> PurchaseResult:
     """Wrong: looks under the event's lock whether the id has bought there, and sells to it again on another event."""
+    event_id, quantity, purchase_id = request.event_id, request.quantity, request.purchase_id
     with connection.transaction():
         (left,) = connection.execute(LOCK, [event_id]).fetchone()
         tickets = [SoldTicket(*row) for row in connection.execute(BOUGHT_HERE, [purchase_id, event_id])]

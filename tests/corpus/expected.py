@@ -188,8 +188,7 @@ DOUBLE_CALLS = (
     Expected(
         function=double_calls.looks_on_one_event_only,
         breaks={"exactly_once": Anomaly.DOUBLE_SALE},
-        needs={Need.DOUBLE_CALLS, Need.EVENTS},
-        idempotent=True,
+        needs={Need.DOUBLE_CALLS, Need.EVENTS, Need.QUANTITY},
     ),
 )
 

@@ -1,6 +1,5 @@
 """Functions that sell rightly, and leave something on their connection or in the server for the next one."""
 
-import threading
 from uuid import UUID
 
 import psycopg
@@ -59,25 +58,11 @@ def leaves_a_prepared_transaction(
 
 
 OPENED = []
-"""All connections of the application below, for whoever ends the process."""
+"""What the function below has opened, for whoever ends the process."""
 
 
-class Connections:
-    """An application that opens a connection for each of its threads."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._url = settings.url
-        self._local = threading.local()
-
-    def mine(self):
-        """This thread's connection, which is replaced where it broke."""
-        connection = getattr(self._local, "connection", None)
-        if connection is None or connection.closed:
-            connection = self._local.connection = psycopg.connect(self._url)
-            OPENED.append(connection)
-        return connection
-
-
-def never_closes_its_connections(connections: Connections, event_id: UUID, quantity: int, purchase_id: UUID) -> bool:
-    """Wrong: its class has no `close`, so its connections stay open when all buyers are done."""
-    return sell(connections.mine(), event_id, quantity, purchase_id)
+def never_closes_its_connections(settings: Settings, event_id: UUID, quantity: int, purchase_id: UUID) -> bool:
+    """Wrong: opens a connection for each purchase, and closes none of them."""
+    connection = psycopg.connect(settings.url)
+    OPENED.append(connection)
+    return sell(connection, event_id, quantity, purchase_id)

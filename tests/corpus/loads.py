@@ -16,6 +16,7 @@ Judge: TypeAlias = Callable[[Expected, Experiment, Path], Run]
 """Runs an experiment of one function, and keeps it in a folder."""
 
 SERVER_SETTINGS = {
+    "max_connections": "1000",  # for a function that never closes any
     "max_prepared_transactions": "64",  # for two-phase commits
     "deadlock_timeout": "20ms",  # or each deadlock would hold its buyers up for a second
 }
