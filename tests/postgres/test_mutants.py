@@ -24,6 +24,7 @@ LOADS = {
     Setting.LOAD: {"stock": 100, "purchases": 600},
     Setting.BASKETS: {"stock": 100, "purchases": 300, "basket": (2, 3)},
     Setting.DISCONNECT: {"stock": 100_000, "purchases": 800},
+    Setting.DOUBLE_CALLS: {"stock": 200, "purchases": 800, "double_calls": 0.5},
 }
 EVENTS = 3
 CUT_EVERY = 150
@@ -48,7 +49,7 @@ def test_a_mutant_sells_to_who_is_alone(shared_database, an_event, name):
     assert (result.cause, len(result.tickets), result.detail) == (Cause.NONE, 2, "")
 
 
-@pytest.mark.parametrize("name", shown_by(Setting.LOAD, Setting.BASKETS, Setting.DISCONNECT))
+@pytest.mark.parametrize("name", shown_by(Setting.LOAD, Setting.BASKETS, Setting.DISCONNECT, Setting.DOUBLE_CALLS))
 def test_a_mutant_is_caught_by_the_claim_that_it_breaks(database, name):
     """With more and more buyers, within some hundreds of purchases of each."""
     _find_deadlocks_soon(database)

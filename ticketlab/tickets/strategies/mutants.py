@@ -31,6 +31,8 @@ class Setting(StrEnum):
     """The server is killed and started again while they buy."""
     DISCONNECT = "disconnect"
     """Every connection is cut while they buy, several times."""
+    DOUBLE_CALLS = "double calls"
+    """Many purchase ids are called twice, by two buyers at once or later, some for another quantity or event."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
