@@ -25,6 +25,7 @@ LOADS = {
     Setting.BASKETS: {"stock": 100, "purchases": 300, "basket": (2, 3)},
     Setting.DISCONNECT: {"stock": 100_000, "purchases": 800},
     Setting.LOSE_REPLY: {"stock": 100_000, "purchases": 800},
+    Setting.DOUBLE_CALLS: {"stock": 200, "purchases": 800, "double_calls": 0.5},
 }
 CUTS = {Setting.DISCONNECT: Database.sever, Setting.LOSE_REPLY: cuts.lose_replies}
 EVENTS = 3

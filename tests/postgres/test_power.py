@@ -18,6 +18,7 @@ ONE_OF_EACH = {
     Setting.BASKETS: "atomic_mixed_up",
     Setting.DISCONNECT: "lock_timeout_told_sold",
     Setting.LOSE_REPLY: "atomic_lost_as_failed",
+    Setting.DOUBLE_CALLS: "pessimistic_looked_up_first",
 }
 CRASHED = "server_function_asynchronous"
 

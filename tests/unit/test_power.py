@@ -152,7 +152,13 @@ class TestContention:
         assert {each.kind for each in faults[Setting.DISCONNECT]} == {FaultKind.DISCONNECT}
         assert {each.kind for each in faults[Setting.LOSE_REPLY]} == {FaultKind.LOSE_REPLY}
         assert all(0 < each.after < purchases for made in faults.values() for each in made)
-        assert faults[Setting.LOAD] == faults[Setting.BASKETS] == ()
+        assert faults[Setting.LOAD] == faults[Setting.BASKETS] == faults[Setting.DOUBLE_CALLS] == ()
+
+    def test_half_of_the_ids_are_called_twice_where_only_that_shows_a_mistake(self):
+        """Of several events, for some calls are for another one; elsewhere no id is called twice."""
+        plans = {each: step(each, 0, most=20_000, chance=Random(1)).plan for each in Setting}
+        assert (plans[Setting.DOUBLE_CALLS].double_calls, plans[Setting.DOUBLE_CALLS].events) == (0.5, 3)
+        assert {each.double_calls for name, each in plans.items() if name is not Setting.DOUBLE_CALLS} == {0.0}
 
     def test_even_a_single_purchase_can_be_tried(self):
         """Where so few are left."""

@@ -168,9 +168,15 @@ def _sold(history: pd.DataFrame) -> "pd.Series[bool]":
 
 
 def _first_calls(history: pd.DataFrame) -> pd.DataFrame:
-    """The rows but for those of second calls."""
+    """The rows but for those of second calls, and of first ones that the second overtook.
+
+    A call that came when its id owned other tickets than it asked for failed by right: see `Cause.REPEATED`.
+    """
     second = second_calls(history)
-    return history[~second] if second.any() else history
+    if not second.any():
+        return history
+    overtaken = (history["outcome"] == Outcome.FAILED) & (history["cause"] == Cause.REPEATED)
+    return history[~second & ~overtaken]
 
 
 def _given_back(history: pd.DataFrame) -> "pd.Series[bool]":

@@ -110,7 +110,7 @@ def buy(
         recorder.under_way = (Kind.PURCHASE, wish.lines, wish.purchase_id, invoked_ns)
         result, told = purchase(repository, events, wish)
         made += 1
-        repeats = call is not None and result.success and not call.told.first()
+        repeats = call is not None and (result.cause is Cause.REPEATED or (result.success and not call.told.first()))
         _record(recorder, wish, result, told, events=events, invoked_ns=invoked_ns, again=repeats)
         if result.outcome is Outcome.SOLD_OUT:
             left -= {each[0] for each in told if _nothing_left(*each, fewest=plan.quantity[0])}

@@ -1,12 +1,12 @@
 """Trials of safe strategies by plans drawn at random, in which no check may find anything. Data only.
 
-What differs: buyers, pool, events, seats, tickets and events of a purchase, the share that is given back, how hot the
-first event is, and what goes wrong. Each is short: an alarm that is false comes from a case that a check has not
-thought of, not from much of one.
+What differs: buyers, pool, events, seats, tickets and events of a purchase, the share that is given back, the share of
+ids that are called twice, how hot the first event is, and what goes wrong. Each is short: an alarm that is false comes
+from a case that a check has not thought of, not from much of one.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Final
 
@@ -23,6 +23,7 @@ STOCK: Final = (0, 1, 2, 10, 40, 100, 300, 100_000)
 MOST_TICKETS: Final = (1, 1, 2, 3, 8)
 PURCHASES: Final = (10, 40, 100, 200, 400)
 REFUNDS: Final = (0.0, 0.0, 0.1, 0.5)
+DOUBLE_CALLS: Final = (0.0, 0.05, 0.3)
 HOT: Final = (None, None, 0.0, 0.5, 0.9, 1.0)
 CUT: Final = 0.25
 CRASHED: Final = 0.1
@@ -88,8 +89,10 @@ def _drawn(number: int, strategy: Strategy, chance: Random, *, may_crash: bool) 
         refunds=chance.choice(REFUNDS),
         seed=chance.getrandbits(31),
     )
-    step = Step(plan=plan, faults=_faults(purchases, chance, may_crash=may_crash))
-    return SafeStep(number=number, strategy=strategy, step=step, pool_size=chance.choice(POOL_SIZES))
+    faults, pool_size = _faults(purchases, chance, may_crash=may_crash), chance.choice(POOL_SIZES)
+    if strategy.idempotent:
+        plan = replace(plan, double_calls=chance.choice(DOUBLE_CALLS))
+    return SafeStep(number=number, strategy=strategy, step=Step(plan=plan, faults=faults), pool_size=pool_size)
 
 
 def _faults(purchases: int, chance: Random, *, may_crash: bool) -> tuple[Fault, ...]:
@@ -126,6 +129,7 @@ def in_words(made: SafeStep) -> str:
         f"{_range(plan.quantity)} tickets",
         *([f"baskets of {_range(plan.basket)}"] if plan.sells_baskets else []),
         *([f"{plan.refunds:.0%} given back"] if plan.refunds else []),
+        *([f"{plan.double_calls:.0%} called twice"] if plan.double_calls else []),
         *([f"hot {plan.hot:g}"] if plan.hot is not None else []),
         *(each.words for each in made.step.faults),
         f"seed {plan.seed}",

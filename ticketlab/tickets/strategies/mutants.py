@@ -33,6 +33,8 @@ class Setting(StrEnum):
     """Every connection is cut while they buy, several times."""
     LOSE_REPLY = "lose-reply"
     """Connections break while the server works, several times: it may commit, and the answer is lost."""
+    DOUBLE_CALLS = "double-calls"
+    """Many purchase ids are called twice, by two buyers at once or later, some for another quantity or event."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
