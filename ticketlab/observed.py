@@ -3,6 +3,7 @@
 Knows no experiment and no folder.
 """
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,9 +17,11 @@ from ticketlab.evidence.ledger import Ledger
 from ticketlab.evidence.tally import SoFar
 from ticketlab.load import Actions, Fault, FaultKind, Plan
 from ticketlab.load.executors import Driven, drive
+from ticketlab.load.sampler import Sampler
 from ticketlab.servers import Server
 from ticketlab.tickets import Database, EventRepository, Strategy, books, closing, cuts, leftovers
 from ticketlab.tickets.schema import Schema
+from ticketlab.tickets.snapshots import Snapshots
 
 _BY_A_FAULT: Final = {leftovers.CLOSED, leftovers.PREPARED}
 """What a right function may leave where its connection was lost."""
@@ -54,16 +57,19 @@ def observe(
     repository = EventRepository(database, strategy)
     before = closing.before(database)
     events, warm_up_event = books.put_on_sale(repository, events=plan.events, stock=plan.stock)
-    driven = drive(
-        repository,
-        plan,
-        events,
-        warm_up_event=warm_up_event,
-        faults=faults,
-        actions=_actions(server, database),
-        on_tick=on_tick,
-        before_cut=lambda: closing.note_sessions(database),
-    )
+    snapshots = Snapshots(database, events, strategy.schema)
+    sampler = Sampler(snapshots.read, (plan.stock,) * plan.events)
+    with contextlib.closing(snapshots), sampler.running():
+        driven = drive(
+            repository,
+            plan,
+            events,
+            warm_up_event=warm_up_event,
+            faults=faults,
+            actions=_actions(server, database),
+            on_tick=on_tick,
+            before_cut=lambda: closing.note_sessions(database),
+        )
     errors = [driven.stuck] if driven.stuck else []
 
     def ledger() -> Ledger:
@@ -80,11 +86,13 @@ def observe(
             idempotent=strategy.idempotent,
             autocommit=strategy.autocommit,
             stock_elsewhere=strategy.settle is not None,
+            samples=sampler.count,
             deadlocks=deadlocks,
             left_behind=_left_behind(database, driven),
         )
         held = Ledger.of(events=read.events, tickets=read.tickets).knowing(facts)
-        return replace(held, crashes_ns=driven.crashes_ns)
+        kept = (each._replace(at_ns=each.at_ns - driven.start_ns) for each in sampler.kept)
+        return replace(held.with_samples(kept), crashes_ns=driven.crashes_ns)
 
     return Observed(driven=driven, ledger=ledger, errors=errors)
 

@@ -1,6 +1,6 @@
 """The ledger of a trial: what the database held when the trial was over. Never opens a connection."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Self, TypeAlias
@@ -79,6 +79,13 @@ class Ledger:
         found = planned.merge(self.events, on="event", how="left").fillna(NOT_SEEN)
         events = found.assign(total=found["seats"])[list(EVENT_COLUMNS)].astype(EVENT_COLUMNS)
         return replace(self, events=events, facts=facts)
+
+    def with_samples(self, samples: Iterable[tuple[int, int, int | None, int]]) -> Self:
+        """The ledger with what a reader saw during the trial, as rows of SAMPLE_COLUMNS; stock None where not known."""
+        rows = [[NOT_SEEN if each is None else each for each in row] for row in samples]
+        columns = enumerate(SAMPLE_COLUMNS.items())
+        frame = {name: np.array([row[place] for row in rows], kind) for place, (name, kind) in columns}
+        return replace(self, samples=pd.DataFrame(frame))
 
     def write(self, folder: Path) -> None:
         """Save the tables as Parquet, and the samples where there are any."""

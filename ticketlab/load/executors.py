@@ -61,6 +61,8 @@ class Driven:
     """Whether a second Ctrl-C or SIGTERM ended it; then nothing else is to be waited for either."""
     stuck: TicketlabError | None = None
     """The error of purchases that never returned, with the stack of one of them. They are recorded as unknown."""
+    start_ns: int = 0
+    """When the trial started, by `time.perf_counter_ns`: the zero of the history's clock."""
     warm_up_deadlocks: int = 0
     """Deadlocks that purchases of the warm-up reported, which are in no history."""
 
@@ -146,6 +148,7 @@ def drive(
         cut=ending.cut,
         at_once=ending.at_once,
         stuck=stuck.error_of(left) if left else None,
+        start_ns=start.instant_ns,
         warm_up_deadlocks=sum(warm_up_deadlocks),
     )
 
