@@ -44,7 +44,7 @@ class TestColumns:
             "scheduled_ns": 10, "invoked_ns": 10, "completed_ns": 20, "outcome": "sold", "cause": "none",
             "attempts": 1, "retries_stale_version": 0, "retries_concurrent_update": 0, "retries_serialization": 0,
             "retries_deadlock": 0, "retries_lock_timeout": 0, "retries_pool_timeout": 0, "version": -1,
-            "available": -1,
+            "available": -1, "handed": -1, "handed_digest": -1, "handed_elsewhere": 0,
         }  # fmt: skip
         assert (second["outcome"], second["cause"]) == ("sold_out", "insufficient")
 

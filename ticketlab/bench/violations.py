@@ -88,6 +88,12 @@ def _left_behind(made: Made) -> Made:
     return replace(made, ledger=replace(made.ledger, facts=facts))
 
 
+def _with_another_setup(made: Made) -> Made:
+    """There is an event that the lab did not put on sale."""
+    facts = replace(made.ledger.facts, seats=tuple(made.ledger.events["total"].tolist()), events_added=1)
+    return replace(made, ledger=replace(made.ledger, facts=facts))
+
+
 VIOLATIONS: Final[Mapping[str, Violation]] = MappingProxyType(
     {
         "no_oversell": _sold_beyond_the_last_seat,
@@ -101,6 +107,7 @@ VIOLATIONS: Final[Mapping[str, Violation]] = MappingProxyType(
         "durable": _lost,
         "atomic": _half_lost,
         "leaves_connection_clean": _left_behind,
+        "setup_unchanged": _with_another_setup,
     }
 )
 """By the name of a check."""

@@ -156,7 +156,7 @@ def _first_purchase(case: Case, tickets: Mask) -> pd.DataFrame:
     count = int((case.ticket_pairs == case.ticket_pairs[first]).sum())
     if len(rows):
         return case.rows(rows).assign(tickets=count)
-    return case.ledger.tickets.iloc[[first]].assign(tickets=count)
+    return case.ledger.tickets[["event", "purchase_id"]].iloc[[first]].assign(tickets=count)
 
 
 def first_operation(case: Case, rows: Mask) -> Integers:

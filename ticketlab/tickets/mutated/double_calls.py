@@ -83,7 +83,7 @@ def no_key_update_topped_up(connection: Connection, request: PurchaseRequest) ->
     breaks="sales_in_ledger",
     shows=Setting.DOUBLE_CALLS,
 )
-def pessimistic_under_way_told_sold(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
+def pessimistic_under_way_sold(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """An id that is worked on is taken for one that has bought; the other call may still be refused."""
     with transaction(connection):
         (under_way,) = connection.execute(_UNDER_WAY, [request.purchase_id]).fetchone() or (False,)
