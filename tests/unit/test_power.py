@@ -429,7 +429,7 @@ class TestKnown:
         }
 
     def test_a_plain_run_has_not_what_nineteen_mutants_need(self):
-        """Five need baskets, two crashes, five disconnects, two lost replies, four double calls, one several tickets."""
+        """Baskets five, crashes two, disconnects five, lost replies two, double calls four, several tickets one."""
         hidden = [needs_of(each) for each in mutants.registry().values() if needs_of(each)]
         assert len(hidden) == 19
         assert hidden.count((LoadPart.QUANTITIES, LoadPart.BASKETS)) == 2
