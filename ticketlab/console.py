@@ -124,10 +124,11 @@ def verdicts(run: Run) -> Table:
     last = f"which of {len(run.verdicts[0][1])} checks\ndid not hold"
     headings = (_SHORT.get(name, name) for name in about)
     table = _table(*headings, "verdict", last, left=("strategy", "verdict", last))
-    for (_, found), setting in zip(run.verdicts, settings, strict=True):
+    for (_, found), setting, made in zip(run.verdicts, settings, run.measures["progress"], strict=True):
         broken = [each.check for each in found if each.status is not Status.VALID]
         named = Text("\n".join(broken) or "–")
-        table.add_row(*(escape(str(setting[name])) for name in about), _verdict(overall(found)), named)
+        row = pd.Series({"strategy": setting["strategy"], "verdict": overall(found), "progress": made})
+        table.add_row(*(escape(str(setting[name])) for name in about), _shown_verdict(row, ()), named)
     return table
 
 

@@ -191,7 +191,7 @@ class TestSure:
         told = answer("sure", trial("atomic"), tried={LoadPart.BASKETS, LoadPart.CRASH})
         assert (
             "Not tried: quantities above 1, several events, refunds, double calls, disconnects, lost requests and lost "
-            "replies. --thorough tries what can be tried."
+            "replies. ticketlab run --thorough tries what strategies and server can do."
         ) in told
         assert "Not tried" not in answer("sure", trial("atomic"), tried=set(LoadPart))
 

@@ -48,7 +48,7 @@ def test_what_was_not_tried_stands_beside_the_bound(trial):
     """Where it is known what the run tried; beside what was found wrong nothing is said of it."""
     held = pd.DataFrame([trial("atomic")])
     said = headline(held, tried=set(LoadPart) - {LoadPart.REFUNDS}).sentences
-    assert said[2] == "Not tried: refunds. --thorough tries what can be tried."
+    assert said[2] == "Not tried: refunds. ticketlab run --thorough tries what strategies and server can do."
     assert not any("Not tried" in each for each in headline(held).sentences)
     assert not any("Not tried" in each for each in headline(pd.DataFrame([trial("atomic", 131)]), tried=()).sentences)
 

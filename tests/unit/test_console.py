@@ -101,7 +101,10 @@ def test_verdicts_name_what_tells_the_trials_apart_and_break_no_name():
     trial = {"trial": 1, "strategy": "serializable", "buyers": 16, "pool_size": 20, "repeat": 1}
 
     def shown(*changes):
-        run = SimpleNamespace(verdicts=[(SimpleNamespace(setting=trial | each), held) for each in changes])
+        run = SimpleNamespace(
+            verdicts=[(SimpleNamespace(setting=trial | each), held) for each in changes],
+            measures=pd.DataFrame({"progress": ["PROGRESS"] * len(changes)}),
+        )
         out = StringIO()
         Console(file=out, width=80, color_system=None).print(console.verdicts(run))
         return out.getvalue()
@@ -123,11 +126,23 @@ def test_the_checks_that_did_not_hold_are_named_beside_the_verdict():
     found = [Verdict(check=name, status=status, summary="") for name, status in told.items()]
     setting = {"trial": 1, "strategy": "naive", "buyers": 16, "pool_size": 20, "repeat": 1}
     out = StringIO()
-    run = SimpleNamespace(verdicts=[(SimpleNamespace(setting=setting), found)])
+    progress = pd.DataFrame({"progress": ["PROGRESS"]})
+    run = SimpleNamespace(verdicts=[(SimpleNamespace(setting=setting), found)], measures=progress)
     Console(file=out, width=80, color_system=None).print(console.verdicts(run))
     for words in ("which of 3 checks", "INVALID", "no_oversell", "durable"):
         assert words in out.getvalue()
     assert "atomic" not in out.getvalue()
+
+
+def test_a_trial_without_progress_says_so_beside_its_verdict():
+    """No check failed, and the trial is not green."""
+    held = [Verdict(check="no_oversell", status=Status.VALID, summary="")]
+    trial = SimpleNamespace(setting={"trial": 1, "strategy": "mine", "buyers": 16, "pool_size": 20, "repeat": 1})
+    run = SimpleNamespace(verdicts=[(trial, held)], measures=pd.DataFrame({"progress": ["NO PROGRESS"]}))
+    out = StringIO()
+    Console(file=out, width=80, color_system="standard", force_terminal=True).print(console.verdicts(run))
+    assert f"{YELLOW}VALID" in out.getvalue()
+    assert f"{YELLOW}progress" in out.getvalue()
 
 
 def run_with(*rows):

@@ -18,7 +18,7 @@ from ticketlab.report.model import RunResults
 from ticketlab.report.words import counted, listed, number, shown_name
 
 _REPEATED: Final = (
-    "With this command. Its seed gives the buyers the same wishes, and the trials the same order.",
+    "With this command. The seed reproduces the same purchase requests and the same order of trials.",
     "Verdicts should come out the same anywhere, speeds only on a machine like this one.",
 )
 _OVERSELL: Final = "no_oversell"

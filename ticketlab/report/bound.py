@@ -16,6 +16,7 @@ from ticketlab.report.words import counted, listed, number
 
 MADE: Final = ("sales", "sold_out", "conflicts", "failed", "unknown")
 """The columns of measures that together count the purchases that were sent."""
+_THOROUGH: Final = "ticketlab run --thorough tries what strategies and server can do."
 CONFIDENT: Final = f"at {CONFIDENCE * 100:.0f} % confidence"
 
 
@@ -36,7 +37,9 @@ def powerful(
 def untried(tried: Collection[LoadPart]) -> str:
     """The parts of a load that a run did not try, in a sentence; empty where it tried all."""
     parts = words_of(set(LoadPart) - set(tried))
-    return f"Not tried: {listed(parts, most=len(parts))}. --thorough tries what can be tried." if parts else ""
+    if not parts:
+        return ""
+    return f"Not tried: {listed(parts, most=len(parts))}. {_THOROUGH}"
 
 
 def at_most(purchases: int) -> str:
