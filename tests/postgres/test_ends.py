@@ -97,8 +97,8 @@ def test_a_function_that_never_returns_ends_the_run_with_its_line(started, shop,
     process = started("loses_its_lock", "--seconds", "1", **SHORT)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 2, errors
-    assert f"s in shop.py:15, in loses_its_lock: it did not return when its connection was cut" in errors
-    assert f'shop.py", line 15, in loses_its_lock' in errors
+    assert "s in shop.py:15, in loses_its_lock: it did not return when its connection was cut" in errors
+    assert 'shop.py", line 15, in loses_its_lock' in errors
     run = kept(shop)
     assert f"What was measured before is kept in {Path('runs') / run.folder.name}" in errors
     history = run.trials[0].history()
