@@ -167,8 +167,12 @@ def _chosen(experiment: Experiment, own: Sequence[Strategy | Buys]) -> dict[str,
 
 
 def _judge(folder: Path) -> Run:
-    made = Run(folder)
-    made.save_judgement()
+    try:
+        made = Run(folder)
+        made.save_judgement()
+    except KeyboardInterrupt as error:
+        error.add_note(f"What was measured is kept in {folder}; `ticketlab check` judges it.")
+        raise
     return made
 
 
@@ -248,8 +252,13 @@ def _observe(
         said=dict(driven.said),
     )
     saved.write_history(driven.history)
-    saved.write_ledger(observed.ledger())
-    if driven.at_once:
+    at_once = driven.at_once
+    try:
+        ledger = observed.ledger()
+    except KeyboardInterrupt:  # the first ended the load, or this one is as urgent: what was measured is kept
+        at_once, ledger = True, observed.ledger(at_once=True)
+    saved.write_ledger(ledger)
+    if at_once:
         raise TerminatedError(*map(str, observed.errors))
     observed.raise_error()
     return saved

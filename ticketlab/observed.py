@@ -23,7 +23,7 @@ from ticketlab.tickets import Database, EventRepository, Strategy, books, closin
 from ticketlab.tickets.schema import Schema
 from ticketlab.tickets.snapshots import Snapshots
 
-_BY_A_FAULT: Final = {leftovers.CLOSED, leftovers.PREPARED}
+_BY_A_CUT: Final = {leftovers.CLOSED, leftovers.UNFINISHED}
 """What a right function may leave where its connection was lost."""
 
 
@@ -33,8 +33,9 @@ class Observed:
 
     driven: Driven
     """What its buyers saw."""
-    ledger: Callable[[], Ledger]
-    """Reads what the database holds, and closes it: apart, as it may prove out of reach when the buyers are done."""
+    ledger: Callable[..., Ledger]
+    """Reads what the database holds, and closes it: apart, as it may prove out of reach when the buyers are done. Where
+    it was interrupted, it can be called once more with `at_once=True`: then it looks at nothing else."""
     errors: list[TicketlabError] = field(default_factory=list)
     """Errors of the user's code that end the run, once the trial is saved: it did not return, or could not close."""
 
@@ -72,14 +73,18 @@ def observe(
         )
     errors = [driven.stuck] if driven.stuck else []
 
-    def ledger() -> Ledger:
+    tables: list[books.Books] = []
+
+    def ledger(*, at_once: bool = driven.at_once) -> Ledger:
         if driven.crashes_ns:  # a Ctrl-C may have come before it was up again, and sound connections in the pool
             server.restart()
             database.pool.check()
-        closing.end_prepared(database)
-        repository.settle([*events, warm_up_event])  # the ledger is read past the repository
-        read = books.read(database, events, strategy.schema, warm_up=warm_up_event)
-        deadlocks = _close(database, driven, before, plan, errors)
+        if not tables:
+            closing.end_prepared(database)
+            repository.settle([*events, warm_up_event])  # the ledger is read past the repository
+            tables.append(books.read(database, events, strategy.schema, warm_up=warm_up_event))
+        (read,) = tables
+        deadlocks = _close(database, driven, before, plan, errors, at_once=at_once)
         facts = Facts(
             seats=(plan.stock,) * plan.events,
             events_added=read.added,
@@ -98,13 +103,19 @@ def observe(
 
 
 def _close(
-    database: Database, driven: Driven, before: closing.Before, plan: Plan, errors: list[TicketlabError]
+    database: Database,
+    driven: Driven,
+    before: closing.Before,
+    plan: Plan,
+    errors: list[TicketlabError],
+    *,
+    at_once: bool,
 ) -> int | None:
     """Close the trial's database and look at its server; the deadlocks that no warm-up reported."""
     # Where nothing of the user's is closed here, a pool of the function's own may stay for the next trial.
     allowed = 0 if database.closes_others else max(plan.buyers, database.settings.pool_size)
     try:
-        if driven.at_once:
+        if at_once:
             database.patience_s = 1.0
             database.close()
             return None
@@ -119,10 +130,11 @@ def _close(
 
 def _left_behind(database: Database, driven: Driven) -> dict[str, int]:
     """What was left behind, without what a fault may have caused."""
-    counts = database.left_behind.counts()
-    was_cut = {leftovers.CLOSED} if driven.cut else set()
-    excused = _BY_A_FAULT if any(driven.faults_ns.values()) else was_cut
-    return {words: count for words, count in counts.items() if words not in excused}
+    was_faulty = any(driven.faults_ns.values())
+    excused = _BY_A_CUT if was_faulty or driven.cut else set()
+    if was_faulty:
+        excused = {*excused, leftovers.PREPARED}  # it may have been lost between the two phases
+    return {words: count for words, count in database.left_behind.counts().items() if words not in excused}
 
 
 def _actions(server: Server, database: Database) -> Actions:

@@ -24,7 +24,7 @@ from ticketlab.cli.options import (
 )
 from ticketlab.cli.output import complain, print_json, show, terminal, working
 from ticketlab.cli.shells import strategy_names
-from ticketlab.errors import InvalidInputError, TerminatedError, TicketlabError
+from ticketlab.errors import InvalidInputError, TicketlabError
 from ticketlab.report.formats import Format
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def run(
         experiment = choice.thorough(experiment, given=given_options(context))
     try:
         made = _run(experiment, out=out, url=url, quiet=quiet or as_json)
-    except TerminatedError as error:
+    except KeyboardInterrupt as error:
         complain("\n".join(["The run was ended at once.", *error.args, *getattr(error, "__notes__", [])]))
         raise typer.Exit(EXIT_INTERRUPTED) from error
     if not as_json:
