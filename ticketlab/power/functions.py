@@ -55,4 +55,4 @@ def by_the_orm(session: Session, event_id: UUID, quantity: int, purchase_id: UUI
 @cache
 def strategies() -> tuple[Strategy, ...]:
     """The functions as strategies."""
-    return tuple(map(adopt, (locks_the_row, takes_if_enough, by_the_orm)))
+    return adopt(locks_the_row), adopt(takes_if_enough), adopt(by_the_orm)
