@@ -145,7 +145,10 @@ def run(
     try:
         made = _run(experiment, out=out, url=url, quiet=quiet or as_json)
     except KeyboardInterrupt as error:
-        complain("\n".join(["The run was ended at once.", *error.args, *getattr(error, "__notes__", [])]))
+        reasons = [*error.args, *getattr(error, "__notes__", [])]
+        if not reasons:
+            raise
+        complain("\n".join(["The run was ended at once.", *reasons]))
         raise typer.Exit(EXIT_INTERRUPTED) from error
     if not as_json:
         _show(made)
@@ -182,7 +185,7 @@ def check(
     Example: ticketlab check orders.csv --stock 100 --tickets tickets.csv
     """
     if files.is_file(source):
-        files.check(source, stock=stock, events=events, tickets=tickets, as_json=as_json)
+        files.check(source, stock=stock, events=events, tickets=tickets, as_json=as_json, strict=strict)
     elif stock is not None or events or tickets:
         raise InvalidInputError(f"--stock, --events and --tickets go with a .csv or .parquet file, not with {source}.")
     else:

@@ -15,7 +15,7 @@ A file has a row an operation; of a basket, and of its refund, a row for each ev
 | cause | one of `ticketlab.outcomes.Cause`; repeated where the id had bought before | none, or insufficient |
 | scheduled_ns | when it was due | invoked_ns |
 | attempts, retries_… | how often it was tried, and tried again by cause | 1, 0 |
-| version, available | the event's version and stock, after it or as it was refused; -1 is not told | -1 |
+| version, available | the event's version and stock, after it or as it was refused; -1 is not known | -1 |
 | handed | tickets in the answer; -1 where it has none | -1 |
 | handed_digest | of their ids, as `ticketlab.evidence.digests` says | -1 |
 | handed_elsewhere | those of them that name another purchase or event | 0 |
@@ -24,8 +24,8 @@ One operation are the rows of one purchase_id, invoked_ns and kind. An event beg
 What other columns hold is not read. Every fault of a file is named, and nothing guessed.
 """
 
-from ticketlab.evidence.foreign.judging import NEEDS_NO_TICKETS, judge
+from ticketlab.evidence.foreign.judging import NEEDS_NO_TICKETS, is_decided, judge
 from ticketlab.evidence.foreign.reading import Foreign, read
 from ticketlab.evidence.foreign.table import Table
 
-__all__ = ["NEEDS_NO_TICKETS", "Foreign", "Table", "judge", "read"]
+__all__ = ["NEEDS_NO_TICKETS", "Foreign", "Table", "is_decided", "judge", "read"]
