@@ -24,10 +24,16 @@ def phantom_sale(scene: Scene) -> Reason:
     if scene.held:
         name = short(scene.held[0].purchase_id)
         return Reason(short=f"no buyer was told of {name}", why=f"no buyer was told of {name}")
+    if not lines_of(scene.calls):
+        return Reason(
+            short="a change that no answer reports",
+            why="The event came to a version that no answer reports: something changed its stock, and no buyer knows.",
+        )
     return stock.unseen(scene) or Reason(
-        short="a change that nobody was told of",
-        why="Beside this lies a version that no buyer was told of: somebody has changed the stock, and does not know.",
-        marks=marked(lines_of(scene.calls), "beside a version of nobody"),
+        short="a change that no answer reports",
+        why="Next to the version shown here is one that no answer reports: something changed the stock, and no buyer "
+        "knows.",
+        marks=marked(lines_of(scene.calls), "next to a version that no answer reports"),
     )
 
 

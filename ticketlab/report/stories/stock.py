@@ -84,7 +84,10 @@ def lost_update(scene: Scene) -> Reason:
     for books in scene.books:
         if books.missing < 0:
             count = counted(-books.missing, "ticket")
-            why = f"{_should_be_left(books)}: for {count} the stock did not fall, because another sale wrote over it."
+            why = (
+                f"{_should_be_left(books)}: for {count} the stock did not fall. That is so if another sale wrote over "
+                "it, and also if tickets were inserted twice; these operations do not show which."
+            )
             return Reason(short=f"the stock{of_event(books.event)} did not fall for {count}", why=why)
     return _first_change(scene) or Reason(
         short="a stock that does not follow from the sales before it",
