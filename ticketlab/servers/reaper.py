@@ -223,13 +223,11 @@ def drop_database(url: str, name: str) -> None:
                 connection.execute(f"SET lock_timeout = '{LOCK_TIMEOUT_S}s'")
                 # Whoever creates the database holds this lock meanwhile: a CREATE outlives a client that is killed.
                 connection.execute("SELECT pg_advisory_lock(%s)", [creation_lock(name)])
-                prepared = "SELECT gid FROM pg_prepared_xacts WHERE database = %s"
-                for (gid,) in connection.execute(prepared, [name]).fetchall():
+                for (gid,) in connection.execute("SELECT gid FROM pg_prepared_xacts WHERE database = %s", [name]):
                     # Only from within: no database is dropped, not even by force, while one is left.
                     with psycopg.connect(url, dbname=name, autocommit=True, connect_timeout=5) as inside:
                         inside.execute(sql.SQL("ROLLBACK PREPARED {}").format(sql.Literal(gid)))
-                statement = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
-                connection.execute(statement.format(sql.Identifier(name)))
+                connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
         except psycopg.OperationalError as error:
             refused = error
             continue
