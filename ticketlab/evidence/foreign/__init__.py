@@ -15,7 +15,8 @@ A file has a row an operation; of a basket, and of its refund, a row for each ev
 | cause | one of `ticketlab.outcomes.Cause`; repeated where the id had bought before | none, or insufficient |
 | scheduled_ns | when it was due | invoked_ns |
 | attempts, retries_… | how often it was tried, and tried again by cause | 1, 0 |
-| version, available | the event's version and stock, after it or as it was refused; -1 is not told | -1 |
+| version | the event's version after it, or at which it was refused: from 0 | not known |
+| available | the event's stock at that version; below 0 if that is what the system reports | not known |
 
 One operation are the rows of one purchase_id, invoked_ns and kind. An event begins at version 1 with all its seats.
 What other columns hold is not read. Every fault of a file is named, and nothing guessed.

@@ -13,7 +13,7 @@ from ticketlab.evidence import tables
 from ticketlab.evidence.exports.calls import Integers
 from ticketlab.evidence.foreign.cells import Ids, Names, Range, ids, names, whole_numbers
 from ticketlab.evidence.foreign.faults import Faults
-from ticketlab.evidence.foreign.operations import OPTIONAL, REQUIRED, Operations
+from ticketlab.evidence.foreign.operations import OPTIONAL, REQUIRED, STOCK, VERSION, Operations
 from ticketlab.evidence.foreign.table import Table
 from ticketlab.evidence.history import NOT_SEEN
 from ticketlab.evidence.ledger import EVENT_COLUMNS, TICKET_COLUMNS, Ledger
@@ -21,7 +21,6 @@ from ticketlab.evidence.ledger import EVENT_COLUMNS, TICKET_COLUMNS, Ledger
 MOST_TICKETS: Final = 100_000_000
 """Tickets that one ledger may have."""
 COUNT: Final = Range(0, np.iinfo(np.int32).max)
-_TOLD: Final = Range(NOT_SEEN, np.iinfo(np.int32).max)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,10 +107,10 @@ def _seats(table: Table, known: Names, operations: Table, told: pa.Array) -> pd.
     event = known.numbers(names(table, "event", faults))
     total = whole_numbers(table, "total", COUNT, faults)
     last = [
-        whole_numbers(table, name, _TOLD, faults, empty=NOT_SEEN)
+        whole_numbers(table, name, bounds, faults, empty=NOT_SEEN)
         if name in table.columns
         else np.full(len(table), NOT_SEEN)
-        for name in ("available", "version")
+        for name, bounds in (("available", STOCK), ("version", VERSION))
     ]
     again = pd.Series(event).duplicated().to_numpy() & (event >= 0)
     faults.add(table.places, again, "event", table.text("event"), "each event once")
