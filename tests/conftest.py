@@ -12,7 +12,7 @@ import pytest
 from hypothesis import settings
 
 from ticketlab.evidence import tables
-from ticketlab.evidence.history import COLUMNS, NOT_SEEN, RETRIES
+from ticketlab.evidence.history import ABSENT, COLUMNS, NOT_SEEN, RETRIES
 from ticketlab.evidence.ledger import Ledger
 from ticketlab.report.model import RunResults
 
@@ -70,6 +70,7 @@ def history():
             "available": None,
             "line": 0,
             "kind": "purchase",
+            **ABSENT,
             **dict.fromkeys(RETRIES.values(), 0),
         }
         rows = [plain | {"purchase_id": number} | each for number, each in enumerate(operations, start=1)]
@@ -84,12 +85,15 @@ def history():
 
 @pytest.fixture
 def ledger():
-    """A ledger of one event (or of `events`) whose tickets are given by the numbers of their purchases."""
+    """A ledger of one event (or of `events`) whose tickets are given by the numbers of their purchases.
+
+    A ticket is such a number, or a pair: the event first; or three numbers, the last of them the ticket's own.
+    """
 
     def make(*, total=0, available=0, version=1, tickets=(), events=None):
         rows = events if events is not None else [(0, total, available, version)]
         pairs = [each if isinstance(each, tuple) else (0, each) for each in tickets]
-        return Ledger.of(events=rows, tickets=[(event, purchase_id(number)) for event, number in pairs])
+        return Ledger.of(events=rows, tickets=[(event, *map(purchase_id, ids)) for event, *ids in pairs])
 
     return make
 
@@ -106,6 +110,7 @@ def trial():
             "seats": 100, "tickets": tickets, "oversold": over, "sold": tickets, "sales": tickets, "sold_out": 16,
             "conflicts": 0, "failed": 0, "unavailable": 0, "unknown": 0, "purchases_per_s": 200.0, "p50_ms": 2.0,
             "p95_ms": 4.0, "p99_ms": 8.0, "retries": 0, **dict.fromkeys(RETRIES.values(), 0),
+            "found_seats": tickets, "failed_with_seats": 0, "failure_share": 0.0, "progress": "PROGRESS",
             "verdict": "INVALID" if over else "VALID",
         }  # fmt: skip
         return row | fields
@@ -145,7 +150,10 @@ def results(trial):
                 "command": "ticketlab run --seed 7", "conditions": CONDITIONS,
                 "measures": pd.DataFrame(rows, columns=list(trial("atomic"))),
                 "stock": pd.DataFrame(curves, columns=[*setting, "seconds", "left"]),
-                "trials": [row | {"history_sha256": f"{row['trial']:064x}"} for row in rows],
+                "trials": [
+                    row | {"history_sha256": f"{row['trial']:064x}", "progress": {"verdict": row["progress"]}}
+                    for row in rows
+                ],
             } | fields
         )  # fmt: skip
 

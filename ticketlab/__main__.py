@@ -3,6 +3,13 @@
 import signal
 import sys
 from pathlib import Path
+from types import FrameType
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> None:
+    from ticketlab.errors import TerminatedError
+
+    raise TerminatedError
 
 
 def main() -> None:
@@ -11,7 +18,7 @@ def main() -> None:
         from ticketlab import cli
         from ticketlab.cli.output import end_with_the_reader
 
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended from outside, it cleans up as for Ctrl-C
+        signal.signal(signal.SIGTERM, _terminate)  # ended from outside, it cleans up as for Ctrl-C
         sys.path.append(str(Path.cwd()))  # for --strategy module:name; last, so that it hides nothing installed
         end_with_the_reader()
         cli.main()

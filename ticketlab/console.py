@@ -17,7 +17,8 @@ from rich.text import Text
 from ticketlab.evidence.power import known
 from ticketlab.evidence.verdict import Status, Verdict, overall
 from ticketlab.report import words
-from ticketlab.report.bound import bound
+from ticketlab.report.bound import bound, untried
+from ticketlab.report.concerns import Concern, doubts, is_amber
 from ticketlab.report.headline import IN_WORDS
 from ticketlab.report.headline import headline as verdict_on
 from ticketlab.report.setting import setting_parts
@@ -36,6 +37,7 @@ _TEN_THOUSAND: Final = 10_000
 _LATENCY_WIDTH: Final = 11
 _SHORT: Final = {"pool_size": "pool", "repeat": "re-\npeat"}
 """Headings that leave the names of strategies their room."""
+_AMBER: Final = "yellow"
 _STYLES: Final = {Status.VALID: "green", Status.INVALID: "bold red", Status.UNKNOWN: "yellow"}
 _PROOFS: Final = 5
 """Rows of evidence that are shown of each check; --json has more of them."""
@@ -97,8 +99,14 @@ def results(run: Run) -> Table:
     columns = (f"sold\nof {seats:,}", "sold\nout", "con-\nflicts", "purchases\n/s", "p50/p95/p99\nms", "retries\n/sale")
     table = _table("strategy", *columns, "verdict", left=("strategy", "verdict"))
     for _, row in run.summary.iterrows():
-        table.add_row(_name(row, among=run.summary), *_numbers(row), _verdict(row["verdict"]))
+        table.add_row(_name(row, among=run.summary), *_numbers(row), _shown_verdict(row, run.concerns))
     return table
+
+
+def _shown_verdict(row: pd.Series, found: Sequence[Concern]) -> Text:
+    """The verdict of a row, yellow where it is VALID and yet not green, and below it the reason."""
+    lines = [str(row["verdict"]), *(word for each in doubts(row, found) for word in each.split())]
+    return Text("\n".join(lines), style=_AMBER if is_amber(row, found) else _STYLES[Status(row["verdict"])])
 
 
 def legend(run: Run) -> Text:
@@ -115,10 +123,11 @@ def verdicts(run: Run) -> Table:
     last = f"which of {len(run.verdicts[0][1])} checks\ndid not hold"
     headings = (_SHORT.get(name, name) for name in about)
     table = _table(*headings, "verdict", last, left=("strategy", "verdict", last))
-    for (_, found), setting in zip(run.verdicts, settings, strict=True):
+    for (_, found), setting, made in zip(run.verdicts, settings, run.measures["progress"], strict=True):
         broken = [each.check for each in found if each.status is not Status.VALID]
         named = Text("\n".join(broken) or "–")
-        table.add_row(*(escape(str(setting[name])) for name in about), _verdict(overall(found)), named)
+        row = pd.Series({"strategy": setting["strategy"], "verdict": overall(found), "progress": made})
+        table.add_row(*(escape(str(setting[name])) for name in about), _shown_verdict(row, ()), named)
     return table
 
 
@@ -194,14 +203,16 @@ def findings(run: Run) -> list[Text]:
     held = run.summary[run.summary["safe"] & ~run.summary["strategy"].isin(run.wrong)]
     if not held.empty:
         names = list(dict.fromkeys(held["strategy"]))
-        lines.append(Text(f"No violation found of {', '.join(names)}. {bound(run.measures, names)}", style="green"))
-    return [*lines, *remarks(run)]
+        style = _AMBER if run.concerns or run.uncaught else "green"
+        lines.append(Text(f"No violation found of {', '.join(names)}. {bound(run.measures, names)}", style=style))
+        lines += [Text(said)] if (said := untried(run.tried)) else []
+    return [*lines, *(Text(each.text, style=_AMBER) for each in run.concerns), *remarks(run)]
 
 
 def headline(run: Run) -> list[Text]:
     """The verdict on the run, in the words of its report."""
-    said = verdict_on(run.measures, known())
-    return [Text(IN_WORDS[said.status], style=_STYLES[said.status]), *map(Text, said.sentences)]
+    said = verdict_on(run.measures, known(), concerns=run.concerns, tried=run.tried)
+    return [Text(said.words, style=_AMBER if said.is_amber else _STYLES[said.status]), *map(Text, said.sentences)]
 
 
 def remarks(run: Run) -> list[Text]:

@@ -30,3 +30,7 @@ class OwnCodeError(TicketlabError):
 
     Its notes hold his part of the traceback.
     """
+
+
+class TerminatedError(KeyboardInterrupt):
+    """SIGTERM or a second Ctrl-C: all is to end at once. What was measured is kept, and its notes say where."""

@@ -3,8 +3,8 @@
 import json
 import random
 import shlex
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
@@ -12,13 +12,23 @@ from typing import Annotated, Any, Final, Self
 from pydantic import BeforeValidator, TypeAdapter
 
 from ticketlab.errors import InvalidInputError
+from ticketlab.evidence.load_parts import LoadPart
+from ticketlab.evidence.progress import MAX_FAILURES
 from ticketlab.load.faults import Fault, FaultKind
 from ticketlab.load.plan import Plan
 
 TELLING_FEW: Final = ("naive", "pessimistic", "optimistic", "serializable", "atomic", "coalesced")
 """What is compared when nothing else is asked for: a control that oversells, and five that do not."""
 
+DOUBLE_CALLS: Final = 0.02
+"""The share of purchases whose id is called twice, where nothing else is asked for and the strategy claims that an id
+buys once. Small, for a second call takes the time of a first one and sells nothing."""
+
 _MOST_REPEATS: Final = 1_000
+_THOROUGH_PURCHASES: Final = 2_000
+"""Purchases of a thorough trial, unless a number was given."""
+_SHORTAGE: Final = 0.7
+"""Seats of a thorough trial, as a share of the tickets that its purchases ask for: many mistakes show at the last."""
 _MAY_CRASH: Final = ("auto", "embedded")
 """Kinds of server; what auto has chosen is known only at the start."""
 
@@ -40,6 +50,19 @@ class TrialPlan:
     repeat: int
     """From 1."""
     plan: Plan
+    double_calls: float | None = None
+    """As the experiment has it."""
+
+    def plan_for(self, *, idempotent: bool) -> Plan:
+        """The plan for a strategy that claims, or does not claim, that a purchase id buys once.
+
+        Its double calls are those that were asked for; where none were, DOUBLE_CALLS of a strategy that claims so and
+        none of any other.
+        """
+        share = self.double_calls
+        if share is None:
+            share = DOUBLE_CALLS if idempotent else 0.0
+        return replace(self.plan, double_calls=share)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +99,11 @@ class Experiment:
     """The share of purchases that want the first event; without it all events are as likely."""
     refunds: float = 0.0
     """The share of sales that their buyers give back."""
+    double_calls: float | None = None
+    """The share of purchases whose id is called twice, by every strategy. Without it: DOUBLE_CALLS, and only by
+    strategies that claim that a purchase id buys once."""
+    max_failures: float = MAX_FAILURES
+    """The share of purchases that may fail while seats are left; beyond it a trial made no progress."""
     warm_up_s: float = 0.3
     """How long buyers buy elsewhere before a trial; not recorded."""
     pool_sizes: tuple[int, ...] = (20,)
@@ -96,6 +124,7 @@ class Experiment:
             "each number of buyers once": len(set(self.buyers)) < len(self.buyers),
             "a pool of at least one connection": min(self.pool_sizes, default=0) < 1,
             "each size of the pool once": len(set(self.pool_sizes)) < len(self.pool_sizes),
+            "a share from 0 to 1 of purchases that may fail (max_failures)": not 0 <= self.max_failures <= 1,
             "each fault once": len(set(self.faults)) < len(self.faults),
             "a server of kind embedded, as only such a one can be crashed (--server embedded)": (
                 self.crashes and self.server.partition(":")[0] not in _MAY_CRASH
@@ -121,7 +150,14 @@ class Experiment:
                 plan = self._plan(buyers=buyers, seed=self.seed * 1_000 + repeat)
                 number = len(trials) + 1
                 trials.append(
-                    TrialPlan(number=number, strategy=strategy, pool_size=pool_size, repeat=repeat, plan=plan)
+                    TrialPlan(
+                        number=number,
+                        strategy=strategy,
+                        pool_size=pool_size,
+                        repeat=repeat,
+                        plan=plan,
+                        double_calls=self.double_calls,
+                    )
                 )
         return trials
 
@@ -136,6 +172,7 @@ class Experiment:
             basket=self.basket,
             hot=self.hot,
             refunds=self.refunds,
+            double_calls=self.double_calls or 0.0,
             warm_up_s=self.warm_up_s,
             seed=seed,
         )
@@ -144,6 +181,17 @@ class Experiment:
     def sells_baskets(self) -> bool:
         """Whether a purchase may be of several events: not every strategy can."""
         return self.basket != (1, 1)
+
+    @property
+    def load_parts(self) -> frozenset[LoadPart]:
+        """What its purchases have beside single tickets of one event; faults and double calls are not among them."""
+        parts = {
+            LoadPart.QUANTITIES: self.quantity != (1, 1),
+            LoadPart.EVENTS: self.events > 1,
+            LoadPart.BASKETS: self.sells_baskets,
+            LoadPart.REFUNDS: self.refunds > 0,
+        }
+        return frozenset(part for part, is_there in parts.items() if is_there)
 
     @property
     def crashes(self) -> bool:
@@ -164,6 +212,8 @@ class Experiment:
             ("--events", self.events, default.events),
             ("--hot", self.hot, default.hot),
             ("--refunds", f"{self.refunds:g}", f"{default.refunds:g}"),
+            ("--double-calls", None if self.double_calls is None else f"{self.double_calls:g}", None),
+            ("--max-failures", f"{self.max_failures:g}", f"{default.max_failures:g}"),
             ("--seconds", f"{self.seconds:g}", None),
             ("--purchases", self.purchases, default.purchases),
             ("--repeats", self.repeats, default.repeats),
@@ -200,6 +250,51 @@ class Experiment:
 def ended_by(purchases: int, *, events: int) -> dict[str, Any]:
     """Where a number of purchases is to end a trial: time enough for them, and seats for half of them at most."""
     return {"seconds": 60.0, "stock": max(1, purchases // (2 * max(1, events)))}
+
+
+def thorough(experiment: Experiment, *, given: Collection[str], baskets: bool, refunds: bool) -> Experiment:
+    """An experiment that tries everything in each of its trials: quantities, events, baskets, refunds and all faults.
+
+    There are seats for 70 % of the tickets that its purchases ask for, so that they run out. The faults come one after
+    another, all of them while seats are left.
+
+    Args:
+        experiment: what was asked for.
+        given: the fields that stay as they are.
+        baskets: whether all its strategies sell baskets.
+        refunds: whether tickets of all its strategies can be given back.
+    """
+    events = experiment.events if "events" in given else 3
+    wanted: dict[str, Any] = {
+        "quantity": (1, 3),
+        "events": events,
+        "basket": (1, 2) if baskets and events > 1 else (1, 1),
+        "refunds": 0.1 if refunds else 0.0,
+        "purchases": _THOROUGH_PURCHASES,
+        "seconds": 60.0,
+        "server": "embedded" if "url" not in given else experiment.server,
+    }
+    asked = replace(experiment, **{name: value for name, value in wanted.items() if name not in given})
+    if "stock" not in given:
+        tickets = _SHORTAGE * (asked.purchases or _THOROUGH_PURCHASES) * _tickets_of_a_purchase(asked)
+        asked = replace(asked, stock=max(1, int(tickets / asked.events)))
+    return asked if "faults" in given else replace(asked, faults=_every_fault(asked))
+
+
+def _tickets_of_a_purchase(asked: Experiment) -> float:
+    """How many tickets of all its events together a purchase asks for, on average."""
+    return sum(asked.basket) / 2 * sum(asked.quantity) / 2
+
+
+def _every_fault(asked: Experiment) -> tuple[Fault, ...]:
+    """A fault of every kind that the server can have, spread over the purchases that find seats."""
+    kinds = [each for each in FaultKind if each is not FaultKind.CRASH or asked.server.startswith("embedded")]
+    with_seats = asked.stock * asked.events / _tickets_of_a_purchase(asked)
+    purchases = min(asked.purchases or _THOROUGH_PURCHASES, with_seats)
+    return tuple(
+        Fault(kind=kind, after=max(1, int(purchases * place / (len(kinds) + 1))))
+        for place, kind in enumerate(kinds, start=1)
+    )
 
 
 def _range(numbers: tuple[int, int]) -> str:

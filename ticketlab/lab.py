@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from ticketlab import run_folder, servers
-from ticketlab.errors import InvalidInputError, OwnCodeError, TicketlabError
+from ticketlab.errors import InvalidInputError, OwnCodeError, TerminatedError, TicketlabError
 from ticketlab.evidence.tally import SoFar
 from ticketlab.experiment import Experiment, TrialPlan
 from ticketlab.load import Fault
@@ -50,7 +50,8 @@ def run(
 ) -> Run:
     """Run an experiment on a server of its own, save what was observed, and judge it.
 
-    Ctrl-C ends it cleanly: the server is stopped, and the trials made so far are judged and kept.
+    Ctrl-C ends it cleanly: the server is stopped, and the trials made so far are judged and kept. A second one, or
+    SIGTERM, does so at once: it is raised as a TerminatedError, whose notes say where they are.
 
     Args:
         experiment: what to run.
@@ -63,7 +64,7 @@ def run(
     Raises:
         NotFoundError: a strategy that the experiment names does not exist; nothing was started.
         OwnCodeError: a strategy of your own could not be imported, and nothing was started; or it raised what is no
-            error of a database, and the trials made so far are judged and kept.
+            error of a database, or did not return, and the trials made so far are judged and kept.
         ServerError: no server could be brought up; nothing was written.
         InvalidInputError: the server kind and the URL do not go together, a strategy sells no baskets where the
             experiment has them, or one of your own has a name that is taken; nothing was started. The server that
@@ -130,8 +131,12 @@ def _observed(
         with Database(Settings.from_url(server.url)) as database:
             migrations.upgrade(database)
             _observe_all(experiment, chosen, database, folder / "trials", server=server, on_progress=on_progress)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         if not _has_trials(folder):
+            raise
+        if isinstance(error, TerminatedError):
+            _judge(folder)
+            error.add_note(f"What was measured is kept in {folder}.")
             raise
     except TicketlabError as error:
         if _has_trials(folder):
@@ -162,8 +167,12 @@ def _chosen(experiment: Experiment, own: Sequence[Strategy | Buys]) -> dict[str,
 
 
 def _judge(folder: Path) -> Run:
-    made = Run(folder)
-    made.save_judgement()
+    try:
+        made = Run(folder)
+        made.save_judgement()
+    except KeyboardInterrupt as error:
+        error.add_note(f"What was measured is kept in {folder}; `ticketlab check` judges it.")
+        raise
     return made
 
 
@@ -224,8 +233,9 @@ def _observe(
     on_tick: Callable[[SoFar], None],
 ) -> Trial:
     """Run one trial on empty tables, and save it."""
+    plan = trial.plan_for(idempotent=strategy.idempotent)
     with strategies.blaming(trial.strategy):
-        observed = observe(strategy, trial.plan, database, server=server, faults=faults, on_tick=on_tick)
+        observed = observe(strategy, plan, database, server=server, faults=faults, on_tick=on_tick)
     driven = observed.driven
     saved = Trial(
         folder=folder / str(trial.number),
@@ -235,12 +245,22 @@ def _observe(
         buyers=trial.plan.buyers,
         pool_size=trial.pool_size,
         repeat=trial.repeat,
-        interrupted=driven.interrupted,
+        interrupted=driven.ended_early,
+        double_calls=plan.double_calls,
         faults_ns=driven.faults_ns,
+        faults_over_ns=driven.faults_over_ns,
         said=dict(driven.said),
     )
     saved.write_history(driven.history)
-    saved.write_ledger(observed.ledger())
+    at_once = driven.at_once
+    try:
+        ledger = observed.ledger()
+    except KeyboardInterrupt:  # the first ended the load, or this one is as urgent: what was measured is kept
+        at_once, ledger = True, observed.ledger(at_once=True)
+    saved.write_ledger(ledger)
+    if at_once:
+        raise TerminatedError(*map(str, observed.errors))
+    observed.raise_error()
     return saved
 
 

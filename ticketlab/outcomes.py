@@ -64,7 +64,8 @@ class Cause(StrEnum):
     TRANSACTION = "transaction"
     """Whatever else the database or the driver refused."""
     REPEATED = "repeated"
-    """The purchase id had bought before, and the tickets are those of that time; or it had nothing to give back."""
+    """The purchase id had bought before. SOLD: it owns exactly what was asked for. FAILED: it owns other tickets, and
+    nothing was sold. Of a refund: there was nothing to give back."""
 
 
 KINDS: Final = tuple(Kind)

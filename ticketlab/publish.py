@@ -13,7 +13,8 @@ from ticketlab.errors import InvalidInputError, NotFoundError
 from ticketlab.evidence.power import known
 from ticketlab.report.formats import Format
 from ticketlab.report.model import Report, RunResults
-from ticketlab.runs import Run, writing
+from ticketlab.runs import Run
+from ticketlab.trials import writing
 
 OnProgress: TypeAlias = Callable[[str], None]
 
@@ -138,6 +139,8 @@ def _results(run: Run, name: str) -> RunResults:
         environment=run.environment,
         notes=run.notes,
         wrong=run.wrong,
+        concerns=run.concerns,
+        tried=run.tried,
         power=known(),
     )
 

@@ -22,6 +22,7 @@ def of_experiment(experiment: Experiment, chosen: Mapping[str, Strategy], server
     folder = new(out, f"{began:%Y%m%d-%H%M%S}-{experiment.name}")
     described = surroundings(server, seed=experiment.seed, began=began) | {
         "own_strategies": {name: _source(each) for name, each in own.items()},
+        "own_tables": [name for name, each in own.items() if each.schema is not None],
         "unseen": {name: each.unseen for name, each in own.items() if each.unseen},
     }
     (folder / "environment.json").write_text(json.dumps(described, indent=2) + "\n")

@@ -11,9 +11,8 @@ trial without one was cut off while it was being saved, and is not read.
 
 import json
 from collections import ChainMap, Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,14 +20,18 @@ from typing import Any
 import pandas as pd
 from pydantic import TypeAdapter
 
-from ticketlab.errors import InvalidInputError, NotFoundError
+from ticketlab.errors import NotFoundError
+from ticketlab.evidence.load_parts import LoadPart
 from ticketlab.evidence.verdict import Status, Verdict, overall
 from ticketlab.experiment import Experiment
-from ticketlab.load.faults import Fault, FaultKind
+from ticketlab.load.faults import Fault
+from ticketlab.report import double_calls
+from ticketlab.report.concerns import Concern, concerns, strict_failures
+from ticketlab.report.faults import FaultMet, sentences, untested
 from ticketlab.report.model import DURABILITY
 from ticketlab.report.summary import summarise
 from ticketlab.report.words import counted
-from ticketlab.trials import Judged, Trial, judge, reading, trial_as_json, verdict_as_json
+from ticketlab.trials import Judged, Trial, judge, reading, trial_as_json, verdict_as_json, writing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +68,7 @@ class Run:
 
     @cached_property
     def _judged(self) -> list[Judged]:
-        return [judge(trial) for trial in self.trials]
+        return [judge(trial, max_failures=self.experiment.max_failures) for trial in self.trials]
 
     @property
     def verdicts(self) -> list[tuple[Trial, tuple[Verdict, ...]]]:
@@ -74,9 +77,12 @@ class Run:
 
     @cached_property
     def measures(self) -> pd.DataFrame:
-        """A row a trial: what `Trial.setting` has, the fields of Measures, and `verdict`."""
+        """A row a trial: what `Trial.setting` has, the fields of Measures, the columns of its progress, `verdict`."""
         rows = [
-            each.trial.setting | each.measures.as_dict() | {"verdict": str(overall(each.verdicts))}
+            each.trial.setting
+            | each.measures.as_dict()
+            | each.progress.as_columns()
+            | {"verdict": str(overall(each.verdicts))}
             for each in self._judged
         ]
         return pd.DataFrame(rows)
@@ -105,6 +111,32 @@ class Run:
         )
         return list(self.measures.loc[self.measures["safe"] & held_against, "strategy"].unique())
 
+    @cached_property
+    def concerns(self) -> list[Concern]:
+        """Why the run is amber and not green; see `report.concerns`."""
+        own_tables = self.environment.get("own_tables", ())
+        asked = self.experiment
+        return concerns(
+            self.measures, max_failures=asked.max_failures, baskets=asked.sells_baskets, own_tables=own_tables
+        )
+
+    @property
+    def untested(self) -> list[str]:
+        """The faults that did not come in every trial, in words. Faults that met no purchase belong here too."""
+        return [fault.words for fault in self.missed]
+
+    @property
+    def strict_failures(self) -> list[str]:
+        """Why the run fails under --strict, in sentences; what `wrong` has fails in any case."""
+        return strict_failures(self.concerns, self.untested, self.verdict_rows())
+
+    @property
+    def tried(self) -> frozenset[LoadPart]:
+        """The parts of a load that the run had; of faults those that came in a trial."""
+        kinds = {kind for trial in self.trials for kind, instants in trial.faults_ns.items() if instants}
+        twice = {LoadPart.DOUBLE_CALLS} if any(each.double_calls for each in self._judged) else set()
+        return self.experiment.load_parts | {LoadPart(str(kind)) for kind in kinds} | twice
+
     @property
     def uncaught(self) -> list[str]:
         """The controls that no trial found INVALID, though at least one decided."""
@@ -120,9 +152,25 @@ class Run:
         return list(dict.fromkeys(each.trial.strategy for each in self._judged if each.without_version))
 
     @property
+    def double_called(self) -> Mapping[str, int]:
+        """By strategy how many purchase ids were called more than once, all its trials together."""
+        counts = self.measures.groupby("strategy", sort=False)["double_called"].sum()
+        return {str(name): int(count) for name, count in counts.items()}
+
+    @property
     def missed(self) -> Mapping[Fault, int]:
         """The faults that did not come, and in how many trials."""
-        return Counter(fault for trial in self.trials for fault in _not_made(self.experiment.faults, trial))
+        return Counter(Fault.parse(each.fault) for each in self.faults if each.met is None)
+
+    @cached_property
+    def faults(self) -> list[FaultMet]:
+        """What each fault met in each trial."""
+        return [each for judged in self._judged for each in judged.faults(self.experiment.faults)]
+
+    @property
+    def untested_faults(self) -> list[Fault]:
+        """The faults that no trial tested: they did not come, or met no purchase and no refund."""
+        return [Fault.parse(each) for each in untested(self.faults)]
 
     @property
     def server(self) -> str:
@@ -157,8 +205,11 @@ class Run:
             "them more seats, or more time."
             for fault, count in self.missed.items()
         ]
+        notes += sentences(self.faults)
         notes += self.unanswered
         notes += self._of_refunds()
+        if self.experiment.double_calls is None:
+            notes += double_calls.unclaimed(self._double_calls)
         weakened = self.durability_off
         if weakened:
             notes.append(f"Durability was off ({', '.join(weakened)}): the timings are not those of a safe server.")
@@ -200,6 +251,11 @@ class Run:
             yield f"Not every refund was made: {counts}. None was asked for again."
 
     @property
+    def _double_calls(self) -> dict[str, float]:
+        """By strategy the share of purchases whose id was to be called twice; controls are left out."""
+        return {each.strategy: each.double_calls for each in self.trials if each.safe and each.double_calls is not None}
+
+    @property
     def durability_off(self) -> list[str]:
         """The durability settings that the server ran without, such as "fsync off"."""
         settings = self._server.settings
@@ -213,6 +269,7 @@ class Run:
         sizes = f"{most}" if fewest == most else f"{fewest} to {most}"
         baskets = f", baskets of {sizes}" if ran.sells_baskets else ""
         refunds = [f"{100 * ran.refunds:g} % of the sales given back"] if ran.refunds else []
+        called_twice = double_calls.condition(trial.double_calls or 0.0 for trial in self.trials)
         faults = [", ".join(each.words for each in ran.faults)] if ran.faults else []
         limit = f", at most {ran.purchases:,} purchases" if ran.purchases is not None else ""
         return " · ".join(
@@ -223,6 +280,7 @@ class Run:
                 f"pool of {', '.join(map(str, ran.pool_sizes))}",
                 f"{ran.events} event{'s' if ran.events != 1 else ''} of {ran.stock:,} seats{baskets}",
                 *refunds,
+                *called_twice,
                 f"at most {ran.seconds:g} s{limit}",
                 *faults,
                 f"{ran.repeats} repeat{'s' if ran.repeats != 1 else ''}",
@@ -250,25 +308,10 @@ class Run:
 
     def as_json(self) -> dict[str, Any]:
         """The run as `ticketlab run --json` prints it."""
-        return {"run": str(self.folder), "environment": self.environment, "trials": self.trial_rows()}
+        told = {"run": str(self.folder), "environment": self.environment}
+        return told | {"concerns": [asdict(each) for each in self.concerns], "trials": self.trial_rows()}
 
     def trial_rows(self) -> list[dict[str, Any]]:
         """Every trial as plain data: its setting, the SHA-256 of its history, its numbers and its verdicts."""
-        rows = zip(self.measures.to_dict("records"), self.verdicts, strict=True)
-        return [trial_as_json(row, trial, verdicts) for row, (trial, verdicts) in rows]
-
-
-def _not_made(faults: Sequence[Fault], trial: Trial) -> Iterator[Fault]:
-    """Those that the trial was over before: of each kind the last ones."""
-    for kind in FaultKind:
-        wanted = sorted((each for each in faults if each.kind is kind), key=lambda each: each.after)
-        yield from wanted[len(trial.faults_ns.get(kind, ())) :]
-
-
-@contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """Around writing files: what stands in the way is told as one error that names the folder."""
-    try:
-        yield
-    except OSError as error:
-        raise InvalidInputError(f"Nothing can be written to {folder}: {error.strerror}.") from error
+        rows = zip(self.measures.to_dict("records"), self._judged, strict=True)
+        return [trial_as_json(row, judged, self.experiment.faults) for row, judged in rows]

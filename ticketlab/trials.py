@@ -20,13 +20,16 @@ from ticketlab.evidence import checks, history, measures
 from ticketlab.evidence.case import Case
 from ticketlab.evidence.facts import Facts
 from ticketlab.evidence.ledger import Ledger
+from ticketlab.evidence.met import Met, Span, met
+from ticketlab.evidence.progress import MAX_FAILURES, ProgressCount, progress
 from ticketlab.evidence.verdict import Status, Verdict
-from ticketlab.load.faults import FaultKind
+from ticketlab.load.faults import Fault, FaultKind
+from ticketlab.report.faults import FaultMet
 from ticketlab.report.stories import story_of
 
 _SETTING = ("trial", "strategy", "safe", "buyers", "pool_size", "repeat")
 _OF_PURCHASES = ("sales", "sold_out", "conflicts", "failed", "unavailable", "unknown", "oversold")
-_COUNTS = ("seconds", "sold", "refunded", *_OF_PURCHASES, "refunds_failed", "refunds_unknown")
+_COUNTS = ("seconds", "sold", "refunded", *_OF_PURCHASES, "double_called", "refunds_failed", "refunds_unknown")
 _PLAIN = (*_SETTING, *_COUNTS, "purchases_per_s", "retries", "verdict")
 
 
@@ -44,8 +47,12 @@ class Trial:
     """Connections of the pool that its buyers shared."""
     repeat: int
     interrupted: bool
+    double_calls: float | None = None
+    """The share of purchases whose id was to be called twice; None where it was not saved."""
     faults_ns: Mapping[FaultKind, tuple[int, ...]] = field(default_factory=dict)
     """Of each kind of fault the instants at which it came, in ns since the trial's start."""
+    faults_over_ns: Mapping[FaultKind, tuple[int, ...]] = field(default_factory=dict)
+    """When each of them was over; of a kind that is missing only the instants are known."""
     said: Mapping[str, str] = field(default_factory=dict)
     """What the database or the pool said where operations ended without an answer: of each kind the first."""
     facts: Facts = field(default_factory=Facts)
@@ -55,6 +62,16 @@ class Trial:
     def crashes_ns(self) -> tuple[int, ...]:
         """The instants by which the server was dead."""
         return self.faults_ns.get(FaultKind.CRASH, ())
+
+    def faults_of(self, kind: FaultKind) -> list[Span]:
+        """When the faults of a kind were, in order."""
+        began = self.faults_ns.get(kind, ())
+        return list(map(Span, began, self.faults_over_ns.get(kind, began)))
+
+    @property
+    def all_faults_ns(self) -> tuple[int, ...]:
+        """The instants of all faults, whatever their kind."""
+        return tuple(instant for kind in self.faults_ns.values() for instant in kind)
 
     @property
     def setting(self) -> dict[str, Any]:
@@ -112,10 +129,25 @@ class Judged:
     stock: pd.DataFrame
     without_version: int
     """Sales that carry no version of their event."""
+    met: Mapping[FaultKind, tuple[Met, ...]]
+    """Of each kind of fault what those that came met, in order."""
+    progress: ProgressCount
+    double_calls: int
+    """Purchases whose id another purchase had before."""
+
+    def faults(self, wanted: Sequence[Fault]) -> list[FaultMet]:
+        """What each of the faults that its experiment wanted met in this trial."""
+        left = {kind: list(met) for kind, met in self.met.items()}
+        met = {each: left[each.kind].pop(0) for each in sorted(wanted, key=lambda each: each.after) if left[each.kind]}
+        return [FaultMet(fault=str(each), strategy=self.trial.strategy, met=met.get(each)) for each in wanted]
 
 
-def judge(trial: Trial) -> Judged:
+def judge(trial: Trial, *, max_failures: float = MAX_FAILURES) -> Judged:
     """Read a trial, measure it, and let every check judge it.
+
+    Args:
+        trial: what was saved.
+        max_failures: the largest share of failures with which it made progress.
 
     Raises:
         InvalidInputError: its files can not be read, or do not hold what they should.
@@ -131,18 +163,27 @@ def judge(trial: Trial) -> Judged:
         measures=measured,
         stock=stock,
         without_version=case.sales_without_version,
+        met={kind: met(observed, ledger, trial.faults_of(kind)) for kind in FaultKind},
+        progress=progress(case, faults_ns=trial.all_faults_ns, limit=max_failures),
+        double_calls=int((case.purchases & case.leads).sum() - (case.per_id(case.purchases) > 0).sum()),
     )
 
 
-def trial_as_json(row: Mapping[Any, Any], trial: Trial, verdicts: Sequence[Verdict]) -> dict[str, Any]:
-    """A trial as `ticketlab run --json` prints it: its row of measures, and its verdicts without what proves them."""
+def trial_as_json(row: Mapping[Any, Any], judged: Judged, wanted: Sequence[Fault] = ()) -> dict[str, Any]:
+    """A trial as `ticketlab run --json` prints it: its row of measures, and its verdicts without what proves them.
+
+    `wanted` are the faults of its experiment.
+    """
+    trial, verdicts = judged.trial, judged.verdicts
     # JSON knows no NaN: a trial in which nothing was worked on has no latency.
     latency = {name: None if pd.isna(row[f"{name}_ms"]) else row[f"{name}_ms"] for name in measures.PERCENTILES}
     return {
         **{name: row[name] for name in _PLAIN},
+        "progress": judged.progress.as_dict(),
         "history_sha256": trial.history_sha256,
         "retries_by_cause": {str(cause): row[column] for cause, column in history.RETRIES.items()},
         "latency_ms": latency,
+        "faults": [each.as_json() for each in judged.faults(wanted)],
         "checks": {each.check: _told(verdict_as_json(trial, each)) for each in verdicts},
     }
 
@@ -174,3 +215,12 @@ def reading(folder: Path) -> Iterator[None]:
         raise InvalidInputError(
             f"The files in {folder} can not be read as those of a run: {type(error).__name__}: {error}"
         ) from error
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Around writing files: what stands in the way is told as one error that names the folder."""
+    try:
+        yield
+    except OSError as error:
+        raise InvalidInputError(f"Nothing can be written to {folder}: {error.strerror}.") from error

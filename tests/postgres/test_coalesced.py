@@ -71,14 +71,21 @@ def test_an_absurd_quantity_is_refused_alone(database, repository, an_event, buy
 
 
 def test_an_id_buys_once_in_a_batch(database, repository, an_event, buy_together, served):
-    """The second purchase of one id, whatever it asks for, has the tickets of the first, and says so."""
+    """Called again for the same tickets it has those of the first call; for another quantity nothing is sold."""
     event, (a, b) = an_event(repository), ids(2)
-    first, again, other = buy_together(event, (2, a), (3, a), (1, b))
-    assert [each.cause for each in (first, again, other)] == [Cause.NONE, Cause.REPEATED, Cause.NONE]
+    first, again, more, other = buy_together(event, (2, a), (2, a), (3, a), (1, b))
+    repeated = [(each.outcome, each.cause) for each in (first, again, more, other)]
+    assert repeated == [
+        (Outcome.SOLD, Cause.NONE),
+        (Outcome.SOLD, Cause.REPEATED),
+        (Outcome.FAILED, Cause.REPEATED),
+        (Outcome.SOLD, Cause.NONE),
+    ]
     assert (sorted(again.tickets), again.quantity) == (sorted(first.tickets), 2)
+    assert (more.tickets, more.quantity) == ((), 3)
     assert (other.version, other.available_tickets) == (3, 7)
     assert sales(database) == {a: 2, b: 1}
-    assert served == [3]
+    assert served == [4]
 
 
 def test_an_id_that_buys_elsewhere_at_the_same_moment_buys_once(database, repository, an_event, together, waiting):
@@ -92,8 +99,8 @@ def test_an_id_that_buys_elsewhere_at_the_same_moment_buys_once(database, reposi
             waiting(other)
             other.commit()
             repeated, sold = results(purchases)
-    assert (repeated.outcome, repeated.cause, repeated.quantity) == (Outcome.SOLD, Cause.REPEATED, 1)
-    assert [(each.id, each.event_id) for each in repeated.tickets] == [(ticket, elsewhere.id)]
+    assert (repeated.outcome, repeated.cause, repeated.tickets) == (Outcome.FAILED, Cause.REPEATED, ())
+    assert f"1 of event {elsewhere.id}" in repeated.detail
     assert told([sold]) == [(Outcome.SOLD, 2, 9)]
     assert sales(database) == {a: 1, b: 1}
 

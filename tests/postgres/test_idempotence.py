@@ -1,5 +1,6 @@
-"""A purchase id buys once: asked for again, in whatever way and however soon, it is told of the same tickets."""
+"""A purchase id buys once: called again, in whatever way and however soon, it sells nothing more."""
 
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from uuid import uuid4
@@ -34,6 +35,16 @@ def same_tickets(first, again):
     assert (sorted(again.tickets), again.quantity) == (sorted(first.tickets), first.quantity)
     assert (again.version, again.available_tickets, [*again.lines]) == (None, None, [])
     assert "purchased before" in again.message
+    return True
+
+
+def nothing_sold(first, again):
+    """Whether the second call is told that it sold nothing, since its id owns the tickets of the first."""
+    assert (first.outcome, again.outcome, again.cause) == (Outcome.SOLD, Outcome.FAILED, Cause.REPEATED)
+    assert ([*again.tickets], again.version, again.available_tickets, [*again.lines]) == ([], None, None, [])
+    for event_id, count in Counter(ticket.event_id for ticket in first.tickets).items():
+        assert f"{count} of event {event_id}" in again.message
+    assert again.message.startswith("Nothing was sold: ")
     return True
 
 
@@ -73,11 +84,11 @@ def test_who_bought_the_last_tickets_is_not_told_that_they_are_gone(repository, 
 
 
 @pytest.mark.parametrize("quantity", [1, 5, 2**31 - 1])
-def test_another_quantity_under_the_same_id_buys_nothing(repository, an_event, agreed, quantity):
-    """Fewer, more, or more than there are: the id owns what it bought first."""
+def test_another_quantity_under_the_same_id_is_no_sale(repository, an_event, agreed, quantity):
+    """Fewer, more, or more than there are: the id owns what it bought first, and "sold" is said of nothing else."""
     event, purchase_id = an_event(repository), uuid4()
     first = repository.purchase_tickets(event.id, 3, purchase_id)
-    assert same_tickets(first, repository.purchase_tickets(event.id, quantity, purchase_id))
+    assert nothing_sold(first, repository.purchase_tickets(event.id, quantity, purchase_id))
     agreed(repository, event, tickets=3)
 
 
@@ -86,7 +97,7 @@ def test_another_event_under_the_same_id_sells_nothing(repository, an_event, agr
     event, another, empty, purchase_id = an_event(repository), an_event(repository), an_event(repository, 0), uuid4()
     first = repository.purchase_tickets(event.id, 3, purchase_id)
     for event_id in (another.id, empty.id, uuid4()):
-        assert same_tickets(first, repository.purchase_tickets(event_id, 3, purchase_id))
+        assert nothing_sold(first, repository.purchase_tickets(event_id, 3, purchase_id))
     agreed(repository, event, tickets=3)
     agreed(repository, another, tickets=0)
 
@@ -107,20 +118,23 @@ def test_an_id_that_bought_by_itself_buys_nothing_through_a_basket(repository, d
     for name in BASKETS:
         seller = EventRepository(database, name)
         for basket in ({another.id: 1}, {another.id: 2, event.id: 20}, {uuid4(): 1}):
-            assert same_tickets(first, seller.purchase_basket(basket, purchase_id)), name
+            assert nothing_sold(first, seller.purchase_basket(basket, purchase_id)), name
+        assert same_tickets(first, seller.purchase_basket({event.id: 2}, purchase_id)), name
     agreed(repository, event, tickets=2)
     agreed(repository, another, tickets=0)
 
 
 @pytest.mark.parametrize("name", BASKETS)
 def test_a_basket_buys_once(database, an_event, agreed, name):
-    """Asked for again, in another order, in part, of other events, or without a basket: the same tickets."""
+    """Called again, in another order too, it has the same tickets; in part, or of other events, it sells nothing."""
     repository, purchase_id = EventRepository(database, name), uuid4()
     one, two, three = (an_event(repository, 5) for _ in range(3))
     first = repository.purchase_basket({one.id: 5, two.id: 2}, purchase_id)
-    for basket in ({one.id: 5, two.id: 2}, {two.id: 2, one.id: 5}, {two.id: 1}, {three.id: 1}, {three.id: 9}):
+    for basket in ({one.id: 5, two.id: 2}, {two.id: 2, one.id: 5}):
         assert same_tickets(first, repository.purchase_basket(basket, purchase_id))
-    assert same_tickets(first, repository.purchase_tickets(three.id, 1, purchase_id))
+    for basket in ({two.id: 2}, {one.id: 2, two.id: 5}, {three.id: 1}, {three.id: 9}):
+        assert nothing_sold(first, repository.purchase_basket(basket, purchase_id))
+    assert nothing_sold(first, repository.purchase_tickets(three.id, 1, purchase_id))
     for event, tickets in ((one, 5), (two, 2), (three, 0)):
         agreed(repository, event, tickets=tickets)
 
@@ -163,7 +177,7 @@ def test_of_two_calls_for_two_events_at_one_moment_one_sells(repository, elsewhe
     other, purchase_id = EventRepository(elsewhere, repository.strategy), uuid4()
     event, another = an_event(repository), an_event(repository)
     first, second = meet((other, event.id, 2, purchase_id), (repository, another.id, 3, purchase_id), commit=True)
-    assert same_tickets(first, second)
+    assert nothing_sold(first, second)
     agreed(repository, event, tickets=2)
     agreed(repository, another, tickets=0)
 

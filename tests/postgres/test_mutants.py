@@ -14,7 +14,7 @@ from ticketlab.load import Plan
 from ticketlab.load.executors import drive
 from ticketlab.observed import read_ledger
 from ticketlab.outcomes import Cause, Outcome
-from ticketlab.tickets import Database, EventRepository
+from ticketlab.tickets import Database, EventRepository, cuts
 from ticketlab.tickets.strategies import mutants
 from ticketlab.tickets.strategies.mutants import Setting
 
@@ -24,7 +24,10 @@ LOADS = {
     Setting.LOAD: {"stock": 100, "purchases": 600},
     Setting.BASKETS: {"stock": 100, "purchases": 300, "basket": (2, 3)},
     Setting.DISCONNECT: {"stock": 100_000, "purchases": 800},
+    Setting.LOSE_REPLY: {"stock": 100_000, "purchases": 800},
+    Setting.DOUBLE_CALLS: {"stock": 200, "purchases": 800, "double_calls": 0.5},
 }
+CUTS = {Setting.DISCONNECT: Database.sever, Setting.LOSE_REPLY: cuts.lose_replies}
 EVENTS = 3
 CUT_EVERY = 150
 """Purchases from one cut of all connections to the next."""
@@ -48,7 +51,7 @@ def test_a_mutant_sells_to_who_is_alone(shared_database, an_event, name):
     assert (result.cause, len(result.tickets), result.detail) == (Cause.NONE, 2, "")
 
 
-@pytest.mark.parametrize("name", shown_by(Setting.LOAD, Setting.BASKETS, Setting.DISCONNECT))
+@pytest.mark.parametrize("name", shown_by(*LOADS))
 def test_a_mutant_is_caught_by_the_claim_that_it_breaks(database, name):
     """With more and more buyers, within some hundreds of purchases of each."""
     _find_deadlocks_soon(database)
@@ -77,7 +80,7 @@ def _breaks_its_claim(database, mutant, buyers):
     with Database(database.settings) as own:
         repository = EventRepository(own, mutant.strategy)
         events, another = [_event(repository, plan.stock) for _ in range(EVENTS)], _event(repository, 10**6)
-        cut = _Cutter(own) if mutant.shows is Setting.DISCONNECT else lambda _so_far: None
+        cut = _Cutter(own, CUTS[mutant.shows]) if mutant.shows in CUTS else lambda _so_far: None
         history = drive(repository, plan, events, warm_up_event=another, on_tick=cut).history
         repository.settle(events)
         ledger = read_ledger(own, events)
@@ -90,13 +93,14 @@ def _event(repository, tickets):
 
 
 class _Cutter:
-    """Cuts every connection again and again while buyers buy."""
+    """Cuts connections again and again while buyers buy."""
 
-    def __init__(self, database):
+    def __init__(self, database, cut):
         self._database = database
+        self._cut = cut
         self._next = CUT_EVERY
 
     def __call__(self, so_far):
         if so_far.purchases >= self._next:
             self._next = so_far.purchases + CUT_EVERY
-            self._database.sever()
+            self._cut(self._database)

@@ -179,6 +179,7 @@ def test_a_connection_lost_in_a_users_function_leaves_the_outcome_unknown(databa
 
     def cut_off(connection, event_id, quantity, purchase_id):
         _sell(connection.execute, event_id, quantity, purchase_id)
+        connection.commit()
         connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
 
     repository = EventRepository(database, adopt(cut_off))

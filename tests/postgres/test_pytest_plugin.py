@@ -119,6 +119,29 @@ def test_a_function_with_a_bug_fails_with_its_story_and_passes_when_it_is_mended
     session(*QUICK).assert_outcomes(passed=1)
 
 
+def test_a_run_without_progress_passes_and_fails_where_its_test_is_strict(pytester, session):
+    """Half of the purchases fail while seats are left: the summary says so, and names a control as what is missing."""
+    broken = LOCKED.replace(
+        "    with connection", '    connection.execute("SELECT 1 / %s", [purchase_id.int % 2])\n    with connection'
+    )
+    marked = broken.replace("repeats=3", "repeats=3, strict=True")
+    pytester.makepyfile(test_shop=broken)
+    done = session("--ticketlab-repeats=3", "--ticketlab-seconds=0.5")
+    done.assert_outcomes(passed=1)
+    told = done.stdout.str()
+    assert "VALID, no progress" in told
+    assert re.search(
+        r"^buy made no progress in 3 of 3 trials: at worst \d+ of \d+ purchases failed", told, re.MULTILINE
+    )
+    assert "Call ticketlab_run with a control too, such as naive." in told
+    strict = session("--ticketlab-repeats=3", "--ticketlab-seconds=0.5", "--ticketlab-strict")
+    strict.assert_outcomes(failed=1)
+    assert "strict: buy made no progress in 3 of 3 trials" in strict.stdout.str()
+    assert "--ticketlab-strict" in again(strict.stdout.str())
+    pytester.makepyfile(test_shop=marked)
+    session("--ticketlab-repeats=3", "--ticketlab-seconds=0.5").assert_outcomes(failed=1)
+
+
 def test_what_the_fixtures_give(pytester, session):
     """A server, a migrated database of each test's own, and runs of what can be judged, removed when all is well."""
     pytester.makeini("[pytest]\nticketlab_buyers = 5\nticketlab_repeats = 1\n")
@@ -175,7 +198,9 @@ def test_what_the_fixtures_give(pytester, session):
     )
     done = session("-q")
     done.assert_outcomes(passed=5)
-    done.stdout.fnmatch_lines(["strategy*purchases/s  verdict", "mine:locked*VALID", "atomic*", "sell*", "naive*"])
+    done.stdout.fnmatch_lines(
+        ["strategy*purchases/s  verdict", "mine:locked*little evidence", "atomic*", "sell*", "naive*"]
+    )
     assert "INVALID, a control" in done.stdout.str()
     assert not Path((pytester.path / "folder").read_text()).exists()
     assert not (pytester.path / "ticketlab-runs").exists()
@@ -243,7 +268,7 @@ def test_where_a_failure_is_written_down(pytester, session, monkeypatch):
     assert "Oversell" in (out / "junit.xml").read_text()
     summary = (pytester.path / "summary.md").read_text()
     assert summary.startswith("# From another step\n### ticketlab: 1 of 2 found wrong\n")
-    assert re.search(r"^- \*\*VALID\*\* `atomic`: 16 buyers, \d+ purchases, ", summary, re.MULTILINE)
+    assert re.search(r"^- \*\*VALID, little evidence\*\* `atomic`: 16 buyers, \d+ purchases, ", summary, re.MULTILINE)
     assert "Why it is wrong: " in summary
 
 

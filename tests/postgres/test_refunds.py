@@ -147,13 +147,15 @@ class TestOfOneEvent:
         agreed(repository, event, tickets=10)
 
     def test_the_id_may_buy_again_and_owns_what_it_bought_last(self, repository, an_event, bought, agreed):
-        """Another number of tickets, of another event: it is a sale of its own, repeated as such and given back."""
+        """Another number of tickets, of another event: a sale of its own, which can be repeated and given back."""
         (event, purchase_id), another = bought(repository), an_event(repository)
         repository.cancel_purchase(purchase_id)
         again = repository.purchase_tickets(another.id, 2, purchase_id)
         assert (again.outcome, again.cause, len(again.tickets)) == (Outcome.SOLD, Cause.NONE, 2)
-        repeated = repository.purchase_tickets(event.id, 3, purchase_id)
+        repeated = repository.purchase_tickets(another.id, 2, purchase_id)
         assert (repeated.cause, sorted(repeated.tickets)) == (Cause.REPEATED, sorted(again.tickets))
+        former = repository.purchase_tickets(event.id, 3, purchase_id)
+        assert (former.outcome, former.cause) == (Outcome.FAILED, Cause.REPEATED)
         agreed(repository, another, tickets=2)
         assert told(repository.cancel_purchase(purchase_id)) == (Outcome.REFUNDED, Cause.NONE, 2)
         agreed(repository, event, tickets=0)
@@ -285,7 +287,7 @@ class TestMeeting:
     def test_a_purchase_under_an_id_that_is_being_given_back_waits(
         self, repository, an_event, bought, giving_back, gate, eventually, agreed, same_event, commit
     ):
-        """For the event, or on the ticket's id alone: it buys anew if the refund is committed, else hears of before."""
+        """For the event, or on the ticket's id alone: it buys anew if the refund is committed, else sells nothing."""
         event, purchase_id = bought(repository)
         wanted = event if same_event else an_event(repository)
         buyer = patient(repository)
@@ -295,8 +297,8 @@ class TestMeeting:
             eventually(lambda: tries or gate.waiting_for(other.info.backend_pid))
             other.commit() if commit else other.rollback()
             result = purchase.result(timeout=30)
-        assert result.outcome is Outcome.SOLD
-        assert (result.cause is Cause.REPEATED, len(result.tickets)) == ((False, 2) if commit else (True, 3))
+        assert (result.outcome, len(result.tickets)) == ((Outcome.SOLD, 2) if commit else (Outcome.FAILED, 0))
+        assert (result.cause is Cause.REPEATED) == (not commit)
         agreed(repository, wanted, tickets=2 if commit else 3 * same_event)
         if not same_event:
             agreed(repository, event, tickets=0 if commit else 3)

@@ -112,3 +112,16 @@ def waits(url, application):
         return connection.execute(
             "SELECT 1 FROM pg_stat_activity WHERE application_name = %s AND wait_event_type = 'Lock'", [application]
         ).fetchone()
+
+
+def test_a_prepared_transaction_does_not_keep_a_database_from_going():
+    with servers.open("embedded", settings={"max_prepared_transactions": 4}) as server:
+        before = databases(server.url)
+        with servers.scratch_database(server.url) as url, psycopg.connect(url) as connection:
+            connection.execute("CREATE TABLE held (id int)")
+            connection.commit()
+            connection.tpc_begin("it's prepared")
+            connection.execute("INSERT INTO held VALUES (1)")
+            connection.tpc_prepare()
+            connection.close()
+        assert databases(server.url) == before

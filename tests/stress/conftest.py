@@ -56,7 +56,7 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize(("place", "mutant"), list(_mutants_of(places)), scope="session")
     elif "newest" in metafunc.fixturenames:
         embedded = [each for each in places if each.startswith("embedded")]
-        metafunc.parametrize("newest", (embedded or places)[-1:])
+        metafunc.parametrize("newest", (embedded or places)[-1:], scope="session")
     elif "place" in metafunc.fixturenames:
         metafunc.parametrize("place", places, scope="session")
 

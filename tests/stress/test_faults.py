@@ -9,7 +9,7 @@ from ticketlab.load import Fault, FaultKind
 from ticketlab.tickets import strategies
 
 STRATEGIES = [name for name in strategies.registry() if name != "basket_unordered"]  # alone it sells rightly
-CUTS = ("disconnect@40", "disconnect@160")
+CUTS = ("disconnect@40", "disconnect@160", "lose-request@100", "lose-reply@200", "lose-reply@280")
 CRASHES = ("crash@80", "crash@240")
 PURCHASES = 1_500
 LEAST_S = 5.0
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.stress
 
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_faults_are_judged_rightly(place, name, seconds, out, tell_of):
-    """Cut off twice, and where it can be crashed killed twice: a safe strategy is VALID, a control INVALID."""
+    """Connections break in three ways, and where it can be the server is killed: safe is VALID, a control INVALID."""
     faults = CUTS + CRASHES if place.startswith("embedded") else CUTS
     experiment = Experiment(
         strategies=(name,),

@@ -1,20 +1,21 @@
-"""Small random cases: a right sequential execution, and in most of them one to three mutations. All from a seed.
+"""Small random cases, all from a seed: a right execution, or one with a defect, or a right one and then mutations.
 
-The execution is played operation by operation, each at its instant; its call begins before that instant and ends after
+An execution is played operation by operation, each at its instant; its call begins before that instant and ends after
 it, so calls overlap and ticks are often equal. What is reported depends on the family of the history: all numbers, some
-of them, no stock, no version of any sale, or nothing.
+of them, no stock, no version of any sale, or nothing. A defect is a mistake that the database makes now and then while
+it sells: all that follows agrees with it, so nothing but the mistake itself is wrong.
 """
 
 import random
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Final
 
+from mutated_cases import mutated
 from small_cases import Event, Line, Operation, SmallCase
 
 from ticketlab.outcomes import Cause, Kind, Outcome
 
-MOST_OPERATIONS: Final = 7
 FAILURES: Final = {
     Outcome.FAILED: Cause.TRANSACTION,
     Outcome.CONFLICT: Cause.STALE_VERSION,
@@ -45,43 +46,77 @@ FAMILIES: Final = {
 }
 
 
+class Defect(StrEnum):
+    """A mistake that the database makes."""
+
+    OVERSELL = "sells seats that are not there"
+    SELL_AGAIN = "sells to an id that owns tickets"
+    SELL_NOTHING = "reports a sale that it does not make"
+    SELL_A_PART = "sells only one line of a basket, or one ticket less"
+    SELL_IN_SILENCE = "sells, and reports a failure"
+    REFUSE = "refuses all lines, though there are seats enough for some"
+    CONFIRM_OTHER_LINES = "confirms other lines than those that were bought"
+    CONFIRM_THE_LATEST = "confirms with the event's version of this instant"
+    REPEAT_NOTHING = "reports a purchase as repeated that was never made"
+    REFUND_NOTHING = "gives back what is not owned"
+    REFUND_A_PART = "gives back another quantity, or only one line"
+    REFUND_WITHOUT_SEATS = "gives back, and leaves the stock as it is"
+    KEEP_TICKETS = "gives back, and leaves the tickets"
+    REPEAT_NO_REFUND = "reports a refund as made before, though the tickets are there"
+    MAKE_NO_VERSION = "sells or gives back without a new version"
+    SKIP_A_VERSION = "makes two versions at once"
+    REPORT_THE_PAST = "reports version and stock from before the change"
+    REPORT_EARLIER_REFUNDS = "reports an earlier version of a refund"
+
+
 def generated(seed: int) -> SmallCase:
     """The case of a seed."""
     rng = random.Random(seed)
-    case = _Play(rng).case()
-    for _ in range(rng.choice([0, 1, 1, 2, 2, 3])):
-        case = mutated(rng, case)
+    way = rng.random()
+    play = _Play(rng, defect=rng.choice(list(Defect)) if way < 0.5 else None)
+    case = play.case()
+    if way > 0.75 or (play.defect is not None and not play.erred):
+        for _ in range(rng.choice([1, 1, 2])):
+            case = mutated(rng, case)
     return case
 
 
 @dataclass
 class _Play:
-    """A database that is always right, the calls to it, and what they report."""
+    """A database, the calls to it, and what they report."""
 
     rng: random.Random
+    defect: Defect | None
+    """A mistake that the database makes at every second occasion."""
+    erred: bool = False
+    """Whether it has made it."""
     operations: list[Operation] = field(default_factory=list)
     owned: dict[int, dict[int, tuple[int, int]]] = field(default_factory=dict)
     """By purchase id and event: the quantity, and the version that the sale made."""
     last_wanted: dict[int, dict[int, int]] = field(default_factory=dict)
 
     def case(self) -> SmallCase:
+        """Play a history, and keep what it leaves."""
         rng = self.rng
-        self.family = FAMILIES[rng.choice([*FAMILIES, "all", "all", "mixed"])]
+        self.family = FAMILIES[rng.choice([*FAMILIES, "all", "all", "mixed", "mixed"])]
+        if self.defect is Defect.REPORT_EARLIER_REFUNDS and rng.random() < 0.7:
+            self.family = Family(version=0, available=rng.choice([0, 1]), other_version=1)
         self.elsewhere = rng.random() < 0.04
         count = rng.randint(1, 2)
-        self.total = [rng.choice([0, 1, 1, 2, 3, 4, 5]) for _ in range(count)]
+        self.total = [rng.choice([0, 1, 2, 2, 3, 4, 5, 5]) for _ in range(count)]
         self.stock = list(self.total)
         self.version = [1] * count
         self.sales_make_versions = self.family.version > 0 or rng.random() < 0.5
-        self.ids = rng.randint(1, 4)
-        self.refunds = rng.choice([0, 0.15, 0.3, 0.45])
+        self.ids = rng.choice([1, 2, 3, 3, 4, 4])
+        refunds_err = self.defect is not None and "REFUND" in self.defect.name
+        self.refunds = 0.5 if refunds_err else rng.choice([0, 0.2, 0.35, 0.5])
         self.baskets = rng.choice([0, 0.2, 0.6])
-        self.lost = rng.choice([0, 0, 0.15, 0.4])
+        self.lost = 0.4 if self.defect is Defect.SELL_AGAIN else rng.choice([0, 0, 0, 0.15, 0.4])
         self.same_again = rng.choice([0.5, 0.9])
         self.haste = rng.choice([0, 1, 1, 2, 4])
         self.width = rng.choice([0, 1, 2, 4, 8])
         clock = 10
-        for _ in range(rng.randint(2, MOST_OPERATIONS)):
+        for _ in range(rng.choice([2, 3, 4, 5, 5, 6, 6, 7, 7])):
             clock += rng.randint(0, self.haste)
             self.operations.append(self._call(clock))
         rng.shuffle(self.operations)
@@ -109,26 +144,35 @@ class _Play:
         )
 
     def _perhaps(self, share: float, number: int) -> int | None:
-        return number if self.rng.random() < share else None
+        """The number or None; a stock below zero is not reported."""
+        return number if self.rng.random() < share and number >= 0 else None
+
+    def _errs(self, defect: Defect) -> bool:
+        """Whether this is the defect of this history, and happens now."""
+        errs = self.defect is defect and self.rng.random() < 0.5
+        self.erred = self.erred or errs
+        return errs
+
+    # A call.
 
     def _call(self, instant: int) -> Operation:
         """One call whose effect, if it has any, is at this instant."""
         rng = self.rng
-        purchase = rng.randint(1, self.ids)
-        invoked, completed = instant - rng.randint(0, self.width), instant + rng.randint(0, self.width)
         kind = Kind.REFUND if rng.random() < self.refunds else Kind.PURCHASE
+        purchase = rng.randint(1, self.ids)
+        if kind is Kind.REFUND and self.owned and rng.random() < 0.8:
+            purchase = rng.choice(list(self.owned))
+        if kind is Kind.PURCHASE and purchase in self.owned and rng.random() < 0.5:
+            purchase = rng.randint(1, self.ids)
+        invoked, completed = instant - rng.randint(0, self.width), instant + rng.randint(0, self.width)
         lines = self._wanted(purchase)
-        fate = "lost" if rng.random() < self.lost else "failed" if rng.random() < 0.08 else "answered"
-        if fate == "failed":
-            outcome = rng.choice(list(FAILURES))
-            reported = self._anything(lines) if rng.random() < 0.5 else _silent(lines)
-            cause = FAILURES[outcome]
-        elif fate == "lost":
-            if rng.random() < 0.6:
-                lines = self._effect_of_lost(kind, purchase, lines)
-            completed = invoked + rng.randint(0, self.width)
-            reported = self._anything(lines) if rng.random() < 0.3 else _silent(lines)
+        fate = rng.random()
+        if fate < self.lost:
             outcome, cause = Outcome.UNKNOWN, Cause.CONNECTION
+            reported = self._lose(kind, purchase, lines)
+            completed = invoked + rng.randint(0, self.width)
+        elif fate > 0.95:
+            outcome, cause, reported = self._fail(purchase, lines)
         elif kind is Kind.REFUND:
             outcome, cause, reported = self._refund(purchase, lines)
         else:
@@ -144,30 +188,39 @@ class _Play:
         if purchase in self.last_wanted and rng.random() < self.same_again:
             return self.last_wanted[purchase]
         events = rng.sample(range(len(self.total)), 2 if len(self.total) > 1 and rng.random() < self.baskets else 1)
-        self.last_wanted[purchase] = {event: rng.choice([1, 1, 2, 3]) for event in events}
+        self.last_wanted[purchase] = {event: rng.choice([1, 1, 1, 2, 2, 3]) for event in events}
         return self.last_wanted[purchase]
 
-    def _effect_of_lost(self, kind: Kind, purchase: int, lines: dict[int, int]) -> dict[int, int]:
-        """Sell or give back, if that can be, and report nothing; what the call then was about."""
-        if kind is Kind.REFUND:
-            if purchase not in self.owned:
-                return lines
-            return self._give_back(purchase)
-        if purchase not in self.owned and not self._short(lines):
+    def _lose(self, kind: Kind, purchase: int, lines: dict[int, int]) -> tuple[Line, ...]:
+        """Sell or give back, perhaps, and answer nothing; what the call was about."""
+        if self.rng.random() < 0.6:
+            if kind is Kind.REFUND and purchase in self.owned:
+                lines = self._give_back(purchase)
+            elif kind is Kind.PURCHASE and not self._short(lines) and self._may_sell(purchase):
+                self._sell(purchase, lines)
+        return self._seldom_anything(lines)
+
+    def _fail(self, purchase: int, lines: dict[int, int]) -> tuple[Outcome, Cause, tuple[Line, ...]]:
+        if self._errs(Defect.SELL_IN_SILENCE) and purchase not in self.owned and not self._short(lines):
             self._sell(purchase, lines)
-        return lines
+        outcome = self.rng.choice(list(FAILURES))
+        return outcome, FAILURES[outcome], self._seldom_anything(lines)
 
     def _purchase(self, purchase: int, lines: dict[int, int]) -> tuple[Outcome, Cause, tuple[Line, ...]]:
-        rng = self.rng
         short = self._short(lines)
-        if purchase in self.owned:
+        if not self._may_sell(purchase):
             return self._again(purchase, lines, short)
-        if short:
+        if self._errs(Defect.REFUSE):
+            short = lines
+        if short and not self._errs(Defect.OVERSELL):
             return Outcome.SOLD_OUT, Cause.INSUFFICIENT, self._report(short, self.family.other_version)
+        if self._errs(Defect.REPEAT_NOTHING):
+            return Outcome.SOLD, Cause.REPEATED, self._seldom_anything(lines)
+        before = self._before()
         self._sell(purchase, lines)
-        if rng.random() < 0.08:  # an earlier attempt of this call sold, and this one finds the tickets
-            return Outcome.SOLD, Cause.REPEATED, self._anything(lines) if rng.random() < 0.4 else _silent(lines)
-        return Outcome.SOLD, Cause.NONE, self._report(lines, self.family.version)
+        if self.rng.random() < 0.08:  # an earlier attempt of this call sold, and this one finds the tickets
+            return Outcome.SOLD, Cause.REPEATED, self._seldom_anything(lines)
+        return Outcome.SOLD, Cause.NONE, self._report(lines, self.family.version, before)
 
     def _again(
         self, purchase: int, lines: dict[int, int], short: dict[int, int]
@@ -176,9 +229,13 @@ class _Play:
         rng = self.rng
         if short and rng.random() < 0.3:
             return Outcome.SOLD_OUT, Cause.INSUFFICIENT, self._report(short, self.family.other_version)
-        owned = self.owned[purchase]
         if rng.random() < 0.5:
-            return Outcome.SOLD, Cause.REPEATED, self._anything(lines) if rng.random() < 0.4 else _silent(lines)
+            return Outcome.SOLD, Cause.REPEATED, self._seldom_anything(lines)
+        owned = self.owned[purchase]
+        if self._errs(Defect.CONFIRM_OTHER_LINES):
+            owned = {event: (quantity, self.version[event]) for event, quantity in lines.items()}
+        if self._errs(Defect.CONFIRM_THE_LATEST):
+            owned = {event: (quantity, self.version[event]) for event, (quantity, _) in owned.items()}
         confirmed = tuple(
             Line(
                 event=event,
@@ -191,40 +248,103 @@ class _Play:
         return Outcome.SOLD, Cause.NONE, confirmed
 
     def _refund(self, purchase: int, lines: dict[int, int]) -> tuple[Outcome, Cause, tuple[Line, ...]]:
-        if purchase not in self.owned:
-            reported = self._anything(lines) if self.rng.random() < 0.3 else _silent(lines)
-            return Outcome.REFUNDED, Cause.REPEATED, reported
-        return Outcome.REFUNDED, Cause.NONE, self._report(self._give_back(purchase), self.family.other_version)
+        before = self._before()
+        if self._errs(Defect.REFUND_NOTHING) and purchase not in self.owned:
+            self._return_seats(lines)
+            return Outcome.REFUNDED, Cause.NONE, self._report(lines, self.family.other_version)
+        if purchase not in self.owned or self._errs(Defect.REPEAT_NO_REFUND):
+            return Outcome.REFUNDED, Cause.REPEATED, self._seldom_anything(lines)
+        given_back = self._give_back(purchase)
+        if self._errs(Defect.REPORT_EARLIER_REFUNDS):
+            before = [(max(1, version - self.rng.randint(0, 3)), stock) for version, stock in self._now()]
+            return Outcome.REFUNDED, Cause.NONE, self._report_of(given_back, self.family.other_version, before)
+        return Outcome.REFUNDED, Cause.NONE, self._report(given_back, self.family.other_version, before)
+
+    # The database.
+
+    def _may_sell(self, purchase: int) -> bool:
+        return purchase not in self.owned or self._errs(Defect.SELL_AGAIN)
 
     def _short(self, lines: dict[int, int]) -> dict[int, int]:
         return {event: quantity for event, quantity in lines.items() if self.stock[event] < quantity}
 
     def _sell(self, purchase: int, lines: dict[int, int]) -> None:
+        if self._errs(Defect.SELL_NOTHING):
+            return
+        if self._errs(Defect.SELL_A_PART):
+            lines = self._part(lines)
+        held = self.owned.setdefault(purchase, {})
         for event, quantity in lines.items():
             self.stock[event] -= quantity
-            self.version[event] += self.sales_make_versions
-        self.owned[purchase] = {event: (quantity, self.version[event]) for event, quantity in lines.items()}
+            self.version[event] += self._versions() if self.sales_make_versions else 0
+            held[event] = (quantity + held.get(event, (0, 0))[0], self.version[event])
+        if not held:
+            del self.owned[purchase]
 
     def _give_back(self, purchase: int) -> dict[int, int]:
-        lines = {event: quantity for event, (quantity, _) in self.owned.pop(purchase).items()}
-        for event, quantity in lines.items():
-            self.stock[event] += quantity
-            self.version[event] += 1
+        """Give back all that an id owns; what the buyer is answered."""
+        lines = {event: quantity for event, (quantity, _) in self.owned[purchase].items()}
+        if self._errs(Defect.REFUND_A_PART):
+            part = self._part(lines)
+            if self.rng.random() < 0.5:
+                lines = part
+            self._return_seats(part)
+        else:
+            self._return_seats(lines, seats=not self._errs(Defect.REFUND_WITHOUT_SEATS))
+        if not self._errs(Defect.KEEP_TICKETS):
+            del self.owned[purchase]
         return lines
 
-    def _report(self, lines: dict[int, int], version_share: float) -> tuple[Line, ...]:
+    def _return_seats(self, lines: dict[int, int], *, seats: bool = True) -> None:
+        for event, quantity in lines.items():
+            self.stock[event] += quantity if seats else 0
+            self.version[event] += self._versions()
+
+    def _versions(self) -> int:
+        """How many versions one change makes."""
+        return 0 if self._errs(Defect.MAKE_NO_VERSION) else 2 if self._errs(Defect.SKIP_A_VERSION) else 1
+
+    def _part(self, lines: dict[int, int]) -> dict[int, int]:
+        """One line of several, or another quantity of at least one ticket."""
+        event = self.rng.choice(list(lines))
+        if len(lines) > 1:
+            return {event: lines[event]}
+        return {event: max(1, lines[event] - 1) if lines[event] > 1 else 2}
+
+    # What is reported.
+
+    def _now(self) -> list[tuple[int, int]]:
+        """Of each event its version and its stock."""
+        return list(zip(self.version, self.stock, strict=True))
+
+    def _before(self) -> list[tuple[int, int]] | None:
+        """What is reported instead of the numbers after the change that comes now, if anything is."""
+        return self._now() if self._errs(Defect.REPORT_THE_PAST) else None
+
+    def _report(
+        self, lines: dict[int, int], version_share: float, instead: list[tuple[int, int]] | None = None
+    ) -> tuple[Line, ...]:
         """The numbers of this instant, as many as the family reports; any numbers where stock is elsewhere."""
         if self.elsewhere and self.rng.random() < 0.7:
             return self._anything(lines)
+        return self._report_of(lines, version_share, instead or self._now())
+
+    def _report_of(
+        self, lines: dict[int, int], version_share: float, numbers: list[tuple[int, int]]
+    ) -> tuple[Line, ...]:
         return tuple(
             Line(
                 event=event,
                 quantity=quantity,
-                version=self._perhaps(version_share, self.version[event]),
-                available=self._perhaps(self.family.available, self.stock[event]),
+                version=self._perhaps(version_share, numbers[event][0]),
+                available=self._perhaps(self.family.available, numbers[event][1]),
             )
             for event, quantity in lines.items()
         )
+
+    def _seldom_anything(self, lines: dict[int, int]) -> tuple[Line, ...]:
+        """What an answer reports that need not report anything: nothing, or numbers that may be wrong."""
+        return self._anything(lines) if self.rng.random() < 0.35 else _silent(lines)
 
     def _anything(self, lines: dict[int, int]) -> tuple[Line, ...]:
         """Numbers that need not be right: those of this instant, or others."""
@@ -234,7 +354,7 @@ class _Play:
                 event=event,
                 quantity=quantity,
                 version=rng.choice([None, self.version[event], rng.randint(1, 9)]),
-                available=rng.choice([None, self.stock[event], rng.randint(0, 5)]),
+                available=rng.choice([None, max(0, self.stock[event]), rng.randint(0, 5)]),
             )
             for event, quantity in lines.items()
         )
@@ -242,230 +362,3 @@ class _Play:
 
 def _silent(lines: dict[int, int]) -> tuple[Line, ...]:
     return tuple(Line(event=event, quantity=quantity) for event, quantity in lines.items())
-
-
-# Mutations: each returns another case, or the same one where it finds nothing to change.
-
-Mutation = Callable[[random.Random, SmallCase], SmallCase]
-
-
-def mutated(rng: random.Random, case: SmallCase) -> SmallCase:
-    """The case with one thing changed; what is changed may well leave it possible."""
-    for _ in range(20):
-        other = rng.choice(MUTATIONS)(rng, case)
-        if other != case:
-            return other
-    return case
-
-
-def _with_operation(rng: random.Random, case: SmallCase, change: Callable[[Operation], Operation]) -> SmallCase:
-    place = rng.randrange(len(case.operations))
-    operations = list(case.operations)
-    operations[place] = change(operations[place])
-    return replace(case, operations=tuple(operations))
-
-
-def _with_line(rng: random.Random, case: SmallCase, change: Callable[[Line], Line]) -> SmallCase:
-    def changed(operation: Operation) -> Operation:
-        lines = list(operation.lines)
-        place = rng.randrange(len(lines))
-        lines[place] = change(lines[place])
-        return replace(operation, lines=tuple(lines))
-
-    return _with_operation(rng, case, changed)
-
-
-def _with_event(rng: random.Random, case: SmallCase, change: Callable[[Event], Event]) -> SmallCase:
-    place = rng.randrange(len(case.events))
-    events = list(case.events)
-    events[place] = change(events[place])
-    return replace(case, events=tuple(events))
-
-
-def _near(rng: random.Random, number: int, least: int) -> int:
-    return max(least, number + rng.choice([-2, -1, -1, 1, 1, 2]))
-
-
-def report_another_number(rng: random.Random, case: SmallCase) -> SmallCase:
-    """A reported version or stock is a little more or less."""
-    name, least = rng.choice([("version", 1), ("available", 0)])
-
-    def change(line: Line) -> Line:
-        number = getattr(line, name)
-        return line if number is None else replace(line, **{name: _near(rng, number, least)})
-
-    return _with_line(rng, case, change)
-
-
-def report_a_number_or_none(rng: random.Random, case: SmallCase) -> SmallCase:
-    """A number that was reported is not, or one that was not reported is."""
-    name, least = rng.choice([("version", 1), ("available", 0)])
-
-    def change(line: Line) -> Line:
-        return replace(line, **{name: None if getattr(line, name) is not None else rng.randint(least, 5)})
-
-    return _with_line(rng, case, change)
-
-
-def report_what_another_reported(rng: random.Random, case: SmallCase) -> SmallCase:
-    """A line reports the version and the stock of another one."""
-    other = rng.choice(rng.choice(case.operations).lines)
-    return _with_line(rng, case, lambda line: replace(line, version=other.version, available=other.available))
-
-
-def end_otherwise(rng: random.Random, case: SmallCase) -> SmallCase:
-    """An operation is reported with another outcome."""
-
-    def change(operation: Operation) -> Operation:
-        done = Outcome.REFUNDED if operation.kind is Kind.REFUND else Outcome.SOLD
-        refused = [] if operation.kind is Kind.REFUND else [(Outcome.SOLD_OUT, Cause.INSUFFICIENT)]
-        outcome, cause = rng.choice(
-            [
-                (done, Cause.NONE),
-                (done, Cause.REPEATED),
-                (Outcome.UNKNOWN, Cause.CONNECTION),
-                (Outcome.FAILED, Cause.TRANSACTION),
-                *refused,
-            ]
-        )
-        return replace(operation, outcome=outcome, cause=cause)
-
-    return _with_operation(rng, case, change)
-
-
-def repeat_or_not(rng: random.Random, case: SmallCase) -> SmallCase:
-    """A first answer is reported as a repeated one, or the other way round."""
-
-    def change(operation: Operation) -> Operation:
-        if operation.outcome not in {Outcome.SOLD, Outcome.REFUNDED}:
-            return operation
-        return replace(operation, cause=Cause.NONE if operation.repeated else Cause.REPEATED)
-
-    return _with_operation(rng, case, change)
-
-
-def want_something_else(rng: random.Random, case: SmallCase) -> SmallCase:
-    """A line has another quantity, or is of another event."""
-    if rng.random() < 0.6:
-        return _with_line(rng, case, lambda line: replace(line, quantity=min(3, _near(rng, line.quantity, 1))))
-
-    def change(operation: Operation) -> Operation:
-        if len(operation.lines) > 1:
-            return replace(operation, lines=(rng.choice(operation.lines),))
-        (line,) = operation.lines
-        other = replace(line, event=(line.event + 1) % len(case.events))
-        if len(case.events) > 1 and rng.random() < 0.5:
-            return replace(operation, lines=(line, other))
-        return replace(operation, lines=(other,))
-
-    return _with_operation(rng, case, change)
-
-
-def use_another_id(rng: random.Random, case: SmallCase) -> SmallCase:
-    """An operation is of another purchase id."""
-    return _with_operation(rng, case, lambda operation: replace(operation, purchase=rng.randint(1, 4)))
-
-
-def come_at_another_time(rng: random.Random, case: SmallCase) -> SmallCase:
-    """An operation is called earlier or later, or takes the time of another one."""
-    shift, width = rng.randint(-8, 8), rng.choice([None, 0, 1, 3])
-    other = rng.choice(case.operations)
-
-    def change(operation: Operation) -> Operation:
-        if rng.random() < 0.3:
-            return replace(operation, invoked=other.invoked, completed=other.completed)
-        length = operation.completed - operation.invoked if width is None else width
-        invoked = max(0, operation.invoked + shift)
-        return replace(operation, invoked=invoked, completed=invoked + length)
-
-    return _with_operation(rng, case, change)
-
-
-def keep_other_books(rng: random.Random, case: SmallCase) -> SmallCase:
-    """The stock, the version or the seats of an event are others; the stock may be below zero."""
-
-    def change(event: Event) -> Event:
-        name = rng.choice(["available", "available", "version", "total"])
-        number = getattr(event, name)
-        if number is None:
-            return replace(event, **{name: rng.randint(1, 5)})
-        if name == "available" and rng.random() < 0.1:
-            return replace(event, available=-2)
-        return replace(event, **{name: _near(rng, number, 1 if name == "version" else 0)})
-
-    return _with_event(rng, case, change)
-
-
-def keep_other_tickets(rng: random.Random, case: SmallCase) -> SmallCase:
-    """A ticket is gone, is there once more, or is of another event or id."""
-    tickets = list(case.tickets)
-    what = rng.choice(["gone", "more", "event", "id"])
-    if what == "more":
-        owner = rng.choice([each.purchase for each in case.operations] + [5])
-        tickets.append((rng.randrange(len(case.events)), owner))
-    elif tickets:
-        event, owner = tickets.pop(rng.randrange(len(tickets)))
-        if what == "event":
-            tickets.append(((event + 1) % len(case.events), owner))
-        elif what == "id":
-            tickets.append((event, rng.randint(1, 4)))
-    return replace(case, tickets=tuple(tickets))
-
-
-def lose_all_tickets(rng: random.Random, case: SmallCase) -> SmallCase:
-    """The tickets of one id are gone, and perhaps the stock has them."""
-    owner = rng.choice(case.operations).purchase
-    lost = [event for event, each in case.tickets if each == owner]
-    returned = rng.random() < 0.7
-    events = tuple(
-        replace(event, available=event.available + lost.count(number))
-        if returned and event.available is not None
-        else event
-        for number, event in enumerate(case.events)
-    )
-    return replace(case, events=events, tickets=tuple(each for each in case.tickets if each[1] != owner))
-
-
-def forget(rng: random.Random, case: SmallCase) -> SmallCase:
-    """An operation is missing from the history."""
-    if len(case.operations) < 3:
-        return case
-    place = rng.randrange(len(case.operations))
-    return replace(case, operations=case.operations[:place] + case.operations[place + 1 :])
-
-
-def say_twice(rng: random.Random, case: SmallCase) -> SmallCase:
-    """An operation is there once more, at the same time or later."""
-    if len(case.operations) >= MOST_OPERATIONS:
-        return case
-    again = rng.choice(case.operations)
-    later = rng.choice([0, 0, 1, 5])
-    again = replace(again, invoked=again.invoked + later, completed=again.completed + later)
-    return replace(case, operations=(*case.operations, again))
-
-
-def count_stock_elsewhere(rng: random.Random, case: SmallCase) -> SmallCase:
-    """Stock is counted apart from the event's row, or no longer is."""
-    if rng.random() < 0.8:
-        return case
-    return replace(case, stock_elsewhere=not case.stock_elsewhere)
-
-
-MUTATIONS: Final[list[Mutation]] = [
-    report_another_number,
-    report_another_number,
-    report_a_number_or_none,
-    report_what_another_reported,
-    end_otherwise,
-    repeat_or_not,
-    want_something_else,
-    use_another_id,
-    come_at_another_time,
-    come_at_another_time,
-    keep_other_books,
-    keep_other_tickets,
-    lose_all_tickets,
-    forget,
-    say_twice,
-    count_stock_elsewhere,
-]

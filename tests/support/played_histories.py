@@ -20,12 +20,11 @@ FAILURES = {
 
 @dataclass
 class Event:
-    """An event's row, and whether its sales carry no version."""
+    """An event's row."""
 
     total: int
     available: int
     version: int
-    untold: bool
 
 
 @dataclass
@@ -64,6 +63,7 @@ class Play:
         self.clock_ns = 100
         self.haste = rng.choice([0, 1, 1, 2, 5])
         self.events = [self.event() for _ in range(rng.randint(1, 3))]
+        self.versionless = rng.random() < 0.2
         self.baskets = len(self.events) > 1 and rng.random() < 0.6
         self.refunds = rng.choice([0, 0, 0.15, 0.3])
         self.repeats = rng.choice([0, 0, 0.15])
@@ -78,7 +78,7 @@ class Play:
 
     def event(self):
         total = self.rng.choice([1, 2, 3, 3, 4, 5, 7, 9])
-        return Event(total=total, available=total, version=1, untold=self.rng.random() < 0.2)
+        return Event(total=total, available=total, version=1)
 
     def play(self):
         """Steps at random until everybody was answered; what is still adrift then happens, or never does."""
@@ -180,25 +180,19 @@ class Play:
             row.available += sign * quantity
             row.version += 1
             if outcome is not None:
-                silent = 0.1 if outcome is Outcome.REFUNDED else 0
-                call.row(event, quantity, outcome, Cause.NONE, *self.seen(event, silent=0.9 if row.untold else silent))
+                silent = 0.1 if outcome is Outcome.REFUNDED else float(self.versionless)
+                call.row(event, quantity, outcome, Cause.NONE, *self.seen(event, silent=silent))
 
     def seen(self, event, *, silent):
         row = self.events[event]
         return (NOT_SEEN, NOT_SEEN) if self.rng.random() < silent else (row.version, row.available)
 
     def blur(self):
-        """Where a sale carries no version, versions and the stock that was told may be anything."""
-        rows = [row for rows in self.recorded for row in rows]
-        for event in {row["event"] for row in rows if carries_none(row)}:
-            self.events[event].version += self.rng.randint(0, 3)
-            for row in rows:
-                if row["event"] == event and row["version"] != NOT_SEEN:
-                    row["version"] = max(1, row["version"] + self.rng.randint(-2, 2))
-                    if row["outcome"] == Outcome.SOLD_OUT:
-                        row["available"] = self.rng.randrange(row["quantity"])
-
-
-def carries_none(row):
-    """Whether this is a sale that does not say which version it made."""
-    return row["outcome"] == Outcome.SOLD and row["cause"] != Cause.REPEATED and row["version"] == NOT_SEEN
+        """Where no sale carries a version, that of the ledger and those of refusals may be anything."""
+        if not self.versionless:
+            return
+        for event in self.events:
+            event.version += self.rng.randint(0, 3)
+        for row in (row for rows in self.recorded for row in rows):
+            if row["outcome"] == Outcome.SOLD_OUT and row["version"] != NOT_SEEN:
+                row["version"] = max(1, row["version"] + self.rng.randint(-2, 2))

@@ -212,7 +212,7 @@ class Story(RuleBasedStateMachine):
         result = self.repository.purchase_tickets(event, quantity, purchase_id)
         row, wanted = self.rows.get(event), _tickets(quantity)
         if self._owned(purchase_id):
-            self._is_told_again(result, purchase_id)
+            self._is_told_again(result, {event: quantity}, purchase_id)
         elif row is None:
             assert (result.outcome, result.cause) == (Outcome.FAILED, Cause.UNKNOWN_EVENT)
             assert result.message.endswith(f"there is no event {event}")
@@ -236,7 +236,7 @@ class Story(RuleBasedStateMachine):
         missing = sorted(wanted.keys() - self.rows.keys())
         short = {event for event in wanted.keys() - missing if self.rows[event].available < wanted[event]}
         if self._owned(purchase_id):
-            self._is_told_again(result, purchase_id)
+            self._is_told_again(result, wanted, purchase_id)
         elif missing:
             assert (result.outcome, result.cause) == (Outcome.FAILED, Cause.UNKNOWN_EVENT)
         elif short:
@@ -264,8 +264,13 @@ class Story(RuleBasedStateMachine):
             row = self.rows[next(iter(back))]
             assert (result.version, result.available_tickets) == (row.version, row.available)
 
-    def _is_told_again(self, result, purchase_id):
+    def _is_told_again(self, result, wanted, purchase_id):
         before = self._owned(purchase_id)
+        owned = Counter(event for event, _ in before.values())
+        if owned != wanted:
+            assert (result.outcome, result.cause, [*result.tickets]) == (Outcome.FAILED, Cause.REPEATED, [])
+            assert all(f"{count} of event {event}" in result.message for event, count in owned.items())
+            return
         assert (result.outcome, result.cause, result.quantity) == (Outcome.SOLD, Cause.REPEATED, len(before))
         assert {each.id: (each.event_id, each.purchase_id) for each in result.tickets} == before
         assert result.message == f"{_tickets(len(before))} purchased before."

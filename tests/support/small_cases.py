@@ -10,6 +10,8 @@ from typing import Final
 
 from ticketlab.outcomes import Cause, Kind, Outcome
 
+MOST_OPERATIONS: Final = 7
+"""Of one case: as many as every order of them can be tried."""
 NO_EFFECT: Final = frozenset({Outcome.FAILED, Outcome.CONFLICT, Outcome.UNAVAILABLE})
 """Outcomes of operations that surely did nothing."""
 
@@ -70,8 +72,11 @@ class SmallCase:
 
     @property
     def answered(self) -> bool:
-        """Whether some purchase was answered: as sold, or as sold out."""
-        return any(each.outcome in {Outcome.SOLD, Outcome.SOLD_OUT} for each in self.operations)
+        """Whether some operation was answered: as sold, as sold out, or as a refund that gave something back."""
+        return any(
+            each.outcome in {Outcome.SOLD, Outcome.SOLD_OUT} or (each.outcome is Outcome.REFUNDED and not each.repeated)
+            for each in self.operations
+        )
 
     def __str__(self) -> str:
         """One line an operation, in order of invocation, then the ledger."""

@@ -2,8 +2,10 @@
 
 import pytest
 
+from ticketlab.evidence.load_parts import LoadPart
 from ticketlab.evidence.power import KnownMutant, KnownPower
 from ticketlab.report.answers import answers
+from ticketlab.report.concerns import Concern, ConcernKind
 
 
 @pytest.fixture
@@ -32,7 +34,7 @@ def repeats(trial):
 
 @pytest.fixture
 def power():
-    """Of two broken twins one is caught within 50 purchases, the other needs thousands."""
+    """Of two mutants one is detected within 50 purchases, the other needs thousands."""
     soon, late = (
         KnownMutant(name=name, twin="atomic", mistake="", check="no_oversell", purchases=(count,), buyers=(16,))
         for name, count in (("soon", 50), ("late", 5_000))
@@ -173,16 +175,34 @@ class TestSure:
         assert "rests" not in told
 
     def test_the_measured_power_stands_beside_it_where_it_is_known(self, answer, power, trial):
-        """What is caught with as many purchases as the one that held with the fewest; and where it was measured."""
-        assert "broken twins" not in answer("sure", trial("atomic"))
+        """What is detected with as many purchases as the one that held with the fewest; and where it was measured."""
+        assert "mutants" not in answer("sure", trial("atomic"))
         told = answer("sure", trial("atomic"), trial("coalesced", 60, sold_out=0, verdict="UNKNOWN"), power=power)
-        assert "with 116 purchases and up to 16 buyers at once, the checks catch 1 of 2 broken twins" in told
-        assert "Measured apart from this run: 16 buyers, one event." in told
+        assert "the checks detected 1 of 2 mutants within 116 purchases at up to 16 buyers. In 200 trials" in told
+        assert "The calibration: 16 buyers, one event." in told
 
     @pytest.mark.parametrize("broken", ["naive", "atomic"])
     def test_where_nothing_held_the_power_is_not_told(self, answer, broken, power, trial):
         """It says what would have been found, and something was; of controls alone there is no load to say it of."""
-        assert "broken twins" not in answer("sure", trial(broken, 131), power=power)
+        assert "mutants" not in answer("sure", trial(broken, 131), power=power)
+
+    def test_what_the_load_did_not_have_stands_beside_the_bound(self, answer, trial):
+        """Of what was tried nothing is said; where all was tried there is no such sentence."""
+        told = answer("sure", trial("atomic"), tried={LoadPart.BASKETS, LoadPart.CRASH})
+        assert (
+            "Not tried: quantities above 1, several events, refunds, double calls, disconnects, lost requests and lost "
+            "replies. ticketlab run --thorough tries what strategies and server can do."
+        ) in told
+        assert "Not tried" not in answer("sure", trial("atomic"), tried=set(LoadPart))
+
+    def test_little_evidence_is_said(self, answer, trial):
+        """And no progress stands with the question who is safe."""
+        said = [
+            Concern(kind=ConcernKind.LITTLE_EVIDENCE, strategies=("atomic",), text="Little evidence: 1 repeat."),
+            Concern(kind=ConcernKind.NO_PROGRESS, strategies=("atomic",), text="atomic made no progress."),
+        ]
+        assert "Little evidence: 1 repeat." in answer("sure", trial("atomic"), concerns=said)
+        assert answer("safe", trial("atomic"), concerns=said).endswith("atomic made no progress.")
 
     def test_a_control_that_was_caught_shows_that_the_checks_see(self, answer, trial, verdict):
         """In how many of its trials, and by which check."""

@@ -35,6 +35,7 @@ def trial(strategy: str = "atomic", **fields: object) -> dict[str, object]:
         "seconds": 0.5, "seats": 100, "tickets": tickets, "oversold": over, "sold": tickets, "sales": tickets,
         "sold_out": 16, "conflicts": 0, "failed": 0, "unavailable": 0, "unknown": 0, "purchases_per_s": 200.0,
         "p50_ms": 2.0, "p95_ms": 4.0, "p99_ms": 8.0, "retries": 0, **dict.fromkeys(RETRIES.values(), 0),
+        "found_seats": tickets, "failed_with_seats": 0, "failure_share": 0.0, "progress": "PROGRESS",
         "verdict": "INVALID" if over else "VALID",
     }  # fmt: skip
     return row | fields

@@ -17,7 +17,7 @@ MOST_OPEN = 2
 
 @pytest.mark.parametrize("first", range(0, CASES, AT_ONCE))
 def test_no_verdict_is_wrong(first):
-    """No VALID for an impossible history, no INVALID for a possible one, no VALID where no purchase was answered."""
+    """No VALID for an impossible history, no INVALID for a possible one, no VALID where nothing was answered."""
     found = [(seed, compared(generated(seed))) for seed in range(first, first + AT_ONCE)]
     wrong = [f"seed {seed}: {each.disagreement}\n{each}" for seed, each in found if each.disagreement]
     assert not wrong, "\n\n".join([f"{len(wrong)} of {AT_ONCE}", *wrong])

@@ -34,6 +34,14 @@ def orders(tmp_path):
 
 
 class TestCheck:
+    def test_strict_fails_a_file_of_which_nothing_is_decided(self, orders):
+        """Without --strict its exit code is 0, for nothing wrong was found."""
+        (orders / "lost.csv").write_text(ORDERS.replace("SOLD,", "UNKNOWN,").replace("SOLD_OUT", "UNKNOWN"))
+        assert call("check", "lost.csv", "--stock", "2", cwd=orders).returncode == 0
+        done = call("check", "lost.csv", "--stock", "2", "--strict", cwd=orders)
+        assert (done.returncode, "no check could decide anything" in done.stderr) == (1, True)
+        assert call("check", "orders.csv", "--stock", "2", "--strict", cwd=orders).returncode == 0
+
     def test_a_right_history_is_valid(self, orders):
         """Every check has its row and its sentence, and the run's word stands below."""
         done = call("check", "orders.csv", "--stock", "2", "--tickets", "tickets.csv", cwd=orders)

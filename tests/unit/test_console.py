@@ -12,23 +12,54 @@ from ticketlab.evidence.checks import CHECKS
 from ticketlab.evidence.history import RETRIES
 from ticketlab.evidence.verdict import Status, Verdict
 from ticketlab.experiment import Experiment
+from ticketlab.report.concerns import Concern, ConcernKind
 from ticketlab.report.summary import summarise
 
 
-def table_of(*trials):
+def table_of(*trials, found=(), colours=None):
     """The table of trials that differ in these fields, as a terminal of 80 columns shows it."""
     trial = {
         "trial": 1, "strategy": "pessimistic", "safe": False, "buyers": 16, "pool_size": 20, "repeat": 1,
         "seats": 1_000, "tickets": 5_148, "oversold": 4_148, "sales": 5_148, "sold_out": 0, "conflicts": 3, "failed": 0,
         "unavailable": 0, "unknown": 0, "purchases_per_s": 1_285.0, "p50_ms": 9.0, "p95_ms": 37.0, "p99_ms": 58.0,
-        "retries": 40, **dict.fromkeys(RETRIES.values(), 0), "verdict": "INVALID",
+        "retries": 40, **dict.fromkeys(RETRIES.values(), 0), "failure_share": 0.0, "progress": "PROGRESS",
+        "verdict": "INVALID",
     }  # fmt: skip
-    run = SimpleNamespace(
-        experiment=Experiment(repeats=1), summary=summarise(pd.DataFrame([trial | each for each in trials]))
-    )
+    summary = summarise(pd.DataFrame([trial | each for each in trials]))
+    run = SimpleNamespace(experiment=Experiment(repeats=1), concerns=found, summary=summary)
     out = StringIO()
-    Console(file=out, width=80, color_system=None).print(console.results(run))
+    Console(file=out, width=80, color_system=colours, force_terminal=bool(colours)).print(console.results(run))
     return out.getvalue()
+
+
+YELLOW, GREEN = "\x1b[33m", "\x1b[32m"
+
+
+@pytest.mark.parametrize(
+    ("fields", "found", "words"),
+    [
+        ({"progress": "NO PROGRESS"}, (), ["VALID", "no", "progress"]),
+        ({}, ("little evidence",), ["VALID", "little", "evidence"]),
+        ({}, ("no control",), ["VALID"]),
+    ],
+    ids=["no progress", "little evidence", "no control"],
+)
+def test_valid_with_a_concern_is_yellow_and_says_why(fields, found, words):
+    """One word below the other beside the row, within 80 columns; without a concern VALID is green."""
+    valid = {"strategy": "atomic", "safe": True, "verdict": "VALID"}
+    concerns = [Concern(kind=ConcernKind(kind), strategies=("atomic",), text="") for kind in found]
+    shown = table_of(valid | fields, found=concerns)
+    assert [line.split()[-1] for line in shown.splitlines() if line.split()[-1:] and line.split()[-1] in words] == words
+    assert max(map(len, shown.splitlines())) <= 80
+    assert f"{YELLOW}VALID" in table_of(valid | fields, found=concerns, colours="standard")
+    assert f"{GREEN}VALID" in table_of(valid, colours="standard")
+
+
+def test_a_concern_about_another_strategy_leaves_a_row_green():
+    """It is about the strategies that it names."""
+    other = Concern(kind=ConcernKind.LITTLE_EVIDENCE, strategies=("mine",), text="")
+    valid = {"strategy": "atomic", "safe": True, "verdict": "VALID"}
+    assert f"{GREEN}VALID" in table_of(valid, found=[other], colours="standard")
 
 
 @pytest.mark.parametrize(
@@ -70,7 +101,10 @@ def test_verdicts_name_what_tells_the_trials_apart_and_break_no_name():
     trial = {"trial": 1, "strategy": "serializable", "buyers": 16, "pool_size": 20, "repeat": 1}
 
     def shown(*changes):
-        run = SimpleNamespace(verdicts=[(SimpleNamespace(setting=trial | each), held) for each in changes])
+        run = SimpleNamespace(
+            verdicts=[(SimpleNamespace(setting=trial | each), held) for each in changes],
+            measures=pd.DataFrame({"progress": ["PROGRESS"] * len(changes)}),
+        )
         out = StringIO()
         Console(file=out, width=80, color_system=None).print(console.verdicts(run))
         return out.getvalue()
@@ -92,11 +126,23 @@ def test_the_checks_that_did_not_hold_are_named_beside_the_verdict():
     found = [Verdict(check=name, status=status, summary="") for name, status in told.items()]
     setting = {"trial": 1, "strategy": "naive", "buyers": 16, "pool_size": 20, "repeat": 1}
     out = StringIO()
-    run = SimpleNamespace(verdicts=[(SimpleNamespace(setting=setting), found)])
+    progress = pd.DataFrame({"progress": ["PROGRESS"]})
+    run = SimpleNamespace(verdicts=[(SimpleNamespace(setting=setting), found)], measures=progress)
     Console(file=out, width=80, color_system=None).print(console.verdicts(run))
     for words in ("which of 3 checks", "INVALID", "no_oversell", "durable"):
         assert words in out.getvalue()
     assert "atomic" not in out.getvalue()
+
+
+def test_a_trial_without_progress_says_so_beside_its_verdict():
+    """No check failed, and the trial is not green."""
+    held = [Verdict(check="no_oversell", status=Status.VALID, summary="")]
+    trial = SimpleNamespace(setting={"trial": 1, "strategy": "mine", "buyers": 16, "pool_size": 20, "repeat": 1})
+    run = SimpleNamespace(verdicts=[(trial, held)], measures=pd.DataFrame({"progress": ["NO PROGRESS"]}))
+    out = StringIO()
+    Console(file=out, width=80, color_system="standard", force_terminal=True).print(console.verdicts(run))
+    assert f"{YELLOW}VALID" in out.getvalue()
+    assert f"{YELLOW}progress" in out.getvalue()
 
 
 def run_with(*rows):

@@ -4,8 +4,8 @@ from itertools import product
 import pytest
 
 from ticketlab.errors import InvalidInputError
-from ticketlab.experiment import Experiment
-from ticketlab.load import Fault
+from ticketlab.experiment import Experiment, thorough
+from ticketlab.load import Fault, FaultKind
 
 
 def test_every_setting_is_tried_in_every_repeat():
@@ -73,6 +73,7 @@ def test_an_experiment_is_read_as_it_was_written(tmp_path):
         ({"name": "../x"}, "a name of letters"),
         ({"seconds": -1.0}, "seconds must be above 0"),
         ({"refunds": 2.0}, "refunds must be a share from 0 to 1"),
+        ({"double_calls": 1.5}, "double_calls must be a share from 0 to 1"),
         ({"faults": (Fault.parse("crash@5"),) * 2}, "each fault once"),
         ({"faults": (Fault.parse("crash@5"),), "server": "container"}, "a server of kind embedded"),
         ({"faults": (Fault.parse("crash@5"),), "server": "external"}, "--server embedded"),
@@ -142,3 +143,66 @@ def test_every_trial_of_an_experiment_has_its_baskets_and_refunds():
     assert {trial.plan.refunds for trial in Experiment(refunds=0.2).trials()} == {0.2}
     assert {trial.plan.basket for trial in Experiment(basket=(2, 3), events=4).trials()} == {(2, 3)}
     assert {trial.plan.basket for trial in Experiment().trials()} == {(1, 1)}
+
+
+@pytest.mark.parametrize(
+    ("asked", "claiming", "others"), [(None, 0.02, 0.0), (0.0, 0.0, 0.0), (0.3, 0.3, 0.3)], ids=str
+)
+def test_ids_are_called_twice_where_that_is_claimed_or_asked_for(asked, claiming, others):
+    """By default a small share, of strategies that claim that an id buys once; a share that is given is for all."""
+    trials = Experiment(double_calls=asked).trials()
+    assert {trial.plan_for(idempotent=True).double_calls for trial in trials} == {claiming}
+    assert {trial.plan_for(idempotent=False).double_calls for trial in trials} == {others}
+    assert {trial.plan_for(idempotent=True).seed for trial in trials} == {trial.plan.seed for trial in trials}
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"), [(None, ""), (0.0, "--double-calls 0 "), (0.25, "--double-calls 0.25 ")], ids=str
+)
+def test_the_command_and_the_file_keep_what_was_asked_of_double_calls(asked, words, tmp_path):
+    """None at all is another thing than nothing asked for."""
+    experiment = Experiment(double_calls=asked)
+    assert words in f"{experiment.command()} "
+    assert ("--double-calls" in experiment.command()) == bool(words)
+    experiment.write(tmp_path / "experiment.json")
+    assert Experiment.read(tmp_path / "experiment.json").double_calls == asked
+
+
+class TestThorough:
+    """What `ticketlab run --thorough` makes of an experiment."""
+
+    def test_everything_is_tried_in_each_trial(self):
+        """Quantities, events, baskets, refunds and every kind of fault, while seats are left."""
+        made = thorough(Experiment(), given=(), baskets=True, refunds=True)
+        assert (made.quantity, made.events, made.basket, made.refunds) == ((1, 3), 3, (1, 2), 0.1)
+        assert (made.purchases, made.seconds, made.server) == (2_000, 60.0, "embedded")
+        # 2,000 purchases of 2 tickets of 1.5 events each; seven tenths of them, of three events
+        assert made.stock == 1_400
+        assert {each.kind for each in made.faults} == set(FaultKind)
+        moments = [each.after for each in made.faults]
+        assert moments == sorted(set(moments))
+        assert all(100 < each < 1_400 for each in moments)
+
+    def test_what_was_given_stays(self):
+        """One event leaves no baskets, and 30 seats few purchases before which all faults come."""
+        asked = Experiment(events=1, stock=30, quantity=(2, 2), refunds=0.5, purchases=100, server="auto")
+        given = ("events", "stock", "quantity", "refunds", "purchases", "server")
+        made = thorough(asked, given=given, baskets=True, refunds=True)
+        assert [getattr(made, name) for name in given] == [getattr(asked, name) for name in given]
+        assert made.basket == (1, 1)
+        assert all(1 <= each.after <= 15 for each in made.faults)
+        assert thorough(asked, given=("faults",), baskets=True, refunds=True).faults == ()
+
+    def test_what_a_strategy_or_a_server_cannot_do_is_left_out(self):
+        """No baskets, no refunds, and no crash of a server that is not the lab's own."""
+        made = thorough(Experiment(server="external"), given=("url",), baskets=False, refunds=False)
+        assert (made.basket, made.refunds, made.server) == ((1, 1), 0.0, "external")
+        assert {each.kind for each in made.faults} == set(FaultKind) - {FaultKind.CRASH}
+
+
+def test_the_share_of_failures_is_part_of_the_command_where_it_is_not_the_usual_one():
+    """It is a share from 0 to 1."""
+    assert "--max-failures" not in Experiment().command()
+    assert " --max-failures 0.2 " in Experiment(max_failures=0.2).command()
+    with pytest.raises(InvalidInputError, match="a share from 0 to 1 of purchases that may fail"):
+        Experiment(max_failures=1.5)

@@ -1,6 +1,7 @@
 """Faults are read from their texts, made once and in their turn while buyers buy, and told of afterwards."""
 
 import threading
+import time
 from contextlib import contextmanager
 from types import SimpleNamespace
 from uuid import UUID
@@ -9,6 +10,7 @@ import pytest
 
 from ticketlab import lab, servers
 from ticketlab.errors import InvalidInputError, ServerError
+from ticketlab.evidence.load_parts import LoadPart
 from ticketlab.experiment import Experiment
 from ticketlab.load import Fault, FaultKind, Plan
 from ticketlab.load.executors import drive
@@ -18,7 +20,7 @@ from ticketlab.report.limits import limits
 from ticketlab.servers.server import Server
 from ticketlab.tickets import PurchaseResult
 
-CRASH, DISCONNECT = FaultKind
+CRASH, DISCONNECT, LOSE_REQUEST, LOSE_REPLY = FaultKind
 EVENT, WARM_UP = UUID(int=1), UUID(int=2)
 DEADLINE_S = 30
 LONG_S = 60.0
@@ -50,7 +52,15 @@ def driven(shop, wanted, actions, **plan):
 
 
 class TestFault:
-    @pytest.mark.parametrize(("text", "kind", "after"), [("crash@500", CRASH, 500), ("disconnect@1", DISCONNECT, 1)])
+    @pytest.mark.parametrize(
+        ("text", "kind", "after"),
+        [
+            ("crash@500", CRASH, 500),
+            ("disconnect@1", DISCONNECT, 1),
+            ("lose-request@20", LOSE_REQUEST, 20),
+            ("lose-reply@500", LOSE_REPLY, 500),
+        ],
+    )
     def test_a_fault_is_read_from_its_text_and_written_as_it(self, text, kind, after):
         """What can be typed can be saved."""
         assert Fault.parse(text) == Fault(kind=kind, after=after)
@@ -58,18 +68,33 @@ class TestFault:
 
     @pytest.mark.parametrize(
         "text",
-        ["", "crash", "@5", "flood@5", "crash@", "crash@0", "crash@-1", "crash@1.5", "crash@5@6", "CRASH@5", "crash@²"],
+        [
+            "",
+            "crash",
+            "@5",
+            "flood@5",
+            "crash@",
+            "crash@0",
+            "crash@-1",
+            "crash@1.5",
+            "crash@5@6",
+            "CRASH@5",
+            "crash@²",
+            "lose_reply@5",
+            "lose-answer@5",
+        ],
     )
     def test_a_text_that_is_no_fault_is_told_the_form(self, text):
         """The error shows one that is, and the kinds there are."""
-        with pytest.raises(InvalidInputError, match=r"KIND@N, such as crash@500: one of crash, disconnect, after"):
+        with pytest.raises(InvalidInputError, match=r"one of crash, disconnect, lose-request, lose-reply, after"):
             Fault.parse(text)
 
     def test_a_fault_is_told_in_words(self):
         """As it stands among the conditions."""
-        assert [each.words for each in faults("crash@1", "disconnect@2000")] == [
+        assert [each.words for each in faults("crash@1", "disconnect@2000", "lose-reply@7")] == [
             "crash after 1 purchase",
             "disconnect after 2,000 purchases",
+            "lose-reply after 7 purchases",
         ]
 
 
@@ -113,6 +138,23 @@ class TestTrigger:
         assert trigger.instants_ns(CRASH) == (77,)
         assert disconnect_ns > 77
 
+    def test_a_fault_is_over_when_its_action_returns(self):
+        """Also where the action fails, and only of its kind."""
+        instants = []
+
+        def act():
+            instants.append(time.perf_counter_ns())
+            if len(instants) == 2:
+                raise ServerError("it did not start")
+
+        trigger = Trigger(faults("lose-reply@1", "lose-reply@2"), {LOSE_REPLY: act})
+        trigger.make_due(1)
+        with pytest.raises(ServerError):
+            trigger.make_due(2)
+        first_ns, second_ns = trigger.over_ns(LOSE_REPLY)
+        assert trigger.instants_ns(LOSE_REPLY)[0] <= instants[0] <= first_ns <= instants[1] <= second_ns
+        assert trigger.over_ns(CRASH) == ()
+
 
 class TestDrive:
     @pytest.mark.parametrize("kind", FaultKind)
@@ -123,6 +165,7 @@ class TestDrive:
         (instant_ns,) = result.faults_ns[kind]
         assert [len(result.faults_ns[each]) for each in FaultKind if each is not kind] == [0] * (len(FaultKind) - 1)
         assert result.history["completed_ns"][4] <= instant_ns < result.history["completed_ns"][5]
+        assert result.faults_over_ns[kind][0] >= instant_ns
         assert len(result.history) == 20
 
     def test_the_purchases_of_all_buyers_count(self):
@@ -182,18 +225,24 @@ class TestLimits:
     @pytest.mark.parametrize(
         ("asked", "untried", "tried"),
         [
-            ((), ["crashes, lost connections, and any other load"], ["moment"]),
-            (("disconnect@5",), ["any other moment than disconnect@5", "crashes"], ["lost connections"]),
+            ((), ["crashes, disconnects, ", "and any other load than this one"], ["moment"]),
+            (("disconnect@5",), ["any other moment than disconnect@5", "crashes"], ["disconnects"]),
             (
                 ("crash@5",),
                 ["any other moment than crash@5", "loss of the machine itself"],
-                ["crashes,", "connections"],
+                ["crashes,"],
             ),
         ],
     )
     def test_what_was_tried_is_not_said_to_be_untried(self, results, trial, asked, untried, tried):
         """And what a fault does not show is said."""
-        run = results(trial("atomic"), experiment=Experiment(faults=faults(*asked)).as_dict())
+        wanted = faults(*asked)
+        came = {LoadPart(str(each.kind)) for each in wanted}
+        run = results(trial("atomic"), experiment=Experiment(faults=wanted).as_dict(), tried=came)
         (sentence,) = (each for each in limits(run) if each.startswith("Not tried"))
         assert all(words in sentence for words in untried)
         assert not any(words in sentence for words in tried)
+
+    def test_every_kind_of_fault_is_a_part_of_a_load(self):
+        """A run says by it which faults it tried."""
+        assert {str(each) for each in FaultKind} <= {str(each) for each in LoadPart}

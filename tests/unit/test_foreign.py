@@ -14,7 +14,7 @@ from ticketlab.evidence import history as histories
 from ticketlab.evidence.foreign import NEEDS_NO_TICKETS, Table
 from ticketlab.evidence.foreign.cells import IDS_OF_TEXT
 from ticketlab.evidence.history import COLUMNS, NOT_SEEN
-from ticketlab.evidence.verdict import Status, Verdict
+from ticketlab.evidence.verdict import Anomaly, Status, Verdict
 
 HEADER = "buyer,event,quantity,purchase_id,invoked_ns,completed_ns,outcome"
 SALE = "3,0,2,00000000-0000-0000-0000-000000000001,10,20,sold"
@@ -44,7 +44,7 @@ class TestColumns:
             "scheduled_ns": 10, "invoked_ns": 10, "completed_ns": 20, "outcome": "sold", "cause": "none",
             "attempts": 1, "retries_stale_version": 0, "retries_concurrent_update": 0, "retries_serialization": 0,
             "retries_deadlock": 0, "retries_lock_timeout": 0, "retries_pool_timeout": 0, "version": NOT_SEEN,
-            "available": NOT_SEEN,
+            "available": NOT_SEEN, "handed": NOT_SEEN, "handed_digest": NOT_SEEN, "handed_elsewhere": 0,
         }  # fmt: skip
         assert (second["outcome"], second["cause"]) == ("sold_out", "insufficient")
 
@@ -191,8 +191,6 @@ class TestFiles:
         [
             (b"", "is empty"),
             (b" \n\n", "is empty"),
-            (HEADER.encode(), "has no rows"),
-            (f"{HEADER}\n".encode(), "has no rows"),
             (HEADER.encode("utf-16"), "UTF-16 text: save it as UTF-8"),
             (f"{HEADER}\n1,caf\xe9,1,x,0,1,sold\n".encode("latin-1"), "line 2: the byte e9 is no UTF-8"),
             (f"{HEADER}\n1,\0,1,x,0,1,sold\n".encode(), "line 2: a zero byte"),
@@ -328,6 +326,40 @@ class TestWithoutTickets:
         rows = f"{SALE},", refund, SALE.replace("001,", "002,") + ","
         (verdict,) = foreign.judge(read(*rows, header=f"{HEADER},kind"))
         assert (verdict.status, judged) == (Status.VALID, [2])
+
+    def test_answers_alone_show_an_oversell(self):
+        """Four buyers were sold one seat; a refund, made or perhaps made, leaves it open."""
+        rows = [SALE.replace("001,", f"00{number},") for number in (1, 2, 3, 4)]
+        verdicts = {each.check: each for each in foreign.judge(read(*rows, stock=7))}
+        assert (verdicts["no_oversell"].status, verdicts["no_oversell"].anomaly) == (Status.INVALID, Anomaly.OVERSELL)
+        assert verdicts["no_oversell"].summary == "event 0: buyers were sold 8 tickets of 7 seats by their answers"
+        assert {each.check: each for each in foreign.judge(read(*rows, stock=8))}[
+            "no_oversell"
+        ].status is Status.UNKNOWN
+        lost = [f"{row}," for row in rows] + [rows[0].replace("10,20,sold", "30,40,unknown") + ",refund"]
+        verdicts = {each.check: each for each in foreign.judge(read(*lost, stock=7, header=f"{HEADER},kind"))}
+        assert verdicts["no_oversell"].status is Status.UNKNOWN
+
+    def test_a_ledger_that_lost_every_ticket_is_judged(self):
+        """Its file has a header alone; a history or a list of events without a row says nothing, and is refused."""
+        verdicts = {each.check: each for each in foreign.judge(read(SALE, tickets=tickets()))}
+        assert (verdicts["sales_in_ledger"].status, verdicts["sales_in_ledger"].anomaly) == (
+            Status.INVALID,
+            Anomaly.LOST_SALE,
+        )
+        with pytest.raises(InvalidInputError, match=r"events\.csv has no rows"):
+            read(SALE, events=table(name="events.csv", header="event,total"))
+
+    def test_a_stock_below_0_is_judged(self):
+        """A system that sells too much may report one: it is data, and it is wrong."""
+        events = table("0,2,-3,", name="events.csv", header="event,total,available,version")
+        found = foreign.judge(read(SALE, events=events, tickets=tickets(*[SALE.split(",")[1] + ",order-1"] * 2)))
+        assert {each.check: each.status for each in found}["no_oversell"] is Status.INVALID
+
+    def test_a_file_of_which_nothing_is_decided_is_known_as_such(self):
+        """A lost answer without tickets leaves all open but deadlocks."""
+        assert not foreign.is_decided(foreign.judge(read(SALE.replace("sold", "unknown"))))
+        assert foreign.is_decided(foreign.judge(read(SALE)))
 
     @pytest.mark.parametrize(
         ("row", "said"),

@@ -255,3 +255,51 @@ def test_a_refund_of_unknown_outcome_counts_where_the_ledger_shows_it(history, l
     )
     curve = stock_over_time(history(*operations), ledger(total=1, available=left, tickets=tickets))
     assert curve["left"].iloc[-1] == left
+
+
+class TestIdsCalledTwice:
+    def test_a_sale_that_is_told_twice_is_one_sale(self, history, ledger):
+        """With the cause REPEATED or without it: tickets, sales and times are those of the first call."""
+        operations = (
+            {"purchase_id": 1, "quantity": 2, "invoked_ns": 0, "completed_ns": 10 * MS},
+            {"purchase_id": 1, "quantity": 2, "invoked_ns": 5 * MS, "completed_ns": 90 * MS},
+            {"purchase_id": 2, "invoked_ns": 6 * MS, "completed_ns": 26 * MS},
+            {"purchase_id": 2, "invoked_ns": 50 * MS, "completed_ns": 99 * MS, "cause": "repeated", "attempts": 3},
+            {"purchase_id": 2, "quantity": 9, "outcome": "failed", "cause": "repeated"}
+            | {"invoked_ns": 70 * MS, "completed_ns": 500 * MS},
+        )
+        operations = [each | {"scheduled_ns": each["invoked_ns"]} for each in operations]
+        found = measure(history(*operations), ledger(total=9, available=6, tickets=[1, 1, 2]))
+        assert (found.sold, found.sales, found.double_called, found.failed) == (3, 2, 2, 0)
+        assert (found.p50_ms, found.retries, found.seconds) == (15.0, 0, 0.026)
+        assert stock_over_time(history(*operations), ledger(total=9, tickets=[1, 1, 2]))["left"].tolist() == [9, 7, 6]
+
+    def test_a_sale_that_only_the_second_call_was_told_of_counts(self, history, ledger):
+        """The first answer was lost: it is unknown, and the purchase is a sale, told as a repeat or not."""
+        operations = (
+            {"purchase_id": 1, "outcome": "unknown", "invoked_ns": 0, "completed_ns": 1 * MS},
+            {"purchase_id": 1, "cause": "repeated", "invoked_ns": 2 * MS, "completed_ns": 3 * MS},
+            {"purchase_id": 2, "outcome": "unknown", "invoked_ns": 4 * MS, "completed_ns": 5 * MS},
+            {"purchase_id": 2, "invoked_ns": 6 * MS, "completed_ns": 7 * MS},
+        )
+        found = measure(history(*operations), ledger(total=2, available=0, tickets=[1, 2]))
+        assert (found.sold, found.sales, found.unknown, found.double_called) == (2, 2, 2, 2)
+
+    def test_an_id_that_buys_again_after_a_refund_has_two_sales(self, history, ledger):
+        """One ticket was given back, one is owned; a third answer under that id only confirms."""
+        operations = (
+            {"invoked_ns": 1, "completed_ns": 2},
+            {"invoked_ns": 3, "completed_ns": 4, "kind": "refund", "outcome": "refunded"},
+            {"invoked_ns": 5, "completed_ns": 6},
+            {"invoked_ns": 7, "completed_ns": 8, "cause": "repeated"},
+        )
+        found = measure(history(*({"purchase_id": 1} | each for each in operations)), ledger(total=1, tickets=[1]))
+        assert (found.sold, found.refunded, found.sales) == (1, 1, 2)
+
+    def test_a_basket_that_is_told_twice_is_one_sale(self, history, ledger):
+        """All lines of the second answer are left out."""
+        lines = [{"purchase_id": 1, "event": event, "line": event, "quantity": 2} for event in (0, 1)]
+        again = [each | {"cause": "repeated", "invoked_ns": 9 * MS, "completed_ns": 10 * MS} for each in lines]
+        books = ledger(events=[(0, 5, 3, 2), (1, 5, 3, 2)], tickets=[(0, 1)] * 2 + [(1, 1)] * 2)
+        found = measure(history(*lines, *again), books)
+        assert (found.sold, found.sales, found.double_called) == (4, 1, 1)

@@ -9,6 +9,9 @@ from ticketlab.tickets.strategies.mutants import Setting
 
 MUTANTS = mutants.registry()
 CLAIMS = {
+    "answers_match_tickets",
+    "leaves_connection_clean",
+    "setup_unchanged",
     "no_oversell",
     "sales_in_ledger",
     "tickets_accounted_for",

@@ -2,6 +2,8 @@
 
 import json
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib.metadata import EntryPoint
 from uuid import UUID
@@ -15,7 +17,7 @@ from ticketlab import PurchaseRequest, PurchaseResult, Settings, adopt
 from ticketlab.cli import machine
 from ticketlab.errors import InvalidInputError, NotFoundError, OwnCodeError
 from ticketlab.outcomes import Cause, Outcome
-from ticketlab.tickets import Database, RetryPolicy, own, strategies
+from ticketlab.tickets import Database, RetryPolicy, lending, own, strategies
 from ticketlab.tickets.strategies.atomic import atomic
 
 FILE = """
@@ -30,6 +32,8 @@ class Answer:
 def buy(connection, request):
     return Answer(WORTH).sold
 """
+THREADS = 16
+DEADLINE_S = 30
 REQUEST = PurchaseRequest(event_id=UUID(int=1), quantity=2, purchase_id=UUID(int=3))
 
 
@@ -99,10 +103,10 @@ class TestWhatAFunctionSays:
     @pytest.mark.parametrize(
         ("kind", "opens"),
         [
-            (psycopg.Connection, Database.connection),
-            (psycopg.Connection[tuple[int]], Database.connection),
-            (sqlalchemy.Connection, Database.sql_connection),
-            (Session, Database.unit_of_work),
+            (psycopg.Connection, lending.committed),
+            (psycopg.Connection[tuple[int]], lending.committed),
+            (sqlalchemy.Connection, lending.sql_connection),
+            (Session, lending.session),
         ],
     )
     def test_it_buys_through_what_its_first_parameter_is(self, kind, opens):
@@ -121,7 +125,16 @@ class TestWhatAFunctionSays:
         def buy(way: "Session", event_id, quantity, purchase_id):
             return True
 
-        assert adopt(buy).through is Database.unit_of_work
+        assert adopt(buy).through is lending.session
+
+    def test_without_an_annotation_it_buys_through_a_connection_that_is_committed(self):
+        assert adopt(plain).through is lending.committed
+        assert not adopt(plain).autocommit
+
+    def test_autocommit_gives_a_connection_in_autocommit_mode(self):
+        adopted = adopt(plain, autocommit=True)
+        assert adopted.through is Database.connection
+        assert adopted.autocommit
 
     def test_a_class_of_the_users_is_made_once_for_a_database_and_closed_with_it(self):
         """With the settings of that database; and it is told that not everything can be seen."""
@@ -336,3 +349,40 @@ class TestByName:
         printed = capsys.readouterr()
         assert [each["name"] for each in json.loads(printed.out)] == [*strategies.registry(), "theirs"]
         assert printed.err.startswith("Error: There is no module 'no_such_module'")
+
+
+def test_sixteen_threads_at_a_barrier_make_one_object_of_a_users_class():
+    entered = threading.Semaphore(0)
+    made = []
+
+    class Slow:
+        """Its making lasts until a second thread makes one too, or surely does not."""
+
+        def __init__(self, settings):
+            made.append(self)
+            entered.release()
+            if len(made) == 1:
+                others_waiting.wait(DEADLINE_S)
+
+    def buy(slow: Slow, event_id, quantity, purchase_id):
+        return True
+
+    through = adopt(buy).through
+    database = Database(Settings.from_url("postgresql://nobody@127.0.0.1:1/nowhere"))
+    barrier, others_waiting = threading.Barrier(THREADS + 1), threading.Event()
+
+    def first_use(_):
+        barrier.wait(DEADLINE_S)
+        with through(database) as slow:
+            return slow
+
+    with ThreadPoolExecutor(THREADS) as threads:
+        uses = [threads.submit(first_use, number) for number in range(THREADS)]
+        barrier.wait(DEADLINE_S)
+        assert entered.acquire(timeout=DEADLINE_S)
+        second = entered.acquire(timeout=0.2)
+        others_waiting.set()
+        objects = {id(each.result(DEADLINE_S)) for each in uses}
+    assert not second
+    assert len(made) == len(objects) == 1
+    database.close()

@@ -1,10 +1,12 @@
 from collections import Counter
 from itertools import islice
+from uuid import UUID
 
 import pytest
 
 from ticketlab.errors import InvalidInputError
 from ticketlab.load import Plan
+from ticketlab.load.plan import Second, When, Wish
 
 
 def wishes(plan, buyer=0, count=5_000):
@@ -139,6 +141,73 @@ def test_wishes_are_the_same_with_refunds_or_without(basket):
     assert 1.45 < sum(tickets) / len(tickets) < 1.55
 
 
+def seconds(plan, buyer=0, count=6_000):
+    return list(islice(plan.second_calls(buyer), count))
+
+
+@pytest.mark.parametrize(("share", "least", "most"), [(0.0, 0, 0), (0.1, 530, 670), (1.0, 6_000, 6_000)])
+def test_a_share_of_the_ids_is_called_twice(share, least, most):
+    """One in ten where a tenth is asked for; none or all where that is."""
+    assert least <= sum(each is not None for each in seconds(Plan(double_calls=share))) <= most
+
+
+def test_second_calls_come_from_the_seed():
+    """The same for the same seed, others for another buyer; of a larger share all that are of a smaller one."""
+    few, many = seconds(Plan(double_calls=0.2)), seconds(Plan(double_calls=0.4))
+    assert few == seconds(Plan(double_calls=0.2))
+    assert few != seconds(Plan(double_calls=0.2), buyer=1)
+    assert few != seconds(Plan(double_calls=0.2, seed=1))
+    assert all(each in (None, other) for each, other in zip(few, many, strict=True))
+
+
+def test_half_of_the_second_calls_are_made_at_once_and_a_third_differ():
+    """A sixth is for another quantity or event while the first call is under way, a sixth is so later."""
+    counts = Counter((each.when, each.differs) for each in seconds(Plan(double_calls=1.0)))
+    assert {kind: round(count / 1_000) for kind, count in counts.items()} == {
+        (When.AT_ONCE, False): 2,
+        (When.AT_ONCE, True): 1,
+        (When.LATER, False): 1,
+        (When.LATER_BY_ANOTHER, False): 1,
+        (When.LATER_BY_ANOTHER, True): 1,
+    }
+
+
+@pytest.mark.parametrize("basket", [(1, 1), (2, 3)])
+def test_wishes_and_refunds_are_the_same_with_double_calls_or_without(basket):
+    """What is called twice is drawn apart from what is wanted and from what is given back."""
+    plans = [Plan(events=4, quantity=(1, 2), basket=basket, refunds=0.5, double_calls=share) for share in (0.0, 0.5)]
+    assert wishes(plans[0]) == wishes(plans[1])
+    assert given_back(plans[0]) == given_back(plans[1])
+
+
+@pytest.mark.parametrize(
+    ("plan", "wanted"),
+    [
+        ({}, {(0, 1), (0, 3)}),
+        ({"quantity": (1, 9)}, {(0, 1), (0, 3)}),
+        ({"events": 3}, {(0, 1), (0, 3), (1, 2), (2, 2)}),
+        ({"events": 3, "hot": 1.0}, {(0, 1), (0, 3)}),
+        ({"events": 3, "basket": (1, 2)}, {(0, 2)}),
+    ],
+    ids=str,
+)
+def test_a_call_that_differs_is_for_another_quantity_or_another_event_that_is_wanted(plan, wanted):
+    """Of one ticket more or fewer, or of another event under the same id; a basket is called for the same again."""
+    plan, wish = Plan(**plan), Wish(((0, 2),), UUID(int=7))
+    drawn = {plan.second_wish(wish, Second(When.LATER, True, number)) for number in range(12)}
+    assert {each.lines for each in drawn} == {(line,) for line in wanted}
+    assert {each.purchase_id for each in drawn} == {UUID(int=7)}
+    assert plan.second_wish(wish, Second(When.LATER, False, 3)) == wish
+
+
+@pytest.mark.parametrize(("quantity", "others"), [(1, {2}), (2**31 - 1, {2**31 - 2})])
+def test_another_quantity_can_be_sent(quantity, others):
+    """Never none, and never more than the column holds."""
+    wish = Wish(((0, quantity),), UUID(int=7))
+    drawn = {Plan().second_wish(wish, Second(When.LATER, True, number)).lines[0][1] for number in range(8)}
+    assert drawn == others
+
+
 @pytest.mark.parametrize(("purchases", "buyers"), [(10, 4), (3, 8), (16, 16)])
 def test_purchases_are_shared_out_evenly(purchases, buyers):
     """The buyers' shares add up, and differ by one at most."""
@@ -171,6 +240,9 @@ def test_purchases_are_shared_out_evenly(purchases, buyers):
         ({"refunds": -0.1}, "refunds must be a share"),
         ({"refunds": 1.1}, "refunds must be a share"),
         ({"refunds": float("nan")}, "refunds must be a share"),
+        ({"double_calls": -0.1}, "double_calls must be a share"),
+        ({"double_calls": 1.1}, "double_calls must be a share"),
+        ({"double_calls": float("nan")}, "double_calls must be a share"),
         ({"warm_up_s": -1}, "warm_up_s must not be negative"),
         ({"warm_up_s": float("nan")}, "warm_up_s must not be negative"),
         ({"seed": -1}, "seed must not be negative"),

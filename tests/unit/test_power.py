@@ -7,6 +7,7 @@ import pytest
 
 from ticketlab import power
 from ticketlab.errors import InvalidInputError, NotFoundError
+from ticketlab.evidence.load_parts import LoadPart
 from ticketlab.evidence.power import KnownMutant, KnownPower, known
 from ticketlab.evidence.verdict import Anomaly, Status, Verdict
 from ticketlab.load import FaultKind
@@ -15,7 +16,7 @@ from ticketlab.power.alarms import SafeTrial, drawn, judged
 from ticketlab.power.chase import Catch, Chase, Seen, until_caught
 from ticketlab.power.contention import BUYERS, step
 from ticketlab.power.exam import Exam, Turn, chosen
-from ticketlab.power.found import examined
+from ticketlab.power.found import examined, needs_of
 from ticketlab.power.results import Results
 from ticketlab.tickets import strategies
 from ticketlab.tickets.strategies import mutants
@@ -68,6 +69,15 @@ def chase(repeat, *, mutant=UNLOCKED, needed=100, buyers=2, by=None):
 def safe_trial(number, **said):
     about = {"number": number, "strategy": "atomic", "load": "2 buyers", "purchases": 40, "seconds": 0.1}
     return SafeTrial(**about | {"invalid": {}, "unknown": {}} | said)
+
+
+NEEDS = ((), (LoadPart.BASKETS,), (LoadPart.CRASH,), (LoadPart.QUANTITIES, LoadPart.BASKETS))
+
+
+def needing(needs):
+    """A mutant that is detected within 100 purchases where the load has what it needs."""
+    about = {"name": "m", "twin": "t", "mistake": "?", "check": "c"}
+    return KnownMutant(**about, purchases=(100,), buyers=(2,), needs=needs)
 
 
 def results(*chases, safe=(), repeats=20, trials=0):
@@ -130,7 +140,7 @@ class TestContention:
         stock = {each: step(each, 0, most=20_000, chance=Random(1)).plan for each in Setting}
         assert stock[Setting.LOAD].stock < 100 * 2
         assert stock[Setting.BASKETS].stock * stock[Setting.BASKETS].events < 100 * 2 * 2.5
-        assert stock[Setting.CRASH].stock == stock[Setting.DISCONNECT].stock == 1_000_000
+        assert {stock[each].stock for each in (Setting.CRASH, Setting.DISCONNECT, Setting.LOSE_REPLY)} == {1_000_000}
 
     @pytest.mark.parametrize("number", range(8))
     def test_faults_come_while_purchases_are_still_to_come(self, number):
@@ -138,10 +148,17 @@ class TestContention:
         faults = {each: step(each, number, most=20_000, chance=Random(1)).faults for each in Setting}
         purchases = step(Setting.LOAD, number, most=20_000, chance=Random(1)).plan.purchases
         assert [each.kind for each in faults[Setting.CRASH]] == [FaultKind.CRASH]
-        assert len(faults[Setting.DISCONNECT]) >= 3
+        assert len(faults[Setting.DISCONNECT]) == len(faults[Setting.LOSE_REPLY]) >= 3
         assert {each.kind for each in faults[Setting.DISCONNECT]} == {FaultKind.DISCONNECT}
-        assert all(0 < each.after < purchases for each in (*faults[Setting.CRASH], *faults[Setting.DISCONNECT]))
-        assert faults[Setting.LOAD] == faults[Setting.BASKETS] == ()
+        assert {each.kind for each in faults[Setting.LOSE_REPLY]} == {FaultKind.LOSE_REPLY}
+        assert all(0 < each.after < purchases for made in faults.values() for each in made)
+        assert faults[Setting.LOAD] == faults[Setting.BASKETS] == faults[Setting.DOUBLE_CALLS] == ()
+
+    def test_half_of_the_ids_are_called_twice_where_only_that_shows_a_mistake(self):
+        """Of several events, for some calls are for another one; elsewhere no id is called twice."""
+        plans = {each: step(each, 0, most=20_000, chance=Random(1)).plan for each in Setting}
+        assert (plans[Setting.DOUBLE_CALLS].double_calls, plans[Setting.DOUBLE_CALLS].events) == (0.5, 3)
+        assert {each.double_calls for name, each in plans.items() if name is not Setting.DOUBLE_CALLS} == {0.0}
 
     def test_even_a_single_purchase_can_be_tried(self):
         """Where so few are left."""
@@ -362,8 +379,27 @@ class TestKnown:
         """Neither more purchases nor more buyers at once."""
         made = results(*map(chase, range(1, 21)), *(chase(n, mutant=OTHER, needed=500, buyers=4) for n in range(1, 21)))
         kept = made.known()
-        assert len(kept.caught(purchases=purchases, buyers=buyers)) == count
-        assert f"catch {count} of 2" in kept.sentence(purchases=purchases, buyers=buyers)
+        load = {"purchases": purchases, "buyers": buyers, "tried": ()}
+        assert len(kept.caught(**load)) == count
+        assert kept.sentence(**load).startswith(
+            f"In a separate calibration the checks detected {count} of 2 mutants within {purchases} purchases at up to "
+            f"{buyers} buyers. In "
+        )
+
+    def test_a_mutant_counts_only_where_the_load_has_what_it_needs(self):
+        """Of four one needs nothing, two a fault or baskets, and one baskets of several tickets."""
+        power = KnownPower(conditions="", mutants=tuple(map(needing, NEEDS)), trials=0, false_alarms=0)
+
+        def detected(*tried):
+            said = power.sentence(purchases=100, buyers=2, tried=tried)
+            return said.removeprefix("In a separate calibration the checks detected ").partition(" In 0 trials")[0]
+
+        within = "of 4 mutants within 100 purchases at up to 2 buyers"
+        without = "which this run did not have."
+        assert detected() == f"1 {within}; 3 need quantities above 1, baskets or crashes, {without}"
+        assert detected(LoadPart.BASKETS) == f"2 {within}; 2 need quantities above 1 or crashes, {without}"
+        assert detected(LoadPart.CRASH, LoadPart.BASKETS) == f"3 {within}; 1 needs quantities above 1, {without}"
+        assert detected(*LoadPart) == f"4 {within}."
 
     def test_one_miss_of_twenty_is_still_caught_and_two_are_not(self):
         """As in the exam."""
@@ -383,3 +419,21 @@ class TestKnown:
         """Where something ships: else reports would speak of others."""
         kept = known()
         assert kept is None or {each.name for each in kept.mutants} == set(mutants.registry())
+
+    def test_what_ships_knows_what_each_mutant_needs(self):
+        """As its record says."""
+        kept = known()
+        assert kept is not None
+        assert {each.name: each.needs for each in kept.mutants} == {
+            name: needs_of(each) for name, each in mutants.registry().items()
+        }
+
+    def test_a_plain_run_has_not_what_nineteen_mutants_need(self):
+        """Baskets five, crashes two, disconnects five, lost replies two, double calls four, several tickets one."""
+        hidden = [needs_of(each) for each in mutants.registry().values() if needs_of(each)]
+        assert len(hidden) == 19
+        assert hidden.count((LoadPart.QUANTITIES, LoadPart.BASKETS)) == 2
+
+    def test_every_setting_of_a_mutant_is_a_part_of_a_load(self):
+        """But the plain load itself."""
+        assert {str(each) for each in Setting} - {"load"} <= {str(each) for each in LoadPart}

@@ -1,3 +1,4 @@
+from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import pytest
@@ -5,7 +6,7 @@ import pytest
 from ticketlab.errors import InvalidInputError
 from ticketlab.outcomes import Cause, Outcome
 from ticketlab.tickets import PurchaseRequest, PurchaseResult
-from ticketlab.tickets.purchase import Basket, BasketLine, ticket_ids, unknown_event
+from ticketlab.tickets.purchase import Basket, BasketLine, SoldTicket, bought_before, ticket_ids, unknown_event
 
 EVENT, PURCHASE = UUID(int=1), UUID(int=2)  # not drawn: every process must give the tests the same names
 
@@ -63,6 +64,10 @@ def test_ids_may_be_text():
             PurchaseResult(outcome=Outcome.FAILED, quantity=1, cause=Cause.CONSTRAINT, detail="why"),
             "rolled back (constraint): why",
         ),
+        (
+            PurchaseResult(outcome=Outcome.FAILED, quantity=1, cause=Cause.REPEATED, detail="the id owns 2"),
+            "Nothing was sold: the id owns 2",
+        ),
         (PurchaseResult(outcome=Outcome.REFUNDED, quantity=2), "2 tickets given back."),
         (PurchaseResult(outcome=Outcome.REFUNDED, quantity=0, cause=Cause.REPEATED), "0 tickets given back."),
         (PurchaseResult(outcome=Outcome.UNKNOWN, quantity=1, detail="lost"), "may or may not have happened: lost"),
@@ -119,3 +124,38 @@ def test_the_ids_of_tickets_are_made_of_their_purchase():
     assert ids == [UUID("f2961159-1985-a89b-962b-9f5d66de33c9"), UUID("8e69a7e4-d2d2-9f4e-b9a8-5f726d62a8ad")]
     assert ticket_ids(UUID("123e4567-e89b-42d3-a456-426614174000"), 11)[:2] == ids
     assert not {*ids} & {*ticket_ids(uuid4(), 11)}
+
+
+class TestAnIdThatOwnsTickets:
+    OTHER = UUID(int=3)
+
+    def tickets(self, **counts):
+        """Tickets of the purchase, so many of each event."""
+        events = {"event": EVENT, "other": self.OTHER}
+        named = [events[name] for name, count in counts.items() for _ in range(count)]
+        moment = datetime(2026, 12, 1, tzinfo=UTC)
+        return [SoldTicket(UUID(int=100 + number), event, PURCHASE, moment) for number, event in enumerate(named)]
+
+    def test_it_is_told_of_them_where_they_are_what_is_asked_for(self):
+        """The same event and quantity; of a basket the same quantity of each event."""
+        request = PurchaseRequest(event_id=EVENT, quantity=2, purchase_id=PURCHASE)
+        result = bought_before(request, tickets := self.tickets(event=2))
+        assert (result.outcome, result.cause, result.quantity) == (Outcome.SOLD, Cause.REPEATED, 2)
+        assert result.tickets == tickets
+        basket = Basket(quantities={self.OTHER: 1, EVENT: 2}, purchase_id=PURCHASE)
+        assert bought_before(basket, self.tickets(event=2, other=1)).success
+
+    @pytest.mark.parametrize("owned", [{"event": 1}, {"event": 3}, {"other": 2}, {"event": 2, "other": 1}], ids=str)
+    def test_another_purchase_is_no_sale(self, owned):
+        """Fewer, more, of another event, or of one more: nothing was sold, and the answer says what the id owns."""
+        request = PurchaseRequest(event_id=EVENT, quantity=2, purchase_id=PURCHASE)
+        result = bought_before(request, self.tickets(**owned))
+        assert (result.outcome, result.cause, result.tickets) == (Outcome.FAILED, Cause.REPEATED, ())
+        for name, count in owned.items():
+            assert f"{count} of event {EVENT if name == 'event' else self.OTHER}" in result.message
+
+    @pytest.mark.parametrize("owned", [{"event": 2}, {"other": 1}, {"event": 2, "other": 2}, {"event": 1, "other": 1}])
+    def test_a_basket_that_owns_a_part_is_no_sale(self, owned):
+        """All its tickets or none are the buyer's: a part is not told as sold."""
+        basket = Basket(quantities={EVENT: 2, self.OTHER: 1}, purchase_id=PURCHASE)
+        assert bought_before(basket, self.tickets(**owned)).outcome is Outcome.FAILED

@@ -26,7 +26,7 @@ def asked(given="atomic", *, own=(), workers=1, **layers):
 def row(**fields):
     plain = {"test": "test_shop.py::test_it", "strategy": "buy", "safe": True, "buyers": 16, "purchases": 1200}
     found = {"per_s": 812.6, "verdict": "VALID", "wrong": False, "server": "PostgreSQL 18.6", "workers": 1}
-    return plain | found | {"failure": ""} | fields
+    return plain | found | {"failure": "", "doubts": [], "concerns": []} | fields
 
 
 def test_a_session_that_does_not_use_it_imports_nothing_heavy(tmp_path):
@@ -95,7 +95,7 @@ def test_a_strategy_of_ticketlabs_is_its_own_and_a_function_is_ones_own():
 
 def test_every_keyword_is_a_field_of_the_experiment():
     """What can be said of the load is said by Experiment's own names."""
-    assert set(options.LOAD) <= {each.name for each in dataclasses.fields(Experiment)}
+    assert set(options.LOAD) - options.OF_THE_SESSION <= {each.name for each in dataclasses.fields(Experiment)}
     assert {each.name for each in options.OPTIONS} - options.OF_THE_SESSION <= set(options.LOAD)
 
 
@@ -108,8 +108,10 @@ def test_every_keyword_is_a_field_of_the_experiment():
         ("seconds", "inf", "a number of seconds above 0"),
         ("seconds", "soon", "a number of seconds above 0"),
         ("refunds", 1.5, "a share from 0 to 1"),
+        ("double_calls", -0.5, "a share from 0 to 1"),
         ("basket", (3, 2), "a whole number such as 2, or a range"),
         ("seed", -1, "a whole number from 0"),
+        ("strict", "perhaps", "true or false"),
     ],
 )
 def test_a_value_that_can_not_be_used_is_told(name, value, wanted):
@@ -127,6 +129,8 @@ def test_a_value_that_can_not_be_used_is_told(name, value, wanted):
             ["--ticketlab-server=oracle"],
             "--ticketlab-server takes one of auto, embedded, container, external, perhaps with a major",
         ),
+        (["--ticketlab-double-calls=2"], "--ticketlab-double-calls takes a share from 0 to 1, such as 0.1, not '2'."),
+        (["-o", "ticketlab_double_calls=no"], "ticketlab_double_calls (tox.ini) takes a share from 0 to 1"),
         (["-o", "ticketlab_seconds=0"], "ticketlab_seconds (tox.ini) takes a number of seconds above 0, such as 2.5"),
     ],
 )
@@ -155,7 +159,7 @@ def test_a_mark_that_can_not_be_read_is_told_where_it_stands(pytester):
     told = done.stdout.str()
     for sentence in (
         "test_typo.py::test_it: @pytest.mark.stress takes no buyer. It takes buyers, seconds, repeats, seed, ",
-        "hot, refunds. And strategy.",
+        "hot, refunds, double_calls, max_failures, strict. And strategy.",
         "test_value.py::test_it: @pytest.mark.stress: buyers is a whole number from 1, such as 16, not 'many'.",
         "test_place.py::test_it: The mark takes keywords alone: write @pytest.mark.stress(strategy=…). It was given",
         "strategy=…). Given a function alone, it marks that function.",
@@ -183,6 +187,32 @@ def test_the_summary_is_a_table_and_says_what_was_divided():
     ]
     assert summary.remarks(rows[:1]) == ["PostgreSQL 18.6"]
     assert summary.remarks(rows)[1].startswith("Each of 2 workers had a server of its own and its share of the buyers")
+
+
+def test_a_test_is_strict_where_the_session_its_mark_or_a_call_says_so():
+    """The command line counts most, the configuration file least; an experiment has no such field."""
+    assert not said().strict
+    assert said(configured={"strict": True}).strict
+    assert not said(configured={"strict": True}, marked={"strict": False}).strict
+    assert said(called={"strict": False}, commanded={"strict": True}).strict
+    assert asked(marked=options.load({"strict": "true", "max_failures": 0.2}, "the mark")).experiment == (
+        asked(marked={"max_failures": 0.2}).experiment
+    )
+
+
+def test_concerns_stand_below_the_table_once():
+    """What makes a run amber is said beside its verdict and in a sentence, however many tests have it."""
+    stuck = row(doubts=["no progress"], concerns=[{"kind": "no progress", "text": "buy made no progress."}])
+    assert summary.table([stuck])[1].endswith("VALID, no progress")
+    assert summary.remarks([stuck, stuck]) == ["buy made no progress.", "PostgreSQL 18.6"]
+
+
+def test_a_control_of_another_test_is_a_control_of_the_session():
+    """Without one it is said how a test has one; what `ticketlab run` takes would not help."""
+    alone = row(concerns=[{"kind": "no control", "text": "Add one: -s naive."}])
+    assert "Call ticketlab_run with a control too, such as naive." in summary.remarks([alone])[0]
+    caught = row(strategy="naive", safe=False, verdict="INVALID")
+    assert summary.remarks([alone, caught]) == ["PostgreSQL 18.6"]
 
 
 def test_the_markdown_has_a_line_a_run_and_the_story_of_what_failed():

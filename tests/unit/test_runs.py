@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from command_line import call
 
 from ticketlab import console
 from ticketlab.errors import InvalidInputError, NotFoundError
 from ticketlab.experiment import Experiment
+from ticketlab.load.faults import Fault
 from ticketlab.runs import Run
 from ticketlab.trials import Trial
 
@@ -64,6 +66,70 @@ def test_a_run_is_judged_from_its_files(folder):
         ["atomic", 0, "VALID"],
     ]
     assert (run.wrong, run.uncaught, run.ended_early, run.notes) == ([], [], False, [])
+
+
+def stuck(folder, history, ledger):
+    """A third trial: one purchase of `atomic` was sold, and one given up after conflicts, of nine seats."""
+    write(
+        folder,
+        3,
+        "atomic",
+        True,
+        history({"version": 2}, {"outcome": "conflict"}),
+        ledger(total=9, available=8, version=2, tickets=[1]),
+        repeat=2,
+    )
+
+
+def test_a_strategy_that_makes_no_progress_is_a_concern_and_not_wrong(folder, history, ledger):
+    """Of two purchases that found seats one failed; where so many may, that is progress."""
+    stuck(folder, history, ledger)
+    run = Run(folder)
+    assert (run.measures["progress"].tolist(), run.wrong) == (["PROGRESS", "PROGRESS", "NO PROGRESS"], [])
+    assert run.measures[["found_seats", "failed_with_seats"]].to_numpy().tolist() == [[3, 0], [2, 0], [2, 1]]
+    assert run.concerns[0].text.startswith("atomic made no progress in 1 of 2 trials: at worst 1 of 2 purchases")
+    assert run.strict_failures == [run.concerns[0].text]
+    changed(max_failures=0.5)(folder / "experiment.json")
+    assert Run(folder).strict_failures == []
+
+
+def test_strict_fails_for_a_fault_that_did_not_come_and_a_check_that_decided_nothing(folder, history, ledger):
+    """Both in a sentence; a trial that was cut short is undecided too."""
+    assert Run(folder).strict_failures == []
+    changed(faults=["crash@9"])(folder / "experiment.json")
+    nothing = history({"outcome": "unavailable"}), ledger(total=1, available=1)
+    write(folder, 3, "atomic", True, *nothing, repeat=2, interrupted=True, faults_ns={"crash": (7,)})
+    run = Run(folder)
+    assert run.untested == ["crash after 9 purchases"]
+    assert run.strict_failures[0] == "Not tested in every trial: the crash after 9 purchases."
+    assert "Undecided: trial 3, atomic, no_oversell." in run.strict_failures
+
+
+def test_a_run_knows_which_parts_of_a_load_it_tried(folder, history, ledger):
+    """By its experiment; of faults those that came, and of double calls those that were made."""
+    assert Run(folder).tried == set()
+    changed(quantity=[1, 3], refunds=0.1, events=2, faults=["crash@9", "disconnect@9"])(folder / "experiment.json")
+    twice = {"purchase_id": 1}, {"purchase_id": 1, "cause": "repeated"}
+    write(folder, 3, "atomic", True, history(*twice), ledger(total=1, tickets=[1]), repeat=2, faults_ns={"crash": (7,)})
+    assert {str(each) for each in Run(folder).tried} == {"quantities", "refunds", "events", "crash", "double-calls"}
+
+
+def test_own_tables_have_another_remedy_than_a_control(folder):
+    """A run remembers which strategies sell from tables of a user's own."""
+    (folder / "trials" / "1" / "trial.json").unlink()
+    assert Run(folder).concerns[-1].text.endswith("Add one: -s naive.")
+    changed(own_tables=["atomic"])(folder / "environment.json")
+    assert "do not sell from your tables" in Run(folder).concerns[-1].text
+
+
+@pytest.mark.parametrize(("options", "code"), [((), 0), (("--strict",), 1)])
+def test_check_fails_for_no_progress_only_where_it_is_strict(folder, history, ledger, options, code):
+    """The verdict is the same, and the reason is told beside it."""
+    stuck(folder, history, ledger)
+    done = call("check", str(folder), *options, cwd=folder, COLUMNS="200")
+    assert done.returncode == code
+    assert "No violation found, but no progress" in done.stdout
+    assert ("--strict fails this run.\natomic made no progress" in done.stderr) == bool(code)
 
 
 def test_a_safe_strategy_that_oversells_is_wrong(folder, history, ledger):
@@ -352,6 +418,102 @@ def test_a_fault_that_did_not_come_is_said(folder, history, ledger):
     ]
 
 
+def lost(folder, number, history, ledger, *, strategy="atomic", faults_ns, tickets=(1,), **changes):
+    """Two purchases from 10 to 30, one sold and one lost, and a sale from 100 to 200."""
+    times = {"invoked_ns": 10, "completed_ns": 30}
+    operations = (
+        times | {"version": 2},
+        times | {"outcome": "unknown", "cause": "connection"},
+        {"invoked_ns": 100, "completed_ns": 200, "outcome": "sold_out", "cause": "insufficient"},
+    )
+    books = ledger(total=2, available=2 - len(tickets), version=1 + len(tickets), tickets=tickets)
+    write(folder, number, strategy, True, history(*operations), books, faults_ns=faults_ns, **changes)
+
+
+def notes_of_faults(run):
+    return [note for note in run.notes if " met " in note]
+
+
+def test_what_each_fault_met_is_said_over_all_trials(folder, history, ledger):
+    """By its option: how many purchases, and how many of them had committed; of a single one too."""
+    changed(faults=["lose-reply@2", "disconnect@1"])(folder / "experiment.json")
+    for number in (1, 2):
+        (folder / "trials" / str(number)).rename(folder / f"former-{number}")
+        faults = {"lose-reply": (20,), "disconnect": (20 if number == 1 else 5,)}
+        lost(folder, number, history, ledger, faults_ns=faults, tickets=(1, 2), repeat=number)
+    run = Run(folder)
+    assert notes_of_faults(run) == [
+        "lose-reply@2 met 2 purchases; 2 of them had committed.",
+        "disconnect@1 met 1 purchase; 1 of them had committed.",
+    ]
+    assert run.untested_faults == []
+
+
+def test_a_fault_that_met_nothing_or_never_came_was_not_tested(folder, history, ledger):
+    """The one is said so, the other that it did not come; a fault that met something is in no list."""
+    changed(faults=["lose-reply@2", "lose-request@1", "disconnect@9"])(folder / "experiment.json")
+    (folder / "trials" / "1").rename(folder / "former-1")
+    (folder / "trials" / "2").rename(folder / "former-2")
+    lost(folder, 1, history, ledger, faults_ns={"lose-reply": (150,), "lose-request": (20,)})
+    run = Run(folder)
+    assert notes_of_faults(run) == [
+        "lose-reply@2 met no purchase: this fault was not tested.",
+        "lose-request@1 met 1 purchase; none of them had committed.",
+    ]
+    assert [str(each) for each in run.untested_faults] == ["lose-reply@2", "disconnect@9"]
+    assert run.missed == {Fault.parse("disconnect@9"): 1}
+    assert run.trial_rows()[0]["faults"] == [
+        {"fault": "lose-reply@2", "came": True, "met": 0, "committed": 0, "refunds_met": 0, "refunds_made": 0},
+        {"fault": "lose-request@1", "came": True, "met": 1, "committed": 0, "refunds_met": 0, "refunds_made": 0},
+        {"fault": "disconnect@9", "came": False, "met": 0, "committed": 0, "refunds_met": 0, "refunds_made": 0},
+    ]
+
+
+def test_a_fault_that_met_nothing_of_a_strategy_is_said(folder, history, ledger):
+    """Another strategy was tested by it."""
+    changed(faults=["lose-reply@2"])(folder / "experiment.json")
+    for number, (strategy, instant_ns) in enumerate((("naive", 150), ("atomic", 20)), start=1):
+        (folder / "trials" / str(number)).rename(folder / f"former-{number}")
+        lost(folder, number, history, ledger, strategy=strategy, faults_ns={"lose-reply": (instant_ns,)})
+    run = Run(folder)
+    assert notes_of_faults(run) == [
+        "lose-reply@2 met 1 purchase; none of them had committed.",
+        "lose-reply@2 met no purchase of naive: there it was not tested.",
+    ]
+    assert run.untested_faults == []
+
+
+def test_faults_of_one_kind_are_told_apart_by_their_turn(folder, history, ledger):
+    """The first that came is the one of the fewest purchases; what came while it lasted is met too."""
+    changed(faults=["disconnect@9", "disconnect@2"])(folder / "experiment.json")
+    (folder / "trials" / "1").rename(folder / "former-1")
+    (folder / "trials" / "2").rename(folder / "former-2")
+    times = {"faults_ns": {"disconnect": (5, 50)}, "faults_over_ns": {"disconnect": (10, 60)}}
+    lost(folder, 1, history, ledger, **times)
+    assert [(each["fault"], each["met"]) for each in Run(folder).trial_rows()[0]["faults"]] == [
+        ("disconnect@9", 0),
+        ("disconnect@2", 1),
+    ]
+
+
+def test_refunds_that_a_fault_met_are_said(folder, history, ledger):
+    """Beside the purchases."""
+    changed(faults=["lose-reply@1"])(folder / "experiment.json")
+    back = {"kind": "refund", "purchase_id": 1, "outcome": "unknown", "cause": "connection"}
+    sale = {"version": 2, "completed_ns": 10}
+    lost_sale = {"invoked_ns": 25, "completed_ns": 40, "outcome": "unknown", "cause": "connection"}
+    books = ledger(total=1, available=1, version=3)
+    for number, more in ((1, ()), (2, (lost_sale,))):
+        (folder / "trials" / str(number)).rename(folder / f"former-{number}")
+        operations = history(sale, back | {"invoked_ns": 20, "completed_ns": 40}, *more)
+        write(folder, number, "atomic", True, operations, books, repeat=number, faults_ns={"lose-reply": (30,)})
+        expected = [
+            "1 refund; 1 of them had committed.",
+            "1 purchase; none of them had committed; and 2 refunds; 2 of them had committed.",
+        ]
+        assert notes_of_faults(Run(folder)) == [f"lose-reply@1 met {expected[number - 1]}"]
+
+
 def test_the_ledger_of_a_trial_knows_when_the_server_was_crashed(folder, history, ledger):
     """As the trial was saved; its tables hold nothing of it."""
     write(folder, 3, "atomic", True, history({}), ledger(total=1, tickets=[1]), faults_ns={"crash": (3 * S, 5 * S)})
@@ -458,14 +620,18 @@ def test_a_folder_that_is_only_for_reading_is_said_to_be_one(folder):
 
 
 def test_the_json_of_a_run_has_the_documented_fields(folder):
-    """One object: the folder, the environment, and the trials with their numbers and verdicts."""
+    """One object: the folder, the environment, concerns, and the trials with their numbers and verdicts."""
     printed = json.loads(json.dumps(Run(folder).as_json(), allow_nan=False))
-    assert set(printed) == {"run", "environment", "trials"}
+    assert set(printed) == {"run", "environment", "concerns", "trials"}
+    assert printed["trials"][1]["progress"] == {
+        "share": 0.0, "failed": 0, "sold": 2, "limit": 0.05, "verdict": "PROGRESS",
+    }  # fmt: skip
+    assert [each["kind"] for each in printed["concerns"]] == ["little evidence", "little evidence"]
     assert Path(printed["run"]) == folder
     assert set(printed["trials"][0]) >= {
         "trial", "strategy", "safe", "buyers", "repeat", "seconds", "sold", "sales", "sold_out", "conflicts", "failed",
         "unknown", "oversold", "refunded", "refunds_failed", "refunds_unknown",
-        "purchases_per_s", "latency_ms", "retries", "verdict", "checks", "history_sha256",
+        "purchases_per_s", "latency_ms", "retries", "verdict", "checks", "history_sha256", "faults",
     }  # fmt: skip
     assert set(printed["trials"][0]["latency_ms"]) == {"p50", "p95", "p99"}
     assert printed["trials"][0]["checks"]["no_oversell"]["status"] == "INVALID"

@@ -2,16 +2,16 @@
 
 import pytest
 
-from ticketlab.evidence.history import Recorder
+from ticketlab.evidence.history import Recorder, collect
 from ticketlab.evidence.tally import SoFar, Tally
 from ticketlab.outcomes import Cause, Kind, Outcome
 
 
-def record(recorder, *, invoked_ns, outcome=Outcome.SOLD, quantity=1, line=0, cause=Cause.NONE, kind=Kind.PURCHASE):
+def record(recorder, *, invoked_ns, outcome=Outcome.SOLD, quantity=1, line=0, cause=Cause.NONE, **how):
     recorder.record(
         event=line, line=line, quantity=quantity, purchase_id=bytes(16), scheduled_ns=invoked_ns,
         invoked_ns=invoked_ns, completed_ns=invoked_ns + 1, outcome=outcome, cause=cause, retries=(),
-        version=None, available=None, kind=kind,
+        version=None, available=None, **how,
     )  # fmt: skip
 
 
@@ -65,6 +65,20 @@ def test_what_was_given_back_is_no_purchase_and_owned_no_more(buyers):
     assert so_far.outcomes == {Outcome.SOLD: 2, Outcome.FAILED: 1}
     assert so_far.refunds == {Outcome.REFUNDED: 2, Outcome.FAILED: 1}
     assert (so_far.purchases, so_far.tickets) == (3, 2)
+
+
+def test_a_call_that_tells_nothing_new_is_not_counted(buyers):
+    """A sale that was told before, a refusal of a second call: rows of the history, but no purchases."""
+    record(buyers[0], invoked_ns=1, quantity=3)
+    record(buyers[1], invoked_ns=2, quantity=3, again=True)
+    record(buyers[1], invoked_ns=2, quantity=2, line=1, again=True)
+    record(buyers[2], invoked_ns=3, outcome=Outcome.FAILED, cause=Cause.REPEATED, again=True)
+    so_far = Tally(buyers).read(0.1)
+    assert (so_far.outcomes, so_far.tickets) == ({Outcome.SOLD: 1}, 3)
+    assert [len(each) for each in buyers] == [1, 0, 0]
+    told = collect(buyers, start_ns=0)
+    assert told["outcome"].tolist() == [Outcome.SOLD, Outcome.SOLD, Outcome.SOLD, Outcome.FAILED]
+    assert set(told["kind"]) == {Kind.PURCHASE}
 
 
 def test_a_refund_of_a_basket_is_one_and_returns_all_its_tickets(buyers):

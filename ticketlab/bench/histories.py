@@ -30,6 +30,7 @@ _SOLD_AT_FIRST: Final = 0.7
 _LAST_QUANTITY: Final = 2
 _CYCLE: Final = 8
 """When the seats are gone: of so many operations one is a refund, and one sells what was given back."""
+_MARKS: Final = (0, 2**63 - 1)
 _GAP_NS: Final = (200, 1_800)
 """From one instant of effect to the next: a million operations take about a second."""
 
@@ -126,8 +127,10 @@ def make(shape: Shape) -> Made:
     version[unseen] = available[unseen] = NOT_SEEN
     owners = np.flatnonzero(calls.effect[of] & ~refund & ~calls.returned[of])
     tickets = np.repeat(owners, quantity[owners])
-    ledger = _ledger(total, versions, event[tickets], ids[of[tickets]], crash_ns=int(completed.max()) + 1)
-    del owners, tickets, refund, change, unseen
+    marks = generator.integers(*_MARKS, len(tickets))
+    handed, digest = _handed(calls, of, quantity, owners, marks)
+    ledger = _ledger(total, versions, event[tickets], ids[of[tickets]], marks, crash_ns=int(completed.max()) + 1)
+    del owners, tickets, marks, refund, change, unseen
     order = np.argsort(invoked[of], kind="stable")
     of = of[order]
     history = _frame(
@@ -142,6 +145,8 @@ def make(shape: Shape) -> Made:
         outcome=calls.outcome[of],
         version=version[order],
         available=available[order],
+        handed=handed[order],
+        handed_digest=digest[order],
     )
     last_sale, last = (int(np.flatnonzero(of == each)[0]) for each in (shape.last_sale, shape.operations - 1))
     return Made(history=history, ledger=ledger, last_sale=last_sale, last_refusal=last)
@@ -237,12 +242,31 @@ def _running(event: Integers, values: Integers, events: int) -> Integers:
     return running
 
 
-def _ledger(total: Integers, versions: Integers, event: Integers, ids: Integers, *, crash_ns: int) -> Ledger:
+def _handed(
+    calls: _Calls, of: Integers, quantity: Integers, owners: Integers, marks: Integers
+) -> tuple[Integers, Integers]:
+    """What each row's answer hands: of a sale its tickets, whose marks follow one another in the order of `owners`.
+
+    What was given back later is in no ledger: its digest is compared with nothing.
+    """
+    sold = (calls.outcome[of] == OUTCOMES.index(Outcome.SOLD)) & (calls.kind[of] == KINDS.index(Kind.PURCHASE))
+    counts = quantity[owners].astype(np.int64)
+    digest = np.full(len(of), NOT_SEEN, np.int64)
+    if len(owners):
+        digest[owners] = np.add.reduceat(marks, np.cumsum(counts) - counts)
+    digest[~sold] = NOT_SEEN
+    return np.where(sold, quantity, NOT_SEEN), digest
+
+
+def _ledger(
+    total: Integers, versions: Integers, event: Integers, ids: Integers, marks: Integers, *, crash_ns: int
+) -> Ledger:
     """Everything is sold in the end."""
-    columns = {"event": np.arange(len(total)), "total": total, "available": np.zeros_like(total), "version": versions}
-    tickets = {"event": event.astype(np.int32), "purchase_id": tables.purchase_ids(ids.tobytes())}
+    columns = {"event": np.arange(len(total)), "available": np.zeros_like(total), "version": versions}
+    columns |= {"total": total, "total_found": total}
+    tickets = {"event": event.astype(np.int32), "purchase_id": tables.purchase_ids(ids.tobytes()), "ticket": marks}
     return Ledger(
-        events=pd.DataFrame(columns).astype(EVENT_COLUMNS),
+        events=pd.DataFrame(columns)[list(EVENT_COLUMNS)].astype(EVENT_COLUMNS),
         tickets=pd.DataFrame(tickets).astype(TICKET_COLUMNS),
         crashes_ns=(crash_ns,),
     )

@@ -13,6 +13,8 @@ def sell(strategy: Strategy, ground: Ground) -> Claim:
     driven = drive(repository, ground.plan, [ground.event], warm_up_event=ground.warm_up_event, on_tick=ground.on_tick)
     if driven.interrupted:
         raise KeyboardInterrupt
+    if driven.stuck:
+        raise driven.stuck
     repository.settle([ground.event])
     purchases = purchases_of(driven.history)
     outcomes = purchases["outcome"].value_counts()

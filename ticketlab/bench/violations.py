@@ -60,6 +60,11 @@ def _nobodys(made: Made) -> Made:
     return _owning(made, [_NOBODYS])
 
 
+def _handed_others(made: Made) -> Made:
+    """The last sale's answer carries other tickets than the ledger has."""
+    return _told(made, made.last_sale, handed_digest=0)
+
+
 def _refused_in_sight_of_seats(made: Made) -> Made:
     """The last refusal tells of as many seats as were wanted."""
     return _told(made, made.last_refusal, available=int(made.history["quantity"].iloc[made.last_refusal]))
@@ -77,17 +82,32 @@ def _deadlocked(made: Made) -> Made:
     return _told(made, made.last_refusal, attempts=2, retries_deadlock=1)
 
 
+def _left_behind(made: Made) -> Made:
+    """The lab saw a lock on a connection that came back."""
+    facts = replace(made.ledger.facts, left_behind={"a session advisory lock was left on the connection": 1})
+    return replace(made, ledger=replace(made.ledger, facts=facts))
+
+
+def _with_another_setup(made: Made) -> Made:
+    """There is an event that the lab did not put on sale."""
+    facts = replace(made.ledger.facts, seats=tuple(made.ledger.events["total"].tolist()), events_added=1)
+    return replace(made, ledger=replace(made.ledger, facts=facts))
+
+
 VIOLATIONS: Final[Mapping[str, Violation]] = MappingProxyType(
     {
         "no_oversell": _sold_beyond_the_last_seat,
         "sales_in_ledger": _lost,
         "tickets_accounted_for": _nobodys,
+        "answers_match_tickets": _handed_others,
         "no_false_sold_out": _refused_in_sight_of_seats,
         "no_deadlock": _deadlocked,
         "strict_serializability": _stale,
         "exactly_once": _doubled,
         "durable": _lost,
         "atomic": _half_lost,
+        "leaves_connection_clean": _left_behind,
+        "setup_unchanged": _with_another_setup,
     }
 )
 """By the name of a check."""
@@ -103,7 +123,8 @@ def _told(made: Made, row: int, **values: str | int) -> Made:
 
 def _owning(made: Made, ids: list[bytes]) -> Made:
     """The same, with more tickets of event 0."""
-    more = pd.DataFrame({"event": 0, "purchase_id": tables.purchase_ids(b"".join(ids))}).astype(TICKET_COLUMNS)
+    columns = {"event": 0, "purchase_id": tables.purchase_ids(b"".join(ids)), "ticket": 0}
+    more = pd.DataFrame(columns).astype(TICKET_COLUMNS)
     tickets = pd.concat([made.ledger.tickets, more], ignore_index=True)
     return replace(made, ledger=replace(made.ledger, tickets=tickets))
 

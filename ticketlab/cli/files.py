@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from ticketlab.cli.options import EXIT_WRONG
-from ticketlab.cli.output import print_json, show
+from ticketlab.cli.output import complain, print_json, show
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,8 +50,10 @@ def is_file(source: Path) -> bool:
     return source == _STANDARD_INPUT or source.suffix.lower() in _SUFFIXES or source.is_file()
 
 
-def check(source: Path, *, stock: int | None, events: Path | None, tickets: Path | None, as_json: bool) -> None:
-    """Judge a history that others made, and print the verdicts."""
+def check(
+    source: Path, *, stock: int | None, events: Path | None, tickets: Path | None, as_json: bool, strict: bool
+) -> None:
+    """Judge a history that others made, and print the verdicts; with `strict` one that decides nothing fails."""
     from ticketlab.evidence import foreign
     from ticketlab.evidence.foreign import Table
     from ticketlab.evidence.verdict import Status, overall
@@ -67,6 +69,9 @@ def check(source: Path, *, stock: int | None, events: Path | None, tickets: Path
         print_json(_as_json(source, read, found))
     else:
         _show(read, found)
+    if strict and not foreign.is_decided(found):
+        complain("--strict fails this file: no check could decide anything. Give --tickets, what was sold in the end.")
+        raise typer.Exit(EXIT_WRONG)
     raise typer.Exit(EXIT_WRONG if overall(found) is Status.INVALID else 0)
 
 

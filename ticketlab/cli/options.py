@@ -27,6 +27,13 @@ def server_option(*, usual: str | bool = True) -> Any:  # noqa: ANN401  # as typ
 
 Server = Annotated[str, server_option()]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Strict = Annotated[
+    bool,
+    typer.Option(
+        "--strict",
+        help="Exit 1 too where a safe strategy made no progress, a fault did not come or a check decided nothing.",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 Url = Annotated[
     str | None,
@@ -48,6 +55,12 @@ def number_range(option: str, text: str) -> tuple[int, int]:
     if len(numbers) > 2:  # noqa: PLR2004 - a range has two ends
         raise InvalidInputError(f"{option} takes a number or a range such as 1-4, not {text!r}.")
     return numbers[0], numbers[-1]
+
+
+def given_options(context: typer.Context) -> set[str]:
+    """The parameters that the command line gives a value to."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
 
 
 def setting_of(text: str) -> tuple[str, str]:

@@ -49,7 +49,7 @@ def power(
     purchases: Annotated[int, typer.Option(help="A chase without a catch ends after so many.")] = 20_000,
     trials: Annotated[
         int | None,
-        typer.Option(help="Trials of safe strategies.", show_default="200, or none where mutants are chosen"),
+        typer.Option(help="Trials of safe strategies.", show_default="400, or none where mutants are chosen"),
     ] = None,
     seed: Annotated[int, typer.Option(help="What the buyers want, and every plan of the safe.")] = 1,
     server: Annotated[str | None, server_option(usual="embedded")] = None,
@@ -65,7 +65,7 @@ def power(
     """Measure the checks: how soon they catch broken twins of the strategies, and how often they accuse a safe one.
 
     The exit code is 0 where every mutant was caught by the check that is meant for it in at least 95 % of the repeats,
-    and no alarm was false. Without options that takes some six minutes on two processors.
+    and no alarm was false. Without options that takes some ten minutes on two processors.
 
     Example: ticketlab power -m pessimistic_unlocked -m atomic_tickets_apart --repeats 5
     """
@@ -81,7 +81,7 @@ def power(
         mutants=names,
         repeats=repeats,
         purchases=purchases,
-        trials=trials if trials is not None else 0 if mutant or check else 200,
+        trials=trials if trials is not None else 0 if mutant or check else 400,
         seed=seed,
         server=place,
     )

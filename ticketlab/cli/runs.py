@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ticketlab.cli import files
+from ticketlab.cli import choice, files
 from ticketlab.cli.files import EventsFile, RunOrFile, Stock, TicketsFile
 from ticketlab.cli.options import (
     EXIT_BAD_INPUT,
@@ -15,7 +15,9 @@ from ticketlab.cli.options import (
     AsJson,
     Quiet,
     Server,
+    Strict,
     Url,
+    given_options,
     integers,
     number_range,
     setting_of,
@@ -36,6 +38,7 @@ RunFolders = Annotated[
 
 
 def run(
+    context: typer.Context,
     *,
     strategy: Annotated[
         list[str] | None,
@@ -55,6 +58,16 @@ def run(
     events: Annotated[int, typer.Option(help="Events that are bought from.")] = 1,
     hot: Annotated[float | None, typer.Option(help="Share of purchases that want the first event.")] = None,
     refunds: Annotated[float, typer.Option(help="Share of sales that their buyers give back at once.")] = 0.0,
+    double_calls: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of purchases whose id is called twice: at once, later, or for something else.",
+            show_default="0.02 where a strategy claims that an id buys once, else 0",
+        ),
+    ] = None,
+    max_failures: Annotated[
+        float, typer.Option(help="Share of purchases that may fail while seats are left; beyond it: no progress.")
+    ] = 0.05,
     seconds: Annotated[
         float | None, typer.Option(help="A trial's longest time.", show_default="4, or 60 with --purchases")
     ] = None,
@@ -72,8 +85,15 @@ def run(
     ] = None,
     fault: Annotated[
         list[str] | None,
-        typer.Option(metavar="KIND@N", help="crash@N or disconnect@N: goes wrong after N purchases; repeatable."),
+        typer.Option(
+            metavar="KIND@N",
+            help="crash@N, disconnect@N, lose-request@N or lose-reply@N: goes wrong after N purchases; repeatable.",
+        ),
     ] = None,
+    thorough: Annotated[
+        bool, typer.Option("--thorough", help="Try it all: quantities, events, baskets, refunds, double calls, faults.")
+    ] = False,
+    strict: Strict = False,
     name: Annotated[str, typer.Option(help="Part of the run folder's name.")] = "hot-event",
     out: Annotated[Path, typer.Option(help="Where run folders are made.")] = Path("runs"),
     as_json: AsJson = False,
@@ -84,13 +104,15 @@ def run(
     Without options a control that oversells meets five strategies that do not: 16 buyers, one hot event.
 
     Example: ticketlab run -s pessimistic -s atomic --buyers 4,16,64 --repeats 5
+
+    Example: ticketlab run -s shop.py:buy --double-calls 0.1 --fault disconnect@500
     """
     from ticketlab import servers
     from ticketlab.experiment import TELLING_FEW, Experiment, ended_by
     from ticketlab.load.faults import Fault
 
     together = number_range("--basket", basket)
-    names = _all_that_sell(baskets=together != (1, 1)) if all_strategies else strategy or TELLING_FEW
+    names = choice.all_that_sell(baskets=together != (1, 1)) if all_strategies else strategy or TELLING_FEW
     place, url = servers.meant(server, url)
     default = Experiment()
     usual: dict[str, Any] = {"seconds": default.seconds, "stock": default.stock}
@@ -110,13 +132,24 @@ def run(
         events=events,
         hot=hot,
         refunds=refunds,
+        double_calls=double_calls,
+        max_failures=max_failures,
         warm_up_s=warm_up,
         pool_sizes=integers("--pool-size", pool_size, separator=","),
         server=place,
         server_settings=dict(setting_of(each) for each in setting or ()),
         faults=tuple(Fault.parse(each) for each in fault or ()),
     )
-    made = _run(experiment, out=out, url=url, quiet=quiet or as_json)
+    if thorough:
+        experiment = choice.thorough(experiment, given=given_options(context))
+    try:
+        made = _run(experiment, out=out, url=url, quiet=quiet or as_json)
+    except KeyboardInterrupt as error:
+        reasons = [*error.args, *getattr(error, "__notes__", [])]
+        if not reasons:
+            raise
+        complain("\n".join(["The run was ended at once.", *reasons]))
+        raise typer.Exit(EXIT_INTERRUPTED) from error
     if not as_json:
         _show(made)
     written = _write_report_of(made, quiet=quiet or as_json)
@@ -125,15 +158,17 @@ def run(
     elif written:
         typer.echo(f"Report: {written}")
     ended = EXIT_INTERRUPTED if made.ended_early else 0
-    raise typer.Exit(EXIT_WRONG if made.wrong else ended if written else EXIT_BAD_INPUT)
+    raise typer.Exit(EXIT_WRONG if _fails(made, strict=strict) else ended if written else EXIT_BAD_INPUT)
 
 
 def check(
     source: RunOrFile,
+    *,
     stock: Stock = None,
     events: EventsFile = None,
     tickets: TicketsFile = None,
     as_json: AsJson = False,
+    strict: Strict = False,
 ) -> None:
     """Judge a saved run again, or a history made by others, from what was observed; needs no PostgreSQL.
 
@@ -150,14 +185,14 @@ def check(
     Example: ticketlab check orders.csv --stock 100 --tickets tickets.csv
     """
     if files.is_file(source):
-        files.check(source, stock=stock, events=events, tickets=tickets, as_json=as_json)
+        files.check(source, stock=stock, events=events, tickets=tickets, as_json=as_json, strict=strict)
     elif stock is not None or events or tickets:
         raise InvalidInputError(f"--stock, --events and --tickets go with a .csv or .parquet file, not with {source}.")
     else:
-        _check_run(source, as_json=as_json)
+        _check_run(source, as_json=as_json, strict=strict)
 
 
-def _check_run(folder: Path, *, as_json: bool) -> None:
+def _check_run(folder: Path, *, as_json: bool, strict: bool) -> None:
     from ticketlab import console
     from ticketlab.runs import Run
 
@@ -170,7 +205,15 @@ def _check_run(folder: Path, *, as_json: bool) -> None:
         print_json(made.as_json())
     else:
         show(console.verdicts(made), "", *console.headline(made), "", *console.faults(made), *console.remarks(made))
-    raise typer.Exit(EXIT_WRONG if made.wrong else 0)
+    raise typer.Exit(EXIT_WRONG if _fails(made, strict=strict) else 0)
+
+
+def _fails(made: "Run", *, strict: bool) -> bool:
+    """Whether the exit code is that of a wrong strategy; where only --strict says so, the reasons are printed."""
+    reasons = made.strict_failures if strict else []
+    if reasons and not made.wrong:
+        complain("\n".join(["--strict fails this run.", *reasons]))
+    return bool(made.wrong or reasons)
 
 
 def report(
@@ -208,13 +251,6 @@ def report(
             place = Path(out) if out else None
             done = str(publish.write(runs, out=place, form=form, on_progress=on_progress))
     typer.echo(done, nl=out != "-")
-
-
-def _all_that_sell(*, baskets: bool) -> list[str]:
-    from ticketlab.tickets.strategies import announced, get, registry
-
-    family = {name: get(name) for name in (*registry(), *announced())}
-    return [name for name, each in family.items() if (each.basket if baskets else not each.for_baskets)]
 
 
 def _run(experiment: "Experiment", *, out: Path, url: str | None, quiet: bool) -> "Run":

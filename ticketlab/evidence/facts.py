@@ -22,6 +22,8 @@ class Facts:
     stock_elsewhere: bool = False
     """Whether the strategy counts stock apart from the event's row while it sells: stocks and versions that are
     reported meanwhile are then not those of the event."""
+    samples: int = 0
+    """How often a reader compared stock and tickets while buyers bought."""
     deadlocks: int | None = None
     """Deadlocks that the server counted in the trial's database; None where it was not asked."""
     left_behind: Mapping[str, int] = field(default_factory=dict)

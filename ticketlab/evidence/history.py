@@ -8,7 +8,8 @@ refund has the id of the purchase that it gives back, and likewise a row for eac
 from array import array
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from struct import Struct
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,9 @@ import pandas as pd
 from ticketlab.evidence import tables
 from ticketlab.evidence.tables import PURCHASE_ID
 from ticketlab.outcomes import CAUSES, KINDS, OUTCOMES, RETRY_CAUSES, Cause, Kind, Outcome
+
+if TYPE_CHECKING:
+    from uuid import UUID
 
 NOT_SEEN: Final = -(2**31)
 """The version and the stock of an operation that saw neither: a number that no real one is, for a stock can be -1."""
@@ -39,19 +43,35 @@ COLUMNS: Final[dict[str, Any]] = {
     **dict.fromkeys(RETRIES.values(), "int16"),
     "version": "int32",  # of the event, as the purchase made or saw it, or NOT_SEEN
     "available": "int32",  # the event's stock at that version, or NOT_SEEN
+    "handed": "int32",  # tickets in the answer for this event, or NOT_SEEN where the answer has no tickets
+    "handed_digest": "int64",  # of their ids: see `digests`; NOT_SEEN where the answer has no tickets
+    "handed_elsewhere": "int16",  # those of them that name another purchase or another event
 }
 """The columns of a history frame and their types."""
+ABSENT: Final = {"handed": NOT_SEEN, "handed_digest": NOT_SEEN, "handed_elsewhere": 0}
+"""What stands for columns that a saved history may lack: those saved before there were any have no other."""
 
 # Most operations are purchases of one event that succeed at once: what the others have beside is kept apart, so that
 # it costs nothing where it is not.
-_SELDOM: Final = ("line", *RETRIES.values())
+_SELDOM: Final = ("line", *RETRIES.values(), "handed_elsewhere")
 NUMBERS: Final = tuple(name for name in COLUMNS if name not in ("purchase_id", "kind", *_SELDOM))
 """What a recorder writes, in this order, as 64-bit integers: the cause by its position in the enum, the outcome by
-that of its pair in ENDS."""
+that of its pair in ENDS, of a call `again` counted on from the end of ENDS."""
 ENDS: Final = tuple((kind, outcome) for kind in KINDS for outcome in OUTCOMES)
 """What was done, and how it ended."""
+_INVOKED: Final = NUMBERS.index("invoked_ns")
 _END_CODE: Final = {kind: {outcome: ENDS.index((kind, outcome)) for outcome in OUTCOMES} for kind in KINDS}
 _CAUSE_CODE: Final = {cause: code for code, cause in enumerate(CAUSES)}
+_PURCHASE: Final = Kind.PURCHASE  # looked up once: in Python 3.11 that takes as long as to pack a row
+_packed: Final = Struct(f"{len(NUMBERS)}q").pack  # twice as fast as to extend an array by a tuple
+
+
+Handed: TypeAlias = tuple[int, int, int]
+"""The tickets that an answer hands its buyer for one event: how many, or NOT_SEEN where the answer has no tickets at
+all; the digest of their ids; and how many of them name another purchase or another event. A plain tuple: one is made at
+each sale, and a NamedTuple takes three times as long."""
+NOTHING_HANDED: Final[Handed] = (NOT_SEEN, NOT_SEEN, 0)
+"""An answer without tickets."""
 
 
 class Recorder:
@@ -65,6 +85,8 @@ class Recorder:
         self._purchase_ids = bytearray()
         self.said: dict[str, str] = {}
         """What was said where operations ended without an answer: of each kind the first."""
+        self.under_way: tuple[Kind, Sequence[tuple[int, int]], UUID, int] | None = None
+        """The operation that was called last: its kind, its events with their quantities, its id, and when."""
 
     def record(
         self,
@@ -82,25 +104,34 @@ class Recorder:
         available: int | None,
         line: int = 0,
         kind: Kind = Kind.PURCHASE,
+        handed: Handed = NOTHING_HANDED,
+        again: bool = False,
     ) -> None:
-        """Append one row; times are readings of one monotonic clock, `retries` are those of the whole operation."""
-        if line or kind is not Kind.PURCHASE:
+        """Append one row; times are readings of one monotonic clock, `retries` are those of the whole operation.
+
+        `again` is a call of an id that was called before, unless it is the first that was told of a sale; or the first
+        call, where another one was told of the sale first. Such a call is a row like any other, and is not counted.
+        """
+        if line or again or kind is not _PURCHASE:
             self._not_counted += 1
-        if line or retries:
-            self._seldom.extend((self._rows, line, *map(retries.count, RETRY_CAUSES)))  # of the row that comes now
-        self._numbers.extend(
-            (
+        tickets, digest, elsewhere = handed
+        if line or retries or elsewhere:  # of the row that comes now
+            self._seldom.extend((self._rows, line, *map(retries.count, RETRY_CAUSES), elsewhere))
+        self._numbers.frombytes(
+            _packed(
                 self.buyer,
                 event,
                 quantity,
                 scheduled_ns,
                 invoked_ns,
                 completed_ns,
-                _END_CODE[kind][outcome],
+                _END_CODE[kind][outcome] + len(ENDS) * again,
                 _CAUSE_CODE[cause],
                 1 + len(retries),
                 NOT_SEEN if version is None else version,
                 NOT_SEEN if available is None else available,
+                tickets,
+                digest,
             )
         )
         self._purchase_ids += purchase_id
@@ -110,12 +141,57 @@ class Recorder:
         return len(self._numbers) // len(NUMBERS)
 
     def __len__(self) -> int:
-        """How many purchases were recorded."""
+        """How many purchases were recorded: calls `again` are not among them."""
         return self._rows - self._not_counted
 
     def since(self, row: int) -> "array[int]":
         """A copy of NUMBERS of the whole rows from `row` on; the buyer may be recording another meanwhile."""
         return self._numbers[row * len(NUMBERS) : self._rows * len(NUMBERS)]
+
+    def ended(self, now_ns: int) -> "Recorder":
+        """A copy up to now of what a buyer may still be recording; the operation under way is UNKNOWN in it."""
+        while True:
+            under_way, copy = self.under_way, self._copied()
+            if under_way is self.under_way:
+                break
+        if under_way is not None:
+            copy.record_unknown(*under_way, now_ns)
+        return copy
+
+    def record_unknown(
+        self, kind: Kind, lines: Sequence[tuple[int, int]], purchase_id: "UUID", invoked_ns: int, now_ns: int
+    ) -> None:
+        """Append an operation that has not ended, unless it is the one that was recorded last."""
+        if self._numbers[-len(NUMBERS) :][_INVOKED : _INVOKED + 1] == array("q", [invoked_ns]):
+            return
+        for line, (event, quantity) in enumerate(lines):
+            self.record(
+                kind=kind,
+                event=event,
+                line=line,
+                quantity=quantity,
+                purchase_id=purchase_id.bytes,
+                scheduled_ns=invoked_ns,
+                invoked_ns=invoked_ns,
+                completed_ns=now_ns,
+                outcome=Outcome.UNKNOWN,
+                cause=Cause.NONE,
+                retries=(),
+                version=None,
+                available=None,
+            )
+
+    def _copied(self) -> "Recorder":
+        """The whole rows so far: a row is whole when its purchase id is there."""
+        copy = Recorder(self.buyer)
+        copy._purchase_ids = self._purchase_ids[: len(self._purchase_ids) // 16 * 16]
+        rows = len(copy._purchase_ids) // 16
+        copy._numbers = self._numbers[: rows * len(NUMBERS)]
+        width = 1 + len(_SELDOM)
+        whole = len(self._seldom) // width
+        kept = sum(place < rows for place in self._seldom[: whole * width : width])
+        copy._seldom = self._seldom[: kept * width]
+        return copy
 
     def numbers(self) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
         """The recorded integers, a row an operation: the columns of NUMBERS, then those of _SELDOM."""
@@ -143,7 +219,7 @@ def collect(recorders: Iterable[Recorder], *, start_ns: int) -> pd.DataFrame:
     columns: dict[str, Any] = {name: numbers[:, place] for place, name in enumerate(names)}
     for name in ("scheduled_ns", "invoked_ns", "completed_ns"):
         columns[name] = columns[name] - start_ns
-    columns["kind"], columns["outcome"] = np.divmod(columns["outcome"], len(OUTCOMES))
+    columns["kind"], columns["outcome"] = np.divmod(columns["outcome"] % len(ENDS), len(OUTCOMES))
     for name in ("kind", "outcome", "cause"):
         columns[name] = pd.Categorical.from_codes(columns[name], dtype=COLUMNS[name])
     columns["purchase_id"] = tables.purchase_ids(purchase_ids[order].tobytes())
@@ -173,4 +249,4 @@ def write(history: pd.DataFrame, path: Path) -> None:
 
 def read(path: Path) -> pd.DataFrame:
     """A history as it was saved."""
-    return tables.read(path, COLUMNS)
+    return tables.read(path, COLUMNS, absent=ABSENT)

@@ -1,14 +1,14 @@
 """The ledger of a trial: what the database held when the trial was over. Never opens a connection."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeAlias
 
 import numpy as np
 import pandas as pd
 
-from ticketlab.evidence import tables
+from ticketlab.evidence import digests, tables
 from ticketlab.evidence.facts import Facts
 from ticketlab.evidence.history import NOT_SEEN
 from ticketlab.evidence.tables import PURCHASE_ID
@@ -27,7 +27,15 @@ SAMPLE_COLUMNS: Final[dict[str, Any]] = {
     "tickets": "int32",  # rows in the table of tickets at the same moment
 }
 """What a reader sees of stock and tickets in one snapshot while buyers buy."""
-TICKET_COLUMNS: Final[dict[str, Any]] = {"event": "int32", "purchase_id": PURCHASE_ID}
+TICKET_COLUMNS: Final[dict[str, Any]] = {
+    "event": "int32",
+    "purchase_id": PURCHASE_ID,
+    "ticket": "int64",  # the mark of the ticket's own id: see `digests`; NOT_SEEN where it is not known
+}
+
+
+TicketRow: TypeAlias = tuple[int, bytes] | tuple[int, bytes, bytes]
+"""A ticket: the number of its event, the id of its purchase, and its own id where that is known, of 16 bytes each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,20 +55,22 @@ class Ledger:
     """What a reader saw during the trial: a row an event and sample, with the columns of SAMPLE_COLUMNS."""
 
     @classmethod
-    def of(
-        cls, *, events: Sequence[tuple[int, int, int | None, int | None]], tickets: Sequence[tuple[int, bytes]]
-    ) -> Self:
-        """A ledger from rows: event, total, available and version; tickets as in TICKET_COLUMNS with ids of 16 bytes.
+    def of(cls, *, events: Sequence[tuple[int, int, int | None, int | None]], tickets: Sequence[TicketRow]) -> Self:
+        """A ledger from rows: event, total, available and version; and tickets as `TicketRow` says.
 
-        Stock and version of an event are None where nothing tells them.
+        Stock and version of an event are None where nothing tells them. The ids of tickets are left out where one of
+        them has none.
         """
         rows = [[NOT_SEEN if each is None else each for each in row] for row in events]
         kinds = enumerate((name, EVENT_COLUMNS[name]) for name in ("event", "total", "available", "version"))
         columns = {name: np.array([row[place] for row in rows], kind) for place, (name, kind) in kinds}
         books = {name: columns.get(name, columns["total"]) for name in EVENT_COLUMNS}
-        sold = np.array([event for event, _ in tickets], TICKET_COLUMNS["event"])
-        ids = tables.purchase_ids(b"".join(purchase_id for _, purchase_id in tickets))
-        return cls(events=pd.DataFrame(books), tickets=pd.DataFrame({"event": sold, "purchase_id": ids}))
+        sold = {
+            "event": np.array([row[0] for row in tickets], TICKET_COLUMNS["event"]),
+            "purchase_id": tables.purchase_ids(b"".join(row[1] for row in tickets)),
+            "ticket": _marks(tickets),
+        }
+        return cls(events=pd.DataFrame(books), tickets=pd.DataFrame(sold))
 
     def knowing(self, facts: Facts) -> Self:
         """The ledger of the events that the lab put on sale: their seats by its plan, all else as found."""
@@ -69,6 +79,13 @@ class Ledger:
         found = planned.merge(self.events, on="event", how="left").fillna(NOT_SEEN)
         events = found.assign(total=found["seats"])[list(EVENT_COLUMNS)].astype(EVENT_COLUMNS)
         return replace(self, events=events, facts=facts)
+
+    def with_samples(self, samples: Iterable[tuple[int, int, int | None, int]]) -> Self:
+        """The ledger with what a reader saw during the trial, as rows of SAMPLE_COLUMNS; stock None where not known."""
+        rows = [[NOT_SEEN if each is None else each for each in row] for row in samples]
+        columns = enumerate(SAMPLE_COLUMNS.items())
+        frame = {name: np.array([row[place] for row in rows], kind) for place, (name, kind) in columns}
+        return replace(self, samples=pd.DataFrame(frame))
 
     def write(self, folder: Path) -> None:
         """Save the tables as Parquet, and the samples where there are any."""
@@ -84,7 +101,7 @@ class Ledger:
         return cls(
             samples=tables.read(samples, SAMPLE_COLUMNS) if samples.exists() else None,
             events=tables.read(folder / "events.parquet", EVENT_COLUMNS),
-            tickets=tables.read(folder / "tickets.parquet", TICKET_COLUMNS),
+            tickets=tables.read(folder / "tickets.parquet", TICKET_COLUMNS, absent={"ticket": NOT_SEEN}),
         )
 
     def seats(self) -> pd.DataFrame:
@@ -97,3 +114,9 @@ class Ledger:
         left = total - tickets
         available = np.where(available == NOT_SEEN, left, available)
         return self.events.assign(available=available, tickets=tickets, oversold=np.maximum(-left, 0))
+
+
+def _marks(tickets: Sequence[TicketRow]) -> digests.Marks:
+    """The mark of each ticket; NOT_SEEN for all where one of them has no id."""
+    ids = b"".join(row[2] for row in tickets if len(row) == 3)  # noqa: PLR2004 - see TicketRow
+    return digests.marks(ids) if len(ids) == 16 * len(tickets) else np.full(len(tickets), NOT_SEEN)

@@ -1,4 +1,9 @@
-"""How a trial went, in numbers. Pure functions of its history and ledger."""
+"""How a trial went, in numbers. Pure functions of its history and ledger.
+
+An id that is called twice is one purchase: its first call is what is counted, timed and has retries. Its sale counts
+once, whichever call was told of it: an answer that only confirms a sale is no sale. A purchase whose first call ended
+otherwise, and whose second call was told of the sale, is in both counts.
+"""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -8,6 +13,7 @@ import pandas as pd
 
 from ticketlab.evidence.history import RETRIES, of_kind, operations_of, purchases_of
 from ticketlab.evidence.ledger import Ledger
+from ticketlab.evidence.second_calls import double_called, second_calls, told_again
 from ticketlab.outcomes import Cause, Kind, Outcome
 
 PERCENTILES: Final = {"p50": 50, "p95": 95, "p99": 99}
@@ -37,6 +43,8 @@ class Measures:
     unavailable: int
     unknown: int
     """Purchases that ended otherwise: no refund is among them."""
+    double_called: int
+    """Purchase ids that were called more than once."""
     refunds_failed: int
     """Refunds that surely came to nothing: conflicts, failures, and those for which no connection was had."""
     refunds_unknown: int
@@ -66,11 +74,12 @@ class Measures:
 def measure(history: pd.DataFrame, ledger: Ledger) -> Measures:
     """The numbers of one trial."""
     seats = ledger.seats()
-    purchases = purchases_of(history)
+    purchases = purchases_of(_first_calls(history))
     outcomes = purchases["outcome"].value_counts()
     refunds = operations_of(of_kind(history, Kind.REFUND))["outcome"].value_counts()
     refunded = int(history.loc[_given_back(history), "quantity"].sum())
-    sales = int(outcomes[Outcome.SOLD])
+    sold = history[_sold(history)]
+    sales = len(operations_of(sold))
     worked_on = purchases[purchases["outcome"].isin([Outcome.SOLD, Outcome.CONFLICT])]
     latency_ms = (worked_on["completed_ns"] - worked_on["scheduled_ns"]).to_numpy() / 1e6
     percentiles = (
@@ -84,7 +93,7 @@ def measure(history: pd.DataFrame, ledger: Ledger) -> Measures:
         seats=int(seats["total"].sum()),
         tickets=int(seats["tickets"].sum()),
         oversold=int(seats["oversold"].sum()),
-        sold=int(history.loc[history["outcome"] == Outcome.SOLD, "quantity"].sum()) - refunded,
+        sold=int(sold["quantity"].sum()) - refunded,
         refunded=refunded,
         sales=sales,
         sold_out=int(outcomes[Outcome.SOLD_OUT]),
@@ -92,6 +101,7 @@ def measure(history: pd.DataFrame, ledger: Ledger) -> Measures:
         failed=int(outcomes[Outcome.FAILED]),
         unavailable=int(outcomes[Outcome.UNAVAILABLE]),
         unknown=int(outcomes[Outcome.UNKNOWN]),
+        double_called=double_called(history),
         refunds_failed=int(refunds[[Outcome.CONFLICT, Outcome.FAILED, Outcome.UNAVAILABLE]].sum()),
         refunds_unknown=int(refunds[Outcome.UNKNOWN]),
         purchases_per_s=sales / seconds if seconds else 0.0,
@@ -106,18 +116,16 @@ def selling_time_s(history: pd.DataFrame, ledger: Ledger) -> float:
     Gone means: no event has left as many seats as the smallest purchase wanted of it, or of baskets: fewer events
     have than the smallest basket that was sold needs. A strategy that sells little and then only collides had stock
     all the time, so its time is not cut short. What was given back counts by what the ledger has in the end: where it
-    was not sold again, seats are left. Refunds themselves do not make the time longer.
+    was not sold again, seats are left. Refunds themselves do not make the time longer, nor do second calls.
     """
-    history = of_kind(history, Kind.PURCHASE)
+    sales, history = history[_sold(history)], of_kind(_first_calls(history), Kind.PURCHASE)
     if history.empty:
         return 0.0
     seats = ledger.seats().set_index("event")
     smallest = history.groupby("event")["quantity"].min()
     left = (seats["total"] - seats["tickets"]).reindex(smallest.index) >= smallest
-    sold = history["outcome"] == Outcome.SOLD
-    gone = sold.any() and left.sum() < _fewest_lines(history.loc[sold, "line"])
-    counted = sold if gone else slice(None)
-    return float(history.loc[counted, "completed_ns"].max()) / 1e9
+    gone = len(sales) and left.sum() < _fewest_lines(sales["line"])
+    return float((sales if gone else history)["completed_ns"].max()) / 1e9
 
 
 def _fewest_lines(lines: "pd.Series[int]") -> int:
@@ -135,7 +143,7 @@ def stock_over_time(history: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
 
     It starts at time 0 with every seat, and falls below zero only where more was sold than there was.
     """
-    sales, refunds = history["outcome"] == Outcome.SOLD, _given_back(history) | _surely_gone(history, ledger)
+    sales, refunds = _sold(history), _given_back(history) | _surely_gone(history, ledger)
     changes = pd.DataFrame(
         {
             "ns": np.where(sales, history["completed_ns"], history["invoked_ns"]),
@@ -152,6 +160,23 @@ def stock_over_time(history: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
             "left": seats + np.concatenate([[0], changes["change"].to_numpy().cumsum()[last]]),
         }
     )
+
+
+def _sold(history: pd.DataFrame) -> "pd.Series[bool]":
+    """The rows of sales: what only confirms a sale is none."""
+    return (history["outcome"] == Outcome.SOLD) & ~told_again(history)
+
+
+def _first_calls(history: pd.DataFrame) -> pd.DataFrame:
+    """The rows but for those of second calls, and of first ones that the second overtook.
+
+    A call that came when its id owned other tickets than it asked for failed by right: see `Cause.REPEATED`.
+    """
+    second = second_calls(history)
+    if not second.any():
+        return history
+    overtaken = (history["outcome"] == Outcome.FAILED) & (history["cause"] == Cause.REPEATED)
+    return history[~second & ~overtaken]
 
 
 def _given_back(history: pd.DataFrame) -> "pd.Series[bool]":

@@ -157,7 +157,7 @@ def _partition(
         operations=mine,
         same_id=[of_id[each.purchase_id] for each in mine],
         named=sum(of_id[each] for each in _named_again(mine)),
-        start=tuple((books[event].total, 1) for event in events),
+        start=tuple((books[event].total, 0 if versionless else 1) for event in events),
         end=tuple(books[event].end for event in events),
         tickets=dict(item for event in events for item in books[event].tickets.items()),
     )

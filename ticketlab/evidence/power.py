@@ -1,16 +1,18 @@
-"""What is known of the checks' own power: how soon each broken twin of a strategy was caught, when it was measured.
+"""What is known of the checks' own power: how soon they detected each mutant of a strategy, in a separate calibration.
 
-Reads `power.json` beside it, which `ticketlab power --keep` writes; measures nothing. By it a report of a run in which
-nothing was found can say what would have been found.
+Reads `power.json` beside it, which `ticketlab power --keep` writes; measures nothing. A report of a run without a
+violation says by it what the checks detect under a load like that of the run.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Final, Self
 
 from pydantic import TypeAdapter
+
+from ticketlab.evidence.load_parts import LoadPart, words_of
 
 KEPT: Final = Path(__file__).with_name("power.json")
 """What was measured last, and ships with the package."""
@@ -30,6 +32,12 @@ class KnownMutant:
     """Of each repeat the purchases until then; None where it was not caught."""
     buyers: tuple[int | None, ...]
     """At once, in the trial that caught it."""
+    needs: tuple[LoadPart, ...] = ()
+    """The parts of a load without which its mistake cannot show."""
+
+    def can_show(self, tried: Collection[LoadPart]) -> bool:
+        """Whether its mistake can show under a load that has these parts."""
+        return set(self.needs) <= set(tried)
 
     def is_caught(self, *, purchases: int, buyers: int) -> bool:
         """Whether so many purchases, with so many buyers at once, were enough in at least 95 % of the repeats."""
@@ -52,23 +60,34 @@ class KnownPower:
     false_alarms: int
     """Of these, those in which a check said INVALID."""
 
-    def caught(self, *, purchases: int, buyers: int) -> Sequence[KnownMutant]:
-        """The mutants that a load of this size catches, so far as that was measured.
+    def caught(self, *, purchases: int, buyers: int, tried: Collection[LoadPart]) -> Sequence[KnownMutant]:
+        """The mutants that the checks detect under a load of this size and with these parts, as far as was measured.
 
-        Theirs was made to press: one hot event whose last tickets are sold, 1 to 3 tickets a purchase, and faults
-        where a mistake needs them. Of a milder load of the same size it is the most that can be hoped for.
+        The calibration sold the last tickets of one event, 1 to 3 in a purchase, with the faults that a mutant needs.
+        A load of the same size with less contention detects fewer.
         """
-        return [each for each in self.mutants if each.is_caught(purchases=purchases, buyers=buyers)]
+        return [
+            each for each in self.mutants if each.can_show(tried) and each.is_caught(purchases=purchases, buyers=buyers)
+        ]
 
-    def sentence(self, *, purchases: int, buyers: int) -> str:
-        """What a run of this size would have found, for a report of one in which nothing was found."""
-        caught = len(self.caught(purchases=purchases, buyers=buyers))
+    def sentence(self, *, purchases: int, buyers: int, tried: Collection[LoadPart]) -> str:
+        """What the checks detect at this size and with these parts of a load, and what they cannot detect without."""
+        caught = len(self.caught(purchases=purchases, buyers=buyers, tried=tried))
+        alarms = f"{self.false_alarms:,} false alarm{'' if self.false_alarms == 1 else 's'}"
         return (
-            f"Under a load that presses, with {purchases:,} purchases and up to {buyers:,} buyers at once, the checks "
-            f"catch {caught} of {len(self.mutants)} broken twins of the strategies, each in at least {ENOUGH:.0%} of "
-            f"its repeats; in {self.trials:,} trials of safe strategies they raised {self.false_alarms:,} false "
-            f"alarm{'' if self.false_alarms == 1 else 's'}."
+            f"In a separate calibration the checks detected {caught} of {len(self.mutants)} mutants within "
+            f"{purchases:,} purchases at up to {buyers:,} buyers{self._out_of_reach(tried)}. In {self.trials:,} trials "
+            f"of safe strategies they raised {alarms}."
         )
+
+    def _out_of_reach(self, tried: Collection[LoadPart]) -> str:
+        """How many mutants cannot show under a load with these parts, and what they need."""
+        hidden = [each for each in self.mutants if not each.can_show(tried)]
+        if not hidden:
+            return ""
+        *others, last = words_of({part for each in hidden for part in each.needs} - set(tried))
+        needed = f"{', '.join(others)} or {last}" if others else last
+        return f"; {len(hidden)} need{'s' if len(hidden) == 1 else ''} {needed}, which this run did not have"
 
     @classmethod
     def read(cls, path: Path) -> Self:

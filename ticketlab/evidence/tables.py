@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import pandas as pd
@@ -23,19 +24,23 @@ def write(frame: pd.DataFrame, path: Path) -> None:
     pq.write_table(pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None), path)
 
 
-def read(path: Path, columns: Mapping[str, Any]) -> pd.DataFrame:
-    """The frame that was saved, its columns in the given types.
+def read(path: Path, columns: Mapping[str, Any], *, absent: Mapping[str, int] = MappingProxyType({})) -> pd.DataFrame:
+    """The frame that was saved, its columns in the given types. Those of `absent` may be missing: then all have that.
 
     Raises:
         OSError, ValueError, pyarrow.ArrowException: the file can not be read, or holds something else.
     """
-    missing = set(columns) - set(pq.read_schema(path).names)
+    there = set(pq.read_schema(path).names)
+    missing = set(columns) - there - set(absent)
     if missing:
         lacking = ", ".join(name for name in columns if name in missing)
         raise ValueError(f"{path.name} lacks {lacking}: it was saved by another version of ticketlab")
-    frame: pd.DataFrame = pq.read_table(path, columns=list(columns)).to_pandas(
+    frame: pd.DataFrame = pq.read_table(path, columns=[name for name in columns if name in there]).to_pandas(
         types_mapper={pa.binary(16): PURCHASE_ID}.get
     )
+    for place, name in enumerate(columns):
+        if name not in there:
+            frame.insert(place, name, absent[name])
     for name, kind in columns.items():
         if isinstance(kind, pd.CategoricalDtype) and not frame[name].isin(kind.categories).all():
             raise ValueError(f"column {name} of {path.name} holds more than {', '.join(kind.categories)}")

@@ -27,7 +27,7 @@ class SoFar:
     seconds: float = 0.0
     """Since its start; 0 before it."""
     outcomes: Mapping[Outcome, int] = field(default_factory=dict)
-    """Purchases by how they ended."""
+    """Purchases by how they ended. The second call of an id is counted only where it was told of a sale first."""
     refunds: Mapping[Outcome, int] = field(default_factory=dict)
     """Refunds by how they ended."""
     tickets: int = 0
@@ -58,7 +58,7 @@ class Tally:
             columns[NUMBERS.index(name)] for name in ("buyer", "quantity", "invoked_ns", "outcome", "cause")
         )
         first = self._first_lines(buyer, invoked_ns)
-        self._ends += np.bincount(end[first], minlength=len(ENDS))
+        self._ends += np.bincount(end[first], minlength=2 * len(ENDS))[: len(ENDS)]  # none of the calls `again`
         given_back = (end == _REFUNDED) & (cause != _REPEATED)
         self._tickets += int(quantity[end == _SOLD].sum()) - int(quantity[given_back].sum())
         return SoFar(

@@ -12,8 +12,10 @@ from ticketlab.evidence.history import NOT_SEEN, RETRIES
 
 EVIDENCE_LIMIT: Final = 20
 """Rows of evidence that a verdict keeps; its summary counts them all."""
-_OFTEN_IDLE: Final = {"line", *RETRIES.values()}
+_OFTEN_IDLE: Final = {"line", "handed_elsewhere", *RETRIES.values()}
 """Columns that are left out where they hold nothing but zeros."""
+_NOT_FOR_READERS: Final = {"handed", "handed_digest"}
+"""Columns that are left out: a check that judges by them says in words of its own what it found."""
 
 
 class Status(StrEnum):
@@ -79,7 +81,8 @@ def valid(check: str, summary: str) -> Verdict:
 def invalid(check: str, summary: str, rows: pd.DataFrame, anomaly: Anomaly | None = None) -> Verdict:
     """The claim does not hold; the first of `rows` are kept as evidence, without columns that say nothing."""
     shown = rows.head(EVIDENCE_LIMIT)
-    columns = {str(name): [_readable(each) for each in shown[name].tolist()] for name in shown}
+    names = [str(name) for name in shown if name not in _NOT_FOR_READERS]
+    columns = {name: [_readable(each) for each in shown[name].tolist()] for name in names}
     telling = {name: cells for name, cells in columns.items() if name not in _OFTEN_IDLE or any(cells)}
     evidence = tuple(dict(zip(telling, row, strict=True)) for row in zip(*telling.values(), strict=True))
     return Verdict(check=check, status=Status.INVALID, summary=summary, evidence=evidence, anomaly=anomaly)

@@ -1,13 +1,18 @@
-"""One buyer: makes his purchases one after another, gives some back, and records each. Knows no threads, no others."""
+"""One buyer: makes its purchases one after another, gives some back, calls some again, and records each.
+
+Knows no threads; of other buyers only the second calls that they share: see `second_calls`.
+"""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 from uuid import UUID
 
 from ticketlab.evidence.history import Recorder
+from ticketlab.load.handed import handed
 from ticketlab.load.plan import Plan, Wish
-from ticketlab.outcomes import Kind, Outcome
+from ticketlab.load.second_calls import Call, Offers, SecondCalls
+from ticketlab.outcomes import Cause, Kind, Outcome
 from ticketlab.tickets import EventRepository, PurchaseResult
 
 _WARM_UP_QUANTITY = 4
@@ -19,22 +24,31 @@ _Told: TypeAlias = Sequence[tuple[int, int, int | None, int | None]]
 """What a buyer was told of each event: its number, the quantity he asked for, and the version and stock seen."""
 
 
-def warm_up(
-    repository: EventRepository, plan: Plan, buyer: int, event_id: UUID, *, stopped: Callable[[], bool]
-) -> None:
-    """Buy from an event that is not part of the trial, at least once, and give back; of baskets, as one of them."""
+def warm_up(repository: EventRepository, plan: Plan, buyer: int, event_id: UUID, *, stopped: Callable[[], bool]) -> int:
+    """Buy from an event that is not part of the trial, at least once, and give back; of baskets, as one of them.
+
+    Returns the deadlocks that were reported: they are in no history.
+    """
+    deadlocks = 0
     end_ns = time.perf_counter_ns() + int(plan.warm_up_s * 1e9)
     stranger = plan.buyers + buyer  # whose stream no buyer of the trial has
     for wish, is_given_back in zip(plan.wishes(stranger, plan.wanted), plan.gives_back(stranger), strict=False):
         quantity = min(wish.lines[0][1], _WARM_UP_QUANTITY)
         if plan.sells_baskets:
-            repository.purchase_basket({event_id: quantity}, wish.purchase_id)
+            result = repository.purchase_basket({event_id: quantity}, wish.purchase_id)
         else:
-            repository.purchase_tickets(event_id, quantity, wish.purchase_id)
+            result = repository.purchase_tickets(event_id, quantity, wish.purchase_id)
+        deadlocks += _deadlocks(result)
         if is_given_back:
-            repository.cancel_purchase(wish.purchase_id)
+            deadlocks += _deadlocks(repository.cancel_purchase(wish.purchase_id))
         if time.perf_counter_ns() >= end_ns or stopped():
-            return
+            break
+    return deadlocks
+
+
+def _deadlocks(result: PurchaseResult) -> int:
+    """How many an answer reports: each retry has its cause, and an answer that gave up has its own."""
+    return list(result.retries).count(Cause.DEADLOCK) + (not result.success and result.cause is Cause.DEADLOCK)
 
 
 def buy(
@@ -45,31 +59,76 @@ def buy(
     *,
     until_ns: int,
     stopped: Callable[[], bool],
+    offers: Offers | None = None,
 ) -> None:
     """Buy and record until everything is sold out, this buyer's purchases are made, time is up, or `stopped`.
 
     A buyer who was told that an event can not meet even the smallest purchase asks for it no more, though tickets may
     come back to it. One who buys baskets fills them from the other events, and ends when they are too few for the
     smallest basket. What he gives back he gives back at once, also where it was his last purchase, and asks once.
+
+    Where the plan has double calls, the buyer also makes second calls, its own and those of others that share its
+    `offers`. They come on top of its purchases, which are the same without them; what they are answered decides
+    nothing.
     """
     left = set(plan.wanted)
-    most = plan.purchases_of(recorder.buyer)
+    most, made = plan.purchases_of(recorder.buyer), 0
     purchase = _purchase_basket if plan.sells_baskets else _purchase_one
-    wishes = zip(plan.wishes(recorder.buyer, left), plan.gives_back(recorder.buyer), strict=False)
-    for wish, is_given_back in wishes:
-        invoked_ns = time.perf_counter_ns()
-        if invoked_ns >= until_ns or not left or (most is not None and len(recorder) >= most) or stopped():
-            return
+    again = _second_calls(repository, plan, recorder.buyer, offers)
+
+    def over() -> bool:
+        return time.perf_counter_ns() >= until_ns or stopped()
+
+    def call_again(calls: Iterable[Call | None]) -> None:
+        for call in calls:
+            if call is None or over():
+                return
+            invoked_ns = time.perf_counter_ns()
+            recorder.under_way = (Kind.PURCHASE, call.wish.lines, call.wish.purchase_id, invoked_ns)
+            result, told = purchase(repository, events, call.wish)
+            news = result.success and call.told.first()
+            _record(recorder, call.wish, result, told, events=events, invoked_ns=invoked_ns, again=not news)
+
+    wishes = zip(
+        plan.wishes(recorder.buyer, left),
+        plan.gives_back(recorder.buyer),
+        plan.second_calls(recorder.buyer),
+        strict=False,
+    )
+    for wish, is_given_back, second in wishes:
+        if not left or (most is not None and made >= most) or over():
+            break
         if wish.lines[0][0] not in left:
             continue  # only ever a wish for one event: see Plan.wishes
+        call = None
+        if again is not None:
+            call_again(again.due())
+            if over():
+                break
+            call = again.before(wish, second)
+        invoked_ns = time.perf_counter_ns()
+        recorder.under_way = (Kind.PURCHASE, wish.lines, wish.purchase_id, invoked_ns)
         result, told = purchase(repository, events, wish)
-        _record(recorder, wish, result, told, invoked_ns=invoked_ns)
+        made += 1
+        repeats = call is not None and (result.cause is Cause.REPEATED or (result.success and not call.told.first()))
+        _record(recorder, wish, result, told, events=events, invoked_ns=invoked_ns, again=repeats)
         if result.outcome is Outcome.SOLD_OUT:
             left -= {each[0] for each in told if _nothing_left(*each, fewest=plan.quantity[0])}
-        if is_given_back and result.success:
+        if again is not None:
+            call_again([again.after(wish, second, call, result.outcome)])
+        if is_given_back and result.success and call is None:
             invoked_ns = time.perf_counter_ns()
+            recorder.under_way = (Kind.REFUND, wish.lines, wish.purchase_id, invoked_ns)
             result, told = _give_back(repository, events, wish)
-            _record(recorder, wish, result, told, invoked_ns=invoked_ns, kind=Kind.REFUND)
+            _record(recorder, wish, result, told, events=events, invoked_ns=invoked_ns, kind=Kind.REFUND)
+    if again is not None:
+        call_again(again.rest())
+
+
+def _second_calls(repository: EventRepository, plan: Plan, buyer: int, offers: Offers | None) -> SecondCalls | None:
+    if not plan.double_calls:
+        return None
+    return SecondCalls(plan, buyer, offers or Offers(), may_differ=repository.strategy.ids_buy_once)
 
 
 def _record(
@@ -78,10 +137,13 @@ def _record(
     result: PurchaseResult,
     told: _Told,
     *,
+    events: Sequence[UUID],
     invoked_ns: int,
     kind: Kind = Kind.PURCHASE,
+    again: bool = False,
 ) -> None:
     completed_ns = time.perf_counter_ns()
+    in_hand = handed(result, wish.purchase_id, told, events)
     for line, (event, quantity, version, available) in enumerate(told):
         recorder.record(
             kind=kind,
@@ -97,8 +159,10 @@ def _record(
             retries=result.retries,
             version=version,
             available=available,
+            handed=in_hand[line],
+            again=again,
         )
-    if result.detail and result.outcome in _UNANSWERED:
+    if result.detail and result.outcome in _UNANSWERED and not again:
         recorder.said.setdefault(f"ended {result.outcome} ({result.cause})", " ".join(result.detail.split()))
 
 

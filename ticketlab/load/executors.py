@@ -3,21 +3,24 @@
 import threading
 import time
 from collections import ChainMap
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from uuid import UUID
 
 import pandas as pd
 
-from ticketlab.errors import TicketlabError
+from ticketlab.errors import TerminatedError, TicketlabError
 from ticketlab.evidence import history
 from ticketlab.evidence.history import Recorder
 from ticketlab.evidence.tally import SoFar, Tally
-from ticketlab.load import buyers, processor
+from ticketlab.load import buyers, processor, stuck
 from ticketlab.load.faults import Actions, Fault, FaultKind, Trigger
 from ticketlab.load.plan import Plan
+from ticketlab.load.second_calls import Offers
+from ticketlab.load.stuck import Life
 from ticketlab.tickets import EventRepository
 
 _HEAD_START_NS = 5_000_000
@@ -27,6 +30,13 @@ _ARMED_TICK_S = 0.005
 """While faults are to come: each is made within so long of the purchase that it waits for."""
 GRACE_S = 15.0
 """How long a purchase may still take when its trial is over; then its connection is cut, and its outcome says so."""
+CUT_S = 5.0
+"""How long a purchase may still take when its connection is cut. A function that waits in its own code after two cuts
+is not waited for any longer."""
+LAST_MOMENT_S = 2.0
+"""The same after a second Ctrl-C or SIGTERM, which ends everything at once."""
+LONGEST_S = 75.0
+"""How long the lab waits in all for purchases that wait in no code of the user's: for a connection, they wait 60 s."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,13 +50,31 @@ class Driven:
     faults_ns: Mapping[FaultKind, tuple[int, ...]] = field(default_factory=dict)
     """Of each kind of fault the instants at which it came, in ns since the trial's start: the history's clock. A server
     was dead by then, and a connection was cut just after."""
+    faults_over_ns: Mapping[FaultKind, tuple[int, ...]] = field(default_factory=dict)
+    """When each of them was over, on the same clock."""
     said: Mapping[str, str] = field(default_factory=dict)
     """What was said where operations ended without an answer: of each kind the first."""
+
+    cut: bool = False
+    """Whether purchases that took too long lost their connections at the end."""
+    at_once: bool = False
+    """Whether a second Ctrl-C or SIGTERM ended it; then nothing else is to be waited for either."""
+    stuck: TicketlabError | None = None
+    """The error of purchases that never returned, with the stack of one of them. They are recorded as unknown."""
+    start_ns: int = 0
+    """When the trial started, by `time.perf_counter_ns`: the zero of the history's clock."""
+    warm_up_deadlocks: int = 0
+    """Deadlocks that purchases of the warm-up reported, which are in no history."""
 
     @property
     def crashes_ns(self) -> tuple[int, ...]:
         """The instants by which the server was dead."""
         return self.faults_ns.get(FaultKind.CRASH, ())
+
+    @property
+    def ended_early(self) -> bool:
+        """Whether it was not as long as it was planned."""
+        return self.interrupted or self.stuck is not None
 
 
 def drive(
@@ -58,59 +86,70 @@ def drive(
     faults: Sequence[Fault] = (),
     actions: Actions = MappingProxyType({}),
     on_tick: Callable[[SoFar], None] = lambda _so_far: None,
+    before_cut: Callable[[], None] = lambda: None,
 ) -> Driven:
     """Let the plan's buyers buy from `events`, and return what they saw.
 
     Each of the `faults` is made by the action of its kind while they buy; one whose number of purchases is not
     reached never comes.
 
-    `on_tick` is called several times a second with how the trial stands. Ctrl-C ends the trial early; a
-    second one cuts off the purchases that are still under way. An exception of a purchase, which only a defect in a
-    strategy raises, stops the others and is raised here.
+    `on_tick` is called several times a second with how the trial stands. Ctrl-C ends the trial early; a second one, or
+    SIGTERM, ends it at once: purchases that are still under way lose their connections. So do those that take longer
+    than GRACE_S after the end; `before_cut` is called before. Purchases that do not return even then are not waited for
+    any longer, and are recorded as unknown. An exception of a purchase, which only a defect in a strategy raises, stops
+    the others and is raised here.
     """
     stop = threading.Event()
     start = _Start(plan)
     recorders = [Recorder(buyer) for buyer in range(plan.buyers)]
+    offers = Offers()
     tally = Tally(recorders)
     trigger = Trigger(faults, actions)
+    warm_up_deadlocks: list[int] = []
 
     def live(recorder: Recorder) -> None:
         processor.share_one()
         try:
-            buyers.warm_up(repository, plan, recorder.buyer, warm_up_event, stopped=stop.is_set)
+            reported = buyers.warm_up(repository, plan, recorder.buyer, warm_up_event, stopped=stop.is_set)
+            warm_up_deadlocks.append(reported)
             until_ns = start.agree() + int(plan.seconds * 1e9)
-            buyers.buy(repository, plan, recorder, events, until_ns=until_ns, stopped=stop.is_set)
+            buyers.buy(repository, plan, recorder, events, until_ns=until_ns, stopped=stop.is_set, offers=offers)
         except BaseException:
             stop.set()
             raise
 
-    lives: list[Future[None]] = []
-    interrupted = False
-    with ThreadPoolExecutor(max_workers=plan.buyers, thread_name_prefix="buyer") as threads:
-        try:
-            _submit_all(threads, live, recorders, lives)
-            _await(
-                lives,
-                stop,
-                start.overdue,
-                trigger=trigger,
-                purchases=lambda: sum(map(len, recorders)),
-                on_tick=lambda: on_tick(tally.read(start.elapsed_s())),
-            )
-        except KeyboardInterrupt:
-            interrupted = True
-        finally:
-            # Whatever happened: nobody begins another purchase, or waits for a buyer who will not come.
-            stop.set()
-            start.abort()
-            threads.shutdown(wait=False, cancel_futures=True)
-            _call_home(lives, repository.database.sever, at_once=start.overdue())
+    lives: list[Life] = []
+    ending = _Ending()
+    try:
+        _start_all(live, recorders, lives)
+        _await(
+            lives,
+            stop,
+            start.overdue,
+            trigger=trigger,
+            purchases=lambda: sum(map(len, recorders)),
+            on_tick=lambda: on_tick(tally.read(start.elapsed_s())),
+        )
+    except KeyboardInterrupt as error:
+        ending.interrupt(error)
+    finally:
+        # Whatever happened: nobody begins another purchase, or waits for a buyer who will not come.
+        stop.set()
+        start.abort()
+        ending.wait_for(lives, repository.database.sever, before_cut, overdue=start.overdue())
     _raise_first(lives)
+    left = [each for each in lives if not each.done()]
     return Driven(
-        history=history.collect(recorders, start_ns=start.instant_ns),
-        interrupted=interrupted,
+        history=history.collect(stuck.recorded(recorders, left), start_ns=start.instant_ns),
+        interrupted=ending.interrupted,
         faults_ns={kind: tuple(each - start.instant_ns for each in trigger.instants_ns(kind)) for kind in FaultKind},
+        faults_over_ns={kind: tuple(each - start.instant_ns for each in trigger.over_ns(kind)) for kind in FaultKind},
         said=ChainMap(*(each.said for each in recorders)),
+        cut=ending.cut,
+        at_once=ending.at_once,
+        stuck=stuck.error_of(left) if left else None,
+        start_ns=start.instant_ns,
+        warm_up_deadlocks=sum(warm_up_deadlocks),
     )
 
 
@@ -150,24 +189,21 @@ class _Start:
         return time.perf_counter_ns() > self._made_ns + int((self._plan.warm_up_s + 4 * GRACE_S) * 1e9)
 
 
-def _submit_all(
-    threads: ThreadPoolExecutor,
-    live: Callable[[Recorder], None],
-    recorders: Sequence[Recorder],
-    lives: list[Future[None]],
-) -> None:
+def _start_all(live: Callable[[Recorder], None], recorders: Sequence[Recorder], lives: list[Life]) -> None:
     """Start every buyer, filling `lives`, so that those who were started are known whatever happens to the next."""
     for recorder in recorders:
+        life = Life(live, recorder)
         try:
-            lives.append(threads.submit(live, recorder))
+            life.thread.start()
         except RuntimeError as error:
             raise TicketlabError(
                 f"Only {len(lives)} of {len(recorders)} buyers could be started: {error}. Let fewer buyers in."
             ) from error
+        lives.append(life)
 
 
 def _await(
-    lives: Sequence[Future[None]],
+    lives: Sequence[Life],
     stop: threading.Event,
     overdue: Callable[[], bool],
     *,
@@ -196,23 +232,64 @@ def _tick_s(trigger: Trigger) -> float:
     return _ARMED_TICK_S if trigger.is_armed else _TICK_S
 
 
-def _call_home(lives: Sequence[Future[None]], sever: Callable[[], None], *, at_once: bool) -> None:
-    """Wait for the purchases under way; those that take too long, or too long for Ctrl-C, lose their connection."""
-    patience_s = 0.0 if at_once else GRACE_S
-    begun = [life for life in lives if not life.cancelled()]  # wait() would wait for the others for ever
-    while True:
-        try:
-            if not wait(begun, timeout=patience_s).not_done:
+@dataclass(slots=True)
+class _Ending:
+    """How a load comes to its end."""
+
+    interrupted: bool = False
+    """By Ctrl-C or SIGTERM."""
+    at_once: bool = False
+    cut: bool = False
+
+    def interrupt(self, error: KeyboardInterrupt) -> None:
+        """The first Ctrl-C ends the trial early; the second, or SIGTERM, ends it at once."""
+        self.at_once = self.interrupted or isinstance(error, TerminatedError)
+        self.interrupted = True
+
+    def wait_for(
+        self, lives: Sequence[Life], sever: Callable[[], None], before_cut: Callable[[], None], *, overdue: bool
+    ) -> None:
+        """Wait for the purchases under way; those that take too long lose their connections, then are given up.
+
+        Ctrl-C and SIGTERM cut them now.
+        """
+        patience_s = 0.0 if overdue or self.at_once else GRACE_S
+        began_s, cuts = 0.0, 0
+        while True:
+            with self._noting_ctrl_c():
+                if not wait(lives, timeout=patience_s).not_done:
+                    break
+            if cuts and self._is_hopeless(lives, cuts, time.monotonic() - began_s):
                 return
-        except KeyboardInterrupt:
-            pass  # once more: not another moment
-        sever()
-        patience_s = GRACE_S
+            began_s = began_s or time.monotonic()
+            with self._noting_ctrl_c():
+                if not (self.cut or self.at_once):
+                    before_cut()
+            with self._noting_ctrl_c():
+                self.cut = True
+                sever()
+            cuts += 1
+            patience_s = LAST_MOMENT_S if self.at_once else CUT_S
+        for each in lives:
+            each.thread.join()
+
+    def _is_hopeless(self, lives: Sequence[Life], cuts: int, cutting_s: float) -> bool:
+        """Whether waiting longer for those that are left is of no use, though their connections are cut."""
+        if self.at_once or cutting_s > LONGEST_S:
+            return True
+        return cuts > 1 and stuck.is_in_users_code(lives)
+
+    @contextmanager
+    def _noting_ctrl_c(self) -> Iterator[None]:
+        try:
+            yield
+        except KeyboardInterrupt as error:
+            self.interrupt(error)
 
 
-def _raise_first(lives: Sequence[Future[None]]) -> None:
+def _raise_first(lives: Sequence[Life]) -> None:
     """Raise what a buyer failed with; a broken barrier is only the echo of somebody else's end."""
     for life in lives:
-        error = None if life.cancelled() else life.exception()
+        error = life.exception() if life.done() else None
         if error is not None and not isinstance(error, threading.BrokenBarrierError):
             raise error

@@ -15,8 +15,15 @@ class FaultKind(StrEnum):
     CRASH = "crash"
     """The server is killed and started again."""
     DISCONNECT = "disconnect"
-    """Every connection of the buyers is cut."""
+    """The server ends every connection of the buyers; what is not committed is rolled back."""
+    LOSE_REQUEST = "lose-request"
+    """Connections break before the server gets the next statement."""
+    LOSE_REPLY = "lose-reply"
+    """Connections break while the server works; it finishes, perhaps commits, and its answer is lost."""
 
+
+CUTS: Final = (FaultKind.DISCONNECT, FaultKind.LOSE_REQUEST, FaultKind.LOSE_REPLY)
+"""The kinds that break connections and leave the server running."""
 
 Actions: TypeAlias = Mapping[FaultKind, Callable[[], int | None]]
 """What makes a fault of each kind, and returns when it is over: where it took effect later than it was called, the
@@ -73,7 +80,7 @@ class Trigger:
             raise InvalidInputError(f"Nothing was given that makes a fault of kind {', '.join(sorted(missing))}.")
         self._to_come = sorted(faults, key=lambda each: each.after)
         self._actions = actions
-        self._made: list[tuple[FaultKind, int]] = []
+        self._made: list[_Made] = []
 
     @property
     def is_armed(self) -> bool:
@@ -88,11 +95,28 @@ class Trigger:
         while self._to_come and self._to_come[0].after <= purchases:
             kind = self._to_come.pop(0).kind
             # Noted before it is made: a fault that fails, or is interrupted, has begun all the same.
-            self._made.append((kind, time.perf_counter_ns()))
-            took_effect_ns = self._actions[kind]()
-            if took_effect_ns is not None:
-                self._made[-1] = kind, took_effect_ns
+            made = _Made(kind, time.perf_counter_ns())
+            self._made.append(made)
+            try:
+                took_effect_ns = self._actions[kind]()
+                if took_effect_ns is not None:
+                    made.instant_ns = took_effect_ns
+            finally:
+                made.over_ns = time.perf_counter_ns()
 
     def instants_ns(self, kind: FaultKind) -> tuple[int, ...]:
         """When faults of this kind took effect or were begun, in order, as readings of `time.perf_counter_ns`."""
-        return tuple(instant_ns for made, instant_ns in self._made if made is kind)
+        return tuple(made.instant_ns for made in self._made if made.kind is kind)
+
+    def over_ns(self, kind: FaultKind) -> tuple[int, ...]:
+        """When each of them was over: the server was up again, or the last connection broken and replaced."""
+        return tuple(made.over_ns for made in self._made if made.kind is kind)
+
+
+@dataclass(slots=True)
+class _Made:
+    """A fault that was made, or is being made."""
+
+    kind: FaultKind
+    instant_ns: int
+    over_ns: int = 0

@@ -5,8 +5,9 @@ import random
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from enum import Enum, auto
 from itertools import repeat
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import numpy as np
@@ -18,6 +19,8 @@ _BLOCK = 1024
 """Wishes drawn at a time: one call of the generator costs as much as drawing many."""
 _REFUNDS = 1
 """Tells a buyer's stream of refunds from that of his wishes."""
+_SECOND_CALLS = 2
+"""Tells the stream of second calls from the others."""
 _MOST_BUYERS = 10_000
 _MOST_EVENTS = 10_000
 """Far beyond what one process can drive: a slip of the keyboard is told, not tried."""
@@ -29,6 +32,38 @@ class Wish(NamedTuple):
     lines: tuple[tuple[int, int], ...]
     """Of each event that it wants the number, from 0, and how many tickets; in the buyer's order."""
     purchase_id: UUID
+
+
+class When(Enum):
+    """When the second call of a purchase id is made, and by which buyer."""
+
+    AT_ONCE = auto()
+    """While the first call is under way, by another buyer."""
+    LATER = auto()
+    """After the first call was answered, by the same buyer."""
+    LATER_BY_ANOTHER = auto()
+    """After the first call was answered, by another buyer."""
+
+
+class Second(NamedTuple):
+    """The second call of a purchase id, as it was drawn."""
+
+    when: When
+    differs: bool
+    """Whether it asks for another quantity or another event."""
+    number: int
+    """A random number, which decides what else there is to decide."""
+
+
+_SECONDS: Final = (
+    (When.AT_ONCE, False),
+    (When.AT_ONCE, False),
+    (When.AT_ONCE, True),
+    (When.LATER, False),
+    (When.LATER_BY_ANOTHER, False),
+    (When.LATER_BY_ANOTHER, True),
+)
+"""The kinds of second calls, each as likely: half of them are made at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +96,9 @@ class Plan:
     """The share of purchases that want event 0, as long as they can; without it all events are as likely."""
     refunds: float = 0.0
     """The share of a buyer's sales that he gives back, each right after it was sold to him."""
+    double_calls: float = 0.0
+    """The share of purchases whose id is called twice; these are not given back. Where it is above 0, a purchase of
+    unknown outcome is called again as well, at once and once."""
     warm_up_s: float = 0.3
     """How long buyers buy from another event first, to open connections and prepare statements; not recorded."""
     seed: int = 0
@@ -81,6 +119,7 @@ class Plan:
                 not 1 <= fewest_events <= most_events <= max(1, len(self.wanted))
             ),
             "refunds must be a share from 0 to 1": not 0 <= self.refunds <= 1,
+            "double_calls must be a share from 0 to 1": not 0 <= self.double_calls <= 1,
             "warm_up_s must not be negative, and finite": not 0 <= self.warm_up_s < math.inf,
             "seed must not be negative": self.seed < 0,
         }
@@ -129,6 +168,35 @@ class Plan:
         generator = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(buyer, _REFUNDS)))
         while True:
             yield from (generator.random(_BLOCK) < self.refunds).tolist()
+
+    def second_calls(self, buyer: int) -> Iterator[Second | None]:
+        """Of each of this buyer's wishes how its id is called a second time, or None; the same for the same seed.
+
+        Drawn apart from the wishes and refunds. A larger share calls all ids twice that a smaller one does, and more.
+        """
+        if not self.double_calls:
+            yield from repeat(None)
+        generator = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(buyer, _SECOND_CALLS)))
+        while True:
+            doubled = (generator.random(_BLOCK) < self.double_calls).tolist()
+            kinds = generator.integers(len(_SECONDS), size=_BLOCK).tolist()
+            numbers = generator.integers(MAX_INTEGER, size=_BLOCK).tolist()
+            for is_doubled, kind, number in zip(doubled, kinds, numbers, strict=True):
+                yield Second(*_SECONDS[kind], number) if is_doubled else None
+
+    def second_wish(self, wish: Wish, second: Second) -> Wish:
+        """What a second call asks for: the same, or of a wish for one event another quantity or another event."""
+        if not second.differs or self.sells_baskets:
+            return wish
+        ((event, quantity),) = wish.lines
+        others = sorted(self.wanted - {event})
+        if others and second.number % 2:
+            event = others[second.number // 2 % len(others)]
+        elif quantity == MAX_INTEGER or (quantity > 1 and second.number // 2 % 2):
+            quantity -= 1
+        else:
+            quantity += 1
+        return Wish(((event, quantity),), wish.purchase_id)
 
     def _single_wishes(self, seed: np.random.SeedSequence) -> Iterator[Wish]:
         generator = np.random.default_rng(seed)

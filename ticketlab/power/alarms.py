@@ -1,17 +1,20 @@
 """Trials of safe strategies by plans drawn at random, in which no check may find anything. Data only.
 
-What differs: buyers, pool, events, seats, tickets and events of a purchase, the share that is given back, how hot the
-first event is, and what goes wrong. Each is short: an alarm that is false comes from a case that a check has not
-thought of, not from much of one.
+What differs: buyers, pool, events, seats, tickets and events of a purchase, the share that is given back, the share of
+ids that are called twice, how hot the first event is, and what goes wrong. Each is short: an alarm that is false comes
+from a case that a check has not thought of, not from much of one. Half of the trials are of functions that answer True
+or False alone, all of them with refunds, most with a fault.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain, cycle
 from random import Random
 from typing import Final
 
 from ticketlab.evidence.verdict import Status
-from ticketlab.load import Fault, FaultKind, Plan
+from ticketlab.load import CUTS, Fault, FaultKind, Plan
+from ticketlab.power import functions
 from ticketlab.power.chase import Seen
 from ticketlab.power.contention import Step
 from ticketlab.tickets import Strategy
@@ -23,10 +26,15 @@ STOCK: Final = (0, 1, 2, 10, 40, 100, 300, 100_000)
 MOST_TICKETS: Final = (1, 1, 2, 3, 8)
 PURCHASES: Final = (10, 40, 100, 200, 400)
 REFUNDS: Final = (0.0, 0.0, 0.1, 0.5)
+DOUBLE_CALLS: Final = (0.0, 0.05, 0.3)
+SURE_REFUNDS: Final = (0.1, 0.3, 0.5)
+"""Where there always are some."""
 HOT: Final = (None, None, 0.0, 0.5, 0.9, 1.0)
 CUT: Final = 0.25
 CRASHED: Final = 0.1
 """The shares of trials with connections cut, and with the server crashed where it can be."""
+CUT_MORE: Final = 0.6
+"""The share of trials with connections cut of functions that answer True or False."""
 _SECONDS: Final = 30.0
 
 
@@ -58,14 +66,16 @@ class SafeStep:
 
 
 def drawn(family: Mapping[str, Strategy], *, trials: int, seed: int, may_crash: bool) -> Iterator[SafeStep]:
-    """The trials: all safe strategies of a family in turn, each by a plan of its own."""
-    safe = [each for each in family.values() if each.safe]
-    for number in range(1, trials + 1):
-        strategy = safe[(number - 1) % len(safe)]
-        yield _drawn(number, strategy, Random(f"{seed} safe {number}"), may_crash=may_crash)
+    """The trials: all safe strategies of a family and the functions in turn, each by a plan of its own."""
+    turns = zip(cycle(each for each in family.values() if each.safe), cycle(functions.strategies()), strict=False)
+    in_turn = chain.from_iterable(turns)
+    for number, strategy in zip(range(1, trials + 1), in_turn, strict=False):
+        is_function = strategy.name not in family
+        chance = Random(f"{seed} safe {number}")
+        yield _drawn(number, strategy, chance, may_crash=may_crash, is_function=is_function)
 
 
-def _drawn(number: int, strategy: Strategy, chance: Random, *, may_crash: bool) -> SafeStep:
+def _drawn(number: int, strategy: Strategy, chance: Random, *, may_crash: bool, is_function: bool) -> SafeStep:
     events = chance.choice(EVENTS)
     most_tickets = chance.choice(MOST_TICKETS)
     hot = chance.choice(HOT) if events > 1 else None
@@ -85,16 +95,19 @@ def _drawn(number: int, strategy: Strategy, chance: Random, *, may_crash: bool) 
         quantity=(chance.randint(1, most_tickets), most_tickets),
         basket=basket,
         hot=hot,
-        refunds=chance.choice(REFUNDS),
+        refunds=chance.choice(SURE_REFUNDS if is_function else REFUNDS),
         seed=chance.getrandbits(31),
     )
-    step = Step(plan=plan, faults=_faults(purchases, chance, may_crash=may_crash))
-    return SafeStep(number=number, strategy=strategy, step=step, pool_size=chance.choice(POOL_SIZES))
+    cut = CUT_MORE if is_function else CUT
+    faults, pool_size = _faults(purchases, chance, cut=cut, may_crash=may_crash), chance.choice(POOL_SIZES)
+    if strategy.idempotent:
+        plan = replace(plan, double_calls=chance.choice(DOUBLE_CALLS))
+    return SafeStep(number=number, strategy=strategy, step=Step(plan=plan, faults=faults), pool_size=pool_size)
 
 
-def _faults(purchases: int, chance: Random, *, may_crash: bool) -> tuple[Fault, ...]:
+def _faults(purchases: int, chance: Random, *, cut: float, may_crash: bool) -> tuple[Fault, ...]:
     drawn = chance.random()
-    kind = FaultKind.CRASH if drawn < CRASHED else FaultKind.DISCONNECT if drawn < CRASHED + CUT else None
+    kind = FaultKind.CRASH if drawn < CRASHED else chance.choice(CUTS) if drawn < CRASHED + cut else None
     after = chance.randint(1, purchases)
     return (Fault(kind=kind, after=after),) if kind and (may_crash or kind is not FaultKind.CRASH) else ()
 
@@ -126,6 +139,7 @@ def in_words(made: SafeStep) -> str:
         f"{_range(plan.quantity)} tickets",
         *([f"baskets of {_range(plan.basket)}"] if plan.sells_baskets else []),
         *([f"{plan.refunds:.0%} given back"] if plan.refunds else []),
+        *([f"{plan.double_calls:.0%} called twice"] if plan.double_calls else []),
         *([f"hot {plan.hot:g}"] if plan.hot is not None else []),
         *(each.words for each in made.step.faults),
         f"seed {plan.seed}",

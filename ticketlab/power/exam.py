@@ -34,7 +34,7 @@ class Exam:
     repeats: int = 20
     purchases: int = 20_000
     """A chase ends without a catch after so many."""
-    trials: int = 200
+    trials: int = 400
     """Trials of safe strategies."""
     seed: int = 1
     """Decides what the buyers want, and every plan of the safe."""

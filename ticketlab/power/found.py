@@ -7,10 +7,11 @@ from functools import cached_property
 from statistics import median
 
 from ticketlab.evidence.confidence import interval
+from ticketlab.evidence.load_parts import LoadPart
 from ticketlab.evidence.power import ENOUGH
 from ticketlab.power.chase import Catch, Chase
 from ticketlab.power.exam import mistake_of
-from ticketlab.tickets.strategies.mutants import Mutant
+from ticketlab.tickets.strategies.mutants import Mutant, Setting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +24,8 @@ class Examined:
     check: str
     """The check that its mistake is meant for."""
     setting: str
+    needs: tuple[LoadPart, ...] = ()
+    """The parts of a load without which the mistake cannot show."""
 
 
 def examined(mutant: Mutant) -> Examined:
@@ -33,7 +36,14 @@ def examined(mutant: Mutant) -> Examined:
         mistake=mistake_of(mutant),
         check=mutant.breaks,
         setting=str(mutant.shows),
+        needs=needs_of(mutant),
     )
+
+
+def needs_of(mutant: Mutant) -> tuple[LoadPart, ...]:
+    """The parts of a load without which a mutant's mistake cannot show."""
+    quantities = (LoadPart.QUANTITIES,) if mutant.needs_quantity else ()
+    return quantities if mutant.shows is Setting.LOAD else (*quantities, LoadPart(str(mutant.shows)))
 
 
 @dataclass(frozen=True, kw_only=True)

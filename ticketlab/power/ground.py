@@ -45,6 +45,7 @@ class Place:
             if observed.driven.interrupted:
                 raise KeyboardInterrupt
             ledger = observed.ledger()
+        observed.raise_error()
         observed_history = observed.driven.history
         return Seen(
             purchases=len(history.purchases_of(observed_history)),

@@ -3,7 +3,7 @@
 `Results.as_json()`, which `ticketlab power --json` prints, is
 
     {"conditions": "...", "repeats", "purchases", "seed", "ended_early", "weak": [mutants that were missed too often],
-     "mutants": {name: {"twin", "mistake", "check", "setting", "repeats", "caught", "power": [low, high],
+     "mutants": {name: {"twin", "mistake", "check", "setting", "needs", "repeats", "caught", "power": [low, high],
                         "purchases": [of each repeat until it was caught, or null], "buyers": [likewise, of the trial
                         that caught it], "median_purchases", "most_purchases", "median_seconds",
                         "by": {check: in how many repeats it had caught the mutant by then}}},
@@ -164,6 +164,7 @@ def _known(found: Found) -> KnownMutant:
         check=mutant.check,
         purchases=until["purchases"],
         buyers=until["buyers"],
+        needs=mutant.needs,
     )
 
 

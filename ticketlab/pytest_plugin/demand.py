@@ -39,6 +39,12 @@ class Said:
     commanded: Mapping[str, Any]
 
     @property
+    def strict(self) -> bool:
+        """Whether a test fails where a strategy makes no progress or something was not tested."""
+        said = {**self.configured, **self.marked, **self.called, **self.commanded}
+        return bool(said.get("strict", False))
+
+    @property
     def of_the_load(self) -> dict[str, Any]:
         """What counts of all that: the command line most, the configuration file least."""
         return _fields({**self.configured, **self.marked, **self.called, **self.commanded})

@@ -41,6 +41,14 @@ def share(value: object) -> float:
     return _number(value, "a share from 0 to 1, such as 0.1", lambda number: 0 <= number <= 1)
 
 
+def true_or_false(value: object) -> bool:
+    """True or false, also as a word."""
+    word = str(value).lower()
+    if word not in ("true", "false"):
+        raise ValueError("true or false")
+    return word == "true"
+
+
 def several(value: object) -> tuple[int, ...]:
     """A whole number, or several of them."""
     return tuple(whole(each) for each in _parts(value, ","))
@@ -90,16 +98,23 @@ class Option:
     metavar: str
     help: str
     read: Read
+    is_switch: bool = False
+    """Whether it takes no value on the command line."""
 
     @property
     def flag(self) -> str:
         """As it is said on the command line."""
-        return f"--ticketlab-{self.name}"
+        return flag_of(self.name)
 
     @property
     def ini(self) -> str:
         """As it is said in the configuration file, and where pytest keeps what the command line said."""
         return f"ticketlab_{self.name}"
+
+
+def flag_of(name: str) -> str:
+    """An option as it is said on the command line, by its name."""
+    return f"--ticketlab-{name.replace('_', '-')}"
 
 
 OPTIONS: Final = (
@@ -123,6 +138,20 @@ OPTIONS: Final = (
     Option(name="seconds", metavar="S", help="A trial's longest time.", read=seconds),
     Option(name="repeats", metavar="N", help="Trials of each setting.", read=whole),
     Option(
+        name="double_calls",
+        metavar="SHARE",
+        help="Share of purchases whose id is called twice; without it 0.02 of a strategy that claims that an id buys "
+        "once, and none of any other.",
+        read=share,
+    ),
+    Option(
+        name="strict",
+        metavar="true|false",
+        help="Fail a test too where a safe strategy made no progress, a fault did not come or a check decided nothing.",
+        read=true_or_false,
+        is_switch=True,
+    ),
+    Option(
         name="runs",
         metavar="FOLDER",
         help="Where the runs of failed tests are kept; by default ticketlab-runs beside the JUnit XML, or else in the "
@@ -130,7 +159,7 @@ OPTIONS: Final = (
         read=_text,
     ),
 )
-OF_THE_SESSION: Final = frozenset({"server", "url", "runs"})
+OF_THE_SESSION: Final = frozenset({"server", "url", "runs", "strict"})
 """The options that are no part of an experiment."""
 
 
@@ -138,7 +167,8 @@ def add(parser: pytest.Parser) -> None:
     """Add every option to pytest's own."""
     group = parser.getgroup("ticketlab", "ticketlab: judged runs on a real PostgreSQL")
     for each in OPTIONS:
-        group.addoption(each.flag, metavar=each.metavar, help=each.help, default=None)
+        how: dict[str, Any] = {"action": "store_true"} if each.is_switch else {"metavar": each.metavar}
+        group.addoption(each.flag, help=each.help, default=None, **how)
         parser.addini(each.ini, f"{each.help} ({each.flag} counts more.)", type="string", default=None)
 
 
@@ -184,6 +214,9 @@ LOAD: Final[Mapping[str, Read]] = {
     "basket": span,
     "hot": share,
     "refunds": share,
+    "double_calls": share,
+    "max_failures": share,
+    "strict": true_or_false,
 }
 """What a call of `ticketlab_run` and a stress mark may say of the load, and how it is read."""
 

@@ -12,9 +12,10 @@ from ticketlab.errors import InvalidInputError
 from ticketlab.pytest_plugin import marks, options, telling
 from ticketlab.pytest_plugin.demand import Given, Said, demand
 from ticketlab.pytest_plugin.ground import told
-from ticketlab.runs import Run, writing
+from ticketlab.runs import Run
 from ticketlab.tickets import Strategy
 from ticketlab.tickets.own import Buys
+from ticketlab.trials import writing
 
 _KEPT: Final = "ticketlab-runs"
 
@@ -54,17 +55,20 @@ class Runner:
             **load: what differs from the mark's and the session's load; the keywords of `options.LOAD`.
 
         Raises:
-            pytest.fail.Exception: what claims to be safe was found wrong or not decided, or nothing could be run.
+            pytest.fail.Exception: what claims to be safe was found wrong or not decided, or nothing could be run; where
+                the test is strict also what `Run.strict_failures` says.
         """
         with told():
-            wanted = demand(given, self._said(load), own=own, test=self._item.name, workers=self._workers)
+            said = self._said(load)
+            wanted = demand(given, said, own=own, test=self._item.name, workers=self._workers)
             run = lab.run_on(self._server, wanted.experiment, own=wanted.own, out=self._out, template=self._template)
         if run.ended_early:  # it was Ctrl-C, which the lab makes a run of, and which is meant for the session
             raise KeyboardInterrupt
         self._runs.append(run)
         self._rows += telling.rows(run, test=self._item.nodeid, workers=self._workers if wanted.divided else 1)
-        if run.wrong:
-            failure = self._failure(run, divided=wanted.divided)
+        reasons = run.strict_failures if said.strict else []
+        if run.wrong or reasons:
+            failure = self._failure(run, reasons, divided=wanted.divided)
             self._rows[-1]["failure"] = failure
             pytest.fail(failure, pytrace=False)
         return run
@@ -96,10 +100,11 @@ class Runner:
             configured=options.configured(config), marked=marked, called=called, commanded=options.commanded(config)
         )
 
-    def _failure(self, run: Run, *, divided: bool) -> str:
+    def _failure(self, run: Run, reasons: Sequence[str], *, divided: bool) -> str:
         kept, xml = self._keep(run), _junit(self._item.config)
         return telling.failure(
             run,
+            reasons,
             kept=telling.shown(kept, self._here),
             report=telling.write_report(run, xml.parent / f"ticketlab-{kept.name}.md", here=self._here) if xml else "",
             command=telling.command(self._item, run.experiment, divided=divided),

@@ -12,6 +12,11 @@ if TYPE_CHECKING:
 
 _GITHUB: Final = "GITHUB_STEP_SUMMARY"
 _HEADINGS: Final = ("strategy", "buyers", "purchases", "purchases/s", "verdict")
+_NO_CONTROL: Final = "no control"
+_IN_A_TEST: Final = (
+    "No control was run: nothing shows that this load could have brought a flaw to light. Call ticketlab_run with a "
+    "control too, such as naive."
+)
 _RIGHT: Final = frozenset(_HEADINGS[1:4])
 
 
@@ -44,11 +49,23 @@ def table(rows: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def remarks(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """What the numbers were measured on."""
+    """The concerns of the runs, and what the numbers were measured on."""
     servers = list(dict.fromkeys(each["server"] for each in rows))
     workers = max(each["workers"] for each in rows)
     divided = f"Each of {workers} workers had a server of its own and its share of the buyers, at least two."
-    return [*servers, *([divided] if workers > 1 else [])]
+    return [*_concerns(rows), *servers, *([divided] if workers > 1 else [])]
+
+
+def _concerns(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Each concern once. Where a control was caught in any test, a run without one is no concern."""
+    caught = any(not each["safe"] and each["verdict"] == "INVALID" for each in rows)
+    texts = [
+        _IN_A_TEST if each["kind"] == _NO_CONTROL else each["text"]
+        for row in rows
+        for each in row["concerns"]
+        if not (caught and each["kind"] == _NO_CONTROL)
+    ]
+    return list(dict.fromkeys(texts))
 
 
 def markdown(rows: Sequence[dict[str, Any]]) -> str:
@@ -70,7 +87,7 @@ def _numbers(row: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _verdict(row: dict[str, Any]) -> str:
-    return row["verdict"] if row["safe"] else f"{row['verdict']}, a control"
+    return ", ".join([row["verdict"], *row["doubts"], *([] if row["safe"] else ["a control"])])
 
 
 def _fenced(text: str) -> str:

@@ -3,6 +3,7 @@
 import io
 import os
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,10 +15,12 @@ from ticketlab.errors import InvalidInputError
 from ticketlab.evidence.verdict import Status
 from ticketlab.experiment import Experiment
 from ticketlab.pytest_plugin import options
+from ticketlab.report.concerns import doubts
 from ticketlab.report.formats import Format
 from ticketlab.report.words import counted, listed
-from ticketlab.runs import Run, writing
+from ticketlab.runs import Run
 from ticketlab.servers.server import address_of
+from ticketlab.trials import writing
 
 _WIDTH: Final = 80
 _ANSWERS: Final = ("sales", "sold_out", "conflicts", "failed", "unavailable", "unknown")
@@ -42,6 +45,8 @@ def rows(run: Run, *, test: str, workers: int) -> list[dict[str, Any]]:
             "per_s": float(row["per_s"]),
             "verdict": str(row["verdict"]),
             "wrong": str(row["strategy"]) in run.wrong,
+            "doubts": doubts(row, run.concerns),
+            "concerns": [{"kind": str(each.kind), "text": each.text} for each in run.concerns],
             "server": f"{server}, {durability}",
             "workers": workers,
             "failure": "",
@@ -50,13 +55,17 @@ def rows(run: Run, *, test: str, workers: int) -> list[dict[str, Any]]:
     ]
 
 
-def failure(run: Run, *, kept: str, report: str, command: str) -> str:
-    """Why a run fails its test: the verdict, its stories, where all of it is, and how it is repeated."""
+def failure(run: Run, strict: Sequence[str] = (), *, kept: str, report: str, command: str) -> str:
+    """Why a run fails its test: the verdict, its stories, where all of it is, and how it is repeated.
+
+    `strict` has the reasons for which it fails only because the test is strict.
+    """
     ran = run.experiment
     load = f"{listed(list(map(str, ran.buyers)))} buyers, {counted(ran.repeats, 'repeat')}, seed {ran.seed}"
     return "\n".join(
         [
             *(f"{each}: {_faults(run, each)}. It claims to be safe ({load})." for each in run.wrong),
+            *(f"strict: {each}" for each in strict),
             "",
             *_told(run),
             "",
@@ -77,11 +86,15 @@ def command(item: pytest.Item, ran: Experiment, *, divided: bool) -> str:
         given["url"] = address_of(given["url"])  # a log is no place for a password
     if divided or "buyers" in given:
         given["buyers"] = ",".join(map(str, ran.buyers))
-    words += [
-        f"--ticketlab-{name}={value:g}" if name == "seconds" else f"--ticketlab-{name}={value}"
-        for name, value in given.items()
-    ]
+    words += [_option(name, value) for name, value in given.items()]
     return shlex.join(words)
+
+
+def _option(name: str, value: object) -> str:
+    """An option as the command line has it; a switch has no value."""
+    if value is True:
+        return f"--ticketlab-{name}"
+    return f"--ticketlab-{name}={value:g}" if name == "seconds" else f"--ticketlab-{name}={value}"
 
 
 def is_worker(config: pytest.Config) -> bool:

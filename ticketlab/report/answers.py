@@ -11,13 +11,14 @@ from typing import Any, Final
 import pandas as pd
 
 from ticketlab.evidence.verdict import Status, worst
-from ticketlab.report.bound import each_bound, powerful, purchases_by
+from ticketlab.report.bound import each_bound, powerful, purchases_by, untried
+from ticketlab.report.concerns import ConcernKind, no_control_text
 from ticketlab.report.fastest import fastest
 from ticketlab.report.model import RunResults
 from ticketlab.report.words import counted, listed, number, shown_name
 
 _REPEATED: Final = (
-    "With this command. Its seed gives the buyers the same wishes, and the trials the same order.",
+    "With this command. The seed reproduces the same purchase requests and the same order of trials.",
     "Verdicts should come out the same anywhere, speeds only on a machine like this one.",
 )
 _OVERSELL: Final = "no_oversell"
@@ -69,6 +70,7 @@ def _safe(run: RunResults) -> Iterator[str]:
         yield f"As far as this run can tell: {_all(held)}, without a violation in {counted(trials, 'trial')}."
     for name in wrong:
         yield f"Not {name}: {_told(_faults(run, name))}."
+    yield from _concerns(run, ConcernKind.NO_PROGRESS)
     if undecided:
         yield f"Undecided: {_all(undecided)}. What the checks could not decide is not taken for safe."
     if run.measures["safe"].sum() == 0:
@@ -111,8 +113,9 @@ def _sure(run: RunResults) -> Iterator[str]:
     yield from _weight(run)
     if caught := [_caught(run, name) for name in _controls(run, Status.INVALID)]:
         yield f"The checks could have seen a flaw: under the same load they caught {listed(caught, len(caught))}."
+    yield from _concerns(run, ConcernKind.LITTLE_EVIDENCE)
     if not _controls(run):
-        yield "No control was run: nothing shows that this load could have brought a flaw to light. Add one: -s naive."
+        yield from _concerns(run, ConcernKind.NO_CONTROL) or [no_control_text()]
     if undecided := [each for each in run.verdicts if each["status"] == Status.UNKNOWN]:
         yield f"Undecided: {counted(len(undecided), 'verdict')} of {number(len(run.verdicts))}."
     yield from run.notes
@@ -131,7 +134,14 @@ def _weight(run: RunResults) -> Iterator[str]:
     yield _MEANS
     yield _MEANS_NOT
     if run.power is not None:
-        yield f"{powerful(run.power, run.measures, held)} Measured apart from this run: {run.power.conditions}."
+        detected = powerful(run.power, run.measures, held, run.tried)
+        yield f"{detected} The calibration: {run.power.conditions}."
+    if said := untried(run.tried):
+        yield said
+
+
+def _concerns(run: RunResults, kind: ConcernKind) -> list[str]:
+    return [each.text for each in run.concerns if each.kind is kind]
 
 
 def _caught(run: RunResults, control: str) -> str:

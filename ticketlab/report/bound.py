@@ -4,17 +4,19 @@ A purchase is counted where it may have gone wrong: whatever came of it, but for
 so that nothing was sent. The bound itself is `ticketlab.evidence.confidence.upper_bound`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import pandas as pd
 
 from ticketlab.evidence.confidence import CONFIDENCE, upper_bound
+from ticketlab.evidence.load_parts import LoadPart, words_of
 from ticketlab.evidence.power import KnownPower
-from ticketlab.report.words import counted, number
+from ticketlab.report.words import counted, listed, number
 
 MADE: Final = ("sales", "sold_out", "conflicts", "failed", "unknown")
 """The columns of measures that together count the purchases that were sent."""
+_THOROUGH: Final = "ticketlab run --thorough tries what strategies and server can do."
 CONFIDENT: Final = f"at {CONFIDENCE * 100:.0f} % confidence"
 
 
@@ -24,10 +26,20 @@ def purchases_by(measures: pd.DataFrame, strategies: Sequence[str]) -> "pd.Serie
     return made.reindex(list(strategies), fill_value=0).astype("int64")
 
 
-def powerful(power: KnownPower, measures: pd.DataFrame, strategies: Sequence[str]) -> str:
-    """What the checks were measured to catch with the buyers of these strategies, and the fewest purchases of any."""
+def powerful(
+    power: KnownPower, measures: pd.DataFrame, strategies: Sequence[str], tried: Collection[LoadPart] = ()
+) -> str:
+    """What the checks detect with the buyers of these strategies, the fewest purchases of any, and what was tried."""
     buyers = int(measures.loc[measures["strategy"].isin(strategies), "buyers"].max())
-    return power.sentence(purchases=int(purchases_by(measures, strategies).min()), buyers=buyers)
+    return power.sentence(purchases=int(purchases_by(measures, strategies).min()), buyers=buyers, tried=tried)
+
+
+def untried(tried: Collection[LoadPart]) -> str:
+    """The parts of a load that a run did not try, in a sentence; empty where it tried all."""
+    parts = words_of(set(LoadPart) - set(tried))
+    if not parts:
+        return ""
+    return f"Not tried: {listed(parts, most=len(parts))}. {_THOROUGH}"
 
 
 def at_most(purchases: int) -> str:

@@ -1,14 +1,16 @@
 """The verdict on a run: a word for the strategies that claim to be safe, and the sentences that say why."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import pandas as pd
 
+from ticketlab.evidence.load_parts import LoadPart
 from ticketlab.evidence.power import KnownPower
 from ticketlab.evidence.verdict import Status, worst
-from ticketlab.report.bound import bound, powerful
+from ticketlab.report.bound import bound, powerful, untried
+from ticketlab.report.concerns import Concern, ConcernKind
 from ticketlab.report.words import NO_TRIALS, counted, listed, oversold_text
 
 IN_WORDS: Final = {
@@ -25,12 +27,41 @@ class Headline:
 
     status: Status
     sentences: Sequence[str]
+    concerns: Sequence[Concern] = ()
+    """Why the run is amber where it is VALID."""
+
+    @property
+    def is_amber(self) -> bool:
+        """Whether the run is VALID and yet not green."""
+        return self.status is Status.VALID and bool(self.concerns)
+
+    @property
+    def words(self) -> str:
+        """The verdict in a few words."""
+        if not self.is_amber:
+            return IN_WORDS[self.status]
+        kinds = {each.kind for each in self.concerns}
+        doubt = "but no progress" if ConcernKind.NO_PROGRESS in kinds else "but little evidence"
+        return f"{IN_WORDS[self.status]}, {doubt}"
 
 
-def headline(measures: pd.DataFrame, power: KnownPower | None = None) -> Headline:
+def headline(
+    measures: pd.DataFrame,
+    power: KnownPower | None = None,
+    *,
+    concerns: Sequence[Concern] = (),
+    tried: Collection[LoadPart] | None = None,
+) -> Headline:
     """The verdict on a run. A control that was caught speaks for the run; one that was not leaves it undecided.
 
-    What was found VALID has its bound beside it, and where it is known the power of the checks at that setting.
+    A strategy that was found VALID has its bound beside it, the power of the checks at that setting where it is known,
+    and what the load did not try.
+
+    Args:
+        measures: as `Run.measures` has them.
+        power: what the checks detected in their calibration.
+        concerns: why the run is amber; see `report.concerns`.
+        tried: the parts of a load that the run tried; None where that is not known, and nothing is said of it.
     """
     if measures.empty:
         return Headline(status=Status.UNKNOWN, sentences=(f"{NO_TRIALS}.",))
@@ -47,7 +78,8 @@ def headline(measures: pd.DataFrame, power: KnownPower | None = None) -> Headlin
             sentences.append(_verdict_sentence(status, names, int(trials[names].sum())))
         if names and status is Status.VALID:
             sentences.append(bound(measures, names))
-            sentences += [powerful(power, measures, names)] if power else []
+            sentences += [powerful(power, measures, names, tried or ())] if power else []
+            sentences += [said] if tried is not None and (said := untried(tried)) else []
     controls = found[~found["safe"]]
     caught = controls[controls["verdict"] == Status.INVALID]
     missed = controls[controls["verdict"] != Status.INVALID]
@@ -62,7 +94,9 @@ def headline(measures: pd.DataFrame, power: KnownPower | None = None) -> Headlin
         status = Status.UNKNOWN
     if not found["safe"].any():
         sentences.append("Only controls were run.")
-    return Headline(status=status, sentences=tuple(sentences))
+    doubts = [each.text for each in concerns]
+    sentences = [*doubts, *sentences] if status is Status.VALID else [*sentences, *doubts]
+    return Headline(status=status, sentences=tuple(sentences), concerns=tuple(concerns))
 
 
 def _verdict_sentence(status: Status, names: Sequence[str], trials: int) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from ticketlab.evidence.load_parts import LoadPart, words_of
 from ticketlab.report.model import RunResults
 from ticketlab.report.words import counted, listed
 
@@ -13,12 +14,19 @@ _CLOSED: Final = (
 _NO_PROOF: Final = (
     "A flaw that shows only there was not looked for, and no violation found is no proof that there is none."
 )
+_KINDS: Final = {
+    "crash": "crashes",
+    "disconnect": "connections that the server ends",
+    "lose-request": "requests that are lost",
+    "lose-reply": "replies that are lost",
+}
+"""The kinds of faults by the names in their options, in words."""
 _MACHINE: Final = "the loss of the machine itself (what a killed server has written is still written)"
 
 
 def limits(run: RunResults) -> list[str]:
     """How far the numbers of a run reach."""
-    return [_shared(run.environment), _CLOSED, _untried(run.experiment)]
+    return [_shared(run.environment), _CLOSED, _untried(run)]
 
 
 def _shared(environment: Mapping[str, Any]) -> str:
@@ -32,14 +40,13 @@ def _shared(environment: Mapping[str, Any]) -> str:
     )
 
 
-def _untried(experiment: Mapping[str, Any]) -> str:
-    """What was not looked at; a fault is told by the text of its option, such as "crash@500"."""
-    faults = [str(each) for each in experiment.get("faults", ())]
-    if not faults:
-        return f"Not tried: crashes, lost connections, and any other load than this one. {_NO_PROOF}"
-    crashed = any(each.startswith("crash") for each in faults)
-    others = f"faults at any other moment than {listed(faults)}, {_MACHINE if crashed else 'crashes'}"
-    return f"Not tried: {others}, and any other load than this one. {_NO_PROOF}"
+def _untried(run: RunResults) -> str:
+    """What the load did not have; a fault is named by the text of its option, such as "crash@500"."""
+    faults = [str(each) for each in run.experiment.get("faults", ())]
+    parts = words_of(set(LoadPart) - set(run.tried))
+    moments = [f"faults at any other moment than {listed(faults)}"] if faults else []
+    machine = [_MACHINE] if LoadPart.CRASH in run.tried else []
+    return f"Not tried: {', '.join([*parts, *moments, *machine])}, and any other load than this one. {_NO_PROOF}"
 
 
 def _part(environment: Mapping[str, Any], name: str) -> Mapping[str, Any]:

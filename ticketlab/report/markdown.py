@@ -9,7 +9,6 @@ import jinja2
 
 from ticketlab.report.answers import answers
 from ticketlab.report.formats import Format
-from ticketlab.report.headline import IN_WORDS
 from ticketlab.report.limits import limits
 from ticketlab.report.model import Report
 from ticketlab.report.page import TEMPLATES
@@ -87,7 +86,7 @@ def _template() -> jinja2.Template:
         answers, comparison_of, found, limits, picture_name, pictures, pools_differ, strategy_rows, timeline_of
     )  # fmt: skip
     templates.globals |= {each.__name__: each for each in functions}
-    templates.globals |= {"DRIFT": DRIFT, "IN_WORDS": IN_WORDS, "SECTIONS": SECTIONS}
+    templates.globals |= {"DRIFT": DRIFT, "SECTIONS": SECTIONS}
     return templates.get_template("report.md.j2")
 
 

@@ -1,12 +1,14 @@
 """What a report is made of: what one or several runs found, as plain records. Draws nothing, and opens no file."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import pandas as pd
 
+from ticketlab.evidence.load_parts import LoadPart
 from ticketlab.evidence.power import KnownPower
+from ticketlab.report.concerns import Concern
 from ticketlab.report.headline import Headline, headline
 from ticketlab.report.words import listed
 
@@ -30,7 +32,8 @@ class RunResults:
     stock: pd.DataFrame
     """Both as `ticketlab.report.charts` describes them."""
     trials: Sequence[Mapping[str, Any]] = ()
-    """As `ticketlab check --json` prints them: `trial`, its setting, its numbers, `verdict`, `history_sha256`."""
+    """As `ticketlab check --json` prints them: `trial`, its setting, its numbers, `verdict`, `progress` (see
+    `evidence.progress.ProgressCount.as_dict`), `history_sha256`."""
     verdicts: Sequence[Mapping[str, Any]] = ()
     """Each with `trial`, its setting, `check`, `status`, `summary` and `evidence` (rows); where it is known with
     `anomaly`, `crashes_ns` and `story` (sentences)."""
@@ -42,13 +45,17 @@ class RunResults:
     """What a reader must know beside the numbers, in sentences."""
     wrong: Sequence[str] = ()
     """The strategies that claim to be safe and were not shown to be; see `ticketlab.runs.Run.wrong`."""
+    concerns: Sequence[Concern] = ()
+    """Why the run is amber where it has no violation."""
+    tried: Collection[LoadPart] = ()
+    """The parts of a load that the run had."""
     power: KnownPower | None = None
     """What the checks were measured to catch, where that is known."""
 
     @property
     def headline(self) -> Headline:
         """The verdict on the run."""
-        return headline(self.measures, self.power)
+        return headline(self.measures, self.power, concerns=self.concerns, tried=self.tried)
 
     @property
     def sections(self) -> dict[str, dict[str, str]]:

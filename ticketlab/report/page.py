@@ -11,7 +11,6 @@ from typing import Final
 import jinja2
 
 from ticketlab.report.answers import answers as answers_of
-from ticketlab.report.headline import IN_WORDS
 from ticketlab.report.limits import limits
 from ticketlab.report.model import Report
 from ticketlab.report.pictures import comparison_of, pictures, timeline_of
@@ -106,7 +105,7 @@ def _templates() -> jinja2.Environment:
         timeline_of,
     )  # fmt: skip
     templates.globals |= {each.__name__: each for each in functions}
-    templates.globals |= {"answers_of": answers_of, "DRIFT": DRIFT, "IN_WORDS": IN_WORDS, "SECTIONS": SECTIONS}
+    templates.globals |= {"answers_of": answers_of, "DRIFT": DRIFT, "SECTIONS": SECTIONS}
     return templates
 
 

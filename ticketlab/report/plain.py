@@ -1,5 +1,6 @@
 """A report as plain data, for those who go on computing with it."""
 
+from dataclasses import asdict
 from typing import Any, Final
 
 from ticketlab.report import charts
@@ -29,6 +30,7 @@ def _run(run: RunResults) -> dict[str, Any]:
         "run": run.run,
         "status": run.headline.status,
         "verdict": run.headline.sentences,
+        "concerns": [asdict(each) for each in run.concerns],
         "answers": {each.key: {"question": each.question, "sentences": each.sentences} for each in answers(run)},
         "conditions": run.conditions,
         "notes": run.notes,

@@ -5,6 +5,7 @@ from typing import Final
 import pandas as pd
 
 from ticketlab.evidence.history import RETRIES
+from ticketlab.evidence.progress import worst_progress
 from ticketlab.evidence.verdict import worst
 from ticketlab.report.setting import GROUP, SETTING
 
@@ -31,6 +32,8 @@ COLUMNS: Final = (
     "p99_ms",
     "retries_per_sale",
     *RETRIES.values(),
+    "failure_share",
+    "progress",
     "verdict",
 )
 
@@ -44,8 +47,8 @@ def summarise(measures: pd.DataFrame) -> pd.DataFrame:
     `sold` (tickets in the ledger), `oversold_median`, `per_s` and the percentiles are medians over the repeats;
     `oversold` is the largest. `sales`, `sold_out`, `conflicts`, `failed`, `unavailable`, `unknown` and the retries of
     each cause are sums over the repeats, because a median would hide what happened in one of three.
-    `retries_per_sale` is NaN without a sale. Controls come first, then the strategies as they first appear, each by
-    its number of buyers and then by its pool.
+    `retries_per_sale` is NaN without a sale. `failure_share` is the largest, `progress` the worst. Controls come first,
+    then the strategies as they first appear, each by its number of buyers and then by its pool.
     """
     if measures.empty:
         return pd.DataFrame({name: pd.Series(dtype="object") for name in COLUMNS})
@@ -61,6 +64,8 @@ def summarise(measures: pd.DataFrame) -> pd.DataFrame:
         per_s_max=("purchases_per_s", "max"),
         **{name: (column, "median") for name, column in _MEDIANS.items()},
         **{name: (name, "sum") for name in _SUMS},
+        failure_share=("failure_share", "max"),
+        progress=("progress", worst_progress),
     )
     rows["retries_per_sale"] = groups["retries"].sum() / rows["sales"].where(rows["sales"] > 0)
     rows["verdict"] = groups["verdict"].agg(lambda verdicts: str(worst(verdicts)))

@@ -7,6 +7,7 @@ import pandas as pd
 
 from ticketlab.evidence.history import RETRIES
 from ticketlab.evidence.verdict import Status
+from ticketlab.report.concerns import Concern, doubts, is_amber
 from ticketlab.report.findings import change_text, rate_text
 from ticketlab.report.model import Report, RunResults
 from ticketlab.report.setting import alike, setting_parts, varied
@@ -36,7 +37,7 @@ def strategy_rows(run: RunResults) -> list[dict[str, Any]]:
     """The summary as the table shows it, each row with the numbers of its trials."""
     rows = summarise(run.measures)
     trials = [list(alike(run.measures, row)["trial"]) for _, row in rows.iterrows()]
-    return [{**row, "trials": numbers} for row, numbers in zip(_records(rows), trials, strict=True)]
+    return [{**row, "trials": numbers} for row, numbers in zip(_records(rows, run.concerns), trials, strict=True)]
 
 
 def comparison_rows(report: Report) -> list[dict[str, Any]]:
@@ -46,11 +47,13 @@ def comparison_rows(report: Report) -> list[dict[str, Any]]:
     return _records(rows.assign(change=changes))
 
 
-def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows of a summary as a table shows them: names that mark a control, and speeds with their interval."""
+def _records(rows: pd.DataFrame, concerns: Sequence[Concern] = ()) -> list[dict[str, Any]]:
+    """Rows of a summary as a table shows them: names, speeds with their interval, and the verdict in words."""
     names = [shown_name(*each) for each in zip(rows["strategy"], rows["safe"], strict=True)]
     rates = [rate_text(row) for _, row in rows.iterrows()]
-    shown = rows.assign(name=names, rate=rates)
+    verdicts = [", ".join([row["verdict"], *doubts(row, concerns)]) for _, row in rows.iterrows()]
+    amber = [is_amber(row, concerns) for _, row in rows.iterrows()]
+    shown = rows.assign(name=names, rate=rates, verdict_text=verdicts, is_amber=amber)
     return [{str(key): value for key, value in row.items()} for row in shown.to_dict("records")]
 
 

@@ -65,8 +65,7 @@ def remove_folder(path: str) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists() and not processes_of(folder):
             return
-    message = f"{folder} is still there after {FOLDER_PATIENCE_S:.0f} s; remove it by hand"
-    raise TimeoutError(message)
+    raise TimeoutError(f"{folder} is still there after {FOLDER_PATIENCE_S:.0f} s; remove it by hand")
 
 
 def kill_processes(folder: Path, postmaster: "subprocess.Popen[bytes]") -> None:
@@ -82,8 +81,7 @@ def kill_processes(folder: Path, postmaster: "subprocess.Popen[bytes]") -> None:
         for pid in pids:
             _signal(pid, signal.SIGKILL)
         if time.monotonic() > deadline:
-            message = f"the processes {', '.join(map(str, pids))} still run after {KILL_PATIENCE_S:.0f} s"
-            raise TimeoutError(message)
+            raise TimeoutError(f"the processes {', '.join(map(str, pids))} still run after {KILL_PATIENCE_S:.0f} s")
         time.sleep(POLL_S)
         pids = processes_of(folder)
 
@@ -225,8 +223,11 @@ def drop_database(url: str, name: str) -> None:
                 connection.execute(f"SET lock_timeout = '{LOCK_TIMEOUT_S}s'")
                 # Whoever creates the database holds this lock meanwhile: a CREATE outlives a client that is killed.
                 connection.execute("SELECT pg_advisory_lock(%s)", [creation_lock(name)])
-                statement = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
-                connection.execute(statement.format(sql.Identifier(name)))
+                for (gid,) in connection.execute("SELECT gid FROM pg_prepared_xacts WHERE database = %s", [name]):
+                    # Only from within: no database is dropped, not even by force, while one is left.
+                    with psycopg.connect(url, dbname=name, autocommit=True, connect_timeout=5) as inside:
+                        inside.execute(sql.SQL("ROLLBACK PREPARED {}").format(sql.Literal(gid)))
+                connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
         except psycopg.OperationalError as error:
             refused = error
             continue

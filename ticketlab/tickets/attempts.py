@@ -13,7 +13,7 @@ import sqlalchemy.exc
 from ticketlab.errors import InvalidInputError, UnavailableError
 from ticketlab.outcomes import Cause, Outcome, cause_of
 from ticketlab.tickets.database import Database
-from ticketlab.tickets.purchase import Basket, PurchaseRequest, PurchaseResult, SoldTicket
+from ticketlab.tickets.purchase import Basket, PurchaseRequest, PurchaseResult, SoldTicket, bought_before
 from ticketlab.tickets.strategy import CommitUnknownError, ConflictError, QueueFullError, RetryPolicy, Strategy
 
 BOUGHT_BEFORE = "SELECT id, event_id, purchase_id, purchased_at FROM tickets WHERE purchase_id = %s ORDER BY id"
@@ -74,7 +74,7 @@ def persist(attempt: Callable[[], PurchaseResult], policy: RetryPolicy, *, quant
 
 
 def _attempt(database: Database, strategy: Strategy, request: PurchaseRequest | Basket) -> PurchaseResult:
-    """Try once. An id that has bought before buys nothing more: its tickets are the result.
+    """Try once. An id that has bought before buys nothing more: see `purchase.bought_before` for the result.
 
     A ticket's id is made from its purchase's, so that a second sale under one id collides with the first one on the
     primary key of `tickets`, even when both are under way at once, on whatever event and by whatever strategy.
@@ -103,8 +103,7 @@ def _bought_before(database: Database, request: PurchaseRequest | Basket) -> Pur
         rows = connection.execute(BOUGHT_BEFORE, [request.purchase_id]).fetchall()
     if not rows:
         return None
-    tickets = [SoldTicket._make(row) for row in rows]
-    return PurchaseResult(outcome=Outcome.SOLD, quantity=len(tickets), tickets=tickets, cause=Cause.REPEATED)
+    return bought_before(request, [SoldTicket._make(row) for row in rows])
 
 
 def _told_of(result: PurchaseResult, retries: list[Cause]) -> PurchaseResult:

@@ -1,17 +1,18 @@
 """Whose error it is: of an exception that code of the user's raised, the part of its traceback that is his."""
 
+import contextlib
 import importlib
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Final
+from types import FrameType, TracebackType
+from typing import Final, NamedTuple
 
 from ticketlab.errors import OwnCodeError, TicketlabError
 
 _HERE: Final = Path(__file__).parent
-_CALLERS: Final = frozenset(str(_HERE / name) for name in ("attempts.py", "own.py", "books.py"))
+_CALLERS: Final = frozenset(str(_HERE / name) for name in ("attempts.py", "own.py", "own_class.py", "books.py"))
 """The files that call what the user wrote."""
 _IMPORTING: Final = (importlib.__file__, "<frozen importlib")
 """What lies between them and a module that is imported."""
@@ -69,3 +70,28 @@ def _theirs(trace: TracebackType | None) -> TracebackType | None:
             begins = trace
         trace = trace.tb_next
     return begins
+
+
+class Place(NamedTuple):
+    """Where a thread is."""
+
+    line: str
+    """The line of the user's function that it is in, such as "shop.py:12, in buy"; else of the lab's."""
+    is_theirs: bool
+    """Whether that is code of the user's."""
+    stack: str
+    """The calls from that line on."""
+
+
+def place_of(frame: FrameType) -> Place:
+    """Where a thread is that is in this frame."""
+    calls = traceback.StackSummary.extract(traceback.walk_stack(frame))[::-1]
+    called = max((number for number, call in enumerate(calls) if call.filename in _CALLERS), default=-1) + 1
+    while called < len(calls) and calls[called].filename == contextlib.__file__:
+        called += 1  # the lab opens a connection
+    is_theirs = 0 < called < len(calls) and not calls[called].filename.startswith(_LAB)
+    ours = (number for number, call in enumerate(calls) if call.filename.startswith(_LAB))
+    first = called if is_theirs else max(ours, default=len(calls) - 1)
+    at = calls[first]
+    stack = "".join(traceback.format_list(calls[first:])).rstrip()
+    return Place(f"{Path(at.filename).name}:{at.lineno}, in {at.name}", is_theirs, stack)

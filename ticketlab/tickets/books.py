@@ -10,7 +10,7 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import TupleRow
 
-from ticketlab.errors import InvalidInputError, OwnCodeError
+from ticketlab.errors import InvalidInputError, OwnCodeError, TicketlabError
 from ticketlab.outcomes import MAX_INTEGER
 from ticketlab.tickets.blame import blaming
 from ticketlab.tickets.database import Database
@@ -23,13 +23,29 @@ WARM_UP_SEATS: Final = 10_000
 """Of the warm-up's event on tables of one's own, which may have a row a seat."""
 _TIMEOUT_S: Final = 10
 """Between trials no buyer holds a connection: one that is not there soon is not coming."""
+LOCK_TIMEOUT_S = 10.0
+_HOLDERS: Final = r"""
+SELECT DISTINCT coalesce(
+    'the prepared transaction ' || quote_literal(gid) || ': end it with ROLLBACK PREPARED ' || quote_literal(gid),
+    format('process %%s (%%s, %%s): %%s', pid, coalesce(nullif(application_name, ''), 'an unnamed application'),
+        state, left(regexp_replace(query, '\s+', ' ', 'g'), 200)))
+FROM pg_locks
+LEFT JOIN pg_stat_activity USING (pid)
+LEFT JOIN pg_prepared_xacts AS prepared ON pid IS NULL AND virtualtransaction = '-1/' || prepared.transaction
+WHERE granted AND pid IS DISTINCT FROM pg_backend_pid() AND pg_locks.database = (
+    SELECT oid FROM pg_database WHERE datname = current_database()
+) AND relation IN (
+    SELECT %(table)s::regclass UNION SELECT conrelid FROM pg_constraint WHERE confrelid = %(table)s::regclass
+)
+"""
+"""Who has a lock on a table, or on one that refers to it; PostgreSQL keeps those of a prepared transaction under -1."""
 _EVENTS: Final = """
 SELECT wanted.number - 1, total_tickets, available_tickets, version
 FROM events JOIN unnest(%s::uuid[]) WITH ORDINALITY AS wanted(id, number) USING (id)
 ORDER BY wanted.number
 """
 _TICKETS: Final = """
-SELECT wanted.number - 1, uuid_send(purchase_id)
+SELECT wanted.number - 1, uuid_send(purchase_id), uuid_send(tickets.id)
 FROM tickets JOIN unnest(%s::uuid[]) WITH ORDINALITY AS wanted(id, number) ON wanted.id = tickets.event_id
 """
 _ADDED: Final = "SELECT count(*) FROM events WHERE NOT id = ANY (%s)"
@@ -49,8 +65,9 @@ class Books:
 
     events: Sequence[tuple[int, int, int | None, int | None]]
     """Number, total_tickets, available_tickets, version; None where tables of one's own do not say."""
-    tickets: Sequence[tuple[int, bytes]]
-    """The event's number and the 16 bytes of the purchase id, a row a ticket."""
+    tickets: Sequence[tuple[int, bytes] | tuple[int, bytes, bytes]]
+    """The event's number, the 16 bytes of the purchase id and those of the ticket's own id where it is known; a row a
+    ticket."""
     added: int = 0
     """Events in the tables beside these and the warm-up's."""
 
@@ -70,8 +87,18 @@ def put_on_sale(repository: EventRepository, *, events: int, stock: int) -> OnSa
 
 
 def clear(database: Database) -> None:
-    """Delete every event and every ticket, and whatever else belongs to an event."""
-    with database.reachable(), database.connection(timeout_s=_TIMEOUT_S) as connection:
+    """Delete every event and every ticket, and whatever else belongs to an event.
+
+    Raises:
+        TicketlabError: somebody held the tables for too long; the text names the session or the prepared transaction.
+    """
+    with (
+        database.reachable(),
+        database.connection(timeout_s=_TIMEOUT_S) as connection,
+        _in_time(connection, "The table of events cannot be emptied"),
+        transaction(connection),
+    ):
+        _limit(connection)
         connection.execute("TRUNCATE events CASCADE")
 
 
@@ -88,8 +115,10 @@ def read(
     with (
         database.reachable(),
         database.connection(timeout_s=_TIMEOUT_S) as connection,
+        _in_time(connection, "The table of events cannot be read"),
         transaction(connection, Isolation.REPEATABLE_READ),
     ):
+        _limit(connection)
         return Books(
             events=connection.execute(_EVENTS, [list(events)]).fetchall(),
             tickets=connection.execute(_TICKETS, [list(events)], binary=True).fetchall(),
@@ -121,18 +150,25 @@ def _read_own(database: Database, events: Sequence[UUID], schema: Schema, warm_u
     numbers = {event_id: number for number, event_id in enumerate(events)}
     with _reading("Schema.events", "(event_id, seats, seats left or None, version or None)"):
         held = [(checked_uuid("event_id", each), seats, left, version) for each, seats, left, version in event_rows]
-    with _reading("Schema.tickets", "(event_id, purchase_id)"):
-        sold = [
-            (checked_uuid("event_id", event_id), checked_uuid("purchase_id", purchase_id).bytes)
-            for event_id, purchase_id in ticket_rows
-        ]
+    with _reading("Schema.tickets", "(event_id, purchase_id) or (event_id, purchase_id, ticket_id)"):
+        sold = [_own_ticket(*row) for row in ticket_rows]
     return Books(
         events=[
             (numbers[event_id], seats, left, version) for event_id, seats, left, version in held if event_id in numbers
         ],
-        tickets=[(numbers[event_id], purchase_id) for event_id, purchase_id in sold if event_id in numbers],
+        tickets=[(numbers[event_id], *ids) for event_id, ids in sold if event_id in numbers],
         added=len({event_id for event_id, *_ in held} - {*events, warm_up}),
     )
+
+
+def _own_ticket(
+    event_id: UUID, purchase_id: UUID, ticket_id: UUID | None = None
+) -> tuple[UUID, tuple[bytes] | tuple[bytes, bytes]]:
+    """A row of a Schema's tickets: the event, and the bytes of its other ids."""
+    owner = checked_uuid("purchase_id", purchase_id).bytes
+    if ticket_id is None:
+        return checked_uuid("event_id", event_id), (owner,)
+    return checked_uuid("event_id", event_id), (owner, checked_uuid("ticket_id", ticket_id).bytes)
 
 
 @contextmanager
@@ -140,7 +176,24 @@ def _plain_connection(database: Database) -> Iterator[Connection]:
     """One that is not of the pool, as psycopg opens it, in a transaction that sees one snapshot."""
     with database.reachable(), psycopg.connect(database.settings.url, connect_timeout=_TIMEOUT_S) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        _limit(connection)
         yield connection
+
+
+def _limit(connection: Connection) -> None:
+    """Let no statement of this transaction wait longer for a lock: nobody has a reason to hold one between trials."""
+    connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S:g}s'", prepare=False)
+
+
+@contextmanager
+def _in_time(connection: Connection, what: str) -> Iterator[None]:
+    """Around a transaction that may not get its locks: the error says who has them."""
+    try:
+        yield
+    except psycopg.errors.LockNotAvailable as error:
+        holders = [each for (each,) in connection.execute(_HOLDERS, {"table": "events"})]
+        held = "; ".join(holders) or "nobody any more: try again"
+        raise TicketlabError(f"{what}: it was locked for {LOCK_TIMEOUT_S:g} s. It is held by {held}.") from error
 
 
 @contextmanager

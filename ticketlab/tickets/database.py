@@ -21,10 +21,14 @@ from sqlalchemy.pool import NullPool
 from ticketlab.errors import TicketlabError, UnavailableError
 from ticketlab.outcomes import Cause, cause_of
 from ticketlab.settings import Settings
+from ticketlab.tickets import leftovers
+from ticketlab.tickets.leftovers import LeftBehind
+from ticketlab.tickets.pooled import PooledConnection
 
 T = TypeVar("T")
 
 _CONNECT_TIMEOUT_S: Final = 5
+_CLOSE_PATIENCE_S: Final = 10.0
 CONNECTION: Final[Mapping[str, Any]] = {
     "autocommit": True,
     "prepare_threshold": 0,
@@ -42,15 +46,6 @@ NO_CONNECTION: Final = (PoolTimeout, PoolClosed, TooManyRequests)
 logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 
-class _Connection(psycopg.Connection[TupleRow]):
-    """A pooled connection. SQLAlchemy adds its notice handler at each checkout: one is enough."""
-
-    def add_notice_handler(self, callback: Callable[[psycopg.errors.Diagnostic], None]) -> None:
-        with suppress(ValueError):  # raised where the handler is not there yet
-            self.remove_notice_handler(callback)
-        super().add_notice_handler(callback)
-
-
 class Database:
     """A database and the connections to it. Open it with `with`.
 
@@ -63,10 +58,17 @@ class Database:
         self._connections: WeakSet[psycopg.Connection[TupleRow]] = WeakSet()
         self._connections_lock = threading.Lock()
         self._companions: dict[object, Any] = {}
+        self._companions_lock = threading.RLock()  # one companion may be made of another
+        self.left_behind = LeftBehind()
+        """What purchase functions left on connections when they gave them back."""
         self._closing = ExitStack()
+        self.closes_others = False
+        """Whether something of the user's is closed with it."""
+        self.patience_s = _CLOSE_PATIENCE_S
+        """How long that may take."""
         self.pool = ConnectionPool[psycopg.Connection[TupleRow]](
             settings.url,
-            connection_class=_Connection,
+            connection_class=PooledConnection,
             kwargs=dict(CONNECTION),
             configure=self._note,
             min_size=0,
@@ -80,7 +82,7 @@ class Database:
         self.engine = sqlalchemy.create_engine(
             "postgresql+psycopg://",
             poolclass=NullPool,
-            creator=self.pool.getconn,
+            creator=self._lend_to_sqlalchemy,
             use_native_hstore=False,  # no look-up of a type that is not used
         )
         event.listen(self.engine, "connect", _make_transactional)
@@ -122,6 +124,7 @@ class Database:
 
     def at_close(self, close: Callable[[], object]) -> None:
         """Have something else closed with it, the last one first."""
+        self.closes_others = True
         self._closing.callback(close)
 
     @contextmanager
@@ -138,14 +141,24 @@ class Database:
         try:
             yield connection
         finally:
+            if not leftovers.is_as_lent(connection):
+                self.look(connection)
             self.pool.putconn(connection)
 
+    def look(self, connection: psycopg.Connection[TupleRow], *, autocommit: bool = True) -> None:
+        """Note what a purchase function left on a connection that it got with this `autocommit`, and clear it up."""
+        discarded = isinstance(connection, PooledConnection) and connection.discarded
+        leftovers.look(connection, self.left_behind, discarded=discarded, autocommit=autocommit)
+
     def companion(self, make: Callable[["Database"], T]) -> T:
-        """What `make` makes of this database: made at first use, and then the same for everybody who works on it."""
+        """What `make` makes of this database: made once, at first use, and then the same for all threads."""
         try:
             made: T = self._companions[make]
         except KeyError:
-            made = self._companions.setdefault(make, make(self))  # of two that are made at once, one is kept
+            with self._companions_lock:
+                if make not in self._companions:
+                    self._companions[make] = make(self)
+                made = self._companions[make]
         return made
 
     @contextmanager
@@ -211,8 +224,7 @@ class Database:
         The server is asked to end the backends, so that nothing is committed afterwards. Where it does not answer,
         the sockets are shut all the same.
         """
-        with self._connections_lock:
-            alive = [each for each in self._connections if not each.closed]
+        alive = self.connections()
         backends = [pid for each in alive if (pid := _backend_of(each)) is not None]
         with (
             suppress(psycopg.OperationalError),  # a server that does not answer is what this is for
@@ -224,6 +236,17 @@ class Database:
         for each in alive:
             _shut(each)
         self.pool.check()  # those that nobody was using are replaced, and not handed to the next buyer
+
+    def connections(self) -> list[psycopg.Connection[TupleRow]]:
+        """The open connections of the pool, those in use too."""
+        with self._connections_lock:
+            return [each for each in self._connections if not each.closed]
+
+    def _lend_to_sqlalchemy(self) -> psycopg.Connection[TupleRow]:
+        connection = self.pool.getconn()
+        assert isinstance(connection, PooledConnection)
+        connection.lend_to_sqlalchemy()
+        return connection
 
     def _note(self, connection: psycopg.Connection[TupleRow]) -> None:
         with self._connections_lock:  # the pool's workers open connections while others are being cut
@@ -246,6 +269,8 @@ class Database:
         else:
             connection.rollback()
             connection.autocommit = True
+            if not leftovers.is_as_lent(connection):
+                leftovers.restore(connection)
 
 
 def _make_transactional(connection: psycopg.Connection[TupleRow], _record: object) -> None:

@@ -8,7 +8,7 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from functools import cache, wraps
 from operator import attrgetter
 from pathlib import Path
@@ -22,15 +22,16 @@ from sqlalchemy.orm import Session
 from ticketlab.errors import InvalidInputError, NotFoundError, OwnCodeError
 from ticketlab.outcomes import Cause, Outcome
 from ticketlab.settings import Settings
+from ticketlab.tickets import lending
 from ticketlab.tickets.blame import blaming, own_error
 from ticketlab.tickets.database import Database
+from ticketlab.tickets.own_class import Opens, made_once
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult
 from ticketlab.tickets.schema import Schema
 from ticketlab.tickets.strategy import Purchase, RetryPolicy, Strategy, committing, strategy
 
 Buys: TypeAlias = Callable[..., PurchaseResult | bool]
 """A purchase function: see `adopt`."""
-_Opens: TypeAlias = Callable[[Database], AbstractContextManager[Any]]
 
 UNSEEN: Final = (
     "it has connections of its own, so the pool's size says nothing of it; a wait for one of them, and what it tries "
@@ -42,7 +43,8 @@ _NAMED: Final = "A strategy of your own is named as module:name or folder/file.p
 _FORM: Final = (
     "A purchase function is def buy(connection, event_id, quantity, purchase_id) -> bool: True where it sold, False "
     "where too few tickets were left. Its first parameter is annotated as what it buys through: psycopg.Connection, "
-    "sqlalchemy.Connection, sqlalchemy.orm.Session, or a class of yours that is made with ticketlab.Settings."
+    "sqlalchemy.Connection, sqlalchemy.orm.Session, or a class of yours that is made with ticketlab.Settings. The "
+    "psycopg connection is committed when it returns; ticketlab.adopt(buy, autocommit=True) gives one that is not."
 )
 
 
@@ -60,13 +62,16 @@ def adopt(
     """Make a strategy of a function that buys; what is one already stays as it is.
 
     The function's first parameter is what it buys through, by its annotation: a `psycopg.Connection` of the lab's pool
-    (without one too), in autocommit mode, a `sqlalchemy.Connection` or a `sqlalchemy.orm.Session` on the same pool, or
-    a class of your own. That is made once a trial with the `Settings` of the database, has connections of its own, and
-    is closed at the end where it has a `close`; `Settings` themselves will do as well. The other parameters are
-    `event_id: UUID`, `quantity: int` and `purchase_id: UUID`, or one PurchaseRequest. It begins and commits its own
-    transactions, is called from many threads at once, and returns True (sold), False (sold out), or a PurchaseResult,
-    which can tell of versions too. Errors of psycopg and SQLAlchemy that it lets pass are outcomes; all others end the
-    run.
+    (without one too), a `sqlalchemy.Connection` or a `sqlalchemy.orm.Session` on the same pool, or a class of your own.
+    That is made once a trial with the `Settings` of the database, has connections of its own, and is closed at the end
+    where it has a `close`; `Settings` themselves will do as well. The other parameters are `event_id: UUID`,
+    `quantity: int` and `purchase_id: UUID`, or one PurchaseRequest. It is called from many threads at once, and returns
+    True (sold), False (sold out), or a PurchaseResult, which can tell of versions too. Errors of psycopg and SQLAlchemy
+    that it lets pass are outcomes; all others end the run.
+
+    The psycopg connection is as `with pool.connection()` gives it: committed when the function returns, before its
+    answer counts, and rolled back when it raises. The function may commit by itself too. SQLAlchemy commits only what
+    the function commits, as `engine.connect()` and a `Session` do anywhere.
 
     Args:
         given: a function, a Strategy, or either by its name: "module:name", or "folder/file.py:name".
@@ -77,8 +82,8 @@ def adopt(
         schema: the tables that it sells from, where those are not ticketlab's.
         idempotent: whether it claims that a purchase id buys once, however often it is called: then the lab calls
             some of them twice.
-        autocommit: whether its psycopg connection is in autocommit mode, in which each statement is a transaction of
-            its own, and a lock ends with its statement.
+        autocommit: whether its psycopg connection is in autocommit mode: each statement is a transaction of its own,
+            a lock ends with its statement, and the function begins and commits every longer transaction.
 
     Raises:
         InvalidInputError: it is no such function.
@@ -92,7 +97,7 @@ def adopt(
         given = named(given)
         if isinstance(given, Strategy):
             return given
-    call = _Call.of(given)
+    call = _Call.of(given, autocommit=autocommit)
     described = strategy(
         safe=safe,
         summary=summary or (inspect.getdoc(given) or "a purchase function of one's own").partition("\n")[0],
@@ -162,19 +167,19 @@ class _Call(NamedTuple):
     """How a function is called, as its parameters say."""
 
     function: Buys
-    through: _Opens
+    through: Opens
     unseen: str
     wanted: Sequence[str]
     """Its parameters after the first; none where it takes the whole request."""
 
     @classmethod
-    def of(cls, function: Any) -> "_Call":  # noqa: ANN401 - whatever was given
+    def of(cls, function: Any, *, autocommit: bool) -> "_Call":  # noqa: ANN401 - whatever was given
         """What the function's signature says, or InvalidInputError."""
         if not callable(function) or inspect.iscoroutinefunction(function):
             what = "a coroutine function" if callable(function) else "no function"
             raise InvalidInputError(f"{function!r} is {what}. {_FORM}")
         first, *others = _parameters(function)
-        through, unseen = _way(first.annotation)
+        through, unseen = _way(first.annotation, autocommit=autocommit)
         whole = len(others) == 1 and (others[0].annotation is PurchaseRequest or others[0].name == "request")
         wanted = [each.name for each in others if each.default is inspect.Parameter.empty]
         if not whole and sorted(wanted) != sorted(_WANTED):
@@ -193,7 +198,10 @@ class _Call(NamedTuple):
                     returned = function(way, request)
                 else:
                     returned = function(way, **dict(zip(names, wanted(request), strict=True)))
-            return _result(returned, request, name)
+            result = _result(returned, request, name)
+            if result.success:
+                lending.note_sale(way)
+            return result
 
         buy.__name__ = name
         return buy
@@ -217,37 +225,24 @@ def _parameters(function: Buys) -> list[inspect.Parameter]:
     return found
 
 
-def _way(annotation: Any) -> tuple[_Opens, str]:  # noqa: ANN401 - whatever stands there
+def _way(annotation: Any, *, autocommit: bool) -> tuple[Opens, str]:  # noqa: ANN401 - whatever stands there
     """What opens what a function buys through, and what can not be seen of it then."""
     wanted = get_origin(annotation) or annotation
     if wanted is inspect.Parameter.empty or wanted is Any:
-        return Database.connection, ""
+        wanted = psycopg.Connection
     if wanted is Settings:
         return lambda database: nullcontext(database.settings), UNSEEN
     if not isinstance(wanted, type) or wanted is UnionType or issubclass(wanted, psycopg.AsyncConnection):
         raise InvalidInputError(f"A purchase can not go through {annotation}. {_FORM}")
-    ways: dict[type, _Opens] = {
-        psycopg.Connection: Database.connection,
-        sqlalchemy.Connection: Database.sql_connection,
-        Session: Database.unit_of_work,
+    ways: dict[type, Opens] = {
+        psycopg.Connection: Database.connection if autocommit else lending.committed,
+        sqlalchemy.Connection: lending.sql_connection,
+        Session: lending.session,
     }
     for kind, opens in ways.items():
         if issubclass(wanted, kind):
             return opens, ""
-    return _made_once(wanted), UNSEEN
-
-
-def _made_once(kind: type) -> _Opens:
-    """Opens an object of the user's class: one for all buyers of a database, closed with it."""
-
-    def make(database: Database) -> Any:  # noqa: ANN401 - of the user's class
-        with blaming(kind.__name__):
-            made = kind(database.settings)
-        if callable(close := getattr(made, "close", None)):
-            database.at_close(close)
-        return made
-
-    return lambda database: nullcontext(database.companion(make))
+    return made_once(wanted), UNSEEN
 
 
 def _result(returned: object, request: PurchaseRequest, name: str) -> PurchaseResult:

@@ -1,5 +1,6 @@
 """What a buyer asks for and what he is told. Plain records: no SQL, no connection."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -109,7 +110,7 @@ class PurchaseResult:
     outcome: Outcome
     """Whether it is the buyer's, and if not, whether that is certain."""
     quantity: int
-    """The tickets that were wanted, or that a purchase of before has; of a refund those that were given back."""
+    """The tickets that were wanted; of a refund those that were given back."""
     tickets: Sequence[SoldTicket] = ()
     """Those that the buyer has: none after a refund."""
     cause: Cause = Cause.NONE
@@ -153,7 +154,9 @@ class PurchaseResult:
             case Outcome.UNAVAILABLE:
                 return self.detail
             case Outcome.FAILED:
-                return f"It failed and was rolled back ({self.cause}): {self.detail}"
+                repeated = self.cause is Cause.REPEATED
+                how = "Nothing was sold" if repeated else f"It failed and was rolled back ({self.cause})"
+                return f"{how}: {self.detail}"
             case Outcome.UNKNOWN:
                 return f"The connection broke; it may or may not have happened: {self.detail}"
 
@@ -196,6 +199,25 @@ def sold_out(request: PurchaseRequest, *, version: int, left: int) -> PurchaseRe
         cause=Cause.INSUFFICIENT,
         version=version,
         available_tickets=left,
+    )
+
+
+def bought_before(request: PurchaseRequest | Basket, tickets: Sequence[SoldTicket]) -> PurchaseResult:
+    """The answer to a purchase whose id owns `tickets` already; nothing is sold.
+
+    SOLD, with these tickets, where they are exactly what is asked for. FAILED where the id owns another quantity or
+    tickets of other events: a buyer that is told "sold" owns all that it asked for. The cause of both is REPEATED.
+    """
+    asked = request.quantities if isinstance(request, Basket) else {request.event_id: request.quantity}
+    owned = dict(Counter(ticket.event_id for ticket in tickets))
+    if owned == asked:
+        return PurchaseResult(outcome=Outcome.SOLD, quantity=request.quantity, tickets=tickets, cause=Cause.REPEATED)
+    listed = ", ".join(f"{count} of event {event_id}" for event_id, count in sorted(owned.items()))
+    return PurchaseResult(
+        outcome=Outcome.FAILED,
+        quantity=request.quantity,
+        cause=Cause.REPEATED,
+        detail=f"the purchase id {request.purchase_id} owns other tickets than were asked for: {listed}",
     )
 
 

@@ -39,9 +39,10 @@ class EventRepository:
     def purchase_tickets(self, event_id: UUID | str, quantity: int, purchase_id: UUID | str) -> PurchaseResult:
         """Buy `quantity` tickets of an event, all or none, under `purchase_id`.
 
-        An id that has bought before buys nothing more: the result has the tickets of that time, and says so in its
-        cause. So a call whose answer was lost can be made again. Conflicts, lost connections and failed transactions
-        are outcomes of the result, told apart; they are not raised.
+        An id that has bought before buys nothing more, and the cause of the result is REPEATED. Asked for the same
+        tickets again, it is SOLD with the tickets that the id owns: a call whose answer was lost can be made again.
+        Asked for another quantity or another event, it is FAILED, and `detail` says what the id owns. Conflicts, lost
+        connections and failed transactions are outcomes of the result, told apart; they are not raised.
 
         Raises:
             InvalidInputError: an argument can not be used; nothing was sent.

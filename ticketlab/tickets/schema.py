@@ -10,8 +10,9 @@ from psycopg.rows import TupleRow
 
 EventRow: TypeAlias = tuple[UUID, int, int | None, int | None]
 """Its id, all its seats, the seats that the tables say are left, and its version; None where they do not say."""
-TicketRow: TypeAlias = tuple[UUID, UUID]
-"""Its event's id, and its purchase's."""
+TicketRow: TypeAlias = tuple[UUID, UUID] | tuple[UUID, UUID, UUID]
+"""Its event's id, its purchase's, and its own where the purchase function hands tickets to its buyers: then what was
+handed is compared with what is there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,8 @@ class Schema:
 
     It is called in a transaction, which is committed for it."""
     events: Callable[[psycopg.Connection[TupleRow]], Iterable[EventRow]]
-    """Every event, when all buyers are done. Read in one snapshot with `tickets`."""
+    """Every event, when all buyers are done, and now and then while they buy. Read in one snapshot with `tickets`.
+
+    Seats left and tickets are expected to change together, in one transaction; where they do not, let it say None."""
     tickets: Callable[[psycopg.Connection[TupleRow]], Iterable[TicketRow]]
     """Every ticket that was sold, a row each."""

@@ -12,6 +12,8 @@ import pandas as pd
 from ticketlab.evidence.case import Case
 from ticketlab.evidence.check import Check, check
 from ticketlab.evidence.checks.books import and_more, no_oversell, sales_in_ledger, tickets_accounted_for
+from ticketlab.evidence.checks.connections import leaves_connection_clean
+from ticketlab.evidence.checks.handed import answers_match_tickets
 from ticketlab.evidence.checks.locks import no_deadlock
 from ticketlab.evidence.checks.order import strict_serializability
 from ticketlab.evidence.checks.refusals import no_false_sold_out
@@ -23,12 +25,14 @@ from ticketlab.evidence.verdict import Status, Verdict, unknown
 __all__ = [
     "CHECKS",
     "Check",
+    "answers_match_tickets",
     "atomic",
     "check",
     "decide",
     "durable",
     "exactly_once",
     "judge",
+    "leaves_connection_clean",
     "no_deadlock",
     "no_false_sold_out",
     "no_oversell",
@@ -42,6 +46,7 @@ CHECKS: Final[Sequence[Check]] = (
     no_oversell,
     sales_in_ledger,
     tickets_accounted_for,
+    answers_match_tickets,
     exactly_once,
     atomic,
     durable,
@@ -49,6 +54,7 @@ CHECKS: Final[Sequence[Check]] = (
     strict_serializability,
     no_deadlock,
     setup_unchanged,
+    leaves_connection_clean,
 )
 
 
@@ -67,7 +73,8 @@ def decide(case: Case, checks: Iterable[Check] = CHECKS) -> tuple[Verdict, ...]:
     if missing:
         return _undecided(checks, f"the ledger lacks {and_more(len(missing), f'event {min(missing)}', 'event')}")
     answered = (case.sold | case.refused | case.refunded).any()
-    if not answered and not case.perhaps_sold.any() and case.ledger.tickets.empty:
+    nothing_seen = not case.perhaps_sold.any() and case.ledger.tickets.empty and not case.ledger.facts.left_behind
+    if not answered and nothing_seen:
         return _undecided(checks, _NOT_ANSWERED)
     found = tuple(each.decide(case) for each in checks)
     return found if answered else tuple(_shown(each) for each in found)

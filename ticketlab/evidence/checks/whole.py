@@ -5,6 +5,7 @@ import numpy as np
 from ticketlab.evidence.case import Case
 from ticketlab.evidence.check import check
 from ticketlab.evidence.checks.books import first_operation, operations
+from ticketlab.evidence.checks.moments import apart_for_a_moment
 from ticketlab.evidence.columns import NEVER, Integers, Mask
 from ticketlab.evidence.verdict import Anomaly, Verdict, invalid, valid
 
@@ -90,6 +91,8 @@ def atomic(case: Case) -> Verdict:
         seats_gone = f"event {event['event'].iloc[0]}: {missing[missing > 0].iloc[0]:,} seats"
         text = f"{seats_gone} were taken off the stock, and nobody has a ticket for them"
         return invalid(name, text, event, Anomaly.HALF_PURCHASE)
+    if seen := apart_for_a_moment(case, name):
+        return seen
     count = int((case.owned > 0).sum())
     return valid(name, f"all {count:,} purchases in the ledger are whole, their stock and their tickets")
 

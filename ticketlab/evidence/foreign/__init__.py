@@ -17,13 +17,16 @@ A file has a row an operation; of a basket, and of its refund, a row for each ev
 | attempts, retries_… | how often it was tried, and tried again by cause | 1, 0 |
 | version | the event's version after it, or at which it was refused: from 0 | not known |
 | available | the event's stock at that version; below 0 if that is what the system reports | not known |
+| handed | tickets in the answer | the answer has none |
+| handed_digest | of their ids, as `ticketlab.evidence.digests` says | not known |
+| handed_elsewhere | those of them that name another purchase or event | 0 |
 
 One operation are the rows of one purchase_id, invoked_ns and kind. An event begins at version 1 with all its seats.
 What other columns hold is not read. Every fault of a file is named, and nothing guessed.
 """
 
-from ticketlab.evidence.foreign.judging import NEEDS_NO_TICKETS, judge
+from ticketlab.evidence.foreign.judging import NEEDS_NO_TICKETS, is_decided, judge
 from ticketlab.evidence.foreign.reading import Foreign, read
 from ticketlab.evidence.foreign.table import Table
 
-__all__ = ["NEEDS_NO_TICKETS", "Foreign", "Table", "judge", "read"]
+__all__ = ["NEEDS_NO_TICKETS", "Foreign", "Table", "is_decided", "judge", "read"]

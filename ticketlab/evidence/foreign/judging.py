@@ -16,9 +16,10 @@ import pandas as pd
 from ticketlab.evidence import checks
 from ticketlab.evidence.check import Check
 from ticketlab.evidence.foreign.reading import MOST_TICKETS, Foreign
+from ticketlab.evidence.history import NOT_SEEN
 from ticketlab.evidence.ledger import TICKET_COLUMNS, Ledger
-from ticketlab.evidence.verdict import Verdict, unknown
-from ticketlab.outcomes import Cause, Outcome
+from ticketlab.evidence.verdict import Anomaly, Status, Verdict, invalid, unknown
+from ticketlab.outcomes import Cause, Kind, Outcome
 
 NEEDS_NO_TICKETS: Final = frozenset({"no_deadlock", "strict_serializability"})
 """The checks that judge a history without its tickets, by name."""
@@ -34,11 +35,38 @@ def judge(foreign: Foreign, chosen: Iterable[Check] = checks.CHECKS) -> tuple[Ve
     ledger = foreign.ledger if foreign.tickets_known or open_question else _as_told(foreign)
     found = checks.judge(history, ledger, chosen)
     if not foreign.tickets_known:
-        found = tuple(_without_tickets(each, open_question) for each in found)
+        oversold = _oversold_by_answers(foreign, history)
+        found = tuple(_without_tickets(each, open_question, oversold) for each in found)
     return tuple(_in_its_words(each, foreign) for each in found)
 
 
-def _without_tickets(verdict: Verdict, open_question: str | None) -> Verdict:
+def is_decided(verdicts: Iterable[Verdict]) -> bool:
+    """Whether any check decided something of a history: deadlocks alone say nothing of its tickets."""
+    return any(each.status is not Status.UNKNOWN and each.check != "no_deadlock" for each in verdicts)
+
+
+def _oversold_by_answers(foreign: Foreign, history: pd.DataFrame) -> Verdict | None:
+    """An oversell that the answers show by themselves: more was answered as sold, and never given back, than is there.
+
+    An id counts once for each event, and not at all if a refund of it was made or perhaps made.
+    """
+    back = history["purchase_id"].isin(history.loc[history["kind"] == Kind.REFUND, "purchase_id"])
+    sales = history[(history["outcome"] == Outcome.SOLD) & (history["cause"] != Cause.REPEATED) & ~back]
+    sales = sales.drop_duplicates(["purchase_id", "event"])
+    seats = foreign.ledger.events.set_index("event")["total"]
+    sold = sales.groupby("event")["quantity"].sum()
+    too_many = (sold - seats.reindex(sold.index)).sort_values(ascending=False)
+    if not (too_many > 0).any():
+        return None
+    event = too_many.index[0]
+    text = f"event {event}: buyers were sold {sold[event]:,} tickets of {seats[event]:,} seats by their answers"
+    last = sales[sales["event"] == event].sort_values("completed_ns").tail(1)
+    return invalid("no_oversell", text, last, Anomaly.OVERSELL)
+
+
+def _without_tickets(verdict: Verdict, open_question: str | None, oversold: Verdict | None) -> Verdict:
+    if oversold is not None and verdict.check == oversold.check:
+        return oversold
     if verdict.check not in NEEDS_NO_TICKETS:
         return unknown(verdict.check, NO_LEDGER)
     if verdict.check == _STRICT and open_question:
@@ -71,7 +99,7 @@ def _as_told(foreign: Foreign) -> Ledger:
         sales = sales[~sales["purchase_id"].isin(given_back)]
     rows = np.repeat(np.arange(len(sales)), sales["quantity"])
     tickets = sales[["event", "purchase_id"]].iloc[rows].reset_index(drop=True)
-    return replace(foreign.ledger, tickets=tickets.astype(TICKET_COLUMNS))
+    return replace(foreign.ledger, tickets=tickets.assign(ticket=NOT_SEEN).astype(TICKET_COLUMNS))
 
 
 def _in_its_words(verdict: Verdict, foreign: Foreign) -> Verdict:

@@ -28,6 +28,9 @@ _DEFAULTS: Final = {
     **dict.fromkeys(RETRIES.values(), (0, Range(0, _SHORT))),
     "version": (NOT_SEEN, VERSION),
     "available": (NOT_SEEN, STOCK),
+    "handed": (NOT_SEEN, Range(0, _PLAIN)),
+    "handed_digest": (NOT_SEEN, Range(-(2**63), 2**63 - 1)),
+    "handed_elsewhere": (0, Range(0, _SHORT)),
 }
 """What stands for a cell in which there is nothing, and what may stand in it."""
 

@@ -63,6 +63,7 @@ def read(
     """
     if (stock is None) == (events is None):
         raise InvalidInputError("How many seats an event has must be given: by --stock for all, or else by --events.")
+    operations.require_rows()
     operations.require(REQUIRED, others=OPTIONAL)
     faults = operations.faults()
     told = names(operations, "event", faults)
@@ -71,7 +72,7 @@ def read(
     faults.tell()
     seats = _seats_of_all(known, stock) if events is None else _seats(events, known, operations, told)
     kept, owners = (None, found.ids) if tickets is None else _tickets(tickets, known, len(seats), events)
-    none = pd.DataFrame({"event": [], "purchase_id": tables.purchase_ids(b"")})
+    none = pd.DataFrame({"event": [], "purchase_id": tables.purchase_ids(b""), "ticket": []})
     return Foreign(
         history=found.history,
         ledger=Ledger(events=seats, tickets=(none if kept is None else kept).astype(TICKET_COLUMNS)),
@@ -103,6 +104,7 @@ def _seats_of_all(known: Names, stock: int | None) -> pd.DataFrame:
 
 def _seats(table: Table, known: Names, operations: Table, told: pa.Array) -> pd.DataFrame:
     """The events of a file; each that is bought from must be there, and none twice."""
+    table.require_rows()
     faults = table.faults()
     event = known.numbers(names(table, "event", faults))
     total = whole_numbers(table, "total", COUNT, faults)
@@ -143,7 +145,8 @@ def _tickets(table: Table, known: Names, events: int, listed: Table | None) -> t
     if counts.sum() > MOST_TICKETS:
         raise InvalidInputError(f"{table.name} has {counts.sum():,} tickets: more than {MOST_TICKETS:,} are too many.")
     rows = np.repeat(np.arange(len(table)), counts)
-    return pd.DataFrame({"event": event[rows], "purchase_id": owners.column().take(rows)}), owners
+    kept = {"event": event[rows], "purchase_id": owners.column().take(rows), "ticket": NOT_SEEN}
+    return pd.DataFrame(kept), owners
 
 
 def _notes(operations: Table, found: Ids) -> list[str]:

@@ -52,7 +52,7 @@ class Table:
         """A file, by the end of its name: .parquet, else CSV.
 
         Raises:
-            InvalidInputError: it can not be read, is no such file, or has no rows.
+            InvalidInputError: it can not be read, or is no such file.
         """
         try:
             if path.suffix.lower() in {".parquet", ".pq"}:
@@ -67,7 +67,7 @@ class Table:
         """CSV in UTF-8, its columns named in the first line and parted by commas.
 
         Raises:
-            InvalidInputError: it is no such text, or has no rows.
+            InvalidInputError: it is no such text.
         """
         _refuse_what_is_no_csv(data, name)
         data = data.removeprefix(b"\xef\xbb\xbf")
@@ -123,8 +123,16 @@ class Table:
         table = cls(misfits=misfits, **fields)
         if not len(table):
             table.faults().tell()
-            raise InvalidInputError(f"{table.name} has no rows: nothing to judge.")
         return table
+
+    def require_rows(self) -> None:
+        """Refuse a file with a header only.
+
+        Raises:
+            InvalidInputError: it has no rows.
+        """
+        if not len(self):
+            raise InvalidInputError(f"{self.name} has no rows: nothing to judge.")
 
     def faults(self) -> Faults:
         """What is wrong with the file so far."""

@@ -40,7 +40,7 @@ def search(case: Case, events: Collection[int]) -> Finding | None:
     if found.status is Status.VALID:
         return None
     shown = np.flatnonzero(rows & (case.undecided | case.perhaps_sold | case.perhaps_refunded | case.refused))
-    return Finding(f"event {named}: {found.summary}", shown.tolist(), Anomaly.STALE_READ)
+    return Finding(found.summary, shown.tolist(), Anomaly.STALE_READ)
 
 
 def _tied_to(case: Case, events: Collection[int]) -> Mask:

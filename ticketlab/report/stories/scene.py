@@ -100,6 +100,8 @@ class Scene:
     held: tuple[Held, ...]
     books: tuple[Books, ...]
     crashes_ns: tuple[int, ...]
+    left_behind: Mapping[str, int]
+    """What a purchase function left on its connections or in the server, in words, and how often."""
 
 
 def scene_of(evidence: Sequence[Row], crashes_ns: Sequence[int] = ()) -> Scene:
@@ -112,6 +114,7 @@ def scene_of(evidence: Sequence[Row], crashes_ns: Sequence[int] = ()) -> Scene:
         held=tuple(_held(row) for row in ledger if _number(row, "total") is None and "tickets" in row),
         books=tuple(_books(row) for row in ledger if _number(row, "total") is not None),
         crashes_ns=tuple(sorted(crashes_ns)),
+        left_behind={str(row["left_behind"]): _number(row, "times") or 1 for row in ledger if row.get("left_behind")},
     )
 
 

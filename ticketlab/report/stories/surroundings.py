@@ -3,6 +3,7 @@
 from ticketlab.report.stories.reason import Reason, lines_of, marked
 from ticketlab.report.stories.scene import Scene
 from ticketlab.report.stories.telling import who
+from ticketlab.report.words import number
 
 
 def changed_setup(_scene: Scene) -> Reason:
@@ -27,10 +28,13 @@ def wrong_tickets(scene: Scene) -> Reason:
     )
 
 
-def unclean_connection(_scene: Scene) -> Reason:
-    """Something that a purchase left on its connection, or in the server."""
+def unclean_connection(scene: Scene) -> Reason:
+    """What was left on connections or in the server, most often first."""
+    left = [
+        f"{number(count)} times {words}" if count > 1 else f"once {words}" for words, count in scene.left_behind.items()
+    ]
     return Reason(
-        short="a purchase left something behind on its connection",
-        why="Connections are shared. What one purchase leaves on a connection or in the server, the next one meets: an "
-        "open transaction holds its locks, and a changed setting applies to whatever comes next.",
+        short=next(iter(scene.left_behind), "something was left on a connection or in the server"),
+        why=f"{'; '.join(left) or 'something was left'}. The next purchase on the same connection meets it, and a "
+        "purchase that needs the same lock waits for it.",
     )

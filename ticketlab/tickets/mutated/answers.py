@@ -10,19 +10,20 @@ from threading import Thread
 
 import psycopg
 
-from ticketlab.outcomes import Outcome
+from ticketlab.outcomes import Cause, Outcome
 from ticketlab.tickets import sale
 from ticketlab.tickets.database import Database
-from ticketlab.tickets.mutated.writing import TAKE_STOCK, WRITE_TICKETS
-from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult, sold
+from ticketlab.tickets.mutated.writing import SELL_UNDER_RANDOM_IDS, TAKE_STOCK, WRITE_TICKETS
+from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult, sold, unknown_event
 from ticketlab.tickets.sale import READ
-from ticketlab.tickets.strategies.atomic import atomic
+from ticketlab.tickets.strategies.atomic import SELL_IF_ENOUGH, atomic
+from ticketlab.tickets.strategies.check_constraint import check_constraint
 from ticketlab.tickets.strategies.lock_timeout import lock_timeout
 from ticketlab.tickets.strategies.mutants import PAUSE_S, Setting, mutant
 from ticketlab.tickets.strategies.no_key_update import LOCK, no_key_update
 from ticketlab.tickets.strategies.pipelined import pipelined
 from ticketlab.tickets.strategies.server_function import server_function
-from ticketlab.tickets.strategy import CommitUnknownError, Connection, committing, transaction
+from ticketlab.tickets.strategy import CommitUnknownError, ConflictError, Connection, committing, transaction
 
 
 @mutant(
@@ -104,6 +105,36 @@ def lock_timeout_told_sold(connection: Connection, request: PurchaseRequest) -> 
         if not connection.closed:
             raise
         return PurchaseResult(outcome=Outcome.SOLD, quantity=request.quantity)
+
+
+@mutant(
+    atomic,
+    mistake="a connection that is lost in the commit is answered as a failed sale",
+    breaks="tickets_accounted_for",
+    shows=Setting.LOSE_REPLY,
+)
+def atomic_lost_as_failed(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
+    """The error of the statement that commits is taken for a rollback, as everywhere else."""
+    rows = connection.execute(SELL_IF_ENOUGH, request.parameters).fetchall()
+    return sold(request, rows) if rows else atomic.purchase(connection, request)
+
+
+@mutant(
+    check_constraint,
+    mistake="a sale that is lost in the commit is made again, with new ticket ids",
+    breaks="exactly_once",
+    shows=Setting.LOSE_REPLY,
+)
+def check_constraint_sold_twice(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
+    """A lost connection is worth another try, and no ticket id of the first one stands in its way."""
+    try:
+        with committing():
+            rows = connection.execute(SELL_UNDER_RANDOM_IDS, request.parameters).fetchall()
+    except psycopg.errors.CheckViolation:
+        return check_constraint.purchase(connection, request)
+    except CommitUnknownError as error:
+        raise ConflictError(Cause.CONCURRENT_UPDATE) from error
+    return sold(request, rows) if rows else unknown_event(request)
 
 
 @mutant(

@@ -85,6 +85,27 @@ def coalesced_one_version(gatherer: Gatherer, request: PurchaseRequest) -> Purch
     return gatherer.purchase(request)
 
 
+def _by_position(connection: Connection, requests: Sequence[Request]) -> Sequence[Answer]:
+    answers = serve(connection, requests)
+    sold = [each for each in answers if isinstance(each, PurchaseResult) and each.success]
+    moved = iter([*sold[1:], *sold[:1]])
+    return [
+        replace(each, tickets=next(moved).tickets) if isinstance(each, PurchaseResult) and each.success else each
+        for each in answers
+    ]
+
+
+@mutant(
+    coalesced,
+    mistake="the tickets of a batch are handed out by a position that is off by one",
+    breaks="answers_match_tickets",
+    through=_served_by(_by_position),
+)
+def coalesced_by_position(gatherer: Gatherer, request: PurchaseRequest) -> PurchaseResult:
+    """All that the database holds is right; each buyer gets the tickets of another one."""
+    return gatherer.purchase(request)
+
+
 def _answering_first(database: Database) -> Gatherer:
     def serve_and_commit_afterwards(_connection: Connection, requests: Sequence[Request]) -> Sequence[Answer]:
         with ExitStack() as held:

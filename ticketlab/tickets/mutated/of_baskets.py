@@ -69,6 +69,7 @@ def serializable_line_by_line(connection: Connection, wanted: Basket) -> Purchas
     mistake="a basket's events are sorted and its quantities are not",
     breaks="sales_in_ledger",
     shows=Setting.BASKETS,
+    needs_quantity=True,
 )
 def atomic_mixed_up(connection: Connection, wanted: Basket) -> PurchaseResult:
     """What is wanted of one event is charged to another."""
@@ -86,6 +87,7 @@ _CHARGE_THE_FIRST_QUANTITY = SELL_ALL.replace(
     mistake="every event of a basket is charged what was wanted of the first one",
     breaks="no_oversell",
     shows=Setting.BASKETS,
+    needs_quantity=True,
 )
 def pessimistic_first_quantity(connection: Connection, wanted: Basket) -> PurchaseResult:
     """The tickets are those that were wanted, the stock goes down by another number."""

@@ -46,7 +46,7 @@ def optimistic_taken_again(connection: Connection, request: PurchaseRequest) -> 
 @mutant(nowait, mistake="tickets of random ids, and a second try after the sale was committed", breaks="exactly_once")
 def nowait_sold_again(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """The row is looked at once more, for the answer; where somebody holds it by then, all of it is done again."""
-    result = _sell_under_random_ids(connection, request, lock=LOCK)
+    result = sell_under_random_ids(connection, request, lock=LOCK)
     connection.execute(LOCK, [request.event_id])
     return result
 
@@ -61,7 +61,7 @@ def nowait_sold_again(connection: Connection, request: PurchaseRequest) -> Purch
 def pessimistic_sold_again(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """A lost connection is taken for a lost sale, though it broke a pause later, at the next statement."""
     try:
-        result = _sell_under_random_ids(connection, request, lock=waiting.LOCK)
+        result = sell_under_random_ids(connection, request, lock=waiting.LOCK)
         time.sleep(PAUSE_S)
         connection.execute(READ, [request.event_id])
     except psycopg.OperationalError as error:
@@ -69,7 +69,8 @@ def pessimistic_sold_again(connection: Connection, request: PurchaseRequest) -> 
     return result
 
 
-def _sell_under_random_ids(connection: Connection, request: PurchaseRequest, *, lock: str) -> PurchaseResult:
+def sell_under_random_ids(connection: Connection, request: PurchaseRequest, *, lock: str) -> PurchaseResult:
+    """Sell under a lock; a second sale of the same purchase collides with nothing."""
     with transaction(connection):
         event = connection.execute(lock, [request.event_id]).fetchone()
         if event is None:

@@ -1,14 +1,18 @@
 """Transactions of the wrong level or of the wrong extent, and statements that do other than they should."""
 
 import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from ticketlab.tickets.mutated.writing import TAKE_STOCK, WRITE_TICKETS, write_back_if_enough
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult, sold, sold_out, unknown_event
 from ticketlab.tickets.sale import READ, SELL
 from ticketlab.tickets.strategies.atomic import SELL_IF_ENOUGH, atomic
 from ticketlab.tickets.strategies.check_constraint import check_constraint
-from ticketlab.tickets.strategies.mutants import mutant
+from ticketlab.tickets.strategies.mutants import PAUSE_S, mutant
 from ticketlab.tickets.strategies.naive_repeatable_read import naive_repeatable_read
+from ticketlab.tickets.strategies.no_key_update import no_key_update
 from ticketlab.tickets.strategies.pessimistic import LOCK
 from ticketlab.tickets.strategies.pipelined import pipelined
 from ticketlab.tickets.strategies.repeatable_read import repeatable_read
@@ -68,7 +72,7 @@ def atomic_sub_select(connection: Connection, request: PurchaseRequest) -> Purch
 _SELL_FOR_ONE = SELL_IF_ENOUGH.replace("available_tickets - %(quantity)s", "available_tickets - 1")
 
 
-@mutant(atomic, mistake="the stock goes down by one, whatever is bought", breaks="no_oversell")
+@mutant(atomic, mistake="the stock goes down by one, whatever is bought", breaks="no_oversell", needs_quantity=True)
 def atomic_one_off(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """Right for as long as everybody buys one ticket."""
     with committing():
@@ -122,3 +126,37 @@ def sharded_own_counter(connection: Connection, request: PurchaseRequest) -> Pur
         return sharded.purchase(connection, request)
     available, version = counter
     return sold_out(request, version=version, left=available)
+
+
+@mutant(
+    no_key_update,
+    mistake="the tickets are committed first, and the stock follows in a transaction of its own",
+    breaks="atomic",
+)
+def no_key_update_stock_later(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
+    """The advisory lock keeps other buyers out until both are done; whoever reads in between sees seats twice."""
+    with advisory_lock(connection, request):
+        event = connection.execute(READ, [request.event_id]).fetchone()
+        if event is None:
+            return unknown_event(request)
+        available, version = event
+        if available < request.quantity:
+            return sold_out(request, version=version, left=available)
+        with committing():
+            tickets = connection.execute(WRITE_TICKETS, request.parameters).fetchall()
+        time.sleep(PAUSE_S)
+        with committing():
+            taken = connection.execute(TAKE_STOCK, request.parameters).fetchone()
+    assert taken is not None
+    return sold(request, [(*ticket, *taken) for ticket in tickets])
+
+
+@contextmanager
+def advisory_lock(connection: Connection, request: PurchaseRequest) -> Iterator[None]:
+    """A lock of the session on the event, for as long as the block lasts."""
+    key = request.event_id.int % 2**63
+    connection.execute("SELECT pg_advisory_lock(%s)", [key])
+    try:
+        yield
+    finally:
+        connection.execute("SELECT pg_advisory_unlock(%s)", [key])

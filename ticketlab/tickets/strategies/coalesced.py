@@ -24,6 +24,7 @@ from ticketlab.tickets.purchase import (
     PurchaseRequest,
     PurchaseResult,
     SoldTicket,
+    bought_before,
     sold,
     sold_out,
     ticket_ids,
@@ -132,6 +133,12 @@ def _sell_to_all(connection: Connection, requests: Sequence[Request]) -> Sequenc
 
 
 def _wanted(requests: Sequence[PurchaseRequest]) -> dict[str, Any]:
+    """What the batch asks for, as columns.
+
+    Tickets are written in the order of their purchases' ids, whatever the order of the answers: of two batches on two
+    events that share several ids, one waits for the other, and not each for the other.
+    """
+    requests = sorted(requests, key=_by_id)
     return {
         "event_id": requests[0].event_id,
         "tickets": sum(each.quantity for each in requests),
@@ -178,7 +185,7 @@ def _decide_and_sell(connection: Connection, requests: Sequence[Request]) -> Seq
         else:
             roll_back(connection)
     return [
-        _with_tickets(answer, bought[each.purchase_id]) if answer.success else answer
+        _with_tickets(each, answer, bought[each.purchase_id]) if answer.success else answer
         for each, answer in zip(requests, answers, strict=True)
     ]
 
@@ -187,6 +194,9 @@ def decide(
     requests: Sequence[Request], events: Sequence[TupleRow], bought: Container[UUID]
 ) -> Sequence[PurchaseResult]:
     """First come, first served: who asks for too many is refused, and the next may still fit. Without the tickets.
+
+    An id that has bought before is answered SOLD with the cause REPEATED; whether it owns what it asks for is not
+    looked at here.
 
     Args:
         requests: the purchases, in the order in which they came.
@@ -229,6 +239,10 @@ def _take(request: Request, stock: dict[UUID, tuple[int, int]]) -> PurchaseResul
     return PurchaseResult(outcome=Outcome.SOLD, quantity=request.quantity, lines=lines)
 
 
+def _by_id(request: Request) -> int:
+    return request.purchase_id.int
+
+
 def _quantities(request: Request) -> Mapping[UUID, int]:
     return request.quantities if isinstance(request, Basket) else {request.event_id: request.quantity}
 
@@ -246,9 +260,9 @@ def _bought_before(connection: Connection, requests: Sequence[Request]) -> dict[
 
 
 def _parameters(sales: Sequence[Request]) -> dict[str, Any]:
-    """The sales by purchase and event, as columns; a basket's events in the order of their ids."""
+    """The sales by purchase and event, as columns, in the order of their ids: see `_wanted`."""
     rows = []
-    for each in sales:
+    for each in sorted(sales, key=_by_id):
         sold_before = 0
         for event_id, quantity in sorted(_quantities(each).items()):
             rows.append((event_id, each.purchase_id, sold_before, quantity))
@@ -266,8 +280,8 @@ def _tickets(request: Request, purchased_at: datetime) -> list[SoldTicket]:
     ]
 
 
-def _with_tickets(answer: PurchaseResult, tickets: Sequence[SoldTicket]) -> PurchaseResult:
-    return replace(answer, quantity=len(tickets), tickets=tickets)
+def _with_tickets(request: Request, answer: PurchaseResult, tickets: Sequence[SoldTicket]) -> PurchaseResult:
+    return replace(answer, tickets=tickets) if _is_sale(answer) else bought_before(request, tickets)
 
 
 def _gatherer(database: Database) -> Gatherer:

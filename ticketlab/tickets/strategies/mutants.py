@@ -31,6 +31,10 @@ class Setting(StrEnum):
     """The server is killed and started again while they buy."""
     DISCONNECT = "disconnect"
     """Every connection is cut while they buy, several times."""
+    LOSE_REPLY = "lose-reply"
+    """Connections break while the server works, several times: it may commit, and the answer is lost."""
+    DOUBLE_CALLS = "double-calls"
+    """Many purchase ids are called twice, by two buyers at once or later, some for another quantity or event."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +48,8 @@ class Mutant:
     breaks: str
     """The check, by its name, whose claim does not hold of it; others may fail as well."""
     shows: Setting = Setting.LOAD
+    needs_quantity: bool = False
+    """Whether the mistake cannot show where every purchase is of one ticket of an event."""
 
 
 def mutant(
@@ -52,6 +58,7 @@ def mutant(
     mistake: str,
     breaks: str,
     shows: Setting = Setting.LOAD,
+    needs_quantity: bool = False,
     **changes: Any,  # noqa: ANN401 - each field of a Strategy has a type of its own
 ) -> Callable[[Callable[[Any, Any], PurchaseResult]], Mutant]:
     """Make a function a mutant of the function's name: its purchase, or where it shows in baskets its basket.
@@ -61,6 +68,7 @@ def mutant(
         mistake: what is wrong, in a line; it becomes the summary.
         breaks: the check whose claim does not hold.
         shows: what brings the mistake to light.
+        needs_quantity: whether it cannot show where every purchase is of one ticket of an event.
         changes: what else differs from the twin's record, by field.
     """
 
@@ -78,7 +86,7 @@ def mutant(
             for_baskets=of_baskets,
             **changes,
         )
-        return Mutant(strategy=broken, twin=twin.name, breaks=breaks, shows=shows)
+        return Mutant(strategy=broken, twin=twin.name, breaks=breaks, shows=shows, needs_quantity=needs_quantity)
 
     return record
 

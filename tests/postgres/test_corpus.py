@@ -1,0 +1,63 @@
+"""Each function of the corpus once, under the load that shows its mistake: it gets the verdict that it must get.
+
+The whole corpus under longer loads, with faults: tests/stress/test_corpus.py.
+"""
+
+import pytest
+from corpus.expected import CORPUS, Need
+from corpus.loads import experiment, found, is_found_as_meant, judging, summaries
+
+from ticketlab import Strategy
+from ticketlab.evidence.verdict import Status
+from ticketlab.outcomes import Outcome
+
+SHORT = {"buyers": 12, "seats": 60, "purchases": 180, "seconds": 30.0}
+"""Ended by its purchases, or because all is sold, and not by the clock: a slow machine shows the same."""
+UNANSWERED = (Outcome.FAILED, Outcome.CONFLICT, Outcome.UNAVAILABLE, Outcome.UNKNOWN)
+LIMIT = 0.05
+"""The share of purchases without an answer from which on a function makes no progress."""
+
+
+@pytest.fixture(scope="session")
+def judge(pytestconfig):
+    """A server of the corpus's own, which allows two-phase commits; one for each process of the test run."""
+    with judging(pytestconfig.getoption("--on") or "embedded") as judge:
+        yield judge
+
+
+def named(*, right):
+    return [name for name, each in CORPUS.items() if each.right is right]
+
+
+@pytest.mark.parametrize("name", named(right=True))
+def test_a_right_function_is_valid(judge, tmp_path, name):
+    """By every check: none of them is UNKNOWN. With refunds where its tables allow them."""
+    expected = CORPUS[name]
+    needs = {*expected.needs, Need.QUANTITY}
+    needs |= {Need.REFUNDS} if expected.schema is None else set()
+    needs |= {Need.DOUBLE_CALLS} if expected.idempotent else set()
+    run = judge(expected, experiment(expected, needs, **SHORT), tmp_path)
+    verdicts = found(run)
+    assert {each.status for each in verdicts.values()} == {Status.VALID}, summaries(verdicts)
+    (trial,) = run.trials
+    outcomes = trial.history().query("kind == 'purchase'")["outcome"]
+    assert (outcomes == Outcome.SOLD).any()
+    assert bool(outcomes.isin(UNANSWERED).mean() <= LIMIT) is expected.progress
+
+
+@pytest.mark.parametrize("name", named(right=False))
+def test_a_wrong_function_is_invalid_by_the_claim_that_it_breaks(judge, tmp_path, name):
+    """And by the anomaly that is the name of its mistake."""
+    expected = CORPUS[name]
+    verdicts = found(judge(expected, experiment(expected, expected.needs, **SHORT), tmp_path))
+    assert is_found_as_meant(expected, verdicts), summaries(verdicts)
+
+
+def test_each_function_says_what_is_wrong_with_it_or_why_it_is_right():
+    """In the first line of its docstring; and what is wrong has a check that is meant to find it."""
+    assert len(CORPUS) >= 40
+    assert len(named(right=True)) >= 14
+    for each in CORPUS.values():
+        function = each.function.purchase if isinstance(each.function, Strategy) else each.function
+        assert function.__doc__.startswith("Right" if each.right else "Wrong"), each.name
+        assert each.right is not bool(each.breaks), each.name

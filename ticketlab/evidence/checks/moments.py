@@ -1,0 +1,56 @@
+"""What a reader saw while buyers bought: a violation that is mended later is one all the same.
+
+In: the samples of a ledger, each of one event in one snapshot. None where there are none, or where nothing is wrong.
+"""
+
+import pandas as pd
+
+from ticketlab.evidence.case import Case
+from ticketlab.evidence.history import NOT_SEEN
+from ticketlab.evidence.verdict import Anomaly, Verdict, invalid
+
+
+def oversold_for_a_moment(case: Case, name: str) -> Verdict | None:
+    """More tickets than seats at one moment."""
+    samples = _samples(case)
+    wrong = samples[samples["tickets"] > samples["seats"]]
+    if wrong.empty:
+        return None
+    first = wrong.iloc[0]
+    text = f"{_when(first)} had {first['tickets']:,} tickets for {first['seats']:,} seats"
+    return invalid(name, text, _shown(wrong), Anomaly.OVERSELL)
+
+
+def apart_for_a_moment(case: Case, name: str) -> Verdict | None:
+    """Stock and tickets that do not add up to the seats at one moment; the stock may be counted elsewhere."""
+    if case.ledger.facts.stock_elsewhere:
+        return None
+    samples = _samples(case)
+    known = samples["available"] != NOT_SEEN
+    wrong = samples[known & (samples["available"] + samples["tickets"] != samples["seats"])]
+    if wrong.empty:
+        return None
+    first = wrong.iloc[0]
+    text = (
+        f"stock and tickets were not changed together: {_when(first)} had {first['available']:,} left and "
+        f"{first['tickets']:,} tickets, of {first['seats']:,} seats"
+    )
+    return invalid(name, text, _shown(wrong), Anomaly.HALF_PURCHASE)
+
+
+def _samples(case: Case) -> pd.DataFrame:
+    samples = case.ledger.samples
+    if samples is None:
+        return pd.DataFrame({"at_ns": [], "event": [], "available": [], "tickets": [], "seats": []})
+    seats = case.ledger.events.set_index("event")["total"]
+    return samples.assign(seats=samples["event"].map(seats))
+
+
+def _when(sample: "pd.Series[int]") -> str:
+    return f"at {sample['at_ns'] / 1e9:.3f} s event {sample['event']}"
+
+
+def _shown(samples: pd.DataFrame) -> pd.DataFrame:
+    """The first sample as evidence: an event as a row of the ledger has it."""
+    first = samples.head(1)
+    return first.assign(total=first["seats"])[["event", "total", "available", "tickets"]]

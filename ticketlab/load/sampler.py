@@ -1,0 +1,67 @@
+"""A reader beside the buyers: stock and tickets of each event, in one snapshot, again and again while they buy.
+
+What a purchase breaks for a moment and mends afterwards is in no ledger: only who looks in between can see it. Knows
+neither SQL nor checks: it calls what reads, and keeps what does not go together.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final, NamedTuple, TypeAlias
+
+Reading: TypeAlias = Iterable[tuple[int, int | None, int]]
+"""Of each event its number, the stock that its row says is left or None, and its tickets."""
+
+_REST: Final = 50
+"""A reading is followed by a rest of so many times its own duration: it takes at most 2 % of the time."""
+_SHORTEST_REST_S: Final = 0.02
+_MOST_KEPT: Final = 1_000
+"""Readings that do not go together; one of them is enough."""
+
+
+class Sample(NamedTuple):
+    """What was read of one event."""
+
+    at_ns: int
+    """When the reading began, by `time.perf_counter_ns`."""
+    event: int
+    available: int | None
+    tickets: int
+
+
+class Sampler:
+    """The readings of one trial, made in a thread of its own."""
+
+    def __init__(self, read: Callable[[], Reading], seats: Sequence[int]) -> None:
+        """Read by `read`, and compare with the seats of each event, by its number."""
+        self._read = read
+        self._seats = seats
+        self._stop = threading.Event()
+        self.count = 0
+        """How many readings were made."""
+        self.kept: list[Sample] = []
+        """Those of events whose stock and tickets did not add up to the seats."""
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Read for as long as the block lasts."""
+        thread = threading.Thread(target=self._run, name="sampler", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._stop.set()
+            thread.join()
+
+    def _run(self) -> None:
+        self._read()  # opens the connection, which takes longer than all that follows
+        rest_s = _SHORTEST_REST_S
+        while not self._stop.wait(rest_s):
+            began_ns = time.perf_counter_ns()
+            for event, available, tickets in self._read():
+                if tickets > self._seats[event] or available not in {None, self._seats[event] - tickets}:
+                    self.kept.append(Sample(began_ns, event, available, tickets))
+            del self.kept[_MOST_KEPT:]
+            self.count += 1
+            rest_s = max(_SHORTEST_REST_S, _REST * (time.perf_counter_ns() - began_ns) / 1e9)

@@ -1,0 +1,81 @@
+"""What a purchase function of a user's buys through: a connection as psycopg's own pool lends it, or SQLAlchemy's."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import psycopg
+import sqlalchemy
+from psycopg.pq import TransactionStatus
+from psycopg.rows import TupleRow
+from sqlalchemy.orm import Session
+
+from ticketlab.tickets.database import Database
+from ticketlab.tickets.leftovers import UNCOMMITTED_SALE
+from ticketlab.tickets.pooled import PooledConnection
+from ticketlab.tickets.strategy import committing
+
+_SOLD_UNCOMMITTED: Final = "ticketlab_sold_uncommitted"
+
+
+@contextmanager
+def committed(database: Database) -> Iterator[psycopg.Connection[TupleRow]]:
+    """A psycopg connection as `with pool.connection()` gives it: committed at the end, rolled back after an error.
+
+    It is not in autocommit mode. A commit that fails is raised, and what was sold is not sold.
+
+    Raises:
+        UnavailableError: none could be had.
+        CommitUnknownError: the connection was lost in the commit.
+    """
+    with database.connection() as connection:
+        connection.autocommit = False
+        try:
+            yield connection
+            if not connection.closed:
+                with committing():
+                    connection.commit()
+        except BaseException:
+            _roll_back(connection)
+            raise
+        finally:
+            if connection.pgconn.transaction_status == TransactionStatus.IDLE:
+                database.look(connection, autocommit=False)
+
+
+@contextmanager
+def sql_connection(database: Database) -> Iterator[sqlalchemy.Connection]:
+    """A SQLAlchemy connection, whose open transaction is rolled back at the end; see `note_sale`."""
+    with database.sql_connection() as connection:
+        yield connection
+        if not connection.closed and connection.info.pop(_SOLD_UNCOMMITTED, False):
+            database.left_behind.note(UNCOMMITTED_SALE)
+
+
+@contextmanager
+def session(database: Database) -> Iterator[Session]:
+    """A SQLAlchemy session, whose open transaction is rolled back at the end; see `note_sale`."""
+    with database.unit_of_work() as session:
+        yield session
+        if session.info.pop(_SOLD_UNCOMMITTED, False):
+            database.left_behind.note(UNCOMMITTED_SALE)
+
+
+def note_sale(way: object) -> None:
+    """Remember that a function answered "sold" while the SQLAlchemy transaction that it sold in was open.
+
+    A refusal may leave it open: SQLAlchemy begins a transaction for each read, and rolls it back by itself.
+    """
+    if isinstance(way, sqlalchemy.Connection | Session) and way.in_transaction():
+        way.info[_SOLD_UNCOMMITTED] = True
+
+
+def _roll_back(connection: psycopg.Connection[TupleRow]) -> None:
+    """End the transaction as psycopg's pool does; a connection that cannot be rolled back is closed."""
+    if connection.closed:
+        return
+    try:
+        connection.rollback()
+    except psycopg.Error:
+        assert isinstance(connection, PooledConnection)
+        connection.discard()

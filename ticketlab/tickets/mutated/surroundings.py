@@ -1,0 +1,81 @@
+"""Mistakes that no ticket shows: what is left on a connection, deadlocks that nobody hears of, seats that are added."""
+
+from typing import Final
+
+import psycopg
+
+from ticketlab.tickets.mutated.locks import pessimistic_shared
+from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult, sold_out, unknown_event
+from ticketlab.tickets.sale import sell_if_enough
+from ticketlab.tickets.strategies.check_constraint import check_constraint
+from ticketlab.tickets.strategies.lock_timeout import lock_timeout
+from ticketlab.tickets.strategies.mutants import mutant
+from ticketlab.tickets.strategies.pessimistic import LOCK, pessimistic
+from ticketlab.tickets.strategy import Connection, transaction
+
+_TRIES: Final = 100
+_ADD_SEATS: Final = """
+UPDATE events SET total_tickets = total_tickets + %(quantity)s, available_tickets = available_tickets + %(quantity)s
+WHERE id = %(event_id)s
+"""
+
+
+@mutant(
+    lock_timeout,
+    mistake="SET without LOCAL: the timeout stays on the connection",
+    breaks="leaves_connection_clean",
+)
+def lock_timeout_of_the_session(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
+    """Whatever uses this connection next has the timeout too."""
+    with transaction(connection):
+        connection.execute("SET lock_timeout = '500ms'", prepare=False)
+        event = connection.execute(LOCK, [request.event_id]).fetchone()
+        return sell_if_enough(connection, request, event)
+
+
+@mutant(
+    pessimistic,
+    mistake="a refusal returns without ending its transaction",
+    breaks="leaves_connection_clean",
+)
+def pessimistic_left_open(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
+    """The event stays locked until the pool takes the connection back."""
+    connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED", prepare=False)
+    event = connection.execute(LOCK, [request.event_id]).fetchone()
+    if event is None:
+        return unknown_event(request)
+    available, version = event
+    if available < request.quantity:
+        return sold_out(request, version=version, left=available)
+    result = sell_if_enough(connection, request, event)
+    connection.commit()
+    return result
+
+
+@mutant(
+    pessimistic,
+    mistake="a shared lock is raised to a write lock, and the deadlocks are tried again in silence",
+    breaks="no_deadlock",
+)
+def pessimistic_in_silence(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
+    """No answer reports the deadlocks; the server counts them."""
+    for _ in range(_TRIES):
+        try:
+            return pessimistic_shared.strategy.purchase(connection, request)
+        except psycopg.errors.DeadlockDetected:
+            continue
+    return pessimistic.purchase(connection, request)
+
+
+@mutant(
+    check_constraint,
+    mistake="seats are added when too few are left",
+    breaks="setup_unchanged",
+)
+def check_constraint_more_seats(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
+    """Stock and tickets go together, for any number of tickets."""
+    result = check_constraint.purchase(connection, request)
+    if result.success:
+        return result
+    connection.execute(_ADD_SEATS, request.parameters)
+    return check_constraint.purchase(connection, request)
