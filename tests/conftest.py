@@ -12,7 +12,7 @@ import pytest
 from hypothesis import settings
 
 from ticketlab.evidence import tables
-from ticketlab.evidence.history import ABSENT, COLUMNS, RETRIES
+from ticketlab.evidence.history import ABSENT, COLUMNS, NOT_SEEN, RETRIES
 from ticketlab.evidence.ledger import Ledger
 from ticketlab.report.model import RunResults
 
@@ -66,14 +66,16 @@ def history():
             "outcome": "sold",
             "cause": "none",
             "attempts": 1,
-            "version": -1,
-            "available": -1,
+            "version": None,
+            "available": None,
             "line": 0,
             "kind": "purchase",
             **ABSENT,
             **dict.fromkeys(RETRIES.values(), 0),
         }
         rows = [plain | {"purchase_id": number} | each for number, each in enumerate(operations, start=1)]
+        for row in rows:
+            row |= {name: NOT_SEEN for name in ("version", "available") if row[name] is None}
         ids = b"".join(purchase_id(row.pop("purchase_id")) for row in rows)
         frame = pd.DataFrame(rows, columns=[name for name in COLUMNS if name != "purchase_id"])
         return frame.assign(purchase_id=tables.purchase_ids(ids))[list(COLUMNS)].astype(COLUMNS)

@@ -14,7 +14,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from rich.text import Text
 
-from ticketlab.evidence.history import NOT_SEEN
 from ticketlab.evidence.power import known
 from ticketlab.evidence.verdict import Status, Verdict, overall
 from ticketlab.report import words
@@ -186,7 +185,7 @@ def _where(row: Mapping[str, Any], unit: str) -> str:
 
 def _told(row: Mapping[str, Any]) -> str:
     """What a row of evidence tells, without what it tells not."""
-    told = {name: value for name, value in row.items() if name not in _BESIDE and value not in (NOT_SEEN, "none")}
+    told = {name: value for name, value in row.items() if name not in _BESIDE and value not in (None, "none")}
     return ", ".join(f"{name} {value}" for name, value in told.items())
 
 

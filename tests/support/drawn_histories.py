@@ -195,7 +195,7 @@ def tell_something_else(draw, case):
         return case
     place, line = _other_row(draw, case)
     name, by = draw(st.sampled_from([*SHOWN, "quantity"])), draw(st.sampled_from([-1, 1]))
-    least = 0 if name == "available" else 1
+    least = -2 if name == "available" else 1
     return _changed(
         case,
         place,
@@ -230,7 +230,7 @@ def end_otherwise(draw, case):
 def keep_other_books(draw, case):
     """The stock or the version in the end is one more or less."""
     number, name = draw(st.sampled_from(sorted(case.events))), draw(st.sampled_from(SHOWN))
-    kept = max(0, case.events[number][name] + draw(st.sampled_from([-1, 1])))  # less than nothing means not told
+    kept = case.events[number][name] + draw(st.sampled_from([-1, 1]))
     return replace(case, events=case.events | {number: case.events[number] | {name: kept}})
 
 

@@ -24,7 +24,6 @@ SHAPES = {
     "many events": Shape(operations=1_000, events=500, baskets=True, refunds=True),
     "unanswered": Shape(operations=1_000, refunds=True, unknown=0.01),
 }
-NOT_SEEN = -1
 
 
 @pytest.fixture(params=SHAPES.values(), ids=list(SHAPES), scope="module")

@@ -13,7 +13,7 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from ticketlab.evidence.history import RETRIES
+from ticketlab.evidence.history import NOT_SEEN, RETRIES
 from ticketlab.report import charts, findings
 from ticketlab.report.headline import headline
 from ticketlab.report.style import INK, RED, look_of
@@ -613,7 +613,7 @@ def test_a_timeline_has_a_bar_from_call_to_return_for_each_operation():
     found = timeline_of(
         operation(version=102, invoked_ns=2_500_000, completed_ns=4_000_000, buyer=7, quantity=1, available=797),
         operation(),
-        operation(version=-1, outcome="sold_out", invoked_ns=5_000_000, completed_ns=6_000_000),
+        operation(version=NOT_SEEN, outcome="sold_out", invoked_ns=5_000_000, completed_ns=6_000_000),
     )
     figure = charts.timeline(found, CONDITIONS)
     assert bars_of(figure, "operation") == [(5, 1), (1, 2), (2.5, 1.5)]
@@ -677,7 +677,7 @@ def test_buyers_and_events_of_others_are_drawn_by_their_names():
 
 def test_a_crash_is_a_line_and_an_unknown_outcome_has_no_end():
     """Both are explained."""
-    found = timeline_of(operation(wrong="not in the ledger"), operation(outcome="unknown", wrong="", version=-1))
+    found = timeline_of(operation(wrong="not in the ledger"), operation(outcome="unknown", wrong="", version=NOT_SEEN))
     figure = charts.timeline(found, crashes_ns=[50_000_000])
     assert [list(xs) for xs, _ in lines_of(figure, "crash")] == [[50, 50]]
     ((begin, end),) = [xs for xs, _ in lines_of(figure, "open end")]
@@ -727,7 +727,7 @@ def test_what_did_not_make_the_version_is_no_lost_update(other):
 
 def test_sales_without_a_version_are_no_lost_update():
     """Not seen is not the same version."""
-    found = timeline_of(operation(version=-1), operation(version=-1))
+    found = timeline_of(operation(version=NOT_SEEN), operation(version=NOT_SEEN))
     assert lines_of(charts.timeline(found), "made twice") == []
 
 

@@ -25,7 +25,7 @@ def refund(number, version, available, since=0, until=100, **fields):
 
 def lost(since=0, until=100, **fields):
     """A purchase whose answer was lost."""
-    return sold(-1, -1, since, until, outcome="unknown") | fields
+    return sold(None, None, since, until, outcome="unknown") | fields
 
 
 def found(verdict):
@@ -180,7 +180,7 @@ class TestRefusals:
     @pytest.mark.parametrize(("called", "status"), [(0, VALID), (30, INVALID)])
     def test_who_was_told_no_version_needs_some_that_was_too_small(self, history, ledger, called, status):
         """Two were left until 20, and again from 25 on: a refusal of two that was called later can not be right."""
-        told = sold(2, 1, 10, 20), refund(1, 3, 2, 21, 25), refused(-1, -1, called, 60, quantity=2, buyer=4)
+        told = sold(2, 1, 10, 20), refund(1, 3, 2, 21, 25), refused(None, None, called, 60, quantity=2, buyer=4)
         verdict = strict_serializability(history(*told), ledger(total=2, available=2, version=3))
         expected = (INVALID, Anomaly.FALSE_SOLD_OUT, [4]) if status is INVALID else (VALID, None, [])
         assert found(verdict) == expected
@@ -209,7 +209,7 @@ class TestTime:
 
     def test_a_basket_that_came_to_nothing_ties_nothing(self, history, ledger):
         """Nobody told a version: there is no order that could be wrong."""
-        told = [sold(-1, -1, purchase_id=1, event=event, line=event, outcome="failed") for event in (0, 1)]
+        told = [sold(None, None, purchase_id=1, event=event, line=event, outcome="failed") for event in (0, 1)]
         books = ledger(events=[(0, 5, 5, 1), (1, 5, 5, 1)])
         assert strict_serializability(history(*told), books).status is VALID
 
@@ -280,7 +280,7 @@ class TestUnknown:
 
     def test_a_refund_and_a_purchase_that_may_both_have_been_or_neither(self, history, ledger):
         """Nothing is there in the end: neither was made, or both."""
-        answers = sold(2, 4, purchase_id=1), lost(buyer=2, purchase_id=7), refund(7, -1, -1, outcome="unknown")
+        answers = sold(2, 4, purchase_id=1), lost(buyer=2, purchase_id=7), refund(7, None, None, outcome="unknown")
         for version in (2, 4):
             books = ledger(total=5, available=4, version=version, tickets=[1])
             assert strict_serializability(history(*answers), books).status is VALID
@@ -291,7 +291,7 @@ class TestUnknown:
 class TestRepeated:
     def test_who_is_told_again_was_told_after_the_sale(self, history, ledger):
         """Asked again and answered before the sale was called that it is said to be of."""
-        again = sold(-1, -1, 0, 10, purchase_id=1, cause="repeated")
+        again = sold(None, None, 0, 10, purchase_id=1, cause="repeated")
         books = ledger(total=5, available=4, version=2, tickets=[1])
         for since, status in ((10, VALID), (11, INVALID)):
             told = history(sold(2, 4, since, 20), again)
@@ -299,19 +299,19 @@ class TestRepeated:
 
     def test_what_was_given_back_is_not_there_any_more(self, history, ledger):
         """Told that it had been bought, though it was given back before he asked."""
-        told = sold(2, 4, 0, 10), refund(1, 3, 5, 11, 20), sold(-1, -1, 21, 30, purchase_id=1, cause="repeated")
+        told = sold(2, 4, 0, 10), refund(1, 3, 5, 11, 20), sold(None, None, 21, 30, purchase_id=1, cause="repeated")
         verdict = strict_serializability(history(*told), ledger(total=5, available=5, version=3))
         assert (verdict.status, verdict.anomaly) == (INVALID, Anomaly.STALE_READ)
 
     def test_an_earlier_attempt_of_the_call_itself_may_have_sold(self, history, ledger):
         """Nobody else has bought under this id: the version that is missing is its own."""
-        told = sold(2, 4), sold(-1, -1, purchase_id=7, cause="repeated")
+        told = sold(2, 4), sold(None, None, purchase_id=7, cause="repeated")
         books = ledger(total=5, available=3, version=3, tickets=[1, 7])
         assert strict_serializability(history(*told), books).status is VALID
 
     def test_what_it_sold_itself_may_have_been_given_back_by_who_was_not_answered(self, history, ledger):
         """Bought, and told of it as a repeat; the refund's answer was lost, and nothing is there: two versions."""
-        told = sold(-1, -1, cause="repeated"), refund(1, -1, -1, outcome="unknown")
+        told = sold(None, None, cause="repeated"), refund(1, None, None, outcome="unknown")
         assert strict_serializability(history(*told), ledger(total=5, available=5, version=3)).status is VALID
 
 
@@ -357,24 +357,24 @@ class TestRefunds:
 class TestWithoutVersions:
     def test_sales_that_tell_no_version_have_some_order(self, history, ledger):
         """The count of seats allows it, and it is said that the order is not decided."""
-        told = sold(-1, -1), sold(-1, -1), refused(7, 0, 50, 150)
+        told = sold(None, None), sold(None, None), refused(7, 0, 50, 150)
         verdict = strict_serializability(history(*told), ledger(total=2, available=0, version=9, tickets=[1, 2]))
         assert verdict.status is VALID
         assert "some order of them explains every answer" in verdict.summary
 
     def test_a_refusal_before_all_sales_is_false_whatever_their_order(self, history, ledger):
         """Answered before anybody had called."""
-        told = sold(-1, -1, 20, 30), refused(7, 0, 0, 10, buyer=4)
+        told = sold(None, None, 20, 30), refused(7, 0, 0, 10, buyer=4)
         verdict = strict_serializability(history(*told), ledger(total=1, available=0, version=9, tickets=[1]))
         assert found(verdict) == (INVALID, Anomaly.FALSE_SOLD_OUT, [4])
 
     def test_seats_that_came_back_leave_room_for_an_order(self, history, ledger):
         """Sold, refused meanwhile, given back, and sold to another."""
         told = (
-            sold(-1, -1, 0, 10),
-            refused(-1, -1, 5, 15),
+            sold(None, None, 0, 10),
+            refused(None, None, 5, 15),
             refund(1, 3, 1, 20, 30),
-            sold(-1, -1, 31, 40),
+            sold(None, None, 31, 40),
         )
         books = ledger(total=1, available=0, version=4, tickets=[4])
         assert strict_serializability(history(*told), books).status is VALID

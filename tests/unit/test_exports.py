@@ -73,7 +73,7 @@ class TestAppend:
 
     def test_a_version_that_nobody_was_told_of_is_appended_by_nobody(self, history, books):
         """Elle ends where it reads what nobody appended: an operation without an answer did, before all others."""
-        lines = maps(append(history(NEXT, {"outcome": "unknown", "version": -1}), books))
+        lines = maps(append(history(NEXT, {"outcome": "unknown", "version": None}), books))
         assert [(each["type"], each["value"]) for each in lines[:2]] == [
             ("invoke", [["append", 0, -2]]), ("info", [["append", 0, -2]])
         ]  # fmt: skip
@@ -96,7 +96,7 @@ class TestAppend:
 
     def test_of_an_event_without_order_nothing_is_read(self, history, books):
         """Where a sale carries no version, versions are no order of sales."""
-        unordered = history(SALE | {"version": -1}, NEXT, REFUSED)
+        unordered = history(SALE | {"version": None}, NEXT, REFUSED)
         assert steps(append(unordered, books)) == [[["append", 0, 0]], [["append", 0, 1]], []]
 
     def test_of_many_refusals_the_first_and_the_last_read(self, history, books):
@@ -199,7 +199,7 @@ def rows():
             "lasted": some.integers(0, 20),
             "outcome": some.sampled_from(["sold", "sold_out", "unknown", "failed"]),
             "cause": some.sampled_from(["none", "none", "none", "repeated"]),
-            "version": some.sampled_from([-1, 1, 2, 2, 3, 4, 6]),
+            "version": some.sampled_from([None, 1, 2, 2, 3, 4, 6]),
         }
     )
 
@@ -319,7 +319,7 @@ def test_every_operation_is_told_once_and_as_elle_wants_it(told, ledger, export)
     @given(some.lists(rows(), max_size=12), some.integers(1, 7))
     def holds(drawn, version):
         observed = told(drawn)
-        lines = maps(export(observed, ledger(events=[(0, 9, 0, version), (1, 9, 0, -1)])))
+        lines = maps(export(observed, ledger(events=[(0, 9, 0, version), (1, 9, 0, None)])))
         assert [each["index"] for each in lines] == list(range(len(lines)))
         assert [each["time"] for each in lines] == sorted(each["time"] for each in lines)
         calls = answered(lines)

@@ -13,7 +13,7 @@ from ticketlab.evidence import checks, foreign
 from ticketlab.evidence import history as histories
 from ticketlab.evidence.foreign import NEEDS_NO_TICKETS, Table
 from ticketlab.evidence.foreign.cells import IDS_OF_TEXT
-from ticketlab.evidence.history import COLUMNS
+from ticketlab.evidence.history import COLUMNS, NOT_SEEN
 from ticketlab.evidence.verdict import Anomaly, Status, Verdict
 
 HEADER = "buyer,event,quantity,purchase_id,invoked_ns,completed_ns,outcome"
@@ -43,8 +43,8 @@ class TestColumns:
             "buyer": 0, "event": 0, "line": 0, "kind": "purchase", "quantity": 2, "purchase_id": UUID(int=1).bytes,
             "scheduled_ns": 10, "invoked_ns": 10, "completed_ns": 20, "outcome": "sold", "cause": "none",
             "attempts": 1, "retries_stale_version": 0, "retries_concurrent_update": 0, "retries_serialization": 0,
-            "retries_deadlock": 0, "retries_lock_timeout": 0, "retries_pool_timeout": 0, "version": -1,
-            "available": -1, "handed": -1, "handed_digest": -1, "handed_elsewhere": 0,
+            "retries_deadlock": 0, "retries_lock_timeout": 0, "retries_pool_timeout": 0, "version": NOT_SEEN,
+            "available": NOT_SEEN, "handed": NOT_SEEN, "handed_digest": NOT_SEEN, "handed_elsewhere": 0,
         }  # fmt: skip
         assert (second["outcome"], second["cause"]) == ("sold_out", "insufficient")
 
@@ -53,7 +53,7 @@ class TestColumns:
         header = f"{HEADER},version,available,cause,kind,scheduled_ns,attempts,line"
         row = read(f"{SALE},,3.0,,,,,", header=header).history.iloc[0]
         assert row[["version", "available", "cause", "kind", "scheduled_ns", "attempts", "line"]].tolist() == [
-            -1, 3, "none", "purchase", 10, 1, 0
+            NOT_SEEN, 3, "none", "purchase", 10, 1, 0
         ]  # fmt: skip
 
     def test_rows_of_one_call_are_its_lines(self):
@@ -138,7 +138,7 @@ class TestFaults:
             ("kind", "gift", "kind: found 'gift'; expected one of purchase, refund"),
             ("kind", "refund", "outcome: found 'sold'; expected an outcome of a refund"),
             ("cause", "magic", "cause: found 'magic'; expected one of none, insufficient"),
-            ("version", "-2", "version: found '-2'; expected a whole number from -1"),
+            ("version", "-1", "version: found '-1'; expected a whole number from 0 to 2,147,483,647, or an empty cell"),
             ("available", "lots", "available: found 'lots'"),
             ("attempts", "0", "attempts: found '0'; expected a whole number from 1"),
             ("retries_deadlock", "40000", "retries_deadlock: found '40000'; expected a whole number from 0 to 32,767"),
@@ -252,10 +252,13 @@ class TestBooks:
             foreign.read(table(SALE), stock=-1)
 
     def test_a_file_of_events_has_what_they_ended_with(self):
-        """Total, and where known the stock and the version; what is not told is -1."""
+        """Total, and where known the stock and the version; an empty cell is not known."""
         events = table("1,5,4,2", "0,9,,", name="events.csv", header="event,total,available,version")
         columns = ["event", "total", "available", "version"]
-        assert read(SALE, events=events).ledger.events[columns].to_numpy().tolist() == [[0, 9, -1, -1], [1, 5, 4, 2]]
+        assert read(SALE, events=events).ledger.events[columns].to_numpy().tolist() == [
+            [0, 9, *[NOT_SEEN] * 2],
+            [1, 5, 4, 2],
+        ]
 
     @pytest.mark.parametrize(
         ("rows", "said"),

@@ -61,7 +61,7 @@ class TestVerdict:
         sales = [at(0, 100, quantity=1 + number % 3) for number in range(40)]
         tickets = [number for number, sale in enumerate(sales, start=1) for _ in range(sale["quantity"])]
         books = ledger(total=200, available=200 - len(tickets), tickets=tickets)
-        verdict = linearizable(history(*sales, refused(-1, -1, quantity=3, **at(0, 200))), books, time_limit_s=0.2)
+        verdict = linearizable(history(*sales, refused(None, None, quantity=3, **at(0, 200))), books, time_limit_s=0.2)
         assert verdict.status is UNKNOWN
         assert verdict.summary == "event 0 not decided within 0.2 s"
 
@@ -70,7 +70,7 @@ class TestVerdict:
         sales = [at(0, 100, quantity=1 + number % 3) for number in range(40)]
         tickets = [(0, number) for number, sale in enumerate(sales, start=1) for _ in range(sale["quantity"])]
         books = ledger(events=[(0, 200, 200 - len(tickets), 1), (1, 5, 4, 1)], tickets=tickets)
-        rows = history(*sales, refused(-1, -1, quantity=3, **at(0, 200)))
+        rows = history(*sales, refused(None, None, quantity=3, **at(0, 200)))
         assert linearizable(rows, books, time_limit_s=0.4).status is INVALID
 
     def test_what_the_ledger_lacks_is_not_judged(self, history, ledger):

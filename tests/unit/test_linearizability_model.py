@@ -107,7 +107,7 @@ class TestRefusals:
     )
     def test_a_refusal_that_tells_nothing_needs_an_instant_too(self, history, ledger, interval, quantity, status):
         """Without version and stock too few tickets must have been there at some instant all the same."""
-        operations = history(*self.SALES, refused(-1, -1, quantity, **at(*interval)))
+        operations = history(*self.SALES, refused(None, None, quantity, **at(*interval)))
         assert linearizable(operations, ledger(total=2, version=3, tickets=[1, 2])).status is status
 
     def test_a_refused_basket_saw_all_its_events_at_one_instant(self, history, ledger):
@@ -164,7 +164,7 @@ class TestRefunds:
         ("refund", "status"),
         [
             (given_back(1, 3, 3, quantity=2, **at(5, 20)), VALID),
-            (given_back(1, -1, -1, quantity=2, **at(5, 20)), VALID),
+            (given_back(1, None, None, quantity=2, **at(5, 20)), VALID),
             (given_back(1, 3, 2, quantity=2, **at(5, 20)), INVALID),
             (given_back(1, 4, 3, quantity=2, **at(5, 20)), INVALID),
             (given_back(1, 3, 2, quantity=1, **at(5, 20)), INVALID),
@@ -205,7 +205,7 @@ class TestRefunds:
         books = ledger(total=1, version=4, tickets=[3])
         assert linearizable(history(*operations), books).status is VALID
         for interval, status in ((11, 15), VALID), ((31, 39), INVALID), ((51, 55), VALID):
-            assert linearizable(history(*operations, refused(-1, -1, **at(*interval))), books).status is status
+            assert linearizable(history(*operations, refused(None, None, **at(*interval))), books).status is status
 
     @pytest.mark.parametrize(("interval", "status"), [((0, 4), VALID), ((11, 15), INVALID), ((35, 40), VALID)])
     def test_a_refund_of_nothing_found_nothing(self, history, ledger, interval, status):
@@ -213,7 +213,7 @@ class TestRefunds:
         operations = (
             self.SALE | at(5, 10),
             given_back(1, 3, 3, quantity=2, **at(20, 30)),
-            given_back(1, -1, -1, quantity=2, cause="repeated", **at(*interval)),
+            given_back(1, None, None, quantity=2, cause="repeated", **at(*interval)),
         )
         assert linearizable(history(*operations), ledger(total=3, available=3, version=3)).status is status
 
@@ -285,7 +285,7 @@ class TestToldBefore:
         """Its id was sold tickets of event 0; those of event 1 belong to no sale."""
         calls = {"purchase_id": 1, "event": 0}, {"purchase_id": 1, "event": 1, "cause": "repeated", **at(200, 210)}
         both, first = [(0, 1), (1, 1)], [(0, 1)]
-        events = [(0, 2, 1, -1), (1, 2, None, -1)]
+        events = [(0, 2, 1, None), (1, 2, None, None)]
         assert linearizable(history(*calls), ledger(events=events, tickets=both)).status is INVALID
         assert linearizable(history(*calls), ledger(events=events, tickets=first)).status is VALID
 
@@ -335,7 +335,7 @@ class TestBaskets:
 
     def test_a_lost_basket_is_there_whole(self, history, ledger):
         """Half of it is neither of the two things that can have happened."""
-        rows = basket(1, [(0, -1, -1), (1, -1, -1)], outcome="unknown")
+        rows = basket(1, [(0, None, None), (1, None, None)], outcome="unknown")
         whole = ledger(events=[(0, 2, 1, 2), (1, 2, 1, 2)], tickets=[(0, 1), (1, 1)])
         assert linearizable(history(*rows), whole).status is VALID
         half = ledger(events=[(0, 2, 1, 2), (1, 2, 2, 1)], tickets=[(0, 1)])
@@ -376,7 +376,7 @@ class TestVersionsNotTold:
         ("refusal", "status"),
         [
             (refused(5, 0, **at(31, 40)), VALID),
-            (refused(-1, -1, **at(15, 25)), VALID),
+            (refused(None, None, **at(15, 25)), VALID),
             (refused(5, 0, **at(11, 19)), INVALID),
             (refused(5, 1, **at(31, 40)), INVALID),
         ],
@@ -389,10 +389,10 @@ class TestVersionsNotTold:
 
     def test_it_is_so_for_the_whole_history(self, history, ledger):
         """Where one sale names a version all sales make one, also those of another event."""
-        rows = basket(1, [(0, -1, -1), (1, 2, 1)])
+        rows = basket(1, [(0, None, None), (1, 2, 1)])
         books = {"tickets": [(0, 1), (1, 1)]}
         assert linearizable(history(*rows), ledger(events=[(0, 2, 1, 2), (1, 2, 1, 2)], **books)).status is VALID
         assert linearizable(history(*rows), ledger(events=[(0, 2, 1, 8), (1, 2, 1, 2)], **books)).status is INVALID
         assert linearizable(history(*rows), ledger(events=[(0, 2, 1, 2), (1, 2, 1, 3)], **books)).status is INVALID
-        other = basket(1, [(0, -1, -1), (1, 3, 1)])
+        other = basket(1, [(0, None, None), (1, 3, 1)])
         assert linearizable(history(*other), ledger(events=[(0, 2, 1, 2), (1, 2, 1, 2)], **books)).status is INVALID

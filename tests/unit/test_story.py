@@ -103,7 +103,7 @@ class TestOversell:
 
     def test_without_versions_the_order_is_that_of_the_answers(self):
         """And no stock was told."""
-        story = told("oversell", operation(version=-1, available=-1))
+        story = told("oversell", operation(version=None, available=None))
         assert story.happened[0].endswith("he was told sold.")
         assert "in which the buyers were told" in story.why
         assert "stock" not in story.why
@@ -245,7 +245,7 @@ class TestPhantomSale:
 
     def test_told_failed_and_sold_all_the_same(self):
         """What he was told, and what the ledger has for him."""
-        story = told("phantom sale", operation(outcome="failed", cause="connection", version=-1, tickets=2))
+        story = told("phantom sale", operation(outcome="failed", cause="connection", version=None, tickets=2))
         assert story.happened[0].endswith("he was told that nothing was sold (connection).")
         assert story.happened[1] == "This purchase has 2 tickets of event 0 in the ledger."
         assert "He was not told that they are his" in story.why
@@ -315,14 +315,14 @@ class TestFalseSoldOut:
 
     def test_seats_that_were_surely_free(self):
         """Where he was told no stock: how many nobody had asked for."""
-        story = told("false sold out", operation(outcome="sold_out", version=-1, available=-1, free=5))
+        story = told("false sold out", operation(outcome="sold_out", version=None, available=None, free=5))
         assert story.happened[0].endswith("he was told sold out.")
         assert story.why.startswith("At least 5 seats of event 0 were free as long as he waited")
         assert story.why.endswith("He wanted 2.")
 
     def test_no_moment_suits(self):
         """Where neither is known."""
-        assert told("false sold out", operation(outcome="sold_out", version=-1, available=-1)).why == (
+        assert told("false sold out", operation(outcome="sold_out", version=None, available=None)).why == (
             "At no time of his call were so few seats left."
         )
 
@@ -347,7 +347,7 @@ class TestStaleRead:
 
     def test_told_of_a_purchase_that_was_not_there_yet(self):
         """Told again before it was sold."""
-        story = told("stale read", later(10, cause="repeated", version=-1, available=-1), operation())
+        story = told("stale read", later(10, cause="repeated", version=None, available=None), operation())
         assert story.happened[0].endswith("he was told that he had bought it before.")
         assert story.why.endswith("had bought before, but at no time of his call was the purchase there.")
 
@@ -403,7 +403,7 @@ class TestHalfPurchase:
 
     def test_of_unknown_outcome(self):
         """Nobody told him; half of it is there."""
-        story = told("half purchase", operation(outcome="unknown", version=-1, tickets=1))
+        story = told("half purchase", operation(outcome="unknown", version=None, tickets=1))
         assert "cut off 14.02 ms" in story.happened[0]
         assert story.happened[0].endswith("he was not told whether they are his.")
         assert marks(story) == ["1 of 2 in the ledger"]
@@ -440,7 +440,7 @@ class TestAnswers:
             ({"kind": "refund", "outcome": "unknown"}, "wanted to give back", "not told whether they were given back."),
             ({"kind": "refund", "outcome": "failed"}, "wanted to give back", "nothing was given back."),
             (REFUNDED | {"cause": "repeated"}, "wanted to give back", "there was nothing to give back."),
-            (REFUNDED | {"version": -1}, "gave back", "he was told given back."),
+            (REFUNDED | {"version": None}, "gave back", "he was told given back."),
             ({"outcome": "sold", "cause": "repeated"}, "asked once more for", "he had bought it before."),
             ({"available": -3}, "bought", "he was told version 8, \N{MINUS SIGN}3 left."),
         ],

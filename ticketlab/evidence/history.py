@@ -21,8 +21,8 @@ from ticketlab.outcomes import CAUSES, KINDS, OUTCOMES, RETRY_CAUSES, Cause, Kin
 if TYPE_CHECKING:
     from uuid import UUID
 
-NOT_SEEN: Final = -1
-"""The version and the stock of an operation that saw neither."""
+NOT_SEEN: Final = -(2**31)
+"""The version and the stock of an operation that saw neither: a number that no real one is, for a stock can be -1."""
 
 RETRIES: Final = {cause: f"retries_{cause}" for cause in RETRY_CAUSES}
 """The column that counts the attempts which ended by a cause and were followed by another one."""

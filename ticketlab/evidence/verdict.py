@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pandas as pd
 
-from ticketlab.evidence.history import RETRIES
+from ticketlab.evidence.history import NOT_SEEN, RETRIES
 
 EVIDENCE_LIMIT: Final = 20
 """Rows of evidence that a verdict keeps; its summary counts them all."""
@@ -107,6 +107,8 @@ def worst(statuses: Iterable[str]) -> Status:
 
 
 def _readable(cell: Any) -> Any:  # noqa: ANN401 - whatever a frame may hold
-    """A cell as it can be printed and saved: plain numbers, and UUIDs as they are written."""
+    """A cell as it can be printed and saved: plain numbers, UUIDs as they are written, None for what is not known."""
     plain = getattr(cell, "item", lambda: cell)()
+    if isinstance(plain, int | float) and plain == NOT_SEEN:
+        return None
     return str(UUID(bytes=plain)) if isinstance(plain, bytes) else plain

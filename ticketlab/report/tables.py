@@ -99,6 +99,6 @@ def _with_evidence(verdict: Mapping[str, Any]) -> dict[str, Any]:
         **verdict,
         "story": story_of(verdict),
         "columns": columns,
-        "cells": [[row.get(column, "") for column in columns] for row in shown],
+        "cells": [["" if (cell := row.get(column)) is None else cell for column in columns] for row in shown],
         "kept": len(evidence),
     }

@@ -15,9 +15,10 @@ A file has a row an operation; of a basket, and of its refund, a row for each ev
 | cause | one of `ticketlab.outcomes.Cause`; repeated where the id had bought before | none, or insufficient |
 | scheduled_ns | when it was due | invoked_ns |
 | attempts, retries_… | how often it was tried, and tried again by cause | 1, 0 |
-| version, available | the event's version and stock, after it or as it was refused; -1 is not known | -1 |
-| handed | tickets in the answer; -1 where it has none | -1 |
-| handed_digest | of their ids, as `ticketlab.evidence.digests` says | -1 |
+| version | the event's version after it, or at which it was refused: from 0 | not known |
+| available | the event's stock at that version; below 0 if that is what the system reports | not known |
+| handed | tickets in the answer | the answer has none |
+| handed_digest | of their ids, as `ticketlab.evidence.digests` says | not known |
 | handed_elsewhere | those of them that name another purchase or event | 0 |
 
 One operation are the rows of one purchase_id, invoked_ns and kind. An event begins at version 1 with all its seats.

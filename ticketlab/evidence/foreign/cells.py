@@ -36,15 +36,19 @@ class Range(NamedTuple):
 
 
 def whole_numbers(table: Table, column: str, bounds: Range, faults: Faults, *, empty: int | None = None) -> Integers:
-    """A column of whole numbers; `empty` stands for a cell in which there is nothing, where that may be."""
+    """A column of whole numbers; `empty` stands for a cell in which there is nothing, where that may be.
+
+    A cell may hold the number `empty` itself: a history of this package says so what was not seen.
+    """
     cells = table.text(column)
     readable, numbers = _numbers(cells)
     right = readable & (numbers >= bounds.least) & (numbers <= bounds.most)
     if empty is not None:
         blank = table.is_empty(column)
         numbers = np.where(blank, empty, numbers)
-        right |= blank
-    faults.add(table.places, ~right, column, cells, bounds.words)
+        right |= blank | (readable & (numbers == empty))
+    expected = bounds.words if empty is None else f"{bounds.words}, or an empty cell"
+    faults.add(table.places, ~right, column, cells, expected)
     return numbers
 
 

@@ -20,15 +20,15 @@ OPTIONAL: Final = tuple(name for name in COLUMNS if name not in REQUIRED)
 _WORDS: Final = ("kind", "outcome", "cause")
 _SHORT, _PLAIN = (int(np.iinfo(kind).max) for kind in (np.int16, np.int32))
 _INSTANT: Final = Range(0, MOST)
-VERSION: Final = Range(NOT_SEEN, _PLAIN)
-STOCK: Final = Range(-_PLAIN, _PLAIN)
-"""A system that sells too much may well report a stock below 0: that is data, for the checks to judge."""
+VERSION: Final = Range(0, _PLAIN)
+STOCK: Final = Range(NOT_SEEN + 1, _PLAIN)
+"""A system that sells too much may well report a stock below 0: that is data, and for the checks to judge."""
 _DEFAULTS: Final = {
     "attempts": (1, Range(1, _PLAIN)),
     **dict.fromkeys(RETRIES.values(), (0, Range(0, _SHORT))),
     "version": (NOT_SEEN, VERSION),
     "available": (NOT_SEEN, STOCK),
-    "handed": (NOT_SEEN, Range(NOT_SEEN, _PLAIN)),
+    "handed": (NOT_SEEN, Range(0, _PLAIN)),
     "handed_digest": (NOT_SEEN, Range(-(2**63), 2**63 - 1)),
     "handed_elsewhere": (0, Range(0, _SHORT)),
 }

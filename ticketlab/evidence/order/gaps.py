@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from ticketlab.evidence.history import NOT_SEEN
+
 _STEPS: Final = 50_000
 """Places tried before the search gives up."""
 
@@ -26,8 +28,8 @@ class Silent:
     """The first version that it can have made."""
     latest: int
     """The last one."""
-    stock: int = -1
-    """The stock that it reports to have left, or -1."""
+    stock: int = NOT_SEEN
+    """The stock that it reports to have left, or NOT_SEEN."""
     undoes: int | None = None
     """Of a refund the row of its purchase, where that is silent too: it comes before."""
 
@@ -87,7 +89,7 @@ def _fitting(gaps: Gaps, order: Sequence[Silent], chosen: Sequence[Silent]) -> I
             continue
         if each.undoes is not None and each.undoes not in used:
             continue
-        if each.stock in {-1, before + each.change} and _agrees(gaps, version, before + each.change):
+        if each.stock in {NOT_SEEN, before + each.change} and _agrees(gaps, version, before + each.change):
             tried.add(alike)
             yield each
 

@@ -70,8 +70,9 @@ def _sale_of(case: Case, rows: Integers) -> Integers:
     order = np.lexsort((case.version[sales], case.pairs[sales]))
     sales = sales[order]
     width = int(max(case.version.max(initial=0), 0)) + 2
-    keys = case.pairs[sales] * width + case.version[sales] + 1
-    wanted = case.pairs[rows] * width + np.where(case.version[rows] == NOT_SEEN, width - 1, case.version[rows] + 1)
+    place_of = np.maximum(case.version, -1) + 1  # 0 for a row that reports no version
+    keys = case.pairs[sales] * width + place_of[sales]
+    wanted = case.pairs[rows] * width + np.where(case.version[rows] == NOT_SEEN, width - 1, place_of[rows])
     place = np.searchsorted(keys, wanted, side="right") - 1
     fits = (place >= 0) & (case.pairs[sales[place]] == case.pairs[rows])
     first = np.minimum(np.searchsorted(case.pairs[sales], case.pairs[rows]), len(sales) - 1)

@@ -77,7 +77,8 @@ def overwrote(operations: pd.DataFrame) -> "pd.Series[bool]":
     before = made[["event", "version", "available"]].shift()
     follows = (before["event"] == made["event"]) & (before["version"] == made["version"] - 1)
     change = made["quantity"].where(made["outcome"] == Outcome.REFUNDED, -made["quantity"])
-    wrong = follows & (made["available"] != before["available"] + change)
+    seen = (made["available"] != NOT_SEEN) & (before["available"] != NOT_SEEN)
+    wrong = follows & seen & (made["available"] != before["available"] + change)
     return wrong.reindex(operations.index, fill_value=False)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from ticketlab.evidence.history import NOT_SEEN
 from ticketlab.evidence.verdict import Anomaly
 from ticketlab.report.stories import promises, stock, surroundings, wholeness
 from ticketlab.report.stories.glossary import TERMS
@@ -105,5 +106,12 @@ def _told(scene: Scene, reason: Reason) -> Sequence[Call]:
 def _drawn(evidence: Sequence[Row], calls: Sequence[Call], reason: Reason) -> list[Mapping[str, Any]]:
     places = [line.place for call in calls for line in call.lines]
     return [
-        {**evidence[place], "wrong": reason.marks.get(place, "")} for place in places if is_operation(evidence[place])
+        {**evidence[place], **_not_seen(evidence[place]), "wrong": reason.marks.get(place, "")}
+        for place in places
+        if is_operation(evidence[place])
     ]
+
+
+def _not_seen(row: Row) -> dict[str, int]:
+    """The version and the stock that a row has no number for, as a history has them."""
+    return {name: NOT_SEEN for name in ("version", "available") if name in row and row[name] is None}
