@@ -24,7 +24,7 @@ from ticketlab.cli.options import (
 )
 from ticketlab.cli.output import complain, print_json, show, terminal, working
 from ticketlab.cli.shells import strategy_names
-from ticketlab.errors import InvalidInputError, TicketlabError
+from ticketlab.errors import InvalidInputError, TerminatedError, TicketlabError
 from ticketlab.report.formats import Format
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def run(
         made = _run(experiment, out=out, url=url, quiet=quiet or as_json)
     except KeyboardInterrupt as error:
         reasons = [*error.args, *getattr(error, "__notes__", [])]
-        if not reasons:
+        if not (reasons or isinstance(error, TerminatedError)):
             raise
         complain("\n".join(["The run was ended at once.", *reasons]))
         raise typer.Exit(EXIT_INTERRUPTED) from error
