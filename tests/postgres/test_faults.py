@@ -71,7 +71,7 @@ def test_faults_may_come_close_upon_one_another(tmp_path):
 
 def test_a_crash_shows_a_server_that_does_not_wait_for_the_disk(tmp_path):
     """A right strategy on a server that forgets: sales that were told are not in the ledger."""
-    unwaiting = {"server_settings": {"synchronous_commit": "off"}, "strategies": ("atomic",)}
+    unwaiting = {"server_settings": {"synchronous_commit": "off"}, "strategies": ("atomic",), "double_calls": 0.0}
     for number in range(TRIES):  # the last sales may just have been written when the crash comes
         run = ran(tmp_path / str(number), "crash@1000", **unwaiting)
         found = {row["check"]: row["status"] for row in run.verdict_rows()}
@@ -90,7 +90,9 @@ def test_the_ledger_is_read_when_a_fault_came_last(tmp_path, monkeypatch):
         trigger.make_due(10**9)
 
     monkeypatch.setattr(executors, "_await", then_once_more)
-    run = ran(tmp_path, "disconnect@1000000", "crash@2000000", "disconnect@3000000", strategies=("atomic",))
+    run = ran(
+        tmp_path, "disconnect@1000000", "crash@2000000", "disconnect@3000000", strategies=("atomic",), double_calls=0.0
+    )
     (trial,) = run.trials
     assert (trial.history()["completed_ns"] < trial.crashes_ns[0]).all()
     assert len(trial.ledger().tickets) == len(trial.history()) == 1_500

@@ -108,7 +108,7 @@ def test_buyers_stop_at_their_share_of_the_purchases(tmp_path):
 
 def test_time_ends_a_trial_that_stock_does_not(tmp_path):
     """With seats to spare buyers buy until the time is up, and throughput counts all of it."""
-    experiment = Experiment(**SMALL | {"strategies": ("atomic",), "seconds": 0.5, "stock": 10**6})
+    experiment = Experiment(**SMALL | {"strategies": ("atomic",), "seconds": 0.5, "stock": 10**6, "double_calls": 0.0})
     (row,) = lab.run(experiment, out=tmp_path).measures.to_dict("records")
     assert row["sold_out"] == 0
     assert row["seconds"] > 0.4
@@ -138,6 +138,7 @@ def test_baskets_are_sold_whole_and_judged_event_by_event(tmp_path):
     for trial in run.trials:
         history, seats = trial.history(), trial.ledger().seats()
         sold = history[history["outcome"] == "sold"]
+        sold = sold[sold["cause"] != "repeated"]
         assert set(sold.groupby("purchase_id").size()) == {2, 3}
         assert (seats["available"] > 0).sum() <= 1
         assert sold["quantity"].sum() == seats["tickets"].sum() > 200

@@ -93,7 +93,8 @@ class _Line:
         if sockets.has_unread(self.copy):
             return False
         is_active = self._is_active()
-        if is_active is False and sockets.may_have_sent(self.copy) and not self._was_idle():
+        asked = self.backend is not None  # of a server that does not answer libpq alone can say
+        if asked and is_active is False and sockets.may_have_sent(self.copy) and not self._was_idle():
             return None
         return is_active
 
