@@ -11,8 +11,6 @@ from psycopg import sql
 from ticketlab.evidence import checks
 from ticketlab.evidence.verdict import Status
 from ticketlab.load import Plan
-from ticketlab.load.executors import drive
-from ticketlab.observed import read_ledger
 from ticketlab.outcomes import Cause, Outcome
 from ticketlab.tickets import Database, EventRepository, cuts
 from ticketlab.tickets.strategies import mutants
@@ -78,13 +76,10 @@ def _breaks_its_claim(database, mutant, buyers):
         **LOADS[mutant.shows],
     )
     with Database(database.settings) as own:
-        repository = EventRepository(own, mutant.strategy)
-        events, another = [_event(repository, plan.stock) for _ in range(EVENTS)], _event(repository, 10**6)
         cut = _Cutter(own, CUTS[mutant.shows]) if mutant.shows in CUTS else lambda _so_far: None
-        history = drive(repository, plan, events, warm_up_event=another, on_tick=cut).history
-        repository.settle(events)
-        ledger = read_ledger(own, events)
-    verdicts = {each.check: each.status for each in checks.judge(history, ledger)}
+        observed = observe(mutant.strategy, plan, own, server=None, on_tick=cut)  # only a crash would ask the server
+        ledger = observed.ledger()
+    verdicts = {each.check: each.status for each in checks.judge(observed.driven.history, ledger)}
     return verdicts[mutant.breaks] is Status.INVALID
 
 

@@ -6,6 +6,7 @@ neither SQL nor checks: it calls what reads, and keeps what does not go together
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, NamedTuple, TypeAlias
@@ -16,8 +17,9 @@ Reading: TypeAlias = Iterable[tuple[int, int | None, int]]
 _REST: Final = 50
 """A reading is followed by a rest of so many times its own duration: it takes at most 2 % of the time."""
 _SHORTEST_REST_S: Final = 0.02
-_MOST_KEPT: Final = 1_000
-"""Readings that do not go together; one of them is enough."""
+_LAST_READING_S: Final = 3.0
+_MOST_KEPT: Final = 3
+"""Of each event and kind of disagreement: one of them is enough."""
 
 
 class Sample(NamedTuple):
@@ -40,6 +42,7 @@ class Sampler:
         self._stop = threading.Event()
         self.count = 0
         """How many readings were made."""
+        self._found: Counter[tuple[int, bool]] = Counter()
         self.kept: list[Sample] = []
         """Those of events whose stock and tickets did not add up to the seats."""
 
@@ -52,7 +55,7 @@ class Sampler:
             yield
         finally:
             self._stop.set()
-            thread.join()
+            thread.join(_LAST_READING_S)  # a reading that takes longer is not waited for: it holds nothing
 
     def _run(self) -> None:
         self._read()  # opens the connection, which takes longer than all that follows
@@ -60,8 +63,17 @@ class Sampler:
         while not self._stop.wait(rest_s):
             began_ns = time.perf_counter_ns()
             for event, available, tickets in self._read():
-                if tickets > self._seats[event] or available not in {None, self._seats[event] - tickets}:
-                    self.kept.append(Sample(began_ns, event, available, tickets))
-            del self.kept[_MOST_KEPT:]
+                self._keep(Sample(began_ns, event, available, tickets))
             self.count += 1
             rest_s = max(_SHORTEST_REST_S, _REST * (time.perf_counter_ns() - began_ns) / 1e9)
+
+    def _keep(self, sample: Sample) -> None:
+        """Keep a sample whose stock and tickets do not add up to the seats, unless there are some of its kind."""
+        seats = self._seats[sample.event]
+        oversold = sample.tickets > seats
+        if not oversold and sample.available in {None, seats - sample.tickets}:
+            return
+        alike = (sample.event, oversold)
+        self._found[alike] += 1
+        if self._found[alike] <= _MOST_KEPT:
+            self.kept.append(sample)

@@ -13,7 +13,7 @@ from ticketlab.tickets.database import Database
 from ticketlab.tickets.schema import Schema
 
 APPLICATION: Final = "ticketlab-sampler"
-_OPTIONS: Final = "-c lock_timeout=100 -c statement_timeout=2000"
+_OPTIONS: Final = "-c lock_timeout=5 -c statement_timeout=2000"
 _CONNECT_TIMEOUT_S: Final = 2
 _READ: Final = """
 SELECT wanted.number - 1, available_tickets, (SELECT count(*) FROM tickets WHERE event_id = events.id)

@@ -124,8 +124,8 @@ def _fill(quiet: _Quiet, event: int) -> dict[int, int] | Finding:
     if missing > len(silent):
         return _made_by_nobody(told, event, missing - len(silent))
     if missing < len(silent):
-        text = f"event {event}: {len(silent):,} operations that report no version took effect, but only {missing:,} "
-        text += "versions are missing"
+        text = f"event {event}: {len(silent):,} operations that report no version took effect, but "
+        text += f"only {max(0, missing):,} versions are missing"
         return Finding(text, silent[: missing + 1].tolist(), Anomaly.LOST_UPDATE)
     known = _gaps_of(told, event)
     if any(version - 1 not in known.stock for version in known.missing if version - 1 not in known.missing):

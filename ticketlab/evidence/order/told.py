@@ -188,8 +188,9 @@ def refusals(told: Told) -> Finding | None:
         if wrong.any():
             place = int(np.flatnonzero(wrong)[0])
             rows = [int(witness[place])] if witness[place] >= 0 and anomaly is Anomaly.DIRTY_READ else []
+            left = f" with {shown[place]:,} left" if shown[place] != NOT_SEEN else ""
             text = (
-                f"event {event[place]}: sold out was told at version {version[place]:,} with {shown[place]:,} left, "
+                f"event {event[place]}: sold out was told at version {version[place]:,}{left}, "
                 f"to who wanted {case.quantity[seers[place]]:,}"
             )
             if anomaly is Anomaly.DIRTY_READ:

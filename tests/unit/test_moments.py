@@ -1,0 +1,65 @@
+"""What a reader saw while buyers bought, and what the checks make of it."""
+
+import time
+
+import pytest
+
+from ticketlab.evidence.checks import atomic, no_oversell
+from ticketlab.evidence.facts import Facts
+from ticketlab.evidence.history import collect
+from ticketlab.evidence.ledger import Ledger
+from ticketlab.evidence.verdict import Anomaly, Status
+from ticketlab.load.sampler import Sampler
+
+OWNER = b"0123456789abcdef"
+
+
+def ledger(*samples, available=3, tickets=2, **facts):
+    """An event of five seats, as it is at the end and as it was at some moments: (ns, event, stock, tickets)."""
+    made = Ledger.of(events=[(0, 5, available, 3)], tickets=[(0, OWNER)] * tickets)
+    return made.knowing(Facts(seats=(5,), **facts)).with_samples(samples)
+
+
+def verdict(check, made):
+    found = check(collect([], start_ns=0), made)
+    return found.status, found.anomaly
+
+
+def test_stock_and_tickets_apart_for_a_moment_are_a_half_purchase():
+    apart = ledger((412_000_000, 0, 4, 2))
+    assert verdict(atomic, apart) == (Status.INVALID, Anomaly.HALF_PURCHASE)
+    assert "at 0.412 s event 0 had 4 left and 2 tickets, of 5 seats" in atomic(collect([], start_ns=0), apart).summary
+    assert verdict(atomic, ledger()) == (Status.VALID, None)
+
+
+def test_books_that_do_not_add_up_at_the_end_either_are_no_matter_of_a_moment():
+    assert verdict(atomic, ledger((0, 0, 4, 2), available=4)) == (Status.VALID, None)
+    assert verdict(no_oversell, ledger((0, 0, 4, 2), available=4)) == (Status.INVALID, Anomaly.LOST_UPDATE)
+
+
+def test_a_stock_that_is_counted_elsewhere_may_differ():
+    assert verdict(atomic, ledger((0, 0, 1, 2), stock_elsewhere=True)) == (Status.VALID, None)
+    assert verdict(atomic, ledger((0, 0, None, 2))) == (Status.VALID, None)
+
+
+def test_more_tickets_than_seats_for_a_moment_are_an_oversell():
+    assert verdict(no_oversell, ledger((0, 0, 0, 6))) == (Status.INVALID, Anomaly.OVERSELL)
+    assert verdict(no_oversell, ledger((0, 0, 0, 5))) == (Status.VALID, None)
+
+
+@pytest.mark.parametrize(("row", "kept"), [((0, 3, 2), 0), ((0, 4, 2), 3), ((0, 0, 6), 3), ((0, None, 5), 0)])
+def test_a_sampler_keeps_a_few_readings_that_do_not_add_up(row, kept):
+    readings = []
+
+    def read():
+        readings.append(row)
+        return [row]
+
+    sampler = Sampler(read, (5,))
+    with sampler.running():
+        deadline_s = time.monotonic() + 30
+        while len(readings) < 6:
+            assert time.monotonic() < deadline_s
+            time.sleep(0.005)
+    assert sampler.count >= 5
+    assert [each[1:] for each in sampler.kept] == [row] * kept
