@@ -11,6 +11,7 @@ from psycopg import sql
 from ticketlab.evidence import checks
 from ticketlab.evidence.verdict import Status
 from ticketlab.load import Plan
+from ticketlab.observed import observe
 from ticketlab.outcomes import Cause, Outcome
 from ticketlab.tickets import Database, EventRepository, cuts
 from ticketlab.tickets.strategies import mutants
