@@ -192,7 +192,7 @@ def test_a_connection_lost_in_a_users_function_leaves_the_outcome_unknown(databa
 @pytest.mark.parametrize("function", [by_sqlalchemy, by_session])
 def test_an_empty_pool_is_told_as_unavailable(database, an_event, function):
     """Not as an unknown outcome: nothing was sent."""
-    settings = database.settings.model_copy(update={"pool_size": 1, "pool_acquire_timeout_s": 0.1})
+    settings = database.settings.model_copy(update={"pool_size": 1, "pool_acquire_timeout_s": 1.0})
     event = an_event(EventRepository(database))
     with type(database)(settings) as small, small.connection():
         result = EventRepository(small, adopt(function)).purchase_tickets(event.id, 1, uuid4())

@@ -238,7 +238,11 @@ class TestSafeTrials:
         assert trials == list(drawn(strategies.registry(), trials=200, seed=1, may_crash=True))
         assert trials != list(drawn(strategies.registry(), trials=200, seed=2, may_crash=True))
         safe = {each.name for each in strategies.registry().values() if each.safe}
-        assert {each.strategy.name for each in trials} == safe
+        functions = {"locks_the_row", "takes_if_enough", "by_the_orm"}
+        assert {each.strategy.name for each in trials} == safe | functions
+        of_functions = [each for each in trials if each.strategy.name in functions]
+        assert len(of_functions) == 100
+        assert all(each.step.plan.refunds for each in of_functions)
         plans = [each.step.plan for each in trials]
         assert len({(each.buyers, each.events, each.stock, each.quantity, each.basket) for each in plans}) > 150
         assert {fault.kind for each in trials for fault in each.step.faults} == set(FaultKind)
