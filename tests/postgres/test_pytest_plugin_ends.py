@@ -115,7 +115,7 @@ def test_workers_have_servers_of_their_own_share_the_buyers_and_may_be_killed(
     assert re.search(r"^buy: .*\. It claims to be safe \(4 buyers, 1 repeat, seed 1\)\.$", told, re.MULTILINE)
     again = "pytest test_buy.py::test_it -n 0 --ticketlab-server=embedded --ticketlab-seed=1 --ticketlab-buyers=4"
     assert f"Again:  {again}\n" in told
-    assert re.search(r"^atomic +2 .* VALID$", told, re.MULTILINE)
+    assert re.search(r"^atomic +2 .* VALID\b", told, re.MULTILINE)  # one repeat is little evidence
     assert re.search(r"^buy +4 +100 .* INVALID$", told, re.MULTILINE)
     assert "Each of 2 workers had a server of its own and its share of the buyers, at least two." in told
     served = {tuple(line.split()) for line in (pytester.path / "servers").read_text().splitlines()}
