@@ -66,7 +66,7 @@ def test_a_function_that_looks_its_id_up_before_the_lock_is_caught(server, tmp_p
     claiming = adopt(looks_before_the_lock, idempotent=True)
     run = judged(server, tmp_path, claiming, seed=seed, events=1, stock=400, double_calls=0.2)
     assert statuses(run)["exactly_once"] is Status.INVALID
-    assert run.double_called[claiming.name] >= 30
+    assert run.double_called[claiming.name] >= 15  # a fifth of some 170 calls: 34, give or take 5
 
 
 def test_a_function_that_looks_its_id_up_under_the_lock_is_right(server, tmp_path):
@@ -86,7 +86,7 @@ def test_without_the_claim_no_id_is_called_twice_and_the_run_says_so(server, tmp
     assert (run.measures["verdict"].tolist(), run.double_called) == (["VALID"], {plain.name: 0})
     assert f"{plain.name} does not claim that a purchase id buys once: no id was called twice." in run.notes
     asked = judged(server, tmp_path, plain, events=1, stock=400, double_calls=0.2)
-    assert asked.double_called[plain.name] >= 30
+    assert asked.double_called[plain.name] >= 15
     assert statuses(asked)["exactly_once"] is Status.INVALID
     assert not [each for each in asked.notes if "does not claim" in each]
 
