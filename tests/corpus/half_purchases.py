@@ -47,7 +47,7 @@ def takes_the_stock_later(connection: psycopg.Connection, event_id: UUID, quanti
         if sold + quantity > seats:
             return False
         connection.execute(ADD, [event_id, purchase_id, quantity])
-    think(0.005)
+    think(0.03)
     with connection.transaction():
         connection.execute(TAKE, [quantity, event_id])
     return True
@@ -72,7 +72,7 @@ def mends_the_stock_later(connection: psycopg.Connection, event_id: UUID, quanti
             return False
         connection.execute(WRITE, [max(outdated - quantity, 0), event_id])
         connection.execute(ADD, [event_id, purchase_id, quantity])
-    think(0.005)
+    think(0.03)
     with connection.transaction():
         connection.execute(LOCK, [event_id])
         connection.execute(MEND, [event_id])

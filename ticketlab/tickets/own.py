@@ -104,7 +104,6 @@ def adopt(
         retry=retry,
         through=call.through,
         schema=schema,
-        ids_buy_once=False,
         idempotent=idempotent,
         autocommit=autocommit,
         unseen=call.unseen,

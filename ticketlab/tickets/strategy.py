@@ -110,7 +110,7 @@ class Strategy:
     """Opens what `purchase` and `basket` work through, for one attempt."""
     schema: Schema | None = None
     """The tables that it sells from; None where those are ticketlab's."""
-    ids_buy_once: bool = True
+    ids_buy_once: bool = False
     """Whether it makes a ticket's id from its purchase's, so that no id buys twice: see `attempts`."""
     idempotent: bool = False
     """Whether it claims that a purchase id buys once, however often it is called."""
@@ -133,14 +133,14 @@ def strategy(
     settle: Settle | None = None,
     through: Callable[[Database], AbstractContextManager[Any]] = Database.connection,
     schema: Schema | None = None,
-    ids_buy_once: bool = True,
-    idempotent: bool | None = None,
+    ids_buy_once: bool = False,
+    idempotent: bool = False,
     autocommit: bool = False,
     unseen: str = "",
 ) -> Callable[[Purchase], Strategy]:
     """Make a purchase function a strategy of the function's name.
 
-    A safe one whose tickets' ids are made from its purchase's claims to be idempotent, unless `idempotent` says so.
+    It claims to be idempotent if `idempotent` says so, or if it is safe and makes a ticket's id from its purchase's.
     """
 
     def record(purchase: Purchase) -> Strategy:
@@ -159,7 +159,7 @@ def strategy(
             through=through,
             schema=schema,
             ids_buy_once=ids_buy_once,
-            idempotent=(safe and ids_buy_once) if idempotent is None else idempotent,
+            idempotent=idempotent or (safe and ids_buy_once),
             autocommit=autocommit,
             unseen=unseen,
         )

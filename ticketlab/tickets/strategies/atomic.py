@@ -62,6 +62,7 @@ def basket(connection: Connection, wanted: Basket) -> PurchaseResult:
 
 @strategy(
     safe=True,
+    ids_buy_once=True,
     summary="one statement: conditional UPDATE and INSERT … RETURNING",
     cost="one round trip; the refusal has to be read for again",
     when="by default: the least that a single purchase can cost",

@@ -20,6 +20,7 @@ def basket(connection: Connection, wanted: Basket) -> PurchaseResult:
 
 @strategy(
     safe=False,
+    ids_buy_once=True,
     summary="control: rows of a basket locked in the buyer's order; deadlocks",
     cost="each deadlock stops its buyers for deadlock_timeout, 1 s by default",
     when="never: it shows why locks need an order",

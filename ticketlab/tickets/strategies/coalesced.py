@@ -294,6 +294,7 @@ def _through(database: Database) -> AbstractContextManager[Gatherer]:
 
 @strategy(
     safe=True,
+    ids_buy_once=True,
     summary="those who wait for one event are gathered and sold to in one transaction",
     cost="a queue in each process; what fails for the whole batch fails for all in it",
     when="one hot event and many buyers at once: the most that can be sold",

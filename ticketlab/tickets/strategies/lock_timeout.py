@@ -10,6 +10,7 @@ BOUND = "SET LOCAL lock_timeout = '500ms'"
 
 @strategy(
     safe=True,
+    ids_buy_once=True,
     summary="SELECT … FOR UPDATE under lock_timeout: a bounded wait, then another try",
     cost="as pessimistic, and one more round trip before the lock",
     when="a queue must not grow without end: the slow holder of a lock is felt by few",

@@ -32,6 +32,7 @@ WHERE id = %(event_id)s
 
 @strategy(
     safe=False,
+    ids_buy_once=True,
     summary="control: count the tickets in a snapshot, check, insert; write skew",
     cost="oversells as soon as two buyers meet",
     when="never: it shows that REPEATABLE READ alone decides nothing",

@@ -9,6 +9,7 @@ LOCK = "SELECT available_tickets, version FROM events WHERE id = %s FOR UPDATE N
 
 @strategy(
     safe=True,
+    ids_buy_once=True,
     summary="SELECT … FOR UPDATE NOWAIT: fail fast and try again",
     cost="no queue in the server, and no fairness: who comes first is chance",
     when="a buyer has something better to do than to wait, or connections are few",

@@ -25,6 +25,7 @@ SELECT sold.*, event.available_tickets, event.version FROM sold, event
 
 @strategy(
     safe=True,
+    ids_buy_once=True,
     summary="compare the version on write, retry when it moved (the documented one)",
     cost="no lock while the application thinks; under contention most work is done for nothing",
     when="events that few buyers want at once, or long thought between reading and writing",

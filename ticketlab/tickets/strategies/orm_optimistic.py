@@ -13,6 +13,7 @@ from ticketlab.tickets.strategy import ConflictError, RetryPolicy, strategy
 
 @strategy(
     safe=True,
+    ids_buy_once=True,
     summary="the ORM's version_id_col: the UPDATE names the version that was read, retry when it moved",
     cost="as optimistic, and the ORM's work in Python for every attempt",
     when="an application that lives in its ORM, and events that few buyers want at once",

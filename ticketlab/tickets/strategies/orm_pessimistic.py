@@ -11,6 +11,7 @@ from ticketlab.tickets.strategy import strategy
 
 @strategy(
     safe=True,
+    ids_buy_once=True,
     summary="the ORM's SELECT … FOR UPDATE: session.get(…, with_for_update=True)",
     cost="as pessimistic, and the ORM's work in Python while the row is locked",
     when="an application that lives in its ORM, and events that are not that hot",

@@ -7,6 +7,7 @@ from ticketlab.tickets.strategy import Connection, Isolation, RetryPolicy, strat
 
 @strategy(
     safe=True,
+    ids_buy_once=True,
     summary="REPEATABLE READ, retry on 40001: the first to update wins",
     cost="as optimistic, and the loser has waited for the winner's commit",
     when="the code reads and writes the same rows, and must not be rewritten",

@@ -19,6 +19,7 @@ def basket(connection: Connection, wanted: Basket) -> PurchaseResult:
 
 @strategy(
     safe=True,
+    ids_buy_once=True,
     summary="SERIALIZABLE, retry on 40001 and 40P01: the database decides",
     cost="as repeatable_read, and every read is tracked",
     when="rules over many rows that no single lock covers; correctness before speed",

@@ -74,6 +74,7 @@ def settle(connection: Connection, events: Sequence[UUID]) -> None:
 
 @strategy(
     safe=True,
+    ids_buy_once=True,
     summary="the stock split over 16 counters; the last tickets gathered from all of them",
     cost="stock is only known once settled, the sales have no order, and the last ones queue",
     when="one hot event whose row is the bottleneck, and a stock far larger than a purchase",

@@ -76,6 +76,7 @@ def settle(connection: Connection, events: Sequence[UUID]) -> None:
 
 @strategy(
     safe=True,
+    ids_buy_once=True,
     summary="seats laid out in advance, taken with FOR UPDATE SKIP LOCKED",
     cost="a row a seat; stock is only known once settled, and the sales have no order",
     when="seats that are things of their own, and buyers who should not wait for each other's commit",
