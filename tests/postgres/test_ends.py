@@ -31,10 +31,11 @@ def sell(connection, event_id, quantity, purchase_id):
     return True
 
 def loses_its_lock(connection, event_id, quantity, purchase_id):
+    if len(calls) == 40:
+        open("lost", "w").close()  # by one that will wait for it
     lock.acquire()
     calls.append(purchase_id)
     if len(calls) == 40:
-        open("lost", "w").close()
         return sell(connection, event_id, quantity, purchase_id)
     lock.release()
     return sell(connection, event_id, quantity, purchase_id)
@@ -97,8 +98,8 @@ def test_a_function_that_never_returns_ends_the_run_with_its_line(started, shop,
     process = started("loses_its_lock", "--seconds", "1", **SHORT)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 2, errors
-    assert "s in shop.py:15, in loses_its_lock: it did not return when its connection was cut" in errors
-    assert 'shop.py", line 15, in loses_its_lock' in errors
+    assert "s in shop.py:17, in loses_its_lock: it did not return when its connection was cut" in errors
+    assert 'shop.py", line 17, in loses_its_lock' in errors
     run = kept(shop)
     assert f"What was measured before is kept in {Path('runs') / run.folder.name}" in errors
     history = run.trials[0].history()
@@ -123,9 +124,8 @@ def test_a_run_that_hangs_can_be_ended_at_once(started, shop, own_folder, eventu
     took_s = time.monotonic() - began_s
     assert process.returncode == 130, errors
     assert took_s < AT_ONCE_S
-    if signals == (signal.SIGTERM,):
-        assert "The run was ended at once." in errors
-        assert "What was measured is kept in" in errors
+    assert "The run was ended at once." in errors
+    assert "What was measured is kept in" in errors
     assert kept(shop).trials[0].interrupted
     eventually(lambda: not list(own_folder.iterdir()))
 

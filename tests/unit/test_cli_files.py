@@ -9,7 +9,9 @@ from pathlib import Path
 import command_line
 import pytest
 
+from ticketlab import console, lab, publish
 from ticketlab.experiment import Experiment
+from ticketlab.runs import Run
 from ticketlab.trials import Trial
 
 ORDERS = """\
@@ -96,6 +98,10 @@ class TestCheck:
         assert "Traceback" not in done.stderr
 
 
+def press_ctrl_c(*_words, **_options):
+    raise KeyboardInterrupt
+
+
 @pytest.fixture
 def run(tmp_path, history, ledger):
     """A run of two trials, of one sale each."""
@@ -110,6 +116,16 @@ def run(tmp_path, history, ledger):
         trial.write_history(history({"version": 2, "available": 1, "buyer": number}))
         trial.write_ledger(ledger(total=2, available=1, version=2, tickets=[1]))
     return tmp_path
+
+
+@pytest.mark.parametrize("interrupted", [(console, "results"), (publish, "write")], ids=["tables", "report"])
+def test_a_ctrl_c_after_the_trials_says_where_they_are(run, monkeypatch, interrupted):
+    """They are judged and kept by then: only the tables or the report are missing."""
+    monkeypatch.setattr(lab, "run", lambda *_words, **_options: Run(run))
+    monkeypatch.setattr(*interrupted, press_ctrl_c)
+    done = call("run", "--quiet", cwd=run)
+    assert done.returncode == 130
+    assert done.stderr == f"Error: Interrupted. The run is kept: ticketlab report {run} writes its report.\n"
 
 
 class TestExport:

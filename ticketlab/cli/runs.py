@@ -150,13 +150,11 @@ def run(
             raise
         complain("\n".join(["The run was ended at once.", *reasons]))
         raise typer.Exit(EXIT_INTERRUPTED) from error
-    if not as_json:
-        _show(made)
-    written = _write_report_of(made, quiet=quiet or as_json)
-    if as_json:
-        print_json(made.as_json() | {"report": str(written) if written else None})
-    elif written:
-        typer.echo(f"Report: {written}")
+    try:
+        written = _publish(made, as_json=as_json, quiet=quiet)
+    except KeyboardInterrupt as error:
+        complain(f"Interrupted. The run is kept: ticketlab report {made.folder} writes its report.")
+        raise typer.Exit(EXIT_INTERRUPTED) from error
     ended = EXIT_INTERRUPTED if made.ended_early else 0
     raise typer.Exit(EXIT_WRONG if _fails(made, strict=strict) else ended if written else EXIT_BAD_INPUT)
 
@@ -260,6 +258,18 @@ def _run(experiment: "Experiment", *, out: Path, url: str | None, quiet: bool) -
         return lab.run(experiment, out=out, url=url)
     with console.progress(terminal(stderr=True)) as on_progress:
         return lab.run(experiment, out=out, url=url, on_progress=on_progress)
+
+
+def _publish(made: "Run", *, as_json: bool, quiet: bool) -> Path | None:
+    """Print the run and write its report; returns where that is, None where it could not be written."""
+    if not as_json:
+        _show(made)
+    written = _write_report_of(made, quiet=quiet or as_json)
+    if as_json:
+        print_json(made.as_json() | {"report": str(written) if written else None})
+    elif written:
+        typer.echo(f"Report: {written}")
+    return written
 
 
 def _show(made: "Run") -> None:
