@@ -1,5 +1,6 @@
 """What a reader saw while buyers bought, and what the checks make of it."""
 
+import threading
 import time
 
 import pytest
@@ -9,6 +10,7 @@ from ticketlab.evidence.facts import Facts
 from ticketlab.evidence.history import collect
 from ticketlab.evidence.ledger import Ledger
 from ticketlab.evidence.verdict import Anomaly, Status
+from ticketlab.load import sampler as sampler_module
 from ticketlab.load.sampler import Sampler
 
 OWNER = b"0123456789abcdef"
@@ -63,3 +65,37 @@ def test_a_sampler_keeps_a_few_readings_that_do_not_add_up(row, kept):
             time.sleep(0.005)
     assert sampler.count >= 5
     assert [each[1:] for each in sampler.kept] == [row] * kept
+
+
+def test_a_reading_that_fails_is_not_counted():
+    readings = []
+
+    def read():
+        readings.append(1)
+        return []
+
+    sampler = Sampler(read, (5,))
+    with sampler.running():
+        deadline_s = time.monotonic() + 30
+        while len(readings) < 3:
+            assert time.monotonic() < deadline_s
+            time.sleep(0.005)
+    assert sampler.count == 0
+
+
+def test_a_reading_that_does_not_end_keeps_no_trial_from_ending(monkeypatch):
+    monkeypatch.setattr(sampler_module, "_LAST_READING_S", 0.05)
+    began, end = threading.Event(), threading.Event()
+
+    def read():
+        began.set()
+        end.wait(60)
+        return [(0, 9, 9)]
+
+    sampler = Sampler(read, (5,))
+    began_s = time.monotonic()
+    with sampler.running():
+        assert began.wait(30)
+    assert time.monotonic() - began_s < 30
+    assert sampler.count == 0
+    end.set()

@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, NamedTuple, TypeAlias
 
+from ticketlab.load import processor
+
 Reading: TypeAlias = Iterable[tuple[int, int | None, int]]
-"""Of each event its number, the stock that its row says is left or None, and its tickets."""
+"""Of each event its number, the stock that its row says is left or None, and its tickets; empty if it failed."""
 
 _REST: Final = 50
 """A reading is followed by a rest of so many times its own duration: it takes at most 2 % of the time."""
@@ -41,7 +43,7 @@ class Sampler:
         self._seats = seats
         self._stop = threading.Event()
         self.count = 0
-        """How many readings were made."""
+        """How many readings succeeded, those of the warm-up among them."""
         self._found: Counter[tuple[int, bool]] = Counter()
         self.kept: list[Sample] = []
         """Those of events whose stock and tickets did not add up to the seats."""
@@ -58,13 +60,15 @@ class Sampler:
             thread.join(_LAST_READING_S)  # a reading that takes longer is not waited for: it holds nothing
 
     def _run(self) -> None:
+        processor.share_one()
         self._read()  # opens the connection, which takes longer than all that follows
         rest_s = _SHORTEST_REST_S
         while not self._stop.wait(rest_s):
             began_ns = time.perf_counter_ns()
-            for event, available, tickets in self._read():
-                self._keep(Sample(began_ns, event, available, tickets))
-            self.count += 1
+            found = [Sample(began_ns, *each) for each in self._read()]
+            for sample in found:
+                self._keep(sample)
+            self.count += bool(found)
             rest_s = max(_SHORTEST_REST_S, _REST * (time.perf_counter_ns() - began_ns) / 1e9)
 
     def _keep(self, sample: Sample) -> None:

@@ -36,7 +36,7 @@ SELECT pid, application_name = %(lab)s, state LIKE 'idle in transaction%%',
        state LIKE 'idle in transaction%%' AND clock_timestamp() - state_change > interval '1 second'
 FROM pg_stat_activity
 WHERE datname = current_database() AND backend_type = 'client backend' AND usename = current_user
-  AND pid <> pg_backend_pid() AND NOT pid = ANY (%(before)s::int[])
+  AND pid <> pg_backend_pid() AND NOT pid = ANY (%(before)s::int[]) AND NOT starts_with(application_name, 'ticketlab-')
 """
 _PREPARED: Final = "SELECT gid FROM pg_prepared_xacts WHERE database = current_database()"
 _DEADLOCKS: Final = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"

@@ -39,10 +39,9 @@ class Snapshots:
         try:
             connection = self._opened()
             return self._read_own(connection, self._schema) if self._schema else self._read(connection)
-        except psycopg.Error:
-            self.close()
+        except psycopg.errors.LockNotAvailable:  # somebody has locked the whole table
             return []
-        except Exception:
+        except Exception:  # the server was crashed, or a user's schema has a defect
             self.close()
             return []
 
