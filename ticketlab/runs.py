@@ -288,9 +288,14 @@ class Run:
         )
 
     def verdict_rows(self) -> list[dict[str, Any]]:
-        """Every verdict as plain data: the trial's setting and `crashes_ns`, and what `verdict_as_json` has."""
+        """Every verdict as plain data: the trial's setting, `crashes_ns` and `autocommit`, and `verdict_as_json`."""
         return [
-            trial.setting | {"crashes_ns": list(trial.crashes_ns)} | verdict_as_json(trial, each)
+            {
+                **trial.setting,
+                "crashes_ns": list(trial.crashes_ns),
+                "autocommit": trial.facts.autocommit,
+                **verdict_as_json(trial, each),
+            }
             for trial, verdicts in self.verdicts
             for each in verdicts
         ]

@@ -197,8 +197,8 @@ def verdict_as_json(trial: Trial, verdict: Verdict) -> dict[str, Any]:
         "summary": verdict.summary,
         "evidence": list(verdict.evidence),
     }
-    invalid = verdict.status is Status.INVALID
-    return found | {"story": story_of(found | {"crashes_ns": trial.crashes_ns}).sentences if invalid else []}
+    known = {"crashes_ns": trial.crashes_ns, "autocommit": trial.facts.autocommit}
+    return found | {"story": story_of(found | known).sentences if verdict.status is Status.INVALID else []}
 
 
 def _told(verdict: Mapping[str, Any]) -> dict[str, Any]:

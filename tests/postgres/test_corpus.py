@@ -8,8 +8,9 @@ from corpus.expected import CORPUS, Need
 from corpus.loads import experiment, found, is_found_as_meant, judging, summaries
 
 from ticketlab import Strategy
-from ticketlab.evidence.verdict import Status
+from ticketlab.evidence.verdict import Anomaly, Status
 from ticketlab.outcomes import Outcome
+from ticketlab.report.stories.story import VOID_LOCK
 
 SHORT = {"buyers": 12, "seats": 60, "purchases": 180, "seconds": 30.0}
 """Ended by its purchases, or because all is sold, and not by the clock: a slow machine shows the same."""
@@ -49,8 +50,11 @@ def test_a_right_function_is_valid(judge, tmp_path, name):
 def test_a_wrong_function_is_invalid_by_the_claim_that_it_breaks(judge, tmp_path, name):
     """And by the anomaly that is the name of its mistake."""
     expected = CORPUS[name]
-    verdicts = found(judge(expected, experiment(expected, expected.needs, **SHORT), tmp_path))
+    run = judge(expected, experiment(expected, expected.needs, **SHORT), tmp_path)
+    verdicts = found(run)
     assert is_found_as_meant(expected, verdicts), summaries(verdicts)
+    if expected.autocommit and Anomaly.LOST_UPDATE in (each.anomaly for each in verdicts.values()):
+        assert any(VOID_LOCK in " ".join(row["story"]) for row in run.verdict_rows())
 
 
 def test_each_function_says_what_is_wrong_with_it_or_why_it_is_right():

@@ -5,7 +5,7 @@ import pytest
 from ticketlab.evidence import checks
 from ticketlab.evidence.verdict import Anomaly
 from ticketlab.report.stories import TERMS, story_of
-from ticketlab.report.stories.story import REASONS
+from ticketlab.report.stories.story import REASONS, VOID_LOCK
 
 OF_THREE, OF_SEVEN = "3ed86a36-40e9-4a4b-8ca2-947abfd7968c", "d5809c06-e1a4-4a2c-ace2-df6d8e44b978"
 THREE_BOUGHT = (
@@ -54,6 +54,17 @@ def told(anomaly, *rows, **fields):
 def marks(story):
     """What is wrong with each operation."""
     return [row["wrong"] for row in story.operations]
+
+
+@pytest.mark.parametrize(
+    ("anomaly", "autocommit", "named"),
+    [(Anomaly.LOST_UPDATE, True, True), (Anomaly.OVERSELL, True, True), (Anomaly.LOST_UPDATE, False, False),
+     (Anomaly.DOUBLE_SALE, True, False)],
+)  # fmt: skip
+def test_a_void_lock_is_named_where_each_statement_committed_by_itself(anomaly, autocommit, named):
+    story = told(anomaly, event(tickets=61), autocommit=autocommit)
+    assert story.why.endswith(f" {VOID_LOCK}") is named
+    assert story.why.count(VOID_LOCK) == named
 
 
 def test_every_anomaly_has_a_story_and_a_term():

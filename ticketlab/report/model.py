@@ -36,7 +36,7 @@ class RunResults:
     `evidence.progress.ProgressCount.as_dict`), `history_sha256`."""
     verdicts: Sequence[Mapping[str, Any]] = ()
     """Each with `trial`, its setting, `check`, `status`, `summary` and `evidence` (rows); where it is known with
-    `anomaly`, `crashes_ns` and `story` (sentences)."""
+    `anomaly`, `crashes_ns`, `autocommit` and `story` (sentences)."""
     experiment: Mapping[str, Any] = field(default_factory=dict)
     """What was asked for, by field."""
     environment: Mapping[str, Any] = field(default_factory=dict)

@@ -62,13 +62,19 @@ REASONS: Final[Mapping[Anomaly, Callable[[Scene], Reason]]] = {
     Anomaly.UNCLEAN_CONNECTION: surroundings.unclean_connection,
 }
 """Why it is wrong, by anomaly."""
+VOID_LOCK: Final = (
+    "The function's connection was in autocommit mode: outside a transaction block each statement commits by itself, "
+    "and a lock such as FOR UPDATE ends with it. That is the likely cause."
+)
+"""What is added where each statement was a transaction of its own."""
+_OF_A_VOID_LOCK: Final = {Anomaly.OVERSELL, Anomaly.LOST_UPDATE}
 
 
 def story_of(verdict: Mapping[str, Any]) -> Story:
     """Tell a verdict as `Run.verdict_rows` has it.
 
     Args:
-        verdict: with `check` and `evidence`; `anomaly` and `crashes_ns` where they are known.
+        verdict: with `check` and `evidence`; `anomaly`, `crashes_ns` and `autocommit` where they are known.
     """
     evidence: Sequence[Row] = list(verdict.get("evidence") or ())
     scene = scene_of(evidence, verdict.get("crashes_ns") or ())
@@ -77,11 +83,12 @@ def story_of(verdict: Mapping[str, Any]) -> Story:
     calls = _told(scene, reason)
     term = TERMS[anomaly] if anomaly else None
     more = len(scene.calls) - len(calls)
+    is_void = verdict.get("autocommit", False) and anomaly in _OF_A_VOID_LOCK
     return Story(
         name=str(anomaly or verdict.get("check", "")),
         short=reason.short,
         happened=[*facts(scene, calls), *([f"The evidence has {counted(more, 'operation')} more."] if more else [])],
-        why=sentence(reason.why) if reason.why else "",
+        why=" ".join([*([sentence(reason.why)] if reason.why else []), *([VOID_LOCK] if is_void else [])]),
         meaning=term.meaning if term else "",
         field=term.field if term else "",
         operations=_drawn(evidence, calls, reason),
