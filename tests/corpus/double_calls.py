@@ -27,7 +27,7 @@ def looks_up_the_id_first(
 BOUGHT_HERE = "SELECT id, event_id, purchase_id, purchased_at FROM tickets WHERE purchase_id = %s AND event_id = %s"
 
 
-@strategy(summary="looks the id up under the event's lock", safe=True)
+@strategy(summary="looks the id up under the event's lock", safe=True, ids_buy_once=True)
 def looks_on_one_event_only(connection: psycopg.Connection, request: PurchaseRequest) -> PurchaseResult:
     """Wrong: looks under the event's lock whether the id has bought there, and sells to it again on another event."""
     event_id, quantity, purchase_id = request.event_id, request.quantity, request.purchase_id

@@ -46,12 +46,12 @@ def closes_its_connection(connection: psycopg.Connection, event_id: UUID, quanti
 def leaves_a_prepared_transaction(
     connection: psycopg.Connection, event_id: UUID, quantity: int, purchase_id: UUID
 ) -> bool:
-    """Wrong: prepares its transaction before it looks whether it sold, and forgets it where it did not."""
-    wanted = {"event_id": event_id, "quantity": quantity, "purchase_id": purchase_id}
+    """Wrong: prepares a transaction for what is booked beside the sale, and forgets it where nothing was sold."""
     connection.execute("BEGIN")
-    sold = connection.execute(IN_ONE_STATEMENT, wanted).rowcount == quantity
+    connection.execute("SELECT pg_current_xact_id()")  # its part of the two-phase commit locks no row
     connection.execute(f"PREPARE TRANSACTION '{purchase_id}'")
-    if not sold:
+    wanted = {"event_id": event_id, "quantity": quantity, "purchase_id": purchase_id}
+    if connection.execute(IN_ONE_STATEMENT, wanted).rowcount != quantity:
         return False
     connection.execute(f"COMMIT PREPARED '{purchase_id}'")
     return True
