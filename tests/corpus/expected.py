@@ -151,7 +151,11 @@ HALF_PURCHASES = (
         needs={Need.QUANTITY, Need.EVENTS},
     ),
     Expected(function=half_purchases.takes_the_stock_later, breaks={"atomic": Anomaly.HALF_PURCHASE}),
-    Expected(function=half_purchases.mends_the_stock_later, breaks={"atomic": Anomaly.HALF_PURCHASE}),
+    Expected(
+        function=half_purchases.mends_the_stock_later,
+        breaks={"atomic": Anomaly.HALF_PURCHASE},
+        needs={Need.PLENTY},
+    ),
     Expected(function=half_purchases.takes_the_surplus_back, breaks=OVERSOLD, needs={Need.QUANTITY}),
 )
 
