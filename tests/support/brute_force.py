@@ -55,16 +55,17 @@ class State(NamedTuple):
         return {each.event: each for each in self.held if each.purchase == purchase}
 
 
-def possible(case: SmallCase) -> bool:
-    """Whether some order of the operations explains the history and its ledger."""
-    return _Search(case).finds_an_order()
+def possible(case: SmallCase, *, tickets_known: bool = True) -> bool:
+    """Whether some order of the operations explains the history and its ledger, or all of it but the tickets."""
+    return _Search(case, tickets_known=tickets_known).finds_an_order()
 
 
 class _Search:
     """One search: the case, what counts in it, and where the search has been."""
 
-    def __init__(self, case: SmallCase) -> None:
+    def __init__(self, case: SmallCase, *, tickets_known: bool) -> None:
         self.case = case
+        self.tickets_known = tickets_known
         self.reading = reading_of(case)
         self.operations = [each for each in case.operations if each.outcome not in NO_EFFECT]
         self.latest = [_latest(each) for each in self.operations]
@@ -78,9 +79,8 @@ class _Search:
             return False
         self.visited.add((placed, state))
         left = [number for number in range(len(self.operations)) if not placed >> number & 1]
-        if all(self.latest[number] == math.inf for number in left) and ends_as_the_ledger(
-            self.case, self.reading, state
-        ):
+        ended = all(self.latest[number] == math.inf for number in left)
+        if ended and ends_as_the_ledger(self.case, self.reading, state, tickets_known=self.tickets_known):
             return True
         deadline = min((self.latest[number] for number in left), default=math.inf)
         for number in left:
@@ -119,10 +119,10 @@ def first_state(case: SmallCase) -> State:
     )
 
 
-def ends_as_the_ledger(case: SmallCase, reading: Reading, state: State) -> bool:
+def ends_as_the_ledger(case: SmallCase, reading: Reading, state: State, *, tickets_known: bool = True) -> bool:
     """Whether a state is what the ledger holds, as far as the ledger says."""
     owned = Counter({(each.event, each.purchase): each.quantity for each in state.held})
-    if owned != Counter(case.tickets):
+    if tickets_known and owned != Counter(case.tickets):
         return False
     for event, stock, version in zip(case.events, state.stock, state.version, strict=True):
         if event.available is not None and event.available != stock:

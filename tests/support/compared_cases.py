@@ -17,6 +17,7 @@ from small_cases import Event, Line, Operation, SmallCase
 
 from ticketlab.evidence import checks, tables
 from ticketlab.evidence.facts import Facts
+from ticketlab.evidence.foreign import judging
 from ticketlab.evidence.history import COLUMNS, NOT_SEEN
 from ticketlab.evidence.ledger import Ledger
 from ticketlab.evidence.verdict import Status, Verdict, overall
@@ -69,6 +70,13 @@ class Compared:
 def compared(case: SmallCase) -> Compared:
     """Both verdicts on a case."""
     return Compared(case=case, possible=brute_force.possible(case), verdicts=checks.judge(*frames(case)))
+
+
+def compared_without_tickets(case: SmallCase) -> Compared:
+    """Both verdicts on a case of whose tickets nothing is known."""
+    history, ledger = frames(replace(case, tickets=()))
+    possible = brute_force.possible(case, tickets_known=False)
+    return Compared(case=case, possible=possible, verdicts=judging.judge_answers(history, ledger))
 
 
 @dataclass(frozen=True, kw_only=True)

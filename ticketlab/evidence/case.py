@@ -3,12 +3,14 @@
 Pure, and free of judgement: what is wrong is for the checks to say. Each array is worked out when first asked for.
 """
 
+from collections.abc import Iterator
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
 from ticketlab.evidence import effects, ids
+from ticketlab.evidence.calls import Call
 from ticketlab.evidence.columns import Columns, Integers, Mask
 from ticketlab.evidence.effects import Effects, Owners, Reports
 from ticketlab.evidence.history import NOT_SEEN
@@ -127,9 +129,19 @@ class Case(Columns):
     @cached_property
     def effects(self) -> Effects:
         """Which rows took effect, and when."""
-        owners = Owners(self.id, self.ids, self.ticket_id, self.ticket_event)
-        stock = np.where(self._reports, self._numbers("available"), NOT_SEEN)
-        return effects.decide(self, Reports(self.version, stock), owners)
+        return effects.decide(self, self._what_is_reported, self._owners)
+
+    def irregular_ids(self) -> Iterator[tuple[int, list[Call], dict[int, int]]]:
+        """Each id with more calls than one purchase and one refund: its number, its calls, its tickets by event."""
+        return effects.irregular_ids(self, self._what_is_reported, self._owners, self.effects.irregular)
+
+    @property
+    def _owners(self) -> Owners:
+        return Owners(self.id, self.ids, self.ticket_id, self.ticket_event)
+
+    @property
+    def _what_is_reported(self) -> Reports:
+        return Reports(self.version, np.where(self._reports, self._numbers("available"), NOT_SEEN))
 
     @property
     def since(self) -> Integers:

@@ -143,7 +143,7 @@ def decide(columns: Columns, reports: Reports, owners: Owners) -> Effects:
     if columns.perhaps_sold.any() or columns.perhaps_refunded.any():
         _decide_unknown(effects, columns, counts, regular)
     if irregular.any():
-        for number, calls, owned in _irregular_ids(columns, reports, owners, irregular):
+        for number, calls, owned in irregular_ids(columns, reports, owners, irregular):
             apply(effects, calls, owned, number)
     return effects
 
@@ -173,7 +173,7 @@ def _decide_unknown(effects: Effects, columns: Columns, counts: _Counts, regular
     effects.open[regular & unknown & both_or_neither[id_]] = True
 
 
-def _irregular_ids(
+def irregular_ids(
     columns: Columns, reports: Reports, owners: Owners, irregular: Mask
 ) -> Iterator[tuple[int, list[Call], dict[int, int]]]:
     """Each irregular id by its number, with its calls in the order of the history, and what it owns."""

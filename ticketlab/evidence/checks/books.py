@@ -5,6 +5,7 @@ import pandas as pd
 
 from ticketlab.evidence.case import Case
 from ticketlab.evidence.check import check
+from ticketlab.evidence.checks.answers import oversold_by_answers
 from ticketlab.evidence.checks.moments import oversold_for_a_moment
 from ticketlab.evidence.columns import Integers, Mask
 from ticketlab.evidence.history import NOT_SEEN
@@ -21,7 +22,7 @@ def no_oversell(case: Case) -> Verdict:
     name = "no_oversell"
     seats = case.seats
     wrong = seats[(seats["oversold"] > 0) | (seats["available"] != seats["total"] - seats["tickets"])]
-    if wrong.empty and (seen := oversold_for_a_moment(case, name)):
+    if wrong.empty and (seen := oversold_for_a_moment(case, name) or oversold_by_answers(case, name)):
         return seen
     if wrong.empty:
         told = (case.ledger.events["available"] != NOT_SEEN).all()

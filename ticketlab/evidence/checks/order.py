@@ -7,6 +7,7 @@ import numpy as np
 
 from ticketlab.evidence.case import Case
 from ticketlab.evidence.check import check
+from ticketlab.evidence.checks.answers import oversold_by_answers
 from ticketlab.evidence.order import ownership, silence, told, unordered
 from ticketlab.evidence.order.finding import Finding, Undecided
 from ticketlab.evidence.order.told import Told
@@ -30,7 +31,7 @@ def strict_serializability(case: Case) -> Verdict:
     try:
         finding = next(filter(None, (stage(facts) for stage in STAGES)), None)
     except Undecided as open_question:
-        return unknown(name, str(open_question))
+        return oversold_by_answers(case, name) or unknown(name, str(open_question))
     if finding is not None:
         return invalid(name, finding.text, case.rows(np.array(finding.rows, np.int64)), finding.anomaly)
     return valid(name, _summary(facts))

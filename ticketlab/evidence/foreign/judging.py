@@ -1,12 +1,13 @@
 """The verdicts on a history made by others, in the names that its file has. Knows what can be judged without tickets.
 
-Without tickets two claims are left: those of a history by itself. Strict serializability is judged as if the ledger
-held what the buyers were told, which is what any order of these operations would leave. Where an answer was lost, or
-somebody was told of an earlier purchase that the file does not have, only tickets could tell what happened.
+Without tickets three claims are left: no deadlock, no oversell as far as the answers show one, and strict
+serializability. The last one is judged by the only tickets that the answers can leave. Where the answers can leave
+different ones (an answer was lost, a row reports an earlier purchase that the file does not have, the calls of one id
+can end in several ways), only the tickets could say what happened.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -14,12 +15,18 @@ import numpy as np
 import pandas as pd
 
 from ticketlab.evidence import checks
+from ticketlab.evidence.calls import Call, explanations
+from ticketlab.evidence.case import Case
 from ticketlab.evidence.check import Check
+from ticketlab.evidence.checks.answers import oversold_by_answers
+from ticketlab.evidence.checks.books import no_oversell
+from ticketlab.evidence.effects import MOST_CALLS
 from ticketlab.evidence.foreign.reading import MOST_TICKETS, Foreign
 from ticketlab.evidence.history import NOT_SEEN
 from ticketlab.evidence.ledger import TICKET_COLUMNS, Ledger
-from ticketlab.evidence.verdict import Anomaly, Status, Verdict, invalid, unknown
-from ticketlab.outcomes import Cause, Kind, Outcome
+from ticketlab.evidence.verdict import Status, Verdict, unknown
+from ticketlab.evidence.words import counted, verb
+from ticketlab.outcomes import Outcome
 
 NEEDS_NO_TICKETS: Final = frozenset({"no_deadlock", "strict_serializability"})
 """The checks that judge a history without its tickets, by name."""
@@ -31,37 +38,33 @@ _EVENT: Final = re.compile(r"\bevent (\d+)\b")
 def judge(foreign: Foreign, chosen: Iterable[Check] = checks.CHECKS) -> tuple[Verdict, ...]:
     """The verdict of each check. Its evidence has `in_file`, the place of each operation in the file."""
     history = foreign.history.assign(in_file=foreign.places)
-    open_question = None if foreign.tickets_known else _left_open(foreign.history)
-    ledger = foreign.ledger if foreign.tickets_known or open_question else _as_told(foreign)
-    found = checks.judge(history, ledger, chosen)
-    if not foreign.tickets_known:
-        oversold = _oversold_by_answers(foreign, history)
-        found = tuple(_without_tickets(each, open_question, oversold) for each in found)
+    if foreign.tickets_known:
+        found = checks.judge(history, foreign.ledger, chosen)
+    else:
+        found = judge_answers(history, foreign.ledger, chosen)
     return tuple(_in_its_words(each, foreign) for each in found)
+
+
+def judge_answers(
+    history: pd.DataFrame, ledger: Ledger, chosen: Iterable[Check] = checks.CHECKS
+) -> tuple[Verdict, ...]:
+    """The verdict of each check on a history of whose tickets nothing is known; `ledger` has the seats."""
+    case = Case(history, ledger)
+    oversold = oversold_by_answers(case, no_oversell.name)
+    final, open_question = _final_ledger(case)
+    found = checks.judge(history, ledger if final is None else final, chosen)
+    if oversold is None and final is not None:  # the stock that the events ended with does not agree with it
+        oversold = next((each for each in found if each.check == no_oversell.name and _is_invalid(each)), None)
+    return tuple(_without_tickets(each, open_question, oversold) for each in found)
+
+
+def _is_invalid(verdict: Verdict) -> bool:
+    return verdict.status is Status.INVALID
 
 
 def is_decided(verdicts: Iterable[Verdict]) -> bool:
     """Whether any check decided something of a history: deadlocks alone say nothing of its tickets."""
     return any(each.status is not Status.UNKNOWN and each.check != "no_deadlock" for each in verdicts)
-
-
-def _oversold_by_answers(foreign: Foreign, history: pd.DataFrame) -> Verdict | None:
-    """An oversell that the answers show by themselves: more was answered as sold, and never given back, than is there.
-
-    An id counts once for each event, and not at all if a refund of it was made or perhaps made.
-    """
-    back = history["purchase_id"].isin(history.loc[history["kind"] == Kind.REFUND, "purchase_id"])
-    sales = history[(history["outcome"] == Outcome.SOLD) & (history["cause"] != Cause.REPEATED) & ~back]
-    sales = sales.drop_duplicates(["purchase_id", "event"])
-    seats = foreign.ledger.events.set_index("event")["total"]
-    sold = sales.groupby("event")["quantity"].sum()
-    too_many = (sold - seats.reindex(sold.index)).sort_values(ascending=False)
-    if not (too_many > 0).any():
-        return None
-    event = too_many.index[0]
-    text = f"event {event}: buyers were sold {sold[event]:,} tickets of {seats[event]:,} seats by their answers"
-    last = sales[sales["event"] == event].sort_values("completed_ns").tail(1)
-    return invalid("no_oversell", text, last, Anomaly.OVERSELL)
 
 
 def _without_tickets(verdict: Verdict, open_question: str | None, oversold: Verdict | None) -> Verdict:
@@ -70,36 +73,55 @@ def _without_tickets(verdict: Verdict, open_question: str | None, oversold: Verd
     if verdict.check not in NEEDS_NO_TICKETS:
         return unknown(verdict.check, NO_LEDGER)
     if verdict.check == _STRICT and open_question:
-        return unknown(verdict.check, open_question)
+        return replace(oversold, check=_STRICT) if oversold else unknown(_STRICT, open_question)
     return verdict
 
 
-def _left_open(history: pd.DataFrame) -> str | None:
-    """Why the order can not be judged without tickets, if it can not."""
-    lost = int((history["outcome"] == Outcome.UNKNOWN).sum())
-    sold = history["outcome"] == Outcome.SOLD
-    again = history["cause"] == Cause.REPEATED
-    owners = history["purchase_id"]
-    earlier = int((sold & again & ~owners.isin(owners[sold & ~again])).sum()) if again.any() else 0
+def _final_ledger(case: Case) -> tuple[Ledger | None, str | None]:
+    """The only ledger that the answers leave, or why there is none or more than one."""
+    lost = int((case.history["outcome"] == Outcome.UNKNOWN).sum())
     if lost:
-        return f"{NO_LEDGER}, and of {lost:,} rows the outcome is unknown"
+        return None, f"{NO_LEDGER}, and of {counted(lost, 'row')} the outcome is unknown"
+    sold = case.sold & ~case.repeated
+    earlier = int((case.sold & case.repeated & (case.per_id(sold) == 0)[case.id]).sum())
     if earlier:
-        return f"{NO_LEDGER}, and {earlier:,} rows tell of an earlier purchase that is not there"
-    if history.loc[sold & ~again, "quantity"].sum() > MOST_TICKETS:
-        return f"{NO_LEDGER}, and more than {MOST_TICKETS:,} were sold"
-    return None
+        rows_report = f"{counted(earlier, 'row')} {verb(earlier, 'reports')}"
+        return None, f"{NO_LEDGER}, and {rows_report} an earlier purchase that is not there"
+    if case.quantity[sold].sum() > MOST_TICKETS:
+        return None, f"{NO_LEDGER}, and more than {MOST_TICKETS:,} were sold"
+    of_irregular, several = _tickets_of_irregular_ids(case)
+    if several:
+        what = counted(several, "purchase id")
+        return (
+            None,
+            f"{NO_LEDGER}, and what {what} {verb(several, 'owns')} in the end depends on the order of the calls",
+        )
+    kept = sold & ((case.per_id(case.refunded) == 0) & ~case.effects.irregular)[case.id]
+    rows = np.repeat(np.flatnonzero(kept), case.quantity[kept])
+    of_regular = case.history[["event", "purchase_id"]].iloc[rows].assign(ticket=NOT_SEEN).astype(TICKET_COLUMNS)
+    tickets = pd.concat([of_regular, of_irregular], ignore_index=True) if len(of_irregular) else of_regular
+    return replace(case.ledger, tickets=tickets.reset_index(drop=True)), None
 
 
-def _as_told(foreign: Foreign) -> Ledger:
-    """The ledger that would be left if all that was told is so."""
-    history, first = foreign.history, foreign.history["cause"] != Cause.REPEATED
-    given_back = history.loc[(history["outcome"] == Outcome.REFUNDED) & first, "purchase_id"]
-    sales = history[(history["outcome"] == Outcome.SOLD) & first]
-    if len(given_back):
-        sales = sales[~sales["purchase_id"].isin(given_back)]
-    rows = np.repeat(np.arange(len(sales)), sales["quantity"])
-    tickets = sales[["event", "purchase_id"]].iloc[rows].reset_index(drop=True)
-    return replace(foreign.ledger, tickets=tickets.assign(ticket=NOT_SEEN).astype(TICKET_COLUMNS))
+def _tickets_of_irregular_ids(case: Case) -> tuple[pd.DataFrame, int]:
+    """The tickets of ids with several purchases or refunds, and how many of these ids could own different ones."""
+    owned: list[tuple[int, bytes]] = []
+    several = 0
+    for number, calls, _ in case.irregular_ids():
+        ends = _possible_ends(calls)
+        several += len(ends) > 1
+        purchase_id = case.history["purchase_id"].iloc[int(np.argmax(case.id == number))]
+        owned += [(event, purchase_id) for event, count in ends[0].items() for _ in range(count)]
+    return Ledger.of(events=[], tickets=owned).tickets, several
+
+
+def _possible_ends(calls: Sequence[Call]) -> list[Mapping[int, int]]:
+    """What an id can own in the end; what its last sale bought where no order of its calls is possible."""
+    bought = [each.lines for each in calls if each.is_purchase and not each.is_repeated]
+    ends: list[Mapping[int, int]] = [{}, *(each for place, each in enumerate(bought) if each not in bought[:place])]
+    if len(calls) > MOST_CALLS:
+        return ends
+    return [each for each in ends if explanations(calls, each)] or ends[-1:]
 
 
 def _in_its_words(verdict: Verdict, foreign: Foreign) -> Verdict:

@@ -1,0 +1,103 @@
+"""Tickets oversold by the answers alone: at one time the buyers owned more tickets of an event than it has seats.
+
+In: the answers of a case, and the seats of its events. Out: a verdict, or None where the answers show no such thing.
+Does not depend on the tickets of the ledger: they may be lost, deleted since, or unknown.
+
+Definition. An answer "sold" surely gave its id the tickets by the time it completed, whether the call made the sale or
+confirmed it. The id owns them until a refund of it is called that can take effect after that sale; to the end if there
+is none. An answer that reports an earlier call counts for nothing: it does not say what that call bought.
+
+Idea. Each answer is a span of time in which its tickets are surely owned. The spans of one id and event do not add up:
+each ends where the next one begins. More tickets than seats in the spans that cover one moment are an oversell, in
+every order of the operations.
+
+Cost: one sum for each event; n log n for those of which more tickets were answered as sold than there are seats.
+
+Example. One seat. Order 1 is sold at [0, 10], order 2 is sold at [5, 20], a refund of order 1 is called at 30: at 20
+both own a ticket. Were the refund called at 15, it could come before the second sale, and nothing would be wrong.
+"""
+
+import numpy as np
+import pandas as pd
+
+from ticketlab.evidence.case import Case
+from ticketlab.evidence.columns import NEVER, Integers, Mask
+from ticketlab.evidence.history import NOT_SEEN
+from ticketlab.evidence.verdict import Anomaly, Verdict, invalid
+from ticketlab.evidence.words import counted, verb
+
+
+def oversold_by_answers(case: Case, name: str) -> Verdict | None:
+    """The oversell that the answers show, as a verdict of the check `name`; its evidence is the sale beyond the seats.
+
+    A reported stock below 0 is one too.
+    """
+    below = (case.available < 0) & (case.available != NOT_SEEN)
+    if below.any():
+        row = np.flatnonzero(below)[:1]
+        text = f"event {case.event[row[0]]}: an answer reported a stock of {case.available[row[0]]:,}"
+        return invalid(name, text, case.rows(row), Anomaly.OVERSELL)
+    rows = np.flatnonzero(_of_too_many(case))
+    beyond = _first_beyond(case, rows, _owned_until(case, rows)) if len(rows) else None
+    if beyond is None:
+        return None
+    last, owned = beyond
+    event = int(case.event[last])
+    seats = counted(int(_seats(case)[event]), "seat")
+    tickets = f"{counted(owned, 'ticket')} of {seats} {verb(owned, 'was')} owned"
+    text = f"event {event}: by the answers {tickets} at one time"
+    return invalid(name, text, case.rows(np.array([last])), Anomaly.OVERSELL)
+
+
+def _seats(case: Case) -> Integers:
+    """By event its seats; of an event that the ledger does not have there is no limit."""
+    seats = np.full(case.events, NEVER)
+    seats[case.ledger.events["event"].to_numpy()] = case.ledger.events["total"].to_numpy()
+    return seats
+
+
+def _of_too_many(case: Case) -> Mask:
+    """Sales of events of which more tickets were answered as sold than there are seats, at whatever time."""
+    sold = case.sold & ~case.repeated
+    answered = np.bincount(case.event[sold], weights=case.quantity[sold], minlength=case.events)
+    too_many: Mask = sold & (answered > _seats(case))[case.event]
+    return too_many
+
+
+def _owned_until(case: Case, rows: Integers) -> Integers:
+    """Of each of these sales the first moment at which its tickets may have gone back, or NEVER."""
+    until = np.full(len(rows), NEVER)
+    back = np.flatnonzero((case.refunded | case.perhaps_refunded) & case.leads)
+    if not len(back):
+        return until
+    sales = pd.DataFrame({"id": case.id[rows], "sale": np.arange(len(rows)), "invoked": case.invoked[rows]})
+    refunds = pd.DataFrame({"id": case.id[back], "called": case.invoked[back], "latest": case.latest[back]})
+    pairs = sales.merge(refunds, on="id")
+    after = pairs[pairs["latest"] >= pairs["invoked"]]
+    np.minimum.at(until, after["sale"].to_numpy(), after["called"].to_numpy())
+    return until
+
+
+def _first_beyond(case: Case, rows: Integers, until: Integers) -> tuple[int, int] | None:
+    """Of these sales the first that completed while more than all seats were owned, with how many were; or None."""
+    begin = case.completed[rows]
+    order = np.lexsort((begin, case.pairs[rows]))
+    same = np.flatnonzero(case.pairs[rows[order][:-1]] == case.pairs[rows[order][1:]])
+    until[order[same]] = np.minimum(until[order[same]], begin[order[same + 1]])
+    lasting = np.flatnonzero(until > begin)
+    ends = lasting[until[lasting] != NEVER]
+    sale = np.concatenate([lasting, ends])
+    starts = np.arange(len(sale)) < len(lasting)
+    at = np.where(starts, begin[sale], until[sale])
+    change = np.where(starts, 1, -1) * case.quantity[rows[sale]].astype(np.int64)
+    event = case.event[rows[sale]]
+    in_time = np.lexsort((change, at, event))  # at one moment what may go back does so first
+    running = np.cumsum(change[in_time])
+    firsts = np.flatnonzero(np.diff(event[in_time], prepend=-1))
+    before = np.repeat(running[firsts] - change[in_time][firsts], np.diff(firsts, append=len(in_time)))
+    owned = running - before
+    wrong = np.flatnonzero(owned > _seats(case)[event[in_time]])
+    if not len(wrong):
+        return None
+    place = wrong[np.argmin(at[in_time][wrong])]
+    return int(rows[sale[in_time[place]]]), int(owned[place])
