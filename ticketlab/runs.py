@@ -197,7 +197,7 @@ class Run:
             for name in self.uncaught
         ]
         notes += [
-            f"{name}: its sales carry no version, so their order is not decided; the count of tickets is."
+            f"{name}: its sales carry no version, so the order is not decided; the count of tickets is."
             for name in self.unordered
         ]
         notes += [

@@ -200,7 +200,7 @@ def test_stock_that_is_counted_elsewhere_is_settled_before_the_ledger_is_read(tm
             "late is none of ticketlab's strategies: its source is kept in environment.json, and to run it again "
             "takes lab.run(…, own=[…])."
         ),
-        "late: its sales carry no version, so their order is not decided; the count of tickets is.",
+        "late: its sales carry no version, so the order is not decided; the count of tickets is.",
     ]
     assert "counts tickets at the end of the day" in run.environment["own_strategies"]["late"]
 

@@ -28,7 +28,7 @@ class TestNoOversell:
         operations = {"version": 3, "buyer": 1}, {"version": 2, "buyer": 2}
         verdict = no_oversell(history(*operations), ledger(total=1, available=0, tickets=[1, 2]))
         assert verdict.status is INVALID
-        assert "2 tickets for 1 seats, 1 too many" in verdict.summary
+        assert "2 tickets for 1 seat, 1 too many" in verdict.summary
         assert [(row["buyer"], row["version"]) for row in verdict.evidence] == [(1, 3)]
 
     def test_a_purchase_of_several_can_be_the_one_too_many(self, history, ledger):

@@ -1,5 +1,6 @@
 """The checks and the brute force agree on random small histories; `make stress` compares many more."""
 
+import re
 from collections import Counter
 
 import pytest
@@ -7,6 +8,7 @@ from brute_force import possible
 from compared_cases import compared, compared_without_tickets
 from generated_cases import generated
 
+from ticketlab.evidence.history import NOT_SEEN
 from ticketlab.evidence.verdict import Status
 from ticketlab.outcomes import Cause, Kind, Outcome
 
@@ -36,6 +38,14 @@ def test_no_verdict_is_wrong_where_no_tickets_are_known(first):
             assert found.status is not Status.INVALID, f"seed {seed}: {found}"
         else:
             assert Status.VALID is not order or found.status is Status.INVALID, f"seed {seed}: {found}"
+
+
+def test_what_a_check_says_is_in_the_singular_where_there_is_one(cases):
+    """And speaks of no person, nor of the number that stands for an unknown one."""
+    wrong = re.compile(rf"\b1 (?!was\b)[a-z]+s\b|\b(he|him|his|told)\b|{abs(NOT_SEEN):,}|{abs(NOT_SEEN)}")
+    said = {each.summary for case in cases[:400] for each in compared(case).verdicts}
+    assert len(said) > 100
+    assert not [each for each in said if wrong.search(each)]
 
 
 @pytest.fixture(scope="module")

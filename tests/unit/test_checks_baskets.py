@@ -49,7 +49,7 @@ class TestBaskets:
         """A basket that is missing with both of its events is one sale of two."""
         operations = *basket(1), *basket(2)
         verdict = sales_in_ledger(history(*operations), ledger(events=TWO_EVENTS, tickets=[(0, 1), (1, 1), (1, 1)]))
-        assert verdict.summary == "1 of 2 sales are not in the ledger as they were told"
+        assert verdict.summary == "1 of 2 sales is not in the ledger as answered"
         assert [row["event"] for row in verdict.evidence] == [0, 1]
 
     @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ class TestBaskets:
         verdict = tickets_accounted_for(history(*basket(outcome="unknown")), books)
         assert verdict.status is status
         if status is INVALID:
-            assert verdict.summary == "1 purchases of unknown outcome are there in part"
+            assert verdict.summary == "1 purchase of unknown outcome is there in part"
 
     def test_the_event_that_is_missing_is_the_evidence(self, history, ledger):
         """Its row says that it has no tickets."""
@@ -101,7 +101,7 @@ class TestBaskets:
         operations = {"purchase_id": 9, "event": 0}, *basket(outcome="sold_out")
         books = ledger(events=[(0, 1, 0, 2), (1, 5, 5, 1)], tickets=[(0, 9)])
         verdict = no_false_sold_out(history(*operations), books)
-        assert "1 of 1 refusals as sold out were false; 5 seats stayed unsold" in verdict.summary
+        assert "1 of 1 refusal as sold out was false; 5 seats stayed unsold" in verdict.summary
         assert [(row["event"], row["free"]) for row in verdict.evidence] == [(1, 5)]
 
     def test_a_basket_sold_later_had_its_seats_before(self, history, ledger):
@@ -186,19 +186,19 @@ class TestWithoutVersions:
         books = ledger(total=3, available=0, tickets=[1, 2, 3])
         verdict = no_oversell(sales, books)
         assert verdict.status is VALID
-        assert verdict.summary.endswith("; 2 sales carry no version, so their order is not decided")
+        assert verdict.summary.endswith("; 2 sales carry no version, so the order is not decided")
         assert Case(sales, books).sales_without_version == 2
 
     def test_where_every_sale_has_its_version_nothing_is_said(self, history, ledger):
         """The usual case."""
         verdict = no_oversell(history({"version": 2}), ledger(total=1, available=0, tickets=[1]))
-        assert verdict.summary == "1 tickets for 1 seats, and the stock agrees"
+        assert verdict.summary == "1 ticket for 1 seat, and the stock agrees"
 
     def test_a_stock_that_is_not_told_agrees_with_nothing(self, history, ledger):
         """Of a ledger made by others the seats are judged, and the sentence claims no more than that."""
         verdict = no_oversell(history({"version": 2}), ledger(total=1, available=NOT_SEEN, tickets=[1]))
         assert verdict.status is VALID
-        assert verdict.summary == "1 tickets for 1 seats, and not every stock is known"
+        assert verdict.summary == "1 ticket for 1 seat, and not every stock is known"
 
     def test_an_oversell_without_versions_is_shown_in_the_order_it_was_told(self, history, ledger):
         """One who was told last is beyond the last seat; a version that only some carry does not order them."""

@@ -70,5 +70,5 @@ def test_deadlocks_that_no_answer_reports_are_invalid(seen, counted, words):
 
 def test_a_deadlock_that_an_answer_reports_is_shown_with_its_operation(seen):
     verdict = seen(no_deadlock, {"retries_deadlock": 1, "attempts": 2}, deadlocks=1)
-    assert verdict.summary == "1 of 1 purchases met a deadlock"
+    assert verdict.summary == "1 of 1 purchase met a deadlock"
     assert len(verdict.evidence) == 1

@@ -29,7 +29,7 @@ class TestValid:
         told = history(carrying(11, 12), carrying(22, 21))
         found = answers_match_tickets(told, ledger(tickets=owning(one=[12, 11], two=[21, 22])))
         assert found.status is Status.VALID
-        assert found.summary == "all 2 answers with tickets carry those of their purchase"
+        assert found.summary == "all 2 answers with tickets carry those of the purchase"
 
     def test_an_answer_without_tickets_is_not_looked_at(self, history, ledger):
         """As those of functions that return True."""
@@ -98,24 +98,24 @@ class TestInvalid:
         found = answers_match_tickets(
             history(carrying(22), carrying(21, 22)), ledger(tickets=owning(one=[11], two=[21, 22]))
         )
-        assert found.summary == "1 of 2 answers carry tickets that belong to another purchase"
+        assert found.summary == "1 of 2 answers carries tickets that belong to another purchase"
 
     def test_a_ticket_that_does_not_exist(self, history, ledger):
         """It is nobody's in the ledger."""
         found = answers_match_tickets(history(carrying(99)), ledger(tickets=owning(one=[11])))
-        assert found.summary == "1 of 1 answers carry tickets that do not exist in the ledger"
+        assert found.summary == "1 of 1 answer carries tickets that do not exist in the ledger"
 
     def test_of_several_tickets_it_is_not_claimed_which_of_them_is_wrong(self, history, ledger):
         """A digest does not show whose they are where they are of several."""
         found = answers_match_tickets(
             history(carrying(11, 21), carrying(12, 22)), ledger(tickets=owning(one=[11, 12], two=[21, 22]))
         )
-        assert found.summary == "2 of 2 answers carry tickets that are not those of their purchase in the ledger"
+        assert found.summary == "2 of 2 answers carry tickets that are not those of the purchase in the ledger"
 
     def test_tickets_that_name_another_purchase(self, history, ledger):
         """Seen without the ledger's ids too."""
         found = answers_match_tickets(history(carrying(99, handed_elsewhere=1)), ledger(tickets=[ONE]))
-        assert found.summary == "1 of 1 answers carry tickets that name another purchase or another event"
+        assert found.summary == "1 of 1 answer carries tickets that name another purchase or another event"
 
     @pytest.mark.parametrize("count", [1, 3])
     def test_another_number_of_tickets_than_were_bought(self, history, ledger, count):
@@ -123,14 +123,14 @@ class TestInvalid:
         tickets = [11, 12, 13][:count]
         found = answers_match_tickets(history(carrying(*tickets, quantity=2)), ledger(tickets=owning(one=[11, 12])))
         assert found.status is Status.INVALID
-        assert found.summary == "1 of 1 answers carry another number of tickets than were bought"
+        assert found.summary == "1 of 1 answer carries another number of tickets than were bought"
 
     def test_a_basket_without_the_tickets_of_one_of_its_events(self, history, ledger):
         """Its answer carries tickets, and none of event 1."""
         told = history(carrying(11), {"event": 1, "line": 1, "purchase_id": ONE, "handed": 0})
         books = ledger(events=[(0, 9, 8, 2), (1, 9, 8, 2)], tickets=[(0, ONE, 11), (1, ONE, 12)])
         assert answers_match_tickets(told, books).summary == (
-            "1 of 1 answers carry another number of tickets than were bought"
+            "1 of 1 answer carries another number of tickets than were bought"
         )
 
     def test_tickets_of_the_right_purchase_and_the_wrong_event(self, history, ledger):
@@ -143,4 +143,4 @@ class TestInvalid:
         """The buyer is to have all of it."""
         again = carrying(11, purchase_id=ONE, cause="repeated", invoked_ns=5_000_000)
         found = answers_match_tickets(history(carrying(11, 12), again), ledger(tickets=owning(one=[11, 12])))
-        assert found.summary == "1 of 2 answers carry another number of tickets than were bought"
+        assert found.summary == "1 of 2 answers carries another number of tickets than were bought"

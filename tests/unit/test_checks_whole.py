@@ -87,7 +87,7 @@ class TestAtomic:
         """Three of five are said to be left, and only one has a ticket."""
         verdict = atomic(history({}, {"outcome": "unknown"}), ledger(total=5, available=3, tickets=[1]))
         assert (verdict.status, verdict.anomaly) == (INVALID, Anomaly.HALF_PURCHASE)
-        assert verdict.summary == "event 0: 1 seats were taken off the stock, and nobody has a ticket for them"
+        assert verdict.summary == "event 0: 1 seat was taken off the stock without a ticket"
 
     def test_a_ticket_without_stock_is_not_for_this_check(self, history, ledger):
         """A stock that is too large is a lost update, and another check's."""
@@ -103,7 +103,7 @@ class TestDurable:
         verdict = durable(history({"completed_ns": 10}), self.at(ledger(total=5, tickets=[1]), 10))
         assert (verdict.status, verdict.summary) == (
             VALID,
-            "all 1 sales and refunds told before the crash were there after it",
+            "the only sale or refund answered before the crash was there after it",
         )
 
     def test_a_sale_that_the_crash_undid_is_lost(self, history, ledger):

@@ -56,7 +56,7 @@ class TestCheck:
         """Exit code 1; who bought what stands below, in the words of the file."""
         done = call("check", "orders.csv", "--stock", "1", "--tickets", "tickets.csv", cwd=orders)
         assert done.returncode == 1
-        assert "event rock: 2 tickets for 1 seats, 1 too many" in done.stdout
+        assert "event rock: 2 tickets for 1 seat, 1 too many" in done.stdout
         assert "no_oversell, line 3: buyer bob, event rock" in done.stdout
         assert "Violations found" in done.stdout
 

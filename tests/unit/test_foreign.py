@@ -101,7 +101,7 @@ class TestNames:
         )
         verdict = next(each for each in foreign.judge(read_in) if each.check == "no_oversell")
         assert verdict.status is Status.INVALID
-        assert verdict.summary.startswith("event rock: 2 tickets for 1 seats")
+        assert verdict.summary.startswith("event rock: 2 tickets for 1 seat")
         row = verdict.evidence[0]
         assert (row["buyer"], row["event"], row["purchase_id"], row["in_file"]) == ("bob", "rock", "order-2", 3)
 
@@ -315,6 +315,23 @@ def judged(monkeypatch):
 
     monkeypatch.setattr(checks, "judge", judge)
     return shown
+
+
+@pytest.mark.parametrize(
+    ("summary", "in_its_words"),
+    [
+        ("event 1: version 2 was made twice", "event jazz: version 2 was made twice"),
+        ("events 0, 1: no order was found", "events rock, jazz: no order was found"),
+        ("events 0, 1 and 7 more: no order was found", "events rock, jazz and 7 more: no order was found"),
+        ("event 0: 1 event, and event 1 too", "event rock: 1 event, and event jazz too"),
+        ("the only event has its seats, 2 in all", "the only event has its seats, 2 in all"),
+    ],
+)
+def test_each_event_has_the_name_that_the_file_gives_it(monkeypatch, summary, in_its_words):
+    said = (Verdict(check="strict_serializability", status=Status.VALID, summary=summary),)
+    monkeypatch.setattr(checks, "judge", lambda _history, _ledger, _chosen: said)
+    found = foreign.judge(read(SOLD_TO_BOB, SOLD_TO_BOB.replace("rock", "jazz").replace("order-1", "order-2")))
+    assert [each.summary for each in found] == [in_its_words]
 
 
 class TestWithoutTickets:

@@ -368,7 +368,7 @@ def test_sales_without_a_version_are_told_of_once_a_strategy(folder, history, le
     for number in (3, 4):
         write(folder, number, "sharded", True, history({}), ledger(total=1, available=0, tickets=[1]), repeat=number)
     assert Run(folder).notes == [
-        "sharded: its sales carry no version, so their order is not decided; the count of tickets is."
+        "sharded: its sales carry no version, so the order is not decided; the count of tickets is."
     ]
 
 

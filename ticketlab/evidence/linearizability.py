@@ -26,6 +26,7 @@ from ticketlab.evidence.ledger import Ledger
 from ticketlab.evidence.partitions import partitions
 from ticketlab.evidence.sequential import MEANINGS, NO_EFFECT, Operations, Partition, State, after, differences
 from ticketlab.evidence.verdict import Status, Verdict, invalid, unknown, valid
+from ticketlab.evidence.words import counted, every
 from ticketlab.outcomes import Outcome
 
 NAME: Final = "linearizability"
@@ -80,7 +81,7 @@ def linearizable(
     if undecided:
         return unknown(NAME, "; ".join(undecided))
     count = sum(len(partition.operations) for partition in parts)
-    return valid(NAME, f"an order of all {count:,} operations explains what they were told and what is left")
+    return valid(NAME, f"an order of {every(count, 'operation')} explains every answer and what is left")
 
 
 def _nonsense(history: pd.DataFrame, ledger: Ledger) -> str:
@@ -189,7 +190,7 @@ def _refuted(partition: Partition, found: _Found, history: pd.DataFrame) -> Verd
     blocked = [partition.operations[number] for number in found.blocked]
     surely = sum(each.outcome is not Outcome.UNKNOWN for each in partition.operations)
     text = (
-        f"{_named(partition)}: no order explains more than {found.placed:,} of {surely:,} operations; "
+        f"{_named(partition)}: no order explains more than {found.placed:,} of {counted(surely, 'operation')}; "
         f"after them comes none of {len(blocked):,}"
     )
     return invalid(NAME, text, history.iloc[sorted(row for each in blocked for row in each.rows)])

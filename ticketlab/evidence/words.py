@@ -2,7 +2,7 @@
 
 from typing import Final
 
-_OTHER: Final = {"is": "are", "was": "were", "has": "have"}
+_OTHER: Final = {"is": "are", "was": "were", "has": "have", "carries": "carry"}
 """Verbs whose plural is not the singular without its s."""
 
 

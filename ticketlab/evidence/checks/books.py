@@ -10,6 +10,7 @@ from ticketlab.evidence.checks.moments import oversold_for_a_moment
 from ticketlab.evidence.columns import Integers, Mask
 from ticketlab.evidence.history import NOT_SEEN
 from ticketlab.evidence.verdict import Anomaly, Verdict, invalid, valid
+from ticketlab.evidence.words import counted, every, plural, verb
 
 
 @check
@@ -25,9 +26,9 @@ def no_oversell(case: Case) -> Verdict:
     if wrong.empty and (seen := oversold_for_a_moment(case, name) or oversold_by_answers(case, name)):
         return seen
     if wrong.empty:
-        told = (case.ledger.events["available"] != NOT_SEEN).all()
-        stock = "the stock agrees" if told else "not every stock is known"
-        text = f"{seats['tickets'].sum():,} tickets for {seats['total'].sum():,} seats, and {stock}"
+        known = (case.ledger.events["available"] != NOT_SEEN).all()
+        stock = "the stock agrees" if known else "not every stock is known"
+        text = f"{_tickets_for_seats(int(seats['tickets'].sum()), int(seats['total'].sum()))}, and {stock}"
         return valid(name, text + _order_undecided(case))
     first = wrong.sort_values("oversold", ascending=False, kind="stable").head(1)
     text = and_more(len(wrong), _disagreement(first.iloc[0]), "event") + _order_undecided(case)
@@ -46,14 +47,17 @@ def _of_the_stock(event: "pd.Series[int]") -> Anomaly:
 
 def _disagreement(event: "pd.Series[int]") -> str:
     if event["oversold"] > 0:
-        return (
-            f"event {event['event']}: {event['tickets']:,} tickets for {event['total']:,} seats, "
-            f"{event['oversold']:,} too many"
-        )
+        found = _tickets_for_seats(event["tickets"], event["total"])
+        return f"event {event['event']}: {found}, {event['oversold']:,} too many"
+    left = f"{counted(event['total'], 'seat')} less {counted(event['tickets'], 'ticket')}"
     return (
         f"event {event['event']}: the stock says {event['available']:,} left, but "
-        f"{event['total']:,} seats less {event['tickets']:,} tickets are {event['total'] - event['tickets']:,}"
+        f"{left} are {event['total'] - event['tickets']:,}"
     )
+
+
+def _tickets_for_seats(tickets: int, seats: int) -> str:
+    return f"{counted(tickets, 'ticket')} for {counted(seats, 'seat')}"
 
 
 def _first_beyond_the_last_seat(case: Case, event: "pd.Series[int]") -> pd.DataFrame:
@@ -67,7 +71,7 @@ def _first_beyond_the_last_seat(case: Case, event: "pd.Series[int]") -> pd.DataF
 
 @check
 def sales_in_ledger(case: Case) -> Verdict:
-    """Every sale that a buyer was told of is in the ledger, for the right events and with its quantities.
+    """Every sale that was answered is in the ledger, for the right events and with its quantities.
 
     A purchase id owns its quantity once, however often it was answered "sold". What was given back, or may have been,
     need not be there; and an answer that reports an earlier sale is judged by that sale, where there is one.
@@ -78,14 +82,16 @@ def sales_in_ledger(case: Case) -> Verdict:
     wrong = owed & np.where(case.surely_sold, case.held != case.quantity, case.owned[case.id] == 0)
     count = int((case.sold & case.leads).sum())
     if wrong.any():
-        text = f"{operations(case, wrong):,} of {count:,} sales are not in the ledger as they were told"
+        missing = operations(case, wrong)
+        text = f"{missing:,} of {counted(count, 'sale')} {verb(missing, 'is')} not in the ledger as answered"
         rows = first_operation(case, wrong)
         more = (case.held[rows] > case.quantity[rows]).all()
         shown = case.rows(rows).assign(tickets=case.held[rows])
         return invalid(name, text, shown, Anomaly.DOUBLE_SALE if more else Anomaly.LOST_SALE)
     back &= case.per_id(case.sold) > 0
-    text = f"all {count:,} sales are in the ledger with their quantity"
-    return valid(name, text + (f", but for {int(back.sum()):,} that were given back" if back.any() else ""))
+    text = f"{every(count, 'sale')} {verb(count, 'is')} in the ledger in full"
+    returned = int(back.sum())
+    return valid(name, text + (f", but for {returned:,} that {verb(returned, 'was')} refunded" if returned else ""))
 
 
 def _given_back_last(case: Case) -> Mask:
@@ -115,14 +121,18 @@ def tickets_accounted_for(case: Case) -> Verdict:
     in_part = alone & case.perhaps_sold & (case.owned[case.id] > 0) & (case.held != case.quantity)
     faults = []
     if nobodys.any():
-        count = len(np.unique(case.ticket_id[nobodys]))
-        faults.append(f"{nobodys.sum():,} tickets belong to {count:,} purchases that no buyer was told of")
+        tickets, owners = int(nobodys.sum()), len(np.unique(case.ticket_id[nobodys]))
+        belong = f"{counted(tickets, 'ticket')} {verb(tickets, 'belongs')} to {counted(owners, 'purchase id')}"
+        faults.append(f"{belong} that no answer reports as sold")
     if kept_tickets.any():
-        faults.append(f"{kept_tickets.sum():,} tickets belong to purchases that were given back")
+        tickets = int(kept_tickets.sum())
+        faults.append(f"{counted(tickets, 'ticket')} of refunded purchases {verb(tickets, 'is')} still there")
     if in_part.any():
-        faults.append(f"{len(np.unique(case.id[in_part])):,} purchases of unknown outcome are there in part")
+        purchases = len(np.unique(case.id[in_part]))
+        faults.append(f"{counted(purchases, 'purchase')} of unknown outcome {verb(purchases, 'is')} there in part")
     if not faults:
-        return valid(name, f"all {len(case.ticket_id):,} tickets belong to purchases of the history")
+        tickets = len(case.ticket_id)
+        return valid(name, f"{every(tickets, 'ticket')} {verb(tickets, 'belongs')} to the purchases of the history")
     text = "; ".join(faults)
     if nobodys.any() or kept_tickets.any():
         shown = _first_purchase(case, nobodys if nobodys.any() else kept_tickets)
@@ -175,10 +185,11 @@ def operations(case: Case, rows: Mask) -> int:
 
 def _order_undecided(case: Case) -> str:
     count = case.sales_without_version
-    return f"; {count:,} sales carry no version, so their order is not decided" if count else ""
+    carry = f"{counted(count, 'sale')} {verb(count, 'carries')}"
+    return f"; {carry} no version, so the order is not decided" if count else ""
 
 
 def and_more(count: int, first: str, noun: str) -> str:
     """The first of several, and how many more there are."""
     more = count - 1
-    return f"{first} (and {more:,} more {noun}{'s' if more > 1 else ''})" if more else first
+    return f"{first} (and {more:,} more {plural(more, noun)})" if more else first

@@ -10,6 +10,7 @@ from ticketlab.evidence.checks.books import first_operation, operations
 from ticketlab.evidence.columns import Integers, Mask
 from ticketlab.evidence.history import NOT_SEEN
 from ticketlab.evidence.verdict import Anomaly, Verdict, invalid, valid
+from ticketlab.evidence.words import counted, every, verb
 
 
 @check
@@ -31,11 +32,16 @@ def answers_match_tickets(case: Case) -> Verdict:
     faults = {said: rows for said, rows in handed.faults() if rows.any()}
     if not faults:
         ids = "" if handed.ids_known else "; the ids of the tickets in the ledger are not known, and not compared"
-        return valid(name, f"all {count:,} answers with tickets carry those of their purchase{ids}")
-    told = [f"{operations(case, rows):,} of {count:,} answers {said}" for said, rows in faults.items()]
+        answers = f"{every(count, 'answer')} with tickets {verb(count, 'carries')}"
+        return valid(name, f"{answers} those of the purchase{ids}")
+    texts = [_text(operations(case, rows), count, said) for said, rows in faults.items()]
     rows = first_operation(case, np.logical_or.reduce(list(faults.values())))
     shown = case.rows(rows).assign(tickets=case.held[rows], in_answer=handed.tickets[rows])
-    return invalid(name, "; ".join(told), shown, Anomaly.WRONG_TICKETS)
+    return invalid(name, "; ".join(texts), shown, Anomaly.WRONG_TICKETS)
+
+
+def _text(found: int, count: int, carried: str) -> str:
+    return f"{found:,} of {counted(count, 'answer')} {verb(found, 'carries')} {carried}"
 
 
 class _Handed:
@@ -65,13 +71,13 @@ class _Handed:
         number = self.rows & ~elsewhere & self._another_number()
         others = self.rows & ~number & self._other_tickets()
         of_another = self._held_by_another(others)
-        yield "carry tickets that belong to another purchase", of_another
-        yield "carry tickets that name another purchase or another event", elsewhere & ~of_another
+        yield "tickets that belong to another purchase", of_another
+        yield "tickets that name another purchase or another event", elsewhere & ~of_another
         others &= ~of_another & ~elsewhere
         single = others & (self.tickets == 1)  # of several tickets only some may be missing
-        yield "carry tickets that do not exist in the ledger", single
-        yield "carry tickets that are not those of their purchase in the ledger", others & ~single
-        yield "carry another number of tickets than were bought", number
+        yield "tickets that do not exist in the ledger", single
+        yield "tickets that are not those of the purchase in the ledger", others & ~single
+        yield "another number of tickets than were bought", number
 
     def _kept(self) -> Mask:
         """Rows whose id has tickets in the ledger, and gave none back."""

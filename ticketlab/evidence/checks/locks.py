@@ -7,6 +7,7 @@ from ticketlab.evidence.check import check
 from ticketlab.evidence.checks.books import first_operation
 from ticketlab.evidence.history import RETRIES
 from ticketlab.evidence.verdict import Anomaly, Verdict, invalid, valid
+from ticketlab.evidence.words import counted
 from ticketlab.outcomes import Cause
 
 
@@ -25,11 +26,10 @@ def no_deadlock(case: Case) -> Verdict:
     met = ((history["cause"] == Cause.DEADLOCK) | (history[RETRIES[Cause.DEADLOCK]] > 0)).to_numpy()
     count, of = int((met & case.leads).sum()), int(case.leads.sum())
     if count:
-        text = f"{count:,} of {of:,} purchases met a deadlock"
+        text = f"{count:,} of {counted(of, 'purchase')} met a deadlock"
         return invalid(name, text, case.rows(np.sort(first_operation(case, met))), Anomaly.DEADLOCK)
-    counted = case.ledger.facts.deadlocks
-    if counted:
-        what = f"{counted:,} deadlocks" if counted > 1 else "1 deadlock"
+    if deadlocks := case.ledger.facts.deadlocks:
+        what = counted(deadlocks, "deadlock")
         text = f"the server counted {what} that no answer reports: the function swallows the error"
         return invalid(name, text, history.head(0), Anomaly.DEADLOCK)
-    return valid(name, f"none of {of:,} purchases met a deadlock")
+    return valid(name, f"none of {counted(of, 'purchase')} met a deadlock")

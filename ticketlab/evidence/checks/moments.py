@@ -8,6 +8,7 @@ import pandas as pd
 from ticketlab.evidence.case import Case
 from ticketlab.evidence.history import NOT_SEEN
 from ticketlab.evidence.verdict import Anomaly, Verdict, invalid
+from ticketlab.evidence.words import counted
 
 
 def oversold_for_a_moment(case: Case, name: str) -> Verdict | None:
@@ -17,7 +18,8 @@ def oversold_for_a_moment(case: Case, name: str) -> Verdict | None:
     if wrong.empty:
         return None
     first = wrong.iloc[0]
-    text = f"{_when(first)} had {first['tickets']:,} tickets for {first['seats']:,} seats"
+    tickets, seats = counted(first["tickets"], "ticket"), counted(first["seats"], "seat")
+    text = f"{_when(first)} had {tickets} for {seats}"
     return invalid(name, text, _shown(wrong), Anomaly.OVERSELL)
 
 
@@ -38,10 +40,8 @@ def apart_for_a_moment(case: Case, name: str) -> Verdict | None:
     if wrong.empty:
         return None
     first = wrong.iloc[0]
-    text = (
-        f"stock and tickets were not changed together: {_when(first)} had {first['available']:,} left and "
-        f"{first['tickets']:,} tickets, of {first['seats']:,} seats"
-    )
+    had = f"{first['available']:,} left and {counted(first['tickets'], 'ticket')}, of {counted(first['seats'], 'seat')}"
+    text = f"stock and tickets were not changed together: {_when(first)} had {had}"
     return invalid(name, text, _shown(wrong), Anomaly.HALF_PURCHASE)
 
 

@@ -12,6 +12,7 @@ from ticketlab.evidence.order import ownership, silence, told, unordered
 from ticketlab.evidence.order.finding import Finding, Undecided
 from ticketlab.evidence.order.told import Told
 from ticketlab.evidence.verdict import Verdict, invalid, unknown, valid
+from ticketlab.evidence.words import counted
 
 Stage: TypeAlias = Callable[[Told], Finding | None]
 
@@ -51,7 +52,9 @@ STAGES: Final[Sequence[Stage]] = (
 
 def _summary(facts: Told) -> str:
     count = int(facts.case.leads.sum())
-    text = f"{count:,} operations, one after another in the order of {len(facts.makers):,} versions"
+    text = f"{counted(count, 'operation')}, one after another"
+    if len(facts.makers):
+        text += f" in the order of {counted(len(facts.makers), 'version')}"
     if facts.case.versionless and facts.case.sold.any():
         text += "; the sales carry no version, and some order of them explains every answer"
     return text

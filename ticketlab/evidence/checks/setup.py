@@ -7,6 +7,7 @@ from ticketlab.evidence.check import check
 from ticketlab.evidence.checks.books import and_more
 from ticketlab.evidence.history import NOT_SEEN
 from ticketlab.evidence.verdict import Anomaly, Verdict, invalid, valid
+from ticketlab.evidence.words import counted, every, verb
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,16 +30,16 @@ def setup_unchanged(case: Case) -> Verdict:
             name, and_more(len(changed), _difference(changed.iloc[0]), "event"), changed, Anomaly.CHANGED_SETUP
         )
     if facts.events_added:
-        text = f"the tables hold {facts.events_added:,} events that the lab did not put there"
+        text = f"the tables hold {counted(facts.events_added, 'event')} that the lab did not put there"
         return invalid(name, text, events.head(0), Anomaly.CHANGED_SETUP)
     seats = sum(facts.seats)
-    return valid(name, f"all {len(events):,} events have the seats that were put on sale, {seats:,} in all")
+    events_have = f"{every(len(events), 'event')} {verb(len(events), 'has')}"
+    return valid(name, f"{events_have} the seats that were put on sale, {seats:,} in all")
 
 
 def _difference(event: "pd.Series[int]") -> str:
+    seats = int(event["total"])
+    put = f"event {event['event']}: {counted(seats, 'seat')} {verb(seats, 'was')} put on sale"
     if event["total_found"] == NOT_SEEN:
-        return f"event {event['event']}: {event['total']:,} seats were put on sale, and the event is gone"
-    return (
-        f"event {event['event']}: {event['total']:,} seats were put on sale, and the database says "
-        f"{event['total_found']:,}"
-    )
+        return f"{put}, and the event is gone"
+    return f"{put}, and the database says {event['total_found']:,}"

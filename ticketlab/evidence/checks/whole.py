@@ -8,6 +8,7 @@ from ticketlab.evidence.checks.books import first_operation, operations
 from ticketlab.evidence.checks.moments import apart_for_a_moment
 from ticketlab.evidence.columns import NEVER, Integers, Mask
 from ticketlab.evidence.verdict import Anomaly, Verdict, invalid, valid
+from ticketlab.evidence.words import counted, every, verb
 
 
 @check
@@ -23,20 +24,25 @@ def exactly_once(case: Case) -> Verdict:
     twice = _sold_twice(case)
     refused = _refused_though_owned(case)
     if refused.any() and not (wrong.any() or twice.any()):
-        text = f"{operations(case, refused):,} repeated calls were answered sold out, but their id owned its tickets"
+        count = operations(case, refused)
+        calls_were = f"{counted(count, 'repeated call')} {verb(count, 'was')}"
+        text = f"{calls_were} answered sold out, though the purchase id owned its tickets"
         first = first_operation(case, refused)
         calls = np.flatnonzero((case.id == case.id[first[0]]) & (case.surely_sold | refused))
         return invalid(name, text, case.rows(calls).assign(tickets=case.held[calls]), Anomaly.FALSE_SOLD_OUT)
     if not (wrong.any() or twice.any()):
         count = int((case.owned > 0).sum())
-        return valid(name, f"all {count:,} purchase ids in the ledger own what they bought, once")
+        ids_own = f"{every(count, 'purchase id')} in the ledger {verb(count, 'owns')}"
+        return valid(name, f"{ids_own} what was bought, once")
     more = wrong & (case.held > case.quantity)
     rows = first_operation(case, more if more.any() else wrong if wrong.any() else twice)
     if not wrong.any():
         rows = np.flatnonzero(twice & (case.id == case.id[rows[0]]))
-        text = f"{len(np.unique(case.id[twice])):,} purchase ids were sold to more than once"
+        count = len(np.unique(case.id[twice]))
+        text = f"{counted(count, 'purchase id')} {verb(count, 'was')} sold to more than once"
     else:
-        text = f"{operations(case, wrong):,} purchases own another number of tickets than they are of"
+        count = operations(case, wrong)
+        text = f"{counted(count, 'purchase')} {verb(count, 'owns')} another number of tickets than was asked for"
     shown = case.rows(rows).assign(tickets=case.held[rows])
     half = wrong.any() and not more.any()
     return invalid(name, text, shown, Anomaly.HALF_PURCHASE if half else Anomaly.DOUBLE_SALE)
@@ -82,19 +88,22 @@ def atomic(case: Case) -> Verdict:
     halves = may_own & (case.owned[case.id] > 0) & (case.held < case.quantity)
     if halves.any():
         rows = first_operation(case, may_own & np.isin(case.operation, case.operation[halves]))
-        text = f"{operations(case, halves):,} purchases are there in part"
+        count = operations(case, halves)
+        text = f"{counted(count, 'purchase')} {verb(count, 'is')} there in part"
         return invalid(name, text, case.rows(rows).assign(tickets=case.held[rows]), Anomaly.HALF_PURCHASE)
     seats = case.seats
     missing = seats["total"] - seats["tickets"] - seats["available"]
     if (missing > 0).any():
         event = seats[missing > 0].head(1)
-        seats_gone = f"event {event['event'].iloc[0]}: {missing[missing > 0].iloc[0]:,} seats"
-        text = f"{seats_gone} were taken off the stock, and nobody has a ticket for them"
+        count = int(missing[missing > 0].iloc[0])
+        seats_were = f"event {event['event'].iloc[0]}: {counted(count, 'seat')} {verb(count, 'was')}"
+        text = f"{seats_were} taken off the stock without a ticket"
         return invalid(name, text, event, Anomaly.HALF_PURCHASE)
     if seen := apart_for_a_moment(case, name):
         return seen
     count = int((case.owned > 0).sum())
-    return valid(name, f"all {count:,} purchases in the ledger are whole, their stock and their tickets")
+    purchases_are = f"{every(count, 'purchase')} in the ledger {verb(count, 'is')}"
+    return valid(name, f"{purchases_are} whole, in stock and tickets")
 
 
 def _wanted(case: Case) -> Mask:
@@ -110,7 +119,7 @@ def _wanted(case: Case) -> Mask:
 
 @check
 def durable(case: Case) -> Verdict:
-    """What a buyer was told before the server crashed holds after it: his sale is there, his refund is made."""
+    """What was answered before the server crashed holds after it: a sale is there, a refund is made."""
     name = "durable"
     crashes = case.ledger.crashes_ns
     if not crashes:
@@ -121,13 +130,16 @@ def durable(case: Case) -> Verdict:
     lost = before & sold & ~given_back & (case.held < case.quantity)
     regular = ~case.effects.irregular[case.id]
     back = before & case.refunded & (case.owned[case.id] > 0) & regular
-    told = int((before & (sold | case.refunded) & case.leads).sum())
+    answered = int((before & (sold | case.refunded) & case.leads).sum())
     wrong = lost | back
     if wrong.any():
-        text = f"{operations(case, wrong):,} of {told:,} sales and refunds told before the crash were gone after it"
+        count = operations(case, wrong)
+        answers = f"{count:,} of {answered:,} sales and refunds answered before the crash"
+        text = f"{answers} {verb(count, 'was')} gone after it"
         rows = _latest_operation(case, wrong)
         return invalid(name, text, case.rows(rows).assign(tickets=case.held[rows]), Anomaly.LOST_SALE)
-    return valid(name, f"all {told:,} sales and refunds told before the crash were there after it")
+    what = "the only sale or refund" if answered == 1 else f"all {answered:,} sales and refunds"
+    return valid(name, f"{what} answered before the crash {verb(answered, 'was')} there after it")
 
 
 def _latest_operation(case: Case, rows: Mask) -> Integers:

@@ -32,7 +32,7 @@ NEEDS_NO_TICKETS: Final = frozenset({"no_deadlock", "strict_serializability"})
 """The checks that judge a history without its tickets, by name."""
 NO_LEDGER: Final = "no ledger was given (--tickets)"
 _STRICT: Final = "strict_serializability"
-_EVENT: Final = re.compile(r"\bevent (\d+)\b")
+_EVENTS: Final = re.compile(r"\b(events?) (\d+(?:, \d+)*)\b")
 
 
 def judge(foreign: Foreign, chosen: Iterable[Check] = checks.CHECKS) -> tuple[Verdict, ...]:
@@ -125,8 +125,12 @@ def _possible_ends(calls: Sequence[Call]) -> list[Mapping[int, int]]:
 
 
 def _in_its_words(verdict: Verdict, foreign: Foreign) -> Verdict:
-    summary = _EVENT.sub(lambda found: f"event {foreign.events[int(found[1])]}", verdict.summary)
+    summary = _EVENTS.sub(lambda found: f"{found[1]} {_names(found[2], foreign)}", verdict.summary)
     return replace(verdict, summary=summary, evidence=tuple(_named(row, foreign) for row in verdict.evidence))
+
+
+def _names(numbers: str, foreign: Foreign) -> str:
+    return ", ".join(str(foreign.events[int(each)]) for each in numbers.split(", "))
 
 
 def _named(row: Mapping[str, Any], foreign: Foreign) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from ticketlab.evidence.history import NOT_SEEN
 from ticketlab.evidence.order.finding import Finding
 from ticketlab.evidence.order.told import Told
 from ticketlab.evidence.verdict import Anomaly
+from ticketlab.evidence.words import counted
 
 
 def refunds(told: Told) -> Finding | None:
@@ -48,7 +49,8 @@ def impossible_ids(told: Told) -> Finding | None:
         return Finding(event + text, _calls(case, row), Anomaly.STALE_READ)
     owned, asked = int(case.owned[case.id[row]]), int(case.quantity[mine & case.purchases].max(initial=0))
     anomaly = Anomaly.DOUBLE_SALE if owned > asked or (sold & mine & case.leads).sum() > 1 else Anomaly.LOST_SALE
-    text = f"no order of the calls of one purchase id explains its answers and the {owned:,} tickets that it owns"
+    tickets = counted(owned, "ticket")
+    text = f"no order of the calls of one purchase id explains its answers and the {tickets} that it owns"
     return Finding(event + text, _calls(case, row), anomaly)
 
 

@@ -20,6 +20,7 @@ from ticketlab.evidence.order.lookers import Looker
 from ticketlab.evidence.order.places import Places
 from ticketlab.evidence.order.told import Told
 from ticketlab.evidence.verdict import Anomaly
+from ticketlab.evidence.words import counted, verb
 
 
 def gaps(told: Told) -> Finding | None:
@@ -124,8 +125,9 @@ def _fill(quiet: _Quiet, event: int) -> dict[int, int] | Finding:
     if missing > len(silent):
         return _made_by_nobody(told, event, missing - len(silent))
     if missing < len(silent):
-        text = f"event {event}: {len(silent):,} operations that report no version took effect, but "
-        text += f"only {max(0, missing):,} versions are missing"
+        gaps = max(0, missing)
+        took_effect = f"{counted(len(silent), 'operation')} without a reported version took effect"
+        text = f"event {event}: {took_effect}, but only {counted(gaps, 'version')} {verb(gaps, 'is')} missing"
         return Finding(text, silent[: missing + 1].tolist(), Anomaly.LOST_UPDATE)
     known = _gaps_of(told, event)
     if any(version - 1 not in known.stock for version in known.missing if version - 1 not in known.missing):
@@ -245,7 +247,7 @@ def _reports_agree(told: Told, event: int, versions: dict[int, int]) -> bool:
 def _nothing_suits(told: Told, event: int, row: int) -> Finding:
     case = told.case
     wanted = case.quantity[row]
-    text = f"event {event}: a buyer asked for {wanted:,} and was refused, but too few were left at no time of the call"
+    text = f"event {event}: a call for {counted(wanted, 'ticket')} was refused, but enough were left all the time"
     return Finding(text, [row], Anomaly.FALSE_SOLD_OUT)
 
 

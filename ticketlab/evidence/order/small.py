@@ -10,10 +10,12 @@ from ticketlab.evidence.columns import Mask
 from ticketlab.evidence.linearizability import linearizable
 from ticketlab.evidence.order.finding import Finding, Undecided
 from ticketlab.evidence.verdict import Anomaly, Status
+from ticketlab.evidence.words import plural
 
 MOST_ROWS = 2_000
 """Beyond that the general search would rarely end in time."""
 TIME_LIMIT_S = 5.0
+_MOST_NAMED = 3
 
 
 def search(case: Case, events: Collection[int]) -> Finding | None:
@@ -23,8 +25,10 @@ def search(case: Case, events: Collection[int]) -> Finding | None:
         Undecided: there are too many operations, or the time was too short.
     """
     rows = _tied_to(case, events)
-    named = ", ".join(map(str, sorted(events)[:3]))
-    open_question = f"event {named}: no order was found for operations that report no version, and none was ruled out"
+    first = ", ".join(map(str, sorted(events)[:_MOST_NAMED]))
+    more = f" and {len(events) - _MOST_NAMED:,} more" if len(events) > _MOST_NAMED else ""
+    named = f"{plural(len(events), 'event')} {first}{more}"
+    open_question = f"{named}: no order was found for operations that report no version, and none was ruled out"
     if rows.sum() > MOST_ROWS:
         raise Undecided(open_question)
     among = np.union1d(case.event[rows], list(events))

@@ -13,6 +13,7 @@ from ticketlab.evidence.order import realtime
 from ticketlab.evidence.order.finding import Finding
 from ticketlab.evidence.order.places import Places, sorting
 from ticketlab.evidence.verdict import Anomaly
+from ticketlab.evidence.words import counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,9 +128,8 @@ def versions(told: Told) -> Finding | None:
     beyond = np.flatnonzero(version > told.last[event])
     if len(beyond):
         place = beyond[0]
-        text = (
-            f"event {event[place]}: version {version[place]:,} was told, but it ended with {told.last[event[place]]:,}"
-        )
+        ended = f"the event ended with version {told.last[event[place]]:,}"
+        text = f"event {event[place]}: an answer reported version {version[place]:,}, but {ended}"
         return Finding(text, [int(makers[place])], Anomaly.DIRTY_READ)
     return None
 
@@ -151,7 +151,7 @@ def stocks(told: Told) -> Finding | None:
         place = wrong[0]
         rows = makers[place - (not first[place]) : place + 1].tolist()
         text = (
-            f"event {event[place]}: version {told.version[place]:,} left {stock[place]:,} seats, though "
+            f"event {event[place]}: version {told.version[place]:,} left {counted(stock[place], 'seat')}, though "
             f"{before[place]:,} before it and {change[place]:+,} make {before[place] + change[place]:,}"
         )
         return Finding(text, rows, Anomaly.LOST_UPDATE)
@@ -159,7 +159,7 @@ def stocks(told: Told) -> Finding | None:
     if len(wrong):
         place = wrong[0]
         text = (
-            f"event {event[place]}: version {told.version[place]:,} left {stock[place]:,} seats, though "
+            f"event {event[place]}: version {told.version[place]:,} left {counted(stock[place], 'seat')}, though "
             f"{told.total[event[place]]:,} at the start and all changes up to it make {told.stock[place]:,}"
         )
         return Finding(text, [int(makers[place])], Anomaly.LOST_UPDATE)
@@ -169,7 +169,7 @@ def stocks(told: Told) -> Finding | None:
     if len(wrong):
         place = wrong[0]
         text = (
-            f"event {event[place]}: version {told.version[place]:,} left {stock[place]:,} seats, "
+            f"event {event[place]}: version {told.version[place]:,} left {counted(stock[place], 'seat')}, "
             f"but at that version the ledger has {told.left[event[place]]:,}"
         )
         return Finding(text, [int(makers[place])], Anomaly.LOST_UPDATE)
@@ -189,10 +189,8 @@ def refusals(told: Told) -> Finding | None:
             place = int(np.flatnonzero(wrong)[0])
             rows = [int(witness[place])] if witness[place] >= 0 and anomaly is Anomaly.DIRTY_READ else []
             left = f" with {shown[place]:,} left" if shown[place] != NOT_SEEN else ""
-            text = (
-                f"event {event[place]}: sold out was told at version {version[place]:,}{left}, "
-                f"to who wanted {case.quantity[seers[place]]:,}"
-            )
+            asked = counted(case.quantity[seers[place]], "ticket")
+            text = f"event {event[place]}: a call for {asked} was answered sold out at version {version[place]:,}{left}"
             if anomaly is Anomaly.DIRTY_READ:
                 text += f"; it had {stock[place]:,}" if stock[place] != NOT_SEEN else "; the event never came to it"
             return Finding(text, [*rows, int(seers[place])], anomaly)
