@@ -80,24 +80,18 @@ def _owned_until(case: Case, rows: Integers) -> Integers:
 
 def _first_beyond(case: Case, rows: Integers, until: Integers) -> tuple[int, int] | None:
     """Of these sales the first that completed while more than all seats were owned, with how many were; or None."""
-    begin = case.completed[rows]
-    order = np.lexsort((begin, case.pairs[rows]))
-    same = np.flatnonzero(case.pairs[rows[order][:-1]] == case.pairs[rows[order][1:]])
-    until[order[same]] = np.minimum(until[order[same]], begin[order[same + 1]])
-    lasting = np.flatnonzero(until > begin)
-    ends = lasting[until[lasting] != NEVER]
-    sale = np.concatenate([lasting, ends])
-    starts = np.arange(len(sale)) < len(lasting)
-    at = np.where(starts, begin[sale], until[sale])
-    change = np.where(starts, 1, -1) * case.quantity[rows[sale]].astype(np.int64)
-    event = case.event[rows[sale]]
-    in_time = np.lexsort((change, at, event))  # at one moment what may go back does so first
-    running = np.cumsum(change[in_time])
-    firsts = np.flatnonzero(np.diff(event[in_time], prepend=-1))
-    before = np.repeat(running[firsts] - change[in_time][firsts], np.diff(firsts, append=len(in_time)))
-    owned = running - before
-    wrong = np.flatnonzero(owned > _seats(case)[event[in_time]])
+    spans = pd.DataFrame({"sale": rows, "id": case.id[rows], "event": case.event[rows], "begin": case.completed[rows]})
+    spans["until"], spans["quantity"] = until, case.quantity[rows].astype(np.int64)
+    spans = spans.sort_values("begin", kind="stable")
+    following = spans.groupby(["id", "event"])["begin"].shift(-1, fill_value=NEVER)
+    spans["until"] = np.minimum(spans["until"], following)
+    spans = spans[spans["until"] > spans["begin"]]
+    starts = spans.assign(at=spans["begin"], change=spans["quantity"])
+    ends = spans.assign(at=spans["until"], change=-spans["quantity"])
+    # At one moment what may have gone back has gone back before anything is sold.
+    changes = pd.concat([starts, ends]).sort_values(["at", "change"], kind="stable")
+    owned = changes.groupby("event")["change"].cumsum()
+    wrong = np.flatnonzero(owned > _seats(case)[changes["event"]])
     if not len(wrong):
         return None
-    place = wrong[np.argmin(at[in_time][wrong])]
-    return int(rows[sale[in_time[place]]]), int(owned[place])
+    return int(changes["sale"].iloc[wrong[0]]), int(owned.iloc[wrong[0]])
