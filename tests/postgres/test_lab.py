@@ -201,6 +201,7 @@ def test_stock_that_is_counted_elsewhere_is_settled_before_the_ledger_is_read(tm
             "takes lab.run(…, own=[…])."
         ),
         "late: its sales carry no version, so the order is not decided; the count of tickets is.",
+        "late does not claim that a purchase id buys once: no id was called twice.",
     ]
     assert "counts tickets at the end of the day" in run.environment["own_strategies"]["late"]
 
