@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+import numpy as np
 import pytest
 
 from ticketlab.evidence.checks import answers_match_tickets
@@ -14,7 +15,7 @@ ONE, TWO = 1, 2
 
 def carrying(*tickets, **fields):
     """A sale whose answer carries these tickets, by their numbers."""
-    numbers = {"handed": len(tickets), "handed_digest": digest(tickets)}
+    numbers = {"handed": len(tickets), "handed_digest": int(np.uint64(digest(tickets)).astype(np.int64))}
     return {"quantity": len(tickets)} | numbers | fields
 
 

@@ -15,16 +15,18 @@ Marks: TypeAlias = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 PRIME: Final = 2**61 - 1
 MASK: Final = 2**64 - 1
-HALF: Final = 2**63
 
 
 def digest(ids: Iterable[int]) -> int:
-    """The digest of tickets whose ids are given as integers (`UUID.int`), as a signed 64-bit integer."""
+    """The digest of tickets whose ids are given as integers (`UUID.int`), from 0 to 2**64 - 1.
+
+    A history has the same 64 bits as a signed integer, as marks are.
+    """
     total = 0
     for number in ids:
         rest = number % PRIME
         total += rest * (rest + 1)
-    return (total + HALF & MASK) - HALF
+    return total & MASK
 
 
 def marks(packed: bytes) -> Marks:

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from ticketlab.evidence import tables
+from ticketlab.evidence.digests import MASK
 from ticketlab.evidence.tables import PURCHASE_ID
 from ticketlab.outcomes import CAUSES, KINDS, OUTCOMES, RETRY_CAUSES, Cause, Kind, Outcome
 
@@ -63,14 +64,14 @@ _INVOKED: Final = NUMBERS.index("invoked_ns")
 _END_CODE: Final = {kind: {outcome: ENDS.index((kind, outcome)) for outcome in OUTCOMES} for kind in KINDS}
 _CAUSE_CODE: Final = {cause: code for code, cause in enumerate(CAUSES)}
 _PURCHASE: Final = Kind.PURCHASE  # looked up once: in Python 3.11 that takes as long as to pack a row
-_packed: Final = Struct(f"{len(NUMBERS)}q").pack  # twice as fast as to extend an array by a tuple
+_packed: Final = Struct(f"{len(NUMBERS) - 1}qQ").pack  # twice as fast as to extend an array by a tuple
 
 
 Handed: TypeAlias = tuple[int, int, int]
 """The tickets that an answer hands its buyer for one event: how many, or NOT_SEEN where the answer has no tickets at
-all; the digest of their ids; and how many of them name another purchase or another event. A plain tuple: one is made at
-each sale, and a NamedTuple takes three times as long."""
-NOTHING_HANDED: Final[Handed] = (NOT_SEEN, NOT_SEEN, 0)
+all; the digest of their ids, see `digests.digest`; and how many of them name another purchase or another event. A plain
+tuple: one is made at each sale, and a NamedTuple takes three times as long."""
+NOTHING_HANDED: Final[Handed] = (NOT_SEEN, NOT_SEEN & MASK, 0)
 """An answer without tickets."""
 
 

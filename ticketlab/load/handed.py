@@ -5,7 +5,7 @@ from typing import Final
 from uuid import UUID
 
 from ticketlab.errors import InvalidInputError, OwnCodeError
-from ticketlab.evidence.digests import HALF, MASK, PRIME, digest
+from ticketlab.evidence.digests import MASK, PRIME, digest
 from ticketlab.evidence.history import NOTHING_HANDED, Handed
 from ticketlab.outcomes import Cause
 from ticketlab.tickets import PurchaseResult, SoldTicket
@@ -43,7 +43,7 @@ def handed(
             total += rest * (rest + 1)
             if its_purchase_id.int != owner or event_id.int != event:
                 elsewhere += 1
-        return ((len(tickets), (total + HALF & MASK) - HALF, elsewhere),)
+        return ((len(tickets), total & MASK, elsewhere),)
     except (AttributeError, TypeError, ValueError):
         return _by_event(list(_checked(tickets)), purchase_id.int, [events[row[0]] for row in rows], earlier=earlier)
 
