@@ -248,6 +248,7 @@ def _observe(
         interrupted=driven.ended_early,
         double_calls=plan.double_calls,
         faults_ns=driven.faults_ns,
+        faults_began_ns=driven.faults_began_ns,
         faults_over_ns=driven.faults_over_ns,
         said=dict(driven.said),
     )

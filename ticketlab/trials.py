@@ -51,6 +51,8 @@ class Trial:
     """The share of purchases whose id was to be called twice; None where it was not saved."""
     faults_ns: Mapping[FaultKind, tuple[int, ...]] = field(default_factory=dict)
     """Of each kind of fault the instants at which it came, in ns since the trial's start."""
+    faults_began_ns: Mapping[FaultKind, tuple[int, ...]] = field(default_factory=dict)
+    """When each of them was begun; of a kind that is missing that is taken to be the instant."""
     faults_over_ns: Mapping[FaultKind, tuple[int, ...]] = field(default_factory=dict)
     """When each of them was over; of a kind that is missing only the instants are known."""
     said: Mapping[str, str] = field(default_factory=dict)
@@ -65,8 +67,9 @@ class Trial:
 
     def faults_of(self, kind: FaultKind) -> list[Span]:
         """When the faults of a kind were, in order."""
-        began = self.faults_ns.get(kind, ())
-        return list(map(Span, began, self.faults_over_ns.get(kind, began)))
+        instants = self.faults_ns.get(kind, ())
+        began, over = self.faults_began_ns.get(kind, instants), self.faults_over_ns.get(kind, instants)
+        return list(map(Span, began, over))
 
     @property
     def all_faults_ns(self) -> tuple[int, ...]:

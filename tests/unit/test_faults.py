@@ -155,6 +155,21 @@ class TestTrigger:
         assert trigger.instants_ns(LOSE_REPLY)[0] <= instants[0] <= first_ns <= instants[1] <= second_ns
         assert trigger.over_ns(CRASH) == ()
 
+    def test_a_fault_begins_before_it_takes_effect(self):
+        """A server takes a while to die: what is lost meanwhile was lost by the crash."""
+
+        def crash():
+            took_effect.append(time.perf_counter_ns() + 1)
+            return took_effect[0]
+
+        took_effect = []
+        trigger = Trigger(faults("crash@1"), {CRASH: crash})
+        trigger.make_due(1)
+        (began_ns,), (instant_ns,), (over_ns,) = (
+            times(CRASH) for times in (trigger.began_ns, trigger.instants_ns, trigger.over_ns)
+        )
+        assert began_ns < instant_ns == took_effect[0] <= over_ns + 1
+
 
 class TestDrive:
     @pytest.mark.parametrize("kind", FaultKind)

@@ -496,6 +496,19 @@ def test_faults_of_one_kind_are_told_apart_by_their_turn(folder, history, ledger
     ]
 
 
+def test_what_a_crash_loses_before_the_server_is_dead_was_met_by_it(folder, history, ledger):
+    """From its beginning on."""
+    changed(faults=["crash@2"])(folder / "experiment.json")
+    (folder / "trials" / "1").rename(folder / "former-1")
+    (folder / "trials" / "2").rename(folder / "former-2")
+    lost(folder, 1, history, ledger, faults_ns={"crash": (900,)}, faults_over_ns={"crash": (990,)})
+    assert Run(folder).trial_rows()[0]["faults"][0]["met"] == 0
+    (folder / "trials" / "1").rename(folder / "former-3")
+    times = {"faults_ns": {"crash": (900,)}, "faults_over_ns": {"crash": (990,)}, "faults_began_ns": {"crash": (5,)}}
+    lost(folder, 1, history, ledger, **times)
+    assert Run(folder).trial_rows()[0]["faults"][0]["met"] == 1
+
+
 def test_refunds_that_a_fault_met_are_said(folder, history, ledger):
     """Beside the purchases."""
     changed(faults=["lose-reply@1"])(folder / "experiment.json")

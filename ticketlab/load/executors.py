@@ -50,6 +50,8 @@ class Driven:
     faults_ns: Mapping[FaultKind, tuple[int, ...]] = field(default_factory=dict)
     """Of each kind of fault the instants at which it came, in ns since the trial's start: the history's clock. A server
     was dead by then, and a connection was cut just after."""
+    faults_began_ns: Mapping[FaultKind, tuple[int, ...]] = field(default_factory=dict)
+    """When each of them was begun, on the same clock."""
     faults_over_ns: Mapping[FaultKind, tuple[int, ...]] = field(default_factory=dict)
     """When each of them was over, on the same clock."""
     said: Mapping[str, str] = field(default_factory=dict)
@@ -142,8 +144,9 @@ def drive(
     return Driven(
         history=history.collect(stuck.recorded(recorders, left), start_ns=start.instant_ns),
         interrupted=ending.interrupted,
-        faults_ns={kind: tuple(each - start.instant_ns for each in trigger.instants_ns(kind)) for kind in FaultKind},
-        faults_over_ns={kind: tuple(each - start.instant_ns for each in trigger.over_ns(kind)) for kind in FaultKind},
+        faults_ns=_by_kind(trigger.instants_ns, start.instant_ns),
+        faults_began_ns=_by_kind(trigger.began_ns, start.instant_ns),
+        faults_over_ns=_by_kind(trigger.over_ns, start.instant_ns),
         said=ChainMap(*(each.said for each in recorders)),
         cut=ending.cut,
         at_once=ending.at_once,
@@ -151,6 +154,11 @@ def drive(
         start_ns=start.instant_ns,
         warm_up_deadlocks=sum(warm_up_deadlocks),
     )
+
+
+def _by_kind(read: Callable[[FaultKind], tuple[int, ...]], start_ns: int) -> dict[FaultKind, tuple[int, ...]]:
+    """Of each kind of fault these times, on the clock of the history."""
+    return {kind: tuple(each - start_ns for each in read(kind)) for kind in FaultKind}
 
 
 class _Start:

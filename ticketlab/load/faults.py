@@ -95,7 +95,8 @@ class Trigger:
         while self._to_come and self._to_come[0].after <= purchases:
             kind = self._to_come.pop(0).kind
             # Noted before it is made: a fault that fails, or is interrupted, has begun all the same.
-            made = _Made(kind, time.perf_counter_ns())
+            began_ns = time.perf_counter_ns()
+            made = _Made(kind, began_ns, began_ns)
             self._made.append(made)
             try:
                 took_effect_ns = self._actions[kind]()
@@ -108,6 +109,10 @@ class Trigger:
         """When faults of this kind took effect or were begun, in order, as readings of `time.perf_counter_ns`."""
         return tuple(made.instant_ns for made in self._made if made.kind is kind)
 
+    def began_ns(self, kind: FaultKind) -> tuple[int, ...]:
+        """When each of them was begun: the server takes a while to die, and loses what is under way meanwhile."""
+        return tuple(made.began_ns for made in self._made if made.kind is kind)
+
     def over_ns(self, kind: FaultKind) -> tuple[int, ...]:
         """When each of them was over: the server was up again, or the last connection broken and replaced."""
         return tuple(made.over_ns for made in self._made if made.kind is kind)
@@ -118,5 +123,6 @@ class _Made:
     """A fault that was made, or is being made."""
 
     kind: FaultKind
+    began_ns: int
     instant_ns: int
     over_ns: int = 0
