@@ -1,7 +1,7 @@
 """The checks and the brute force agree on many more random small histories than `make test` compares."""
 
 import pytest
-from compared_cases import MOST_UNDECIDED, compared
+from compared_cases import MOST_UNDECIDED, compared, compared_without_tickets, is_wrong_without_tickets
 from generated_cases import generated
 
 CASES = 20_000
@@ -25,3 +25,11 @@ def test_checks_agree_with_the_brute_force(first):
     assert not wrong, "\n\n".join([f"{len(wrong)} of {AT_ONCE:,} are wrong, the first:", *wrong[:SHOWN]])
     shown = "\n\n".join([f"{len(undecided)} of {answered:,} are undecided, the first:", *undecided[:SHOWN]])
     assert len(undecided) <= MOST_UNDECIDED * answered, shown
+
+
+@pytest.mark.parametrize("first", range(0, CASES // 4, AT_ONCE))
+def test_checks_agree_with_the_brute_force_where_no_tickets_are_known(first):
+    """No oversell in the answers of a possible history, and no valid order of an impossible one."""
+    found = ((seed, compared_without_tickets(generated(seed))) for seed in range(first, first + AT_ONCE))
+    wrong = [f"seed {seed}: {each}" for seed, each in found if is_wrong_without_tickets(each)]
+    assert not wrong, "\n\n".join([f"{len(wrong)} of {AT_ONCE:,} are wrong, the first:", *wrong[:SHOWN]])

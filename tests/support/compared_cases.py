@@ -79,6 +79,14 @@ def compared_without_tickets(case: SmallCase) -> Compared:
     return Compared(case=case, possible=possible, verdicts=judging.judge_answers(history, ledger))
 
 
+def is_wrong_without_tickets(found: Compared) -> bool:
+    """Whether a possible history is called wrong, or an impossible one has a valid order and no check objects."""
+    if found.possible:
+        return found.status is Status.INVALID
+    order = next(each.status for each in found.verdicts if each.check == "strict_serializability")
+    return order is Status.VALID and found.status is not Status.INVALID
+
+
 @dataclass(frozen=True, kw_only=True)
 class Disagreement:
     """A seed on whose case brute force and checks disagree, and the smallest case found that still shows it."""

@@ -5,11 +5,10 @@ from collections import Counter
 
 import pytest
 from brute_force import possible
-from compared_cases import compared, compared_without_tickets
+from compared_cases import compared, compared_without_tickets, is_wrong_without_tickets
 from generated_cases import generated
 
 from ticketlab.evidence.history import NOT_SEEN
-from ticketlab.evidence.verdict import Status
 from ticketlab.outcomes import Cause, Kind, Outcome
 
 CASES = 600
@@ -28,22 +27,18 @@ def test_no_verdict_is_wrong(first):
     assert len(undecided) <= MOST_OPEN, "\n\n".join(undecided)
 
 
-@pytest.mark.parametrize("first", range(0, CASES, AT_ONCE))
+@pytest.mark.parametrize("first", range(0, CASES // 3, AT_ONCE))
 def test_no_verdict_is_wrong_where_no_tickets_are_known(first):
     """A right order is not called wrong, nor a wrong one right, unless another check finds what is wrong."""
-    for seed in range(first, first + AT_ONCE):
-        found = compared_without_tickets(generated(seed))
-        (order,) = (each.status for each in found.verdicts if each.check == "strict_serializability")
-        if found.possible:
-            assert found.status is not Status.INVALID, f"seed {seed}: {found}"
-        else:
-            assert Status.VALID is not order or found.status is Status.INVALID, f"seed {seed}: {found}"
+    found = [(seed, compared_without_tickets(generated(seed))) for seed in range(first, first + AT_ONCE)]
+    wrong = [f"seed {seed}: {each}" for seed, each in found if is_wrong_without_tickets(each)]
+    assert not wrong, "\n\n".join(wrong)
 
 
 def test_what_a_check_says_is_in_the_singular_where_there_is_one(cases):
     """And speaks of no person, nor of the number that stands for an unknown one."""
     wrong = re.compile(rf"\b1 (?!was\b)[a-z]+s\b|\b(he|him|his|told)\b|{abs(NOT_SEEN):,}|{abs(NOT_SEEN)}")
-    said = {each.summary for case in cases[:400] for each in compared(case).verdicts}
+    said = {each.summary for case in cases[:200] for each in compared(case).verdicts}
     assert len(said) > 100
     assert not [each for each in said if wrong.search(each)]
 
