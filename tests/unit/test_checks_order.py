@@ -106,6 +106,20 @@ class TestStocks:
         verdict = strict_serializability(history(sold(2, 4)), ledger(total=5, available=5, version=2, tickets=[1]))
         assert (verdict.status, verdict.anomaly) == (INVALID, Anomaly.LOST_UPDATE)
 
+    def test_a_sale_beyond_the_stock_is_an_oversell_also_when_it_was_given_back(self, history, ledger):
+        """Two of one seat: no answer reports a stock below 0, and the ledger no longer shows it."""
+        rows = sold(2, None, until=10, quantity=2), refund(1, 3, None, since=20, quantity=2)
+        verdict = strict_serializability(history(*rows), ledger(total=1, available=1, version=3, tickets=[]))
+        assert found(verdict) == (INVALID, Anomaly.OVERSELL, [0])
+        right = strict_serializability(history(*rows), ledger(total=2, available=2, version=3, tickets=[]))
+        assert right.status is VALID
+
+    def test_a_sale_beyond_what_a_lost_sale_left_is_none(self, history, ledger):
+        """The lost sale made the version between; what it left was too little."""
+        rows = lost(until=10), sold(3, None, since=20), refund(2, 4, 1, since=120, until=200)
+        verdict = strict_serializability(history(*rows), ledger(total=1, available=0, version=4, tickets=[1]))
+        assert verdict.status is INVALID
+
 
 class TestRefusals:
     def test_who_saw_too_small_a_stock_was_rightly_refused(self, history, ledger):

@@ -14,7 +14,7 @@ from ticketlab.evidence.words import counted
 def refunds(told: Told) -> Finding | None:
     """A refund of what was not bought, of another number of tickets, before it was bought, or once more."""
     case = told.case
-    rows = np.flatnonzero(case.surely_refunded & ~case.effects.entangled)
+    rows = np.flatnonzero(case.surely_refunded & ~case.effects.entangled & ~_is_of_any_sale(case))
     if not len(rows):
         return None
     sale = _sale_of(case, rows)
@@ -59,6 +59,15 @@ def _calls(case: Case, row: int) -> list[int]:
     answered = case.sold | case.refunded | case.refunded_nothing | case.perhaps_sold | case.perhaps_refunded
     calls: list[int] = np.flatnonzero((case.id == case.id[row]) & answered).tolist()
     return calls
+
+
+def _is_of_any_sale(case: Case) -> Mask:
+    """Rows of ids with several sales, of which the versions do not say in which order they and the refund come."""
+    sales = case.surely_sold | (case.undecided & case.purchases)
+    several = case.per_id(sales) > 1
+    without = np.bincount(case.id[(case.changed | sales) & (case.version == NOT_SEEN)], minlength=case.ids) > 0
+    unclear: Mask = (several & without)[case.id]
+    return unclear
 
 
 def _sale_of(case: Case, rows: Integers) -> Integers:

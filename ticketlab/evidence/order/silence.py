@@ -93,6 +93,12 @@ class _Quiet:
         """Of each id the row of its refund, or -1."""
         return _first_of_each_id(self.told.case, self.told.case.surely_refunded)
 
+    @cached_property
+    def bought_again(self) -> Mask:
+        """By id: whether it has several sales."""
+        several: Mask = self.told.case.per_id(self.told.case.surely_sold) > 1
+        return several
+
     @property
     def any(self) -> bool:
         """Whether there is anything that was not reported."""
@@ -121,6 +127,8 @@ def _fill(quiet: _Quiet, event: int) -> dict[int, int] | Finding:
     if (case.event[quiet.undecided] == event).any():
         raise _OpenError
     silent = quiet.silent[case.event[quiet.silent] == event]
+    if quiet.bought_again[case.id[silent]].any():
+        raise _OpenError  # which sale a refund of such an id gives back is not known from one event
     missing = int(quiet.missing[event])
     if missing > len(silent):
         return _made_by_nobody(told, event, missing - len(silent))
@@ -234,8 +242,10 @@ def _stocks(told: Told, event: int, versions: dict[int, int]) -> Integers:
 
 
 def _reports_agree(told: Told, event: int, versions: dict[int, int]) -> bool:
-    """Whether every stock that was reported at a version of the event is that of the changes up to it."""
+    """Whether the changes up to each version of the event leave the stock that was reported there, and none below 0."""
     case, stock = told.case, _stocks(told, event, versions)
+    if (stock[1:] < 0).any():
+        return False
     first, end = np.searchsorted(told.event, [event, event + 1])
     rows = np.concatenate([told.makers[first:end], told.seers[case.event[told.seers] == event]])
     reported = case.available[rows]

@@ -139,7 +139,7 @@ def _given_back(case: Case) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
 
 
 def stocks(told: Told) -> Finding | None:
-    """A stock that is not that of the version before, plus or less what was given back or sold."""
+    """A stock that is below 0, or is not that of the version before, plus or less what was given back or sold."""
     case, makers, event = told.case, told.makers, told.event
     stock, change = case.available[makers].astype(np.int64), case.change[makers]
     before = np.append(NOT_SEEN, stock[:-1])[: len(stock)]
@@ -163,6 +163,15 @@ def stocks(told: Told) -> Finding | None:
             f"{told.total[event[place]]:,} at the start and all changes up to it make {told.stock[place]:,}"
         )
         return Finding(text, [int(makers[place])], Anomaly.LOST_UPDATE)
+    left = np.where(stock != NOT_SEEN, stock, told.stock)
+    below = np.flatnonzero((left != NOT_SEEN) & (left < 0))
+    if len(below):
+        place = below[0]
+        text = (
+            f"event {event[place]}: version {told.version[place]:,} sold {counted(-change[place], 'ticket')} and left "
+            f"{left[place]:,}: that is more than there was"
+        )
+        return Finding(text, [int(makers[place])], Anomaly.OVERSELL)
     known = told.ended[event] & (stock != NOT_SEEN) & (told.left[event] != NOT_SEEN)
     ends = np.flatnonzero(known & (told.version == told.last[event]))
     wrong = ends[stock[ends] != told.left[event[ends]]]
