@@ -1,6 +1,7 @@
 """What purchase functions leave on connections and in the server is seen; right ones, and faults, raise no alarm."""
 
 from typing import ClassVar
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -8,11 +9,12 @@ import sqlalchemy
 from psycopg_pool import ConnectionPool
 from sqlalchemy.orm import Session
 
-from ticketlab import Settings, adopt, servers
+from ticketlab import EventRepository, Settings, adopt, servers
 from ticketlab.evidence import checks
 from ticketlab.evidence.verdict import Anomaly, Status, overall
 from ticketlab.load import Fault, Plan
 from ticketlab.observed import observe
+from ticketlab.outcomes import Outcome
 from ticketlab.tickets import Database, leftovers, migrations, strategies
 
 LOOK = "SELECT available_tickets FROM events WHERE id = %(event_id)s FOR UPDATE"
@@ -232,6 +234,47 @@ def test_a_sale_that_sqlalchemy_never_commits_is_not_silent(tried):
         found = tried(forgetful)
         assert left_of(found) == {leftovers.UNCOMMITTED_SALE}
         assert found[0]["sales_in_ledger"].status is Status.INVALID
+
+
+def test_what_sqlalchemy_begins_after_the_commit_takes_no_sale_with_it(tried):
+    """A read after the commit opens a transaction of its own; in AUTOCOMMIT there is none in the server."""
+
+    def reads_after_the_commit(connection: sqlalchemy.Connection, event_id, quantity, purchase_id):
+        sold = sell(connection.exec_driver_sql, event_id, quantity, purchase_id)
+        connection.commit()
+        connection.exec_driver_sql("SELECT 1 FROM events")
+        return sold
+
+    def in_autocommit_mode(connection: sqlalchemy.Connection, event_id, quantity, purchase_id):
+        execute = connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql
+        return sell(execute, event_id, quantity, purchase_id)
+
+    def reads_with_its_session(session: Session, event_id, quantity, purchase_id):
+        sold = sell(session.connection().exec_driver_sql, event_id, quantity, purchase_id)
+        session.commit()
+        session.connection().exec_driver_sql("SELECT 1 FROM events")
+        return sold
+
+    for function in (reads_after_the_commit, in_autocommit_mode, reads_with_its_session):
+        found = tried(function)
+        assert left_of(found) == set()
+        assert found[0]["sales_in_ledger"].status is Status.VALID
+
+
+def test_a_connection_that_breaks_when_it_is_given_back_leaves_a_sale_sold(database, an_event):
+    """It was committed, and the function said so: what breaks afterwards is no part of the purchase."""
+
+    def loses_it_in_the_end(connection: sqlalchemy.Connection, event_id, quantity, purchase_id):
+        sold = sell(connection.exec_driver_sql, event_id, quantity, purchase_id)
+        connection.commit()
+        (pid,) = connection.exec_driver_sql("SELECT pg_backend_pid()").one()
+        with psycopg.connect(database.settings.url, autocommit=True) as other:
+            other.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+        return sold
+
+    repository = EventRepository(database, adopt(loses_it_in_the_end))
+    event = an_event(repository)
+    assert repository.purchase_tickets(event.id, 1, uuid4()).outcome is Outcome.SOLD
 
 
 def clean(connection: psycopg.Connection, event_id, quantity, purchase_id):

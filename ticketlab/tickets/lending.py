@@ -1,8 +1,8 @@
 """What a purchase function of a user's buys through: a connection as psycopg's own pool lends it, or SQLAlchemy's."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Final
+from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import Final, TypeVar
 
 import psycopg
 import sqlalchemy
@@ -16,6 +16,8 @@ from ticketlab.tickets.pooled import PooledConnection
 from ticketlab.tickets.strategy import committing
 
 _SOLD_UNCOMMITTED: Final = "ticketlab_sold_uncommitted"
+_HAS_WRITTEN: Final = "SELECT pg_current_xact_id_if_assigned() IS NOT NULL"
+T = TypeVar("T")
 
 
 @contextmanager
@@ -46,7 +48,7 @@ def committed(database: Database) -> Iterator[psycopg.Connection[TupleRow]]:
 @contextmanager
 def sql_connection(database: Database) -> Iterator[sqlalchemy.Connection]:
     """A SQLAlchemy connection, whose open transaction is rolled back at the end; see `note_sale`."""
-    with database.sql_connection() as connection:
+    with _given_back_quietly(database.sql_connection()) as connection:
         yield connection
         if not connection.closed and connection.info.pop(_SOLD_UNCOMMITTED, False):
             database.left_behind.note(UNCOMMITTED_SALE)
@@ -55,19 +57,47 @@ def sql_connection(database: Database) -> Iterator[sqlalchemy.Connection]:
 @contextmanager
 def session(database: Database) -> Iterator[Session]:
     """A SQLAlchemy session, whose open transaction is rolled back at the end; see `note_sale`."""
-    with database.unit_of_work() as session:
+    with _given_back_quietly(database.unit_of_work()) as session:
         yield session
         if session.info.pop(_SOLD_UNCOMMITTED, False):
             database.left_behind.note(UNCOMMITTED_SALE)
 
 
+@contextmanager
+def _given_back_quietly(lent: AbstractContextManager[T]) -> Iterator[T]:
+    """What is lent; a connection that breaks when it is given back says nothing of what was done through it."""
+    is_done = False
+    try:
+        with lent as way:
+            yield way
+            is_done = True
+    except (psycopg.Error, sqlalchemy.exc.DBAPIError):
+        if not is_done:
+            raise
+
+
 def note_sale(way: object) -> None:
     """Remember that a function answered "sold" while the SQLAlchemy transaction that it sold in was open.
 
-    A refusal may leave it open: SQLAlchemy begins a transaction for each read, and rolls it back by itself.
+    SQLAlchemy begins a transaction for each read too, and rolls it back by itself: one that has written nothing takes
+    nothing with it.
     """
-    if isinstance(way, sqlalchemy.Connection | Session) and way.in_transaction():
+    if isinstance(way, sqlalchemy.Connection | Session) and way.in_transaction() and _has_written(way):
         way.info[_SOLD_UNCOMMITTED] = True
+
+
+def _has_written(way: sqlalchemy.Connection | Session) -> bool:
+    """Whether the server has a transaction open that has written something, or has failed after it may have."""
+    with suppress(psycopg.Error, sqlalchemy.exc.SQLAlchemyError):  # what was lost has nothing open
+        connection = way if isinstance(way, sqlalchemy.Connection) else way.connection()
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, psycopg.Connection)
+        status = driver.pgconn.transaction_status
+        if status != TransactionStatus.INTRANS:
+            return status == TransactionStatus.INERROR
+        (written,) = driver.execute(_HAS_WRITTEN).fetchone() or (False,)
+        return bool(written)
+    return False
 
 
 def _roll_back(connection: psycopg.Connection[TupleRow]) -> None:
