@@ -11,7 +11,7 @@ from ticketlab.evidence.checks.answers import oversold_by_answers
 from ticketlab.evidence.order import ownership, silence, told, unordered
 from ticketlab.evidence.order.finding import Finding, Undecided
 from ticketlab.evidence.order.told import Told
-from ticketlab.evidence.verdict import Verdict, invalid, unknown, valid
+from ticketlab.evidence.verdict import Anomaly, Verdict, invalid, unknown, valid
 from ticketlab.evidence.words import counted
 
 Stage: TypeAlias = Callable[[Told], Finding | None]
@@ -33,6 +33,8 @@ def strict_serializability(case: Case) -> Verdict:
         finding = next(filter(None, (stage(facts) for stage in STAGES)), None)
     except Undecided as open_question:
         return oversold_by_answers(case, name) or unknown(name, str(open_question))
+    if finding is not None and finding.anomaly is Anomaly.STALE_READ and (oversold := oversold_by_answers(case, name)):
+        return oversold  # the plainer reason why there is no order
     if finding is not None:
         return invalid(name, finding.text, case.rows(np.array(finding.rows, np.int64)), finding.anomaly)
     return valid(name, _summary(facts))
