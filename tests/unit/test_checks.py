@@ -12,12 +12,25 @@ from ticketlab.evidence.checks import (
     sales_in_ledger,
     tickets_accounted_for,
 )
+from ticketlab.evidence.ledger import Ledger
 from ticketlab.evidence.verdict import Status, Verdict, overall
 
 VALID, INVALID, UNKNOWN = Status.VALID, Status.INVALID, Status.UNKNOWN
 
 
 class TestNoOversell:
+    @pytest.mark.parametrize(("seats", "status"), [((1, 1), Status.INVALID), ((1, 2), Status.VALID)])
+    def test_a_seat_that_two_buyers_have_is_sold_twice_though_the_count_is_right(self, history, seats, status):
+        """Where the ledger knows the ids of its tickets; two events may number theirs alike."""
+        owners = [UUID(int=number).bytes for number in (1, 2, 3)]
+        tickets = [(0, owners[0], UUID(int=seats[0]).bytes), (0, owners[1], UUID(int=seats[1]).bytes)]
+        books = Ledger.of(
+            events=[(0, 5, 3, None), (1, 5, 4, None)], tickets=[*tickets, (1, owners[2], UUID(int=1).bytes)]
+        )
+        verdict = no_oversell(history({}, {}, {"event": 1}), books)
+        assert verdict.status is status
+        assert (verdict.summary == "event 0: 1 ticket has the id of another ticket") is (status is Status.INVALID)
+
     def test_as_many_tickets_as_seats_is_right(self, history, ledger):
         """Every seat sold and none left is no oversell."""
         verdict = no_oversell(history({}, {}), ledger(total=2, available=0, tickets=[1, 2]))

@@ -12,7 +12,7 @@ EventRow: TypeAlias = tuple[UUID, int, int | None, int | None]
 """Its id, all its seats, the seats that the tables say are left, and its version; None where they do not say."""
 TicketRow: TypeAlias = tuple[UUID, UUID] | tuple[UUID, UUID, UUID]
 """Its event's id, its purchase's, and its own where the purchase function hands tickets to its buyers: then what was
-handed is compared with what is there."""
+handed is compared with what is there, and a ticket or seat that an event has sold twice is found."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,9 +23,10 @@ def no_oversell(case: Case) -> Verdict:
     name = "no_oversell"
     seats = case.seats
     wrong = seats[(seats["oversold"] > 0) | (seats["available"] != seats["total"] - seats["tickets"])]
-    if wrong.empty and (seen := oversold_for_a_moment(case, name) or oversold_by_answers(case, name)):
-        return seen
     if wrong.empty:
+        seen = oversold_for_a_moment(case, name) or oversold_by_answers(case, name) or _same_ticket_again(case, name)
+        if seen:
+            return seen
         known = (case.ledger.events["available"] != NOT_SEEN).all()
         stock = "the stock agrees" if known else "not every stock is known"
         text = f"{_tickets_for_seats(int(seats['tickets'].sum()), int(seats['total'].sum()))}, and {stock}"
@@ -35,6 +36,19 @@ def no_oversell(case: Case) -> Verdict:
     beyond = _first_beyond_the_last_seat(case, first.iloc[0])
     anomaly = _of_the_stock(first.iloc[0])
     return invalid(name, text, first if beyond.empty or anomaly is not Anomaly.OVERSELL else beyond, anomaly)
+
+
+def _same_ticket_again(case: Case, name: str) -> Verdict | None:
+    """One ticket of an event that was sold more than once, where the ledger knows the ids of its tickets."""
+    marks = case.ledger.tickets["ticket"].to_numpy()
+    order = np.lexsort((marks, case.ticket_event))
+    event, mark = case.ticket_event[order], marks[order]
+    again = np.flatnonzero((event[1:] == event[:-1]) & (mark[1:] == mark[:-1]) & (mark[1:] != NOT_SEEN))
+    if not len(again):
+        return None
+    count = len(again)
+    text = f"event {event[again[0]]}: {counted(count, 'ticket')} {verb(count, 'has')} the id of another ticket"
+    return invalid(name, text, case.seats.head(0), Anomaly.OVERSELL)
 
 
 def _of_the_stock(event: "pd.Series[int]") -> Anomaly:

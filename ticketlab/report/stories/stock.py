@@ -52,7 +52,9 @@ def oversell(scene: Scene) -> Reason:
 def _beyond(scene: Scene) -> Reason:
     """Sales beyond the last seat."""
     if not scene.calls:
-        return Reason(short="more tickets than seats", why="There are more tickets than seats.")
+        return Reason(
+            short="seats were sold more than once", why="More tickets were sold than there are seats for them."
+        )
     lines, first, several = lines_of(scene.calls), scene.calls[0], len(scene.calls) > 1
     order = "in which the buyers were told" if any(line.version is None for line in lines) else "of the versions"
     whose = "these are sales" if several else f"{who(first)} has the first one"
