@@ -108,6 +108,23 @@ def test_a_changed_setting_and_a_listen_are_seen(tried):
     }
 
 
+def test_a_held_cursor_and_a_temporary_table_are_seen(tried):
+    """The next purchase on the connection meets them; what ends with the transaction is none of them."""
+
+    def leaves_them(connection, event_id, quantity, purchase_id):
+        connection.execute(f'DECLARE "{purchase_id}" CURSOR WITH HOLD FOR SELECT 1')
+        connection.execute("CREATE TEMPORARY TABLE IF NOT EXISTS cart (purchase_id uuid)")
+        return sell(connection.execute, event_id, quantity, purchase_id)
+
+    def cleans_up(connection, event_id, quantity, purchase_id):
+        connection.execute(f'DECLARE "{purchase_id}" CURSOR FOR SELECT 1')
+        connection.execute("CREATE TEMPORARY TABLE cart (purchase_id uuid) ON COMMIT DROP")
+        return sell(connection.execute, event_id, quantity, purchase_id)
+
+    assert left_of(tried(leaves_them)) == {leftovers.HELD_CURSOR, leftovers.TEMPORARY_TABLE}
+    assert left_of(tried(cleans_up)) == set()
+
+
 def test_a_closed_connection_is_seen_and_costs_no_place_in_the_pool(tried):
     def closes(connection, event_id, quantity, purchase_id):
         sold = sell(connection.execute, event_id, quantity, purchase_id)

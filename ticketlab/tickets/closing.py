@@ -27,10 +27,17 @@ _STATISTICS_IN_MEMORY: Final = 150_000
 _IN_SESSION: Final = b"""
 SELECT 'lock', count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory'
 UNION ALL SELECT 'listen', count(*) FROM pg_listening_channels()
+UNION ALL SELECT 'cursor', count(*) FROM pg_cursors WHERE is_holdable
+UNION ALL SELECT 'table', count(*) FROM pg_class WHERE relnamespace = pg_my_temp_schema() AND relkind = 'r'
 UNION ALL SELECT name, 1 FROM pg_settings
 WHERE source = 'session' AND setting IS DISTINCT FROM reset_val AND name NOT LIKE 'transaction\\_%'
 """
-_WORDS: Final = {"lock": leftovers.ADVISORY_LOCK, "listen": leftovers.LISTENING}
+_WORDS: Final = {
+    "lock": leftovers.ADVISORY_LOCK,
+    "listen": leftovers.LISTENING,
+    "cursor": leftovers.HELD_CURSOR,
+    "table": leftovers.TEMPORARY_TABLE,
+}
 _IN_SERVER: Final = """
 SELECT pid, application_name = %(lab)s, state LIKE 'idle in transaction%%',
        state LIKE 'idle in transaction%%' AND clock_timestamp() - state_change > interval '1 second'
