@@ -84,7 +84,7 @@ def takes_the_surplus_back(connection: psycopg.Connection, event_id: UUID, quant
     with connection.transaction():
         connection.execute(ADD, [event_id, purchase_id, quantity])
         connection.execute(TAKE_WHAT_IS_LEFT, [quantity, event_id])
-    think(0.03)
+    think(0.1)
     with connection.transaction():
         (seats,) = connection.execute(LOCK_THE_SEATS, [event_id]).fetchone()
         (sold,) = connection.execute(SOLD_SO_FAR, [event_id]).fetchone()
