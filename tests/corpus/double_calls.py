@@ -5,7 +5,7 @@ from uuid import UUID
 import psycopg
 
 from corpus.lost_answers import sell
-from corpus.right import bought_before, refused, sold
+from corpus.right import BOUGHT_BEFORE, bought_before, refused, sold
 from corpus.statements import ADD, LOCK, TAKE, think
 from ticketlab import Cause, Outcome, PurchaseRequest, PurchaseResult
 from ticketlab.tickets import SoldTicket
@@ -22,6 +22,21 @@ def looks_up_the_id_first(
     if sell(connection, event_id, quantity, purchase_id):
         return sold(quantity)
     return refused(quantity)
+
+
+@strategy(summary="answers whatever is asked by what was bought before", safe=True, ids_buy_once=True)
+def confirms_whatever_is_asked(connection: psycopg.Connection, request: PurchaseRequest) -> PurchaseResult:
+    """Wrong: an id that has bought is told "sold" of as many tickets as it asks for now."""
+    event_id, quantity, purchase_id = request.event_id, request.quantity, request.purchase_id
+    with connection.transaction():
+        (left,) = connection.execute(LOCK, [event_id]).fetchone()
+        if connection.execute(BOUGHT_BEFORE, [purchase_id]).fetchone():
+            return PurchaseResult(outcome=Outcome.SOLD, quantity=quantity, cause=Cause.REPEATED)
+        if left < quantity:
+            return refused(quantity)
+        connection.execute(TAKE, [quantity, event_id])
+        connection.execute(ADD, [event_id, purchase_id, quantity])
+        return sold(quantity)
 
 
 BOUGHT_HERE = "SELECT id, event_id, purchase_id, purchased_at FROM tickets WHERE purchase_id = %s AND event_id = %s"

@@ -190,6 +190,11 @@ DOUBLE_CALLS = (
         idempotent=True,
     ),
     Expected(
+        function=double_calls.confirms_whatever_is_asked,
+        breaks={"sales_in_ledger": Anomaly.LOST_SALE},
+        needs={Need.DOUBLE_CALLS, Need.QUANTITY},
+    ),
+    Expected(
         function=double_calls.looks_on_one_event_only,
         breaks={"exactly_once": Anomaly.DOUBLE_SALE},
         needs={Need.DOUBLE_CALLS, Need.EVENTS, Need.QUANTITY},

@@ -145,7 +145,7 @@ def _after_purchase(case: SmallCase, reading: Reading, operation: Operation, sta
     if operation.outcome is Outcome.UNKNOWN:
         return None if state.of(operation.purchase) else _sale(operation, state)
     if state.of(operation.purchase):
-        return state if operation.repeated or _confirms(reading, operation, state) else None
+        return state if _confirms(reading, operation, state) else None
     if operation.repeated:
         return None if _is_sold_by_another(case, operation) else _sale(operation, state)
     sold = _sale(operation, state)
@@ -192,7 +192,7 @@ def _confirms(reading: Reading, operation: Operation, state: State) -> bool:
     owned = state.of(operation.purchase)
     if _quantities(owned) != operation.wanted:
         return False
-    if reading is not Reading.EXACT:
+    if reading is not Reading.EXACT or operation.repeated:
         return True
     return all(line.version in {None, owned[line.event].version} for line in operation.lines)
 

@@ -1,5 +1,7 @@
 """Which calls of one purchase id took effect, and in which window of time."""
 
+import pytest
+
 from ticketlab.evidence.calls import Call, explanations, merged
 from ticketlab.evidence.columns import NEVER
 
@@ -50,9 +52,15 @@ def test_a_second_sale_on_another_event_is_impossible():
 def test_an_answer_that_reports_an_earlier_call_is_its_own_sale_only_if_no_other_call_sold():
     alone = [call(0, 5, repeated=True)]
     assert effects_of(explanations(alone, {A: 1})) == {frozenset({0})}
-    beside_a_sale = [call(0, 5), call(6, 8, repeated=True, lines={B: 1})]
-    assert explanations(beside_a_sale, {A: 1, B: 1}) == set()
+    beside_a_sale = [call(0, 5), call(6, 8, repeated=True)]
+    assert explanations(beside_a_sale, {A: 2}) == set()
     assert effects_of(explanations(beside_a_sale, {A: 1})) == {frozenset({0})}
+
+
+@pytest.mark.parametrize("lines", [{A: 2}, {B: 1}, {A: 1, B: 1}])
+def test_an_answer_that_reports_an_earlier_call_names_just_what_that_call_bought(lines):
+    for owned in ({A: 1}, lines, {A: 1, B: 1}, {}):
+        assert explanations([call(0, 5), call(6, 8, repeated=True, lines=lines)], owned) == set()
 
 
 def test_a_half_purchase_has_no_explanation():

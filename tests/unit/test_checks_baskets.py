@@ -127,12 +127,14 @@ class TestToldAgain:
         operations = {"quantity": 2, "cause": "repeated"}
         assert sales_in_ledger(history(operations), ledger(total=9, tickets=tickets)).status is status
 
-    def test_a_repeated_call_may_have_asked_for_another_event(self, history, ledger):
+    def test_a_repeated_call_must_not_be_told_of_another_event(self, history, ledger):
         """The tickets are those of the first call, and belong to it; without that call nothing accounts for them."""
         again = {"purchase_id": 1, "event": 0, "cause": "repeated"}
         operations = history({"purchase_id": 1, "event": 1, "quantity": 2}, again)
         books = ledger(events=TWO_EVENTS, tickets=[(1, 1), (1, 1)])
-        assert sales_in_ledger(operations, books).status is VALID
+        verdict = sales_in_ledger(operations, books)
+        assert [(row["event"], row["cause"]) for row in verdict.evidence] == [(0, "repeated")]
+        assert verdict.status is INVALID
         assert tickets_accounted_for(operations, books).status is VALID
         assert tickets_accounted_for(history(again), books).status is INVALID
 

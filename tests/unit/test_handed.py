@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ticketlab.errors import OwnCodeError
 from ticketlab.evidence.digests import MASK, digest, marks
 from ticketlab.evidence.history import NOT_SEEN, NOTHING_HANDED, Recorder, collect
-from ticketlab.load.handed import handed
+from ticketlab.load.handed import handed, rows_of
 from ticketlab.outcomes import Cause, Outcome
 from ticketlab.tickets import PurchaseResult, SoldTicket
 
@@ -26,6 +26,11 @@ WHEN = datetime(2026, 1, 1, tzinfo=UTC)
 
 def ticket(number, event=HERE, owner=BUYER):
     return SoldTicket(UUID(int=number), event, owner, WHEN)
+
+
+def sold_before(*tickets, quantity=0):
+    """An answer that reports an earlier call."""
+    return PurchaseResult(outcome=Outcome.SOLD, quantity=quantity, tickets=tickets, cause=Cause.REPEATED)
 
 
 def answer(*tickets, cause=Cause.NONE):
@@ -73,14 +78,6 @@ class TestHanded:
         tickets = ticket(1), ticket(2, THERE), ticket(3, THERE, OTHER), ticket(4, NOWHERE)
         assert handed(answer(*tickets), BUYER, TWO_ROWS, EVENTS) == [(2, digest([1, 4]), 1), (2, digest([2, 3]), 1)]
 
-    def test_of_an_earlier_purchase_tickets_of_other_events_are_left_out(self):
-        """It was perhaps of other events; but whose they are is looked at all the same."""
-        earlier = answer(ticket(1, THERE), ticket(2), cause=Cause.REPEATED)
-        assert handed(earlier, BUYER, ONE_ROW, EVENTS) == [(1, digest([2]), 0)]
-        assert handed(answer(ticket(1, THERE, OTHER), cause=Cause.REPEATED), BUYER, ONE_ROW, EVENTS) == [
-            (1, digest([1]), 1)
-        ]
-
     def test_rows_of_an_orm_and_ids_that_are_text_will_do(self):
         """Whatever has the fields of a ticket."""
         row = SimpleNamespace(id=str(UUID(int=7)), event_id=str(HERE), purchase_id=BUYER, purchased_at=WHEN)
@@ -116,3 +113,29 @@ def test_it_is_kept_in_the_history():
     collected = collect([recorder], start_ns=0)[["handed", "handed_digest", "handed_elsewhere"]]
     assert collected.to_numpy().tolist() == [[NOT_SEEN, NOT_SEEN, 0], [2, -7, 0], [1, 2**63 - 1, 1]]
     assert [str(each) for each in collected.dtypes] == ["int32", "int64", "int16"]
+
+
+class TestRowsOfAnEarlierSale:
+    @pytest.mark.parametrize(
+        ("result", "rows"),
+        [
+            (sold_before(ticket(1, THERE), ticket(2, THERE), ticket(3)), [(0, 1, None, None), (1, 2, None, None)]),
+            (sold_before(quantity=3), [(0, 3, None, None)]),
+        ],
+    )
+    def test_are_the_tickets_or_else_the_quantity_that_the_answer_names(self, result, rows):
+        """Though this call asked for two of one event."""
+        assert rows_of(result, ONE_ROW, EVENTS) == rows
+        if result.tickets:
+            assert handed(result, BUYER, rows, EVENTS) == [(1, digest([3]), 0), (2, digest([1, 2]), 0)]
+
+    @pytest.mark.parametrize(
+        "result", [sold_before(quantity=0), sold_before(ticket(1, NOWHERE)), answer(ticket(1, THERE))]
+    )
+    def test_are_what_was_asked_for_where_it_names_none(self, result):
+        """Nor an event that there is; and so are the rows of every other answer."""
+        assert rows_of(result, ONE_ROW, EVENTS) == ONE_ROW
+
+    def test_are_of_all_events_of_a_basket_where_no_ticket_says_otherwise(self):
+        """One number does not say of which event."""
+        assert rows_of(sold_before(quantity=3), TWO_ROWS, EVENTS) == TWO_ROWS

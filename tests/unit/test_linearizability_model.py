@@ -282,12 +282,14 @@ class TestToldBefore:
         assert linearizable(operations, ledger(total=2, version=2, tickets=[1, 1])).status is INVALID
 
     def test_beside_another_sale_it_sells_nothing(self, history, ledger):
-        """Its id was sold tickets of event 0; those of event 1 belong to no sale."""
-        calls = {"purchase_id": 1, "event": 0}, {"purchase_id": 1, "event": 1, "cause": "repeated", **at(200, 210)}
+        """Its id was sold tickets of event 0, and it confirms just those; those of event 1 belong to no sale."""
         both, first = [(0, 1), (1, 1)], [(0, 1)]
         events = [(0, 2, 1, None), (1, 2, None, None)]
-        assert linearizable(history(*calls), ledger(events=events, tickets=both)).status is INVALID
-        assert linearizable(history(*calls), ledger(events=events, tickets=first)).status is VALID
+        for event, confirms in (0, True), (1, False):
+            again = {"purchase_id": 1, "event": event, "cause": "repeated", **at(200, 210)}
+            calls = history({"purchase_id": 1, "event": 0}, again)
+            assert linearizable(calls, ledger(events=events, tickets=both)).status is INVALID
+            assert (linearizable(calls, ledger(events=events, tickets=first)).status is VALID) is confirms
 
     def test_it_tells_of_a_lost_call(self, history, ledger):
         """The lost call had happened before the other was told so, and the ledger has to have it."""

@@ -79,12 +79,15 @@ def _steps(calls: Sequence[Call], place: int, standing: int, *, may_repeat: bool
     elif standing < 0:
         if not call.is_repeated or may_repeat:
             yield 1, place
-    elif call.is_certain and (call.is_repeated or _confirms(call, calls[standing])):
+    elif call.is_certain and _confirms(call, calls[standing]):
         yield 0, standing
 
 
 def _confirms(call: Call, sale: Call) -> bool:
-    """Whether an answer "sold" can be that of a sale made before: the same tickets, and the same versions if known."""
+    """Whether an answer "sold" can be that of a sale made before: the same tickets, and the same versions if known.
+
+    That holds for an answer that reports an earlier call too: "sold" is only said of exactly what was asked for.
+    """
     same = all(sale.versions.get(event, version) == version for event, version in call.versions.items())
     return call.lines == sale.lines and same
 

@@ -33,7 +33,7 @@ COLUMNS: Final[dict[str, Any]] = {
     "event": "int32",  # the event's number in the ledger, from 0
     "line": "int16",  # the row's place among those of its operation, from 0
     "kind": pd.CategoricalDtype([str(each) for each in KINDS]),
-    "quantity": "int32",  # tickets wanted of the event, or to be given back to it
+    "quantity": "int32",  # tickets wanted of the event or to be given back to it, or those that an earlier call bought
     "purchase_id": PURCHASE_ID,
     "scheduled_ns": "int64",  # when the purchase was due, in nanoseconds since the trial's start
     "invoked_ns": "int64",  # when it was called

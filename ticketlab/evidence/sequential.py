@@ -103,7 +103,7 @@ def after(partition: Partition, number: int, state: State) -> State | None:
             return state if _too_few(partition, operation, state) else None
         case Kind.PURCHASE, Outcome.SOLD if owned:
             sale = owned.bit_length() - 1
-            return state if operation.repeated or _confirms(partition, operation, sale, state) else None
+            return state if _confirms(partition, operation, sale, state) else None
         case Kind.PURCHASE, _:
             stock = None if owned or not operation.may_sell else _moved(partition, operation, state, -1)
             return None if stock is None else _sold(partition, number, state, stock)
@@ -126,10 +126,14 @@ def _sold(partition: Partition, number: int, state: State, stock: Stock) -> Stat
 
 
 def _confirms(partition: Partition, operation: Operation, sale: int, state: State) -> bool:
-    """Whether an answer can be that of a sale made before: of the same tickets, and of the versions that it made."""
+    """Whether an answer can be that of a sale made before: of the same tickets, and of the versions that it made.
+
+    An answer that reports an earlier call reports no version of it.
+    """
     if partition.operations[sale].moves != operation.moves:
         return False
-    if partition.versionless or all(line.version == NOT_SEEN for line in operation.lines):
+    without_version = all(line.version == NOT_SEEN for line in operation.lines)
+    if operation.repeated or partition.versionless or without_version:
         return True
     events = [line.event for line in partition.operations[sale].lines]
     versions = dict(zip(events, dict(state.made)[sale], strict=True))

@@ -5,11 +5,10 @@ Knows no threads; of other buyers only the second calls that they share: see `se
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeAlias
 from uuid import UUID
 
 from ticketlab.evidence.history import Recorder
-from ticketlab.load.handed import handed
+from ticketlab.load.handed import Rows, handed, rows_of
 from ticketlab.load.plan import Plan, Wish
 from ticketlab.load.second_calls import Call, Offers, SecondCalls
 from ticketlab.outcomes import Cause, Kind, Outcome
@@ -19,9 +18,6 @@ _WARM_UP_QUANTITY = 4
 """Tickets of a warm-up purchase at most: a large one would be work for its own sake."""
 
 _UNANSWERED = (Outcome.FAILED, Outcome.UNAVAILABLE, Outcome.UNKNOWN)
-
-_Told: TypeAlias = Sequence[tuple[int, int, int | None, int | None]]
-"""What a buyer was told of each event: its number, the quantity he asked for, and the version and stock seen."""
 
 
 def warm_up(repository: EventRepository, plan: Plan, buyer: int, event_id: UUID, *, stopped: Callable[[], bool]) -> int:
@@ -135,7 +131,7 @@ def _record(
     recorder: Recorder,
     wish: Wish,
     result: PurchaseResult,
-    told: _Told,
+    told: Rows,
     *,
     events: Sequence[UUID],
     invoked_ns: int,
@@ -166,30 +162,31 @@ def _record(
         recorder.said.setdefault(f"ended {result.outcome} ({result.cause})", " ".join(result.detail.split()))
 
 
-def _purchase_one(repository: EventRepository, events: Sequence[UUID], wish: Wish) -> tuple[PurchaseResult, _Told]:
+def _purchase_one(repository: EventRepository, events: Sequence[UUID], wish: Wish) -> tuple[PurchaseResult, Rows]:
     ((event, quantity),) = wish.lines
     result = repository.purchase_tickets(events[event], quantity, wish.purchase_id)
-    return result, ((event, quantity, result.version, result.available_tickets),)
+    return result, rows_of(result, ((event, quantity, result.version, result.available_tickets),), events)
 
 
-def _purchase_basket(repository: EventRepository, events: Sequence[UUID], wish: Wish) -> tuple[PurchaseResult, _Told]:
+def _purchase_basket(repository: EventRepository, events: Sequence[UUID], wish: Wish) -> tuple[PurchaseResult, Rows]:
     """Of a basket that was sold out only those events are told that refused it; of any other one all."""
     quantities = {events[event]: quantity for event, quantity in wish.lines}
     result = repository.purchase_basket(quantities, wish.purchase_id)
     seen = {line.event_id: (line.version, line.available_tickets) for line in result.lines}
     refusing_alone = bool(seen) and result.outcome is Outcome.SOLD_OUT
-    return result, [
+    asked = [
         (event, quantity, *seen.get(events[event], (None, None)))
         for event, quantity in wish.lines
         if events[event] in seen or not refusing_alone
     ]
+    return result, rows_of(result, asked, events)
 
 
-def _give_back(repository: EventRepository, events: Sequence[UUID], wish: Wish) -> tuple[PurchaseResult, _Told]:
+def _give_back(repository: EventRepository, events: Sequence[UUID], wish: Wish) -> tuple[PurchaseResult, Rows]:
     """Of what came back each event is told that it came back to; where nothing did, each that was wished for."""
     result = repository.cancel_purchase(wish.purchase_id)
     numbers = {events[event]: event for event, _ in wish.lines}
-    back: _Told = [
+    back: Rows = [
         (numbers[line.event_id], line.quantity, line.version, line.available_tickets)
         for line in result.lines
         if line.event_id in numbers

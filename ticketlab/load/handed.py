@@ -1,7 +1,8 @@
 """The tickets in an answer, counted and digested for the history. Keeps none of them, judges nothing."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import TypeAlias
 from uuid import UUID
 
 from ticketlab.errors import InvalidInputError, OwnCodeError
@@ -11,19 +12,34 @@ from ticketlab.outcomes import Cause
 from ticketlab.tickets import PurchaseResult, SoldTicket
 from ticketlab.tickets.purchase import checked_uuid
 
-_EARLIER: Final = Cause.REPEATED
+Rows: TypeAlias = Sequence[tuple[int, int, int | None, int | None]]
+"""What an answer says of each event: the number of the event, the tickets, and the version and the stock seen."""
 
 
-def handed(
-    result: PurchaseResult,
-    purchase_id: UUID,
-    rows: Sequence[tuple[int, int, int | None, int | None]],
-    events: Sequence[UUID],
-) -> Sequence[Handed]:
-    """What the answer to a purchase hands its buyer, for each of its rows, which begin with the number of an event.
+def rows_of(result: PurchaseResult, asked: Rows, events: Sequence[UUID]) -> Rows:
+    """The rows of an answer: what was asked for, or what an answer names that reports an earlier sale.
 
-    Of several events each has the tickets that name it, and the first one those that name none of them. An answer that
-    tells of an earlier purchase may have tickets of other events than were asked for now: those are left out.
+    Such an answer may name another event or another quantity than this call asked for: then "sold" is said of those.
+
+    Raises:
+        OwnCodeError: the tickets are not as `SoldTicket` says.
+    """
+    if result.cause is not Cause.REPEATED or not result.success:
+        return asked
+    if not result.tickets:
+        names_one = len(asked) == 1 and result.quantity > 0
+        return [(asked[0][0], result.quantity, None, None)] if names_one else asked
+    numbers = {event_id: number for number, event_id in enumerate(events)}
+    named = Counter(ticket.event_id for ticket in _checked(result.tickets))
+    if not named.keys() <= numbers.keys():
+        return asked
+    return [(numbers[event_id], count, None, None) for event_id, count in sorted(named.items())]
+
+
+def handed(result: PurchaseResult, purchase_id: UUID, rows: Rows, events: Sequence[UUID]) -> Sequence[Handed]:
+    """What the answer to a purchase hands its buyer, for each of its rows.
+
+    Of several events each has the tickets that name it, and the first one those that name none of them.
 
     Raises:
         OwnCodeError: the tickets are not as `SoldTicket` says.
@@ -31,10 +47,9 @@ def handed(
     tickets = result.tickets
     if not tickets:
         return [NOTHING_HANDED] * len(rows)
-    earlier = result.cause is _EARLIER
     try:
-        if earlier or len(rows) > 1:
-            return _by_event(tickets, purchase_id.int, [events[row[0]] for row in rows], earlier=earlier)
+        if len(rows) > 1:
+            return _by_event(tickets, purchase_id.int, [events[row[0]] for row in rows])
         # The usual case, written out, for it is met at each sale. For the sum see `digests.digest`.
         owner, event = purchase_id.int, events[rows[0][0]].int
         total = elsewhere = 0
@@ -45,11 +60,11 @@ def handed(
                 elsewhere += 1
         return ((len(tickets), total & MASK, elsewhere),)
     except (AttributeError, TypeError, ValueError):
-        return _by_event(list(_checked(tickets)), purchase_id.int, [events[row[0]] for row in rows], earlier=earlier)
+        return _by_event(list(_checked(tickets)), purchase_id.int, [events[row[0]] for row in rows])
 
 
-def _by_event(tickets: Sequence[SoldTicket], owner: int, events: Sequence[UUID], *, earlier: bool) -> list[Handed]:
-    """The tickets of each event: of an earlier purchase those of these events only."""
+def _by_event(tickets: Sequence[SoldTicket], owner: int, events: Sequence[UUID]) -> list[Handed]:
+    """The tickets of each event."""
     lines = {event.int: line for line, event in enumerate(events)}
     ids: list[list[int]] = [[] for _ in events]
     elsewhere = [0] * len(events)
@@ -57,8 +72,6 @@ def _by_event(tickets: Sequence[SoldTicket], owner: int, events: Sequence[UUID],
         line = lines.get(event_id.int)
         others = purchase_id.int != owner
         if line is None:
-            if earlier and not others:
-                continue
             line, others = 0, True
         ids[line].append(ticket_id.int)
         elsewhere[line] += others

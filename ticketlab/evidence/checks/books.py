@@ -88,24 +88,32 @@ def sales_in_ledger(case: Case) -> Verdict:
     """Every sale that was answered is in the ledger, for the right events and with its quantities.
 
     A purchase id owns its quantity once, however often it was answered "sold". What was given back, or may have been,
-    need not be there; and an answer that reports an earlier sale is judged by that sale, where there is one.
+    need not be there. An answer that reports an earlier sale is judged like a sale: "sold" is only said of exactly what
+    was asked for. Where the purchase was refunded meanwhile, it is enough that the id owns something.
     """
     name = "sales_in_ledger"
     back = _given_back_last(case)
     owed = case.sold & case.decided_alone[case.id] & ~back[case.id]
-    wrong = owed & np.where(case.surely_sold, case.held != case.quantity, case.owned[case.id] == 0)
+    own_sale = case.surely_sold | ~_perhaps_given_back(case)[case.id]
+    wrong = owed & np.where(own_sale, case.held != case.quantity, case.owned[case.id] == 0)
     count = int((case.sold & case.leads).sum())
     if wrong.any():
         missing = operations(case, wrong)
         text = f"{missing:,} of {counted(count, 'sale')} {verb(missing, 'is')} not in the ledger as answered"
-        rows = first_operation(case, wrong)
-        more = (case.held[rows] > case.quantity[rows]).all()
+        fewer = wrong & (case.held < case.quantity)
+        rows = first_operation(case, fewer if fewer.any() else wrong)
         shown = case.rows(rows).assign(tickets=case.held[rows])
-        return invalid(name, text, shown, Anomaly.DOUBLE_SALE if more else Anomaly.LOST_SALE)
+        return invalid(name, text, shown, Anomaly.LOST_SALE if fewer.any() else Anomaly.DOUBLE_SALE)
     back &= case.per_id(case.sold) > 0
     text = f"{every(count, 'sale')} {verb(count, 'is')} in the ledger in full"
     returned = int(back.sum())
     return valid(name, text + (f", but for {returned:,} that {verb(returned, 'was')} refunded" if returned else ""))
+
+
+def _perhaps_given_back(case: Case) -> Mask:
+    """By id: whether a refund of it was made, or perhaps made."""
+    given_back: Mask = case.per_id(case.refunded | case.perhaps_refunded) > 0
+    return given_back
 
 
 def _given_back_last(case: Case) -> Mask:
@@ -117,7 +125,7 @@ def _given_back_last(case: Case) -> Mask:
     last_sale, last_refund = np.full(case.ids, NOT_SEEN, np.int64), np.full(case.ids, NOT_SEEN, np.int64)
     np.maximum.at(last_sale, case.id[sold], case.invoked[sold])
     np.maximum.at(last_refund, case.id[back], case.latest[back])
-    given_back: Mask = (case.per_id(back) > 0) & (last_refund >= last_sale)
+    given_back: Mask = _perhaps_given_back(case) & (last_refund >= last_sale)
     return given_back
 
 

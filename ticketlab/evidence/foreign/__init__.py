@@ -6,7 +6,7 @@ A file has a row an operation; of a basket, and of its refund, a row for each ev
 |---|---|---|
 | buyer | a name or a number | must be there |
 | event | a name or a number | must be there |
-| quantity | tickets, from 1 | must be there |
+| quantity | tickets, from 1; of an answer with the cause repeated those that the id had bought | must be there |
 | purchase_id | a UUID (in Parquet its 16 bytes too), or any other text, of which a UUID is made | must be there |
 | invoked_ns, completed_ns | when it was called and answered: whole ns of one clock, from 0 | must be there |
 | outcome | one of `ticketlab.outcomes.Outcome`, in capitals or not | must be there |
