@@ -27,9 +27,10 @@ class TestNoOversell:
         books = Ledger.of(
             events=[(0, 5, 3, None), (1, 5, 4, None)], tickets=[*tickets, (1, owners[2], UUID(int=1).bytes)]
         )
-        verdict = no_oversell(history({}, {}, {"event": 1}), books)
+        verdict = no_oversell(history({}, {"buyer": 1}, {"event": 1}), books)
         assert verdict.status is status
         assert (verdict.summary == "event 0: 1 ticket has the id of another ticket") is (status is Status.INVALID)
+        assert [row["buyer"] for row in verdict.evidence] == ([0, 1] if status is Status.INVALID else [])
 
     def test_as_many_tickets_as_seats_is_right(self, history, ledger):
         """Every seat sold and none left is no oversell."""
@@ -91,6 +92,14 @@ class TestSalesInLedger:
         """Whoever asks again under the same purchase id is told again of the tickets that he has."""
         operations = [{"purchase_id": 1, "quantity": 2, "buyer": buyer} for buyer in (0, 1)]
         assert sales_in_ledger(history(*operations), ledger(total=9, tickets=tickets)).status is status
+
+    @pytest.mark.parametrize(("asked", "status"), [(2, VALID), (1, INVALID), (3, INVALID)])
+    def test_sold_before_is_only_said_of_what_the_id_owns(self, history, ledger, asked, status):
+        """An id that is called again for another number of tickets has not bought them."""
+        operations = {"purchase_id": 1, "quantity": 2}, {"purchase_id": 1, "quantity": asked, "cause": "repeated"}
+        verdict = sales_in_ledger(history(*operations), ledger(total=9, tickets=[1, 1]))
+        assert verdict.status is status
+        assert [row["quantity"] for row in verdict.evidence] == ([asked] if status is INVALID else [])
 
     @pytest.mark.parametrize("outcome", ["sold_out", "conflict", "unavailable", "failed", "unknown"])
     def test_nothing_is_owed_where_nothing_was_sold(self, history, ledger, outcome):

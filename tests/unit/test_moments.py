@@ -49,6 +49,12 @@ def test_more_tickets_than_seats_for_a_moment_are_an_oversell():
     assert verdict(no_oversell, ledger((0, 0, 0, 5))) == (Status.VALID, None)
 
 
+def test_the_first_such_moment_is_the_evidence():
+    made = ledger((1_000, 0, 3, 2), (2_000, 0, 0, 6), (3_000, 0, 0, 7))
+    (row,) = no_oversell(collect([], start_ns=0), made).evidence
+    assert row == {"event": 0, "total": 5, "tickets": 6, "available": 0, "at_ns": 2_000}
+
+
 @pytest.mark.parametrize(("row", "kept"), [((0, 3, 2), 0), ((0, 4, 2), 3), ((0, 0, 6), 3), ((0, None, 5), 0)])
 def test_a_sampler_keeps_a_few_readings_that_do_not_add_up(row, kept):
     readings = []

@@ -533,3 +533,48 @@ class TestFromTheChecks:
         lines = [{"line": line, "event": line, "purchase_id": 1, "version": 2, "available": 9} for line in (0, 1)]
         found = stories(*lines, events=[(0, 10, 9, 2), (1, 10, 9, 2)], tickets=((0, 1),))
         assert "This purchase has no ticket of event 1 in the ledger." in found[Anomaly.HALF_PURCHASE].happened
+
+
+@pytest.mark.parametrize(
+    ("anomaly", "tickets", "short", "why"),
+    [
+        (Anomaly.HALF_PURCHASE, 58, "2 seats of event 0 were off the stock without a ticket for a moment", "together"),
+        (
+            Anomaly.HALF_PURCHASE,
+            61,
+            "1 seat of event 0 was sold and in the stock all the same for a moment",
+            "together",
+        ),
+        (Anomaly.OVERSELL, 103, "3 tickets too many of event 0", "3 more than there are seats"),
+    ],
+)
+def test_what_was_so_for_a_moment_is_told_with_its_moment(anomaly, tickets, short, why):
+    """And in the past tense: it is no longer in the ledger."""
+    story = told(anomaly, {"event": 0, "total": 100, "available": 40, "at_ns": 412_000_000, "tickets": tickets})
+    (happened,) = story.happened
+    assert happened == (
+        f"412.00 ms after the start event 0 had 100 seats, the ledger had {tickets} tickets for them and its stock "
+        "said 40 left."
+    )
+    assert story.short == short
+    assert why in story.why
+
+
+@pytest.mark.parametrize(
+    ("second", "short"),
+    [(another, "buyer 3 and buyer 7 own the same ticket"), (later, "buyer 3 owns one ticket twice")],
+)
+def test_a_ticket_that_is_in_the_ledger_twice_is_told_with_its_owners(second, short):
+    story = told(Anomaly.OVERSELL, operation(ticket=77), second(ticket=77))
+    assert story.short == short
+    assert story.why == "The ledger has two tickets with the same id: one seat was sold twice."
+    assert marks(story) == ["its ticket is in the ledger twice"] * 2
+
+
+@pytest.mark.parametrize(
+    ("version", "why"),
+    [(8, "The version in the answer was no longer current when the call began."),
+     (None, "The answer fits no state between the call and its return.")],
+)  # fmt: skip
+def test_an_outdated_answer_is_told_by_its_version_only_where_it_has_one(version, why):
+    assert told(Anomaly.STALE_READ, operation(version=version)).why == why

@@ -48,7 +48,9 @@ def _same_ticket_again(case: Case, name: str) -> Verdict | None:
         return None
     count = len(again)
     text = f"event {event[again[0]]}: {counted(count, 'ticket')} {verb(count, 'has')} the id of another ticket"
-    return invalid(name, text, case.seats.head(0), Anomaly.OVERSELL)
+    owners = case.ticket_id[order[again[0] : again[0] + 2]]
+    bought = case.surely_sold & case.leads & (case.event == event[again[0]]) & np.isin(case.id, owners)
+    return invalid(name, text, case.rows(np.flatnonzero(bought)).assign(ticket=mark[again[0]]), Anomaly.OVERSELL)
 
 
 def _of_the_stock(event: "pd.Series[int]") -> Anomaly:

@@ -58,5 +58,5 @@ def _when(sample: "pd.Series[int]") -> str:
 
 
 def _shown(samples: pd.DataFrame) -> pd.DataFrame:
-    """No rows: what was so for a moment is said in the summary, and is no longer in the ledger."""
-    return samples.head(0)
+    """The first of these samples, with the columns of an event of the ledger and the moment at which it was so."""
+    return samples.rename(columns={"seats": "total"})[["event", "total", "tickets", "available", "at_ns"]].head(1)

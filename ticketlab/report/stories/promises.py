@@ -133,9 +133,11 @@ def stale_read(scene: Scene) -> Reason:
             "such order.",
             marks=marked(lines_of(scene.calls), "in the circle"),
         )
+    told = any(line.version is not None for line in lines_of(scene.calls))
+    why = "The version in the answer was no longer current when the call began."
     return Reason(
         short="an answer by a past that was over",
-        why="The version that he was told of was no longer current when he asked.",
+        why=why if told else "The answer fits no state between the call and its return.",
         marks=marked(lines_of(scene.calls), "no longer current"),
     )
 

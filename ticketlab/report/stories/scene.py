@@ -31,6 +31,8 @@ class Line:
     """What the purchase owns in the ledger."""
     free: int | None
     """Seats that were surely free for as long as the call lasted."""
+    ticket: int | None
+    """The id of a ticket that the purchase shares with another one, as a number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +84,8 @@ class Books:
     tickets: int | None
     available: int | None
     version: int | None
+    at_ns: int | None = None
+    """When that was so, in ns since the trial's start; None at the end of the trial."""
 
     @property
     def missing(self) -> int:
@@ -157,12 +161,9 @@ def _call(row: Row, lines: tuple[Line, ...]) -> Call:
 
 
 def _line(place: int, row: Row) -> Line:
-    version, available = (None if (seen := _number(row, name)) == NOT_SEEN else seen for name in _SEEN)
-    wanted = {name: _number(row, name) for name in ("quantity", "tickets", "free")}
-    return Line(place=place, event=_name(row, "event"), version=version, available=available, **wanted)
-
-
-_SEEN: Final = ("version", "available")
+    seen = {name: _seen(row, name) for name in ("version", "available")}
+    wanted = {name: _number(row, name) for name in ("quantity", "tickets", "free", "ticket")}
+    return Line(place=place, event=_name(row, "event"), **seen, **wanted)
 
 
 def _held(row: Row) -> Held:
@@ -174,7 +175,7 @@ def _held(row: Row) -> Held:
 
 
 def _books(row: Row) -> Books:
-    numbers = {name: _number(row, name) for name in ("tickets", "available", "version")}
+    numbers = {name: _seen(row, name) for name in ("tickets", "available", "version", "at_ns")}
     return Books(event=_name(row, "event"), total=_number(row, "total") or 0, **numbers)
 
 
@@ -187,6 +188,11 @@ def _known(row: Row, name: str) -> Any:  # noqa: ANN401 - whatever a cell holds
 def _name(row: Row, name: str) -> str | None:
     value = _known(row, name)
     return None if value is None else named(value)
+
+
+def _seen(row: Row, name: str) -> int | None:
+    number = _number(row, name)
+    return None if number == NOT_SEEN else number
 
 
 def _number(row: Row, name: str) -> int | None:

@@ -38,7 +38,7 @@ def made(scene: Scene) -> list[Made]:
 
 def oversell(scene: Scene) -> Reason:
     """More tickets than seats: by the books, and how it came about as far as the calls show it."""
-    slip = _made_twice(scene) or _does_not_follow(scene)
+    slip = _same_ticket(scene) or _made_twice(scene) or _does_not_follow(scene)
     over = next((each for each in scene.books if (each.tickets or 0) > each.total), None)
     if over is None:
         return slip or _beyond(scene)
@@ -47,6 +47,17 @@ def oversell(scene: Scene) -> Reason:
     if slip is None:
         return Reason(short=f"{too_many} tickets too many{of_event(over.event)}", why=why)
     return Reason(short=slip.short, why=f"{why} {sentence(slip.why)}", marks=slip.marks, calls=slip.calls)
+
+
+def _same_ticket(scene: Scene) -> Reason | None:
+    """One ticket id in the ledger for several sales."""
+    lines = [line for line in lines_of(scene.calls) if line.ticket is not None]
+    if not lines:
+        return None
+    owners = list(dict.fromkeys(who(call) for call in scene.calls))
+    whose = f"{listed(owners)} own the same ticket" if len(owners) > 1 else f"{owners[0]} owns one ticket twice"
+    why = "The ledger has two tickets with the same id: one seat was sold twice."
+    return Reason(short=whose, why=why, marks=marked(lines, "its ticket is in the ledger twice"))
 
 
 def _beyond(scene: Scene) -> Reason:

@@ -178,12 +178,14 @@ def _kept(lines: Iterable[Line]) -> str:
 
 def _event(books: Books) -> str:
     event = "an event" if books.event is None else f"event {books.event}"
-    parts = [f"{event} has {counted(books.total, 'seat')}"]
+    when = "" if books.at_ns is None else f"{milliseconds(books.at_ns)} after the start "
+    has, says = ("has", "says") if books.at_ns is None else ("had", "said")
+    parts = [f"{when}{event} {has} {counted(books.total, 'seat')}"]
     if books.tickets is not None:
-        parts.append(f"the ledger has {counted(books.tickets, 'ticket')} for them")
+        parts.append(f"the ledger {has} {counted(books.tickets, 'ticket')} for them")
     if books.available is not None:
         at = "" if books.version is None else f" at version {number(books.version)}"
-        parts.append(f"its stock says {left(books.available)}{at}")
+        parts.append(f"its stock {says} {left(books.available)}{at}")
     return sentence(listed(parts))
 
 

@@ -6,7 +6,7 @@ from ticketlab.outcomes import Outcome
 from ticketlab.report.stories import stock
 from ticketlab.report.stories.reason import Reason, lines_of, marked
 from ticketlab.report.stories.scene import Call, Line, Scene
-from ticketlab.report.stories.telling import of_event, short, who
+from ticketlab.report.stories.telling import of_event, short, were, who
 from ticketlab.report.words import counted, listed, number
 
 
@@ -51,6 +51,14 @@ def half_purchase(scene: Scene) -> Reason:
             short="a purchase was given back in part",
             why="What was given back is not what was bought: a purchase is given back whole, or not at all.",
             marks=marked(lines_of(backs), "not what was bought"),
+        )
+    moment = next((books for books in scene.books if books.at_ns is not None and books.missing), None)
+    if moment is not None:
+        off = counted(abs(moment.missing), "seat")
+        less = "off the stock without a ticket" if moment.missing > 0 else "sold and in the stock all the same"
+        return Reason(
+            short=f"{off}{of_event(moment.event)} {were(abs(moment.missing))} {less} for a moment",
+            why="The stock and the tickets of a sale or a refund were not committed together.",
         )
     if not scene.calls and any(books.missing for books in scene.books):
         taken = stock.undersell(scene)
