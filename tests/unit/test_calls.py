@@ -2,7 +2,7 @@
 
 import pytest
 
-from ticketlab.evidence.calls import Call, explanations, merged
+from ticketlab.evidence.calls import Call, as_answered, explanations, merged
 from ticketlab.evidence.columns import NEVER
 
 A, B = 0, 1
@@ -125,3 +125,14 @@ def test_a_reported_stock_counts_only_for_the_call_that_made_the_sale():
 
 def test_sales_that_are_not_alike_are_not_merged():
     assert one_sale([call(0, 5), refund(6, 8), call(10, 15)], {A: 1}) is None
+
+
+def test_of_an_answered_and_a_lost_call_the_answered_one_is_an_explanation():
+    """It comes before the first answer of its id; a call that was lost, or reports no version, is none."""
+    answered, lost, again = call(1, 9, versions={A: 2}, stocks={A: 4}), call(0, 5, certain=False), call(2, 7)
+    calls = [answered, lost, again]
+    one = as_answered(calls, explanations(calls, {A: 1}))
+    assert (one.sale, one.since, one.until, one.stock_ignored, one.refund) == (answered, 1, 7, False, None)
+    assert as_answered([lost, again], explanations([lost, again], {A: 1})) is None
+    assert as_answered(calls, {0b010}) is None
+    assert as_answered([*calls, refund(20, 30)], {0b1001}) is None

@@ -122,5 +122,21 @@ def merged(calls: Sequence[Call], found: set[int]) -> Merged | None:
     )
 
 
+def as_answered(calls: Sequence[Call], found: set[int]) -> Merged | None:
+    """The explanation in which the call that was answered with a version made the only sale; None if it is no such one.
+
+    There may be others: a call of the same id whose answer was lost can have made that sale. So an order of the history
+    that keeps to this explanation proves it right; that there is no such order proves nothing.
+    """
+    if not all(each.is_purchase for each in calls):
+        return None
+    makers = [each for place, each in enumerate(calls) if each.is_certain and each.versions and 1 << place in found]
+    if not makers:
+        return None
+    sale = min(makers, key=lambda each: each.since)
+    until = min(each.until for each in calls if each.is_certain)
+    return Merged(sale=sale, since=sale.since, until=until, stock_ignored=False, refund=None, refund_since=0)
+
+
 def _bits(places: set[int]) -> int:
     return sum(1 << place for place in places)

@@ -20,9 +20,11 @@ from ticketlab.evidence.ledger import Ledger
 class Case(Columns):
     """What the checks go by. Ids are small numbers, shared by the rows of the history and the tickets of the ledger."""
 
-    def __init__(self, history: pd.DataFrame, ledger: Ledger) -> None:
+    def __init__(self, history: pd.DataFrame, ledger: Ledger, *, trusting: bool = False) -> None:
+        """All arrays are worked out of these two; for `trusting` see `effects.decide`."""
         super().__init__(history)
         self.ledger = ledger
+        self.trusting = trusting
 
     # What was answered, as far as it counts.
 
@@ -129,7 +131,7 @@ class Case(Columns):
     @cached_property
     def effects(self) -> Effects:
         """Which rows took effect, and when."""
-        return effects.decide(self, self._what_is_reported, self._owners)
+        return effects.decide(self, self._what_is_reported, self._owners, trusting=self.trusting)
 
     def irregular_ids(self) -> Iterator[tuple[int, list[Call], dict[int, int]]]:
         """Each id with more calls than one purchase and one refund: its number, its calls, its tickets by event."""

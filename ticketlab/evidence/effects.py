@@ -27,7 +27,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from ticketlab.evidence.calls import Call, Merged, explanations, merged
+from ticketlab.evidence.calls import Call, Merged, as_answered, explanations, merged
 from ticketlab.evidence.columns import Columns, Integers, Mask
 from ticketlab.evidence.history import NOT_SEEN
 
@@ -76,7 +76,9 @@ class Reports(NamedTuple):
     stock: Integers
 
 
-def apply(effects: Effects, calls: Sequence[Call], owned: Mapping[int, int], number: int) -> None:
+def apply(
+    effects: Effects, calls: Sequence[Call], owned: Mapping[int, int], number: int, *, trusting: bool = False
+) -> None:
     """Enter what the calls of the id `number` come to into the arrays of `effects`."""
     found = explanations(calls, owned) if len(calls) <= MOST_CALLS else None
     if found is None:
@@ -89,7 +91,7 @@ def apply(effects: Effects, calls: Sequence[Call], owned: Mapping[int, int], num
         return
     if found == {0}:
         return
-    one = merged(calls, found)
+    one = merged(calls, found) or (as_answered(calls, found) if trusting else None)
     if one is not None:
         _enter_merged(effects, one)
         return
@@ -118,13 +120,14 @@ def _enter_merged(effects: Effects, one: Merged) -> None:
         effects.since[rows] = np.maximum(effects.since[rows], one.refund_since)
 
 
-def decide(columns: Columns, reports: Reports, owners: Owners) -> Effects:
+def decide(columns: Columns, reports: Reports, owners: Owners, *, trusting: bool = False) -> Effects:
     """The effects of a history.
 
     Args:
         columns: of the history.
         reports: what each answer says of its event.
         owners: who owns what at the end.
+        trusting: of several explanations of an id take the one in which the answered call sold, if there is one.
     """
     counts = _Counts(columns, owners)
     purchases, refunds = counts.of(columns.purchases), counts.of(~columns.purchases)
@@ -144,7 +147,7 @@ def decide(columns: Columns, reports: Reports, owners: Owners) -> Effects:
         _decide_unknown(effects, columns, counts, regular)
     if irregular.any():
         for number, calls, owned in irregular_ids(columns, reports, owners, irregular):
-            apply(effects, calls, owned, number)
+            apply(effects, calls, owned, number, trusting=trusting)
     return effects
 
 

@@ -30,14 +30,34 @@ def strict_serializability(case: Case) -> Verdict:
     name = "strict_serializability"
     facts = Told.of(case)
     try:
-        finding = next(filter(None, (stage(facts) for stage in STAGES)), None)
+        finding = _first_finding(facts)
     except Undecided as open_question:
-        return oversold_by_answers(case, name) or unknown(name, str(open_question))
+        if oversold := oversold_by_answers(case, name):
+            return oversold
+        return _valid_as_answered(case, name) or unknown(name, str(open_question))
     if finding is not None and finding.anomaly is Anomaly.STALE_READ and (oversold := oversold_by_answers(case, name)):
         return oversold  # the plainer reason why there is no order
     if finding is not None:
         return invalid(name, finding.text, case.rows(np.array(finding.rows, np.int64)), finding.anomaly)
     return valid(name, _summary(facts))
+
+
+def _first_finding(facts: Told) -> Finding | None:
+    return next(filter(None, (stage(facts) for stage in STAGES)), None)
+
+
+def _valid_as_answered(case: Case, name: str) -> Verdict | None:
+    """The verdict where every call that was answered as sold has sold; None where that explains nothing.
+
+    Of two calls of one id, of which one was lost, either can have made the sale. One order is enough to be right.
+    """
+    if not case.undecided.any():
+        return None
+    facts = Told.of(Case(case.history, case.ledger, trusting=True))
+    try:
+        return None if _first_finding(facts) else valid(name, _summary(facts))
+    except Undecided:
+        return None
 
 
 STAGES: Final[Sequence[Stage]] = (
