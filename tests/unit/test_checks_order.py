@@ -329,14 +329,13 @@ class TestRepeated:
         told = sold(None, None, cause="repeated"), refund(1, None, None, outcome="unknown")
         assert strict_serializability(history(*told), ledger(total=5, available=5, version=3)).status is VALID
 
-
     @pytest.mark.parametrize(
         ("stock", "with_search", "without"), [(4, VALID, VALID), (3, VALID, UNKNOWN), (5, VALID, UNKNOWN)]
     )
     def test_the_answered_one_of_two_calls_is_taken_for_the_sale(
         self, history, ledger, monkeypatch, stock, with_search, without
     ):
-        """However long the history is: one order will do. Had the lost call sold, the stock in the answer could be any."""
+        """One order will do. Had the lost call sold, the stock in the answer could be any."""
         told = history(sold(2, stock, 0, 10, purchase_id=1), lost(1, 5, purchase_id=1), sold(3, 3, 11, 20))
         books = ledger(total=5, available=3, version=3, tickets=[1, 3])
         assert strict_serializability(told, books).status is with_search

@@ -88,7 +88,9 @@ class TestHanded:
     )
     def test_what_is_no_ticket_is_told(self, wrong):
         """With what to do about it."""
-        with pytest.raises(OwnCodeError, match=r"must be ticketlab.tickets.SoldTicket, not .*Leave `tickets` out"):
+        with pytest.raises(
+            OwnCodeError, match=r"need the fields of ticketlab.tickets.SoldTicket .*, not .*Leave `tickets` out"
+        ):
             handed(answer(wrong), BUYER, ONE_ROW, EVENTS)
 
 

@@ -114,29 +114,29 @@ class TestWhoMakesASecondCall:
         """Another buyer that is free takes it; then its own buyer has nothing left to make."""
         offers = Offers()
         own, other = calls_of(offers, 0), calls_of(offers, 1)
-        call = own.before(WISH, AT_ONCE)
+        call = own.purchase_starts(WISH, AT_ONCE)
         assert list(other.due()) == [call]
-        assert own.after(WISH, AT_ONCE, call, Outcome.SOLD) is None
+        assert own.purchase_answered(WISH, AT_ONCE, call, Outcome.SOLD) is None
         assert [*own.due(), *own.rest()] == []
 
     def test_one_by_another_is_on_offer_when_the_first_call_was_answered(self):
         """Not before."""
         offers = Offers()
         own, other = calls_of(offers, 0), calls_of(offers, 1)
-        call = own.before(WISH, BY_ANOTHER)
+        call = own.purchase_starts(WISH, BY_ANOTHER)
         assert list(other.due()) == []
-        own.after(WISH, BY_ANOTHER, call, Outcome.SOLD)
+        own.purchase_answered(WISH, BY_ANOTHER, call, Outcome.SOLD)
         assert list(other.due()) == [call]
 
     @pytest.mark.parametrize("second", [AT_ONCE, BY_ANOTHER])
     def test_one_that_nobody_takes_is_made_by_its_own_buyer_after_its_next_purchase(self, second):
         """It becomes a later call: no buyer waits for another one."""
         own = calls_of(Offers(), 0)
-        call = own.before(WISH, second)
-        own.after(WISH, second, call, Outcome.SOLD)
+        call = own.purchase_starts(WISH, second)
+        own.purchase_answered(WISH, second, call, Outcome.SOLD)
         assert list(own.due()) == []
-        own.before(WISH, None)
-        own.after(WISH, None, None, Outcome.SOLD)
+        own.purchase_starts(WISH, None)
+        own.purchase_answered(WISH, None, None, Outcome.SOLD)
         assert list(own.due()) == [call]
         assert [*own.due(), *own.rest()] == []
 
@@ -145,11 +145,11 @@ class TestWhoMakesASecondCall:
         """As many as were drawn, up to seven; it is never on offer."""
         offers = Offers()
         own, second = calls_of(offers, 0), Second(When.LATER, False, 8 + delay)
-        call = own.before(WISH, second)
-        own.after(WISH, second, call, Outcome.SOLD)
+        call = own.purchase_starts(WISH, second)
+        own.purchase_answered(WISH, second, call, Outcome.SOLD)
         for _ in range(delay):
             assert list(own.due()) == []
-            own.after(WISH, None, None, Outcome.SOLD)
+            own.purchase_answered(WISH, None, None, Outcome.SOLD)
         assert offers.take(1) is None
         assert list(own.due()) == [call]
 
@@ -157,27 +157,27 @@ class TestWhoMakesASecondCall:
         """A buyer's own calls, and all that others offer."""
         offers = Offers()
         own, other = calls_of(offers, 0), calls_of(offers, 1)
-        mine = own.before(WISH, Second(When.LATER, False, 7))
-        own.after(WISH, LATER, mine, Outcome.SOLD)
-        theirs = [other.before(WISH, AT_ONCE), other.before(WISH, AT_ONCE)]
+        mine = own.purchase_starts(WISH, Second(When.LATER, False, 7))
+        own.purchase_answered(WISH, LATER, mine, Outcome.SOLD)
+        theirs = [other.purchase_starts(WISH, AT_ONCE), other.purchase_starts(WISH, AT_ONCE)]
         assert list(own.rest()) == [mine, *theirs]
 
     def test_a_purchase_without_an_answer_is_called_again_at_once(self):
         """Whether its id was to be called twice or not; one that was answered is not."""
         own = calls_of(Offers(), 0)
         for second in (None, LATER):
-            call = own.before(WISH, second)
-            again = own.after(WISH, second, call, Outcome.UNKNOWN)
+            call = own.purchase_starts(WISH, second)
+            again = own.purchase_answered(WISH, second, call, Outcome.UNKNOWN)
             assert again.wish == WISH
             assert call is None or again.told is call.told
         for outcome in (Outcome.SOLD, Outcome.SOLD_OUT, Outcome.CONFLICT, Outcome.FAILED, Outcome.UNAVAILABLE):
-            assert own.after(WISH, None, None, outcome) is None
+            assert own.purchase_answered(WISH, None, None, outcome) is None
 
     def test_a_call_for_something_else_is_made_only_where_ticket_ids_carry_the_guarantee(self):
         """Elsewhere nobody says what it would mean."""
         differing = Second(When.AT_ONCE, True, 0)
-        assert calls_of(Offers(), 0).before(WISH, differing).wish.lines == ((0, 3),)
-        assert calls_of(Offers(), 0, may_differ=False).before(WISH, differing).wish == WISH
+        assert calls_of(Offers(), 0).purchase_starts(WISH, differing).wish.lines == ((0, 3),)
+        assert calls_of(Offers(), 0, may_differ=False).purchase_starts(WISH, differing).wish == WISH
 
 
 class TestBuy:

@@ -18,7 +18,7 @@ class Call(NamedTuple):
     is_certain: bool
     """Answered; otherwise of unknown outcome."""
     is_repeated: bool
-    """Answered that it had been made before."""
+    """The answer says that an earlier call did this; of a refund, that there was nothing to refund."""
     lines: Mapping[int, int]
     """Of each event the tickets that were asked for."""
     versions: Mapping[int, int]
@@ -47,7 +47,8 @@ def explanations(calls: Sequence[Call], owned: Mapping[int, int]) -> set[int]:
         calls: of one id, those that may have an effect or claim to have had one.
         owned: the tickets of each event that the id owns at the end.
     """
-    first_sale = any(each.is_purchase and each.is_certain and not each.is_repeated for each in calls)
+    # Where no call was answered as the first sale, an answer that reports an earlier call may be that of the sale.
+    repeated_may_sell = not any(each.is_purchase and each.is_certain and not each.is_repeated for each in calls)
     certain = sum(1 << place for place, each in enumerate(calls) if each.is_certain)
     found: set[int] = set()
     seen = set()
@@ -64,20 +65,25 @@ def explanations(calls: Sequence[Call], owned: Mapping[int, int]) -> set[int]:
         for place, call in enumerate(calls):
             if placed >> place & 1 or call.since > deadline:
                 continue
-            for effect, stands in _steps(calls, place, standing, may_repeat=not first_sale):
+            for effect, stands in _steps(calls, place, standing, repeated_may_sell=repeated_may_sell):
                 ahead.append((placed | 1 << place, stands, effects | effect << place))
     return found
 
 
-def _steps(calls: Sequence[Call], place: int, standing: int, *, may_repeat: bool) -> Iterator[tuple[int, int]]:
-    """What a call can do when the sale `standing` (-1: none) is in force: whether it took effect, what stands then."""
+def _steps(calls: Sequence[Call], place: int, standing: int, *, repeated_may_sell: bool) -> Iterator[tuple[int, int]]:
+    """Each possible result of a call when the sale `standing` is in force (-1: none).
+
+    That is: whether the call took effect, as 0 or 1, and which sale is in force afterwards.
+    """
     call = calls[place]
-    if not call.is_purchase:
-        gives_back = standing >= 0 and calls[standing].lines == call.lines
-        if standing < 0 if call.is_repeated else gives_back:
-            yield int(not call.is_repeated), standing if call.is_repeated else -1
+    if not call.is_purchase and call.is_repeated:  # there was nothing to refund
+        if standing < 0:
+            yield 0, standing
+    elif not call.is_purchase:
+        if standing >= 0 and calls[standing].lines == call.lines:
+            yield 1, -1
     elif standing < 0:
-        if not call.is_repeated or may_repeat:
+        if not call.is_repeated or repeated_may_sell:
             yield 1, place
     elif call.is_certain and _confirms(call, calls[standing]):
         yield 0, standing
@@ -108,7 +114,7 @@ def merged(calls: Sequence[Call], found: set[int]) -> Merged | None:
         return None
     with_version = [each for each in makers if each.versions]
     if pins and not with_version:
-        return None  # the version that a confirmation names is that of a sale which names none
+        return None  # only a confirmation reports the version; the call that sold reports none
     first = min(makers, key=lambda each: each.since)
     if first.stocks and any(each.stocks != first.stocks for each in makers):
         return None  # the stock that one of them reports counts only if that one made the sale

@@ -1,7 +1,7 @@
 """Which operations took effect: decided for each purchase id from its own answers and from what it owns at the end.
 
 In: the columns of a history, and the tickets of its ledger. Out: masks over the rows, and for each row the window of
-time in which its effect lies. Knows no stock and no order of versions: how ids compete is for the checks to say.
+time in which its effect lies. Does not look at stock, nor at the order of versions across ids: that is for the checks.
 
 Definitions. A *sale* gives an id tickets, a *refund* takes them back, a *confirmation* is a call that was answered
 "sold" and changed nothing, because the id had its tickets already. A call of unknown outcome is a sale or nothing.
@@ -9,8 +9,8 @@ Definitions. A *sale* gives an id tickets, a *refund* takes them back, a *confir
 Idea. An id with at most one purchase and one refund is decided by counting, for all ids at once. Any other id is a tiny
 history of its own: all orders of its calls that agree with time and end in the tickets of the ledger are walked. If
 there is none, the id is impossible. If all of them contain one sale, it does not matter which call made it: the calls
-are merged into one sale, which comes no earlier than the first of them began and no later than the first confirming
-answer. Any moment in this window can be explained: by the earliest call, with all others as confirmations.
+are merged into one sale. It lies between the call of the earliest of them and the first answer that confirms it. Every
+moment in this window is possible: the earliest call may have sold, and the others confirmed.
 
 Cost: linear for ids of one purchase and one refund; for the others exponential in the calls of one id, which are few.
 
@@ -32,7 +32,7 @@ from ticketlab.evidence.columns import Columns, Integers, Mask
 from ticketlab.evidence.history import NOT_SEEN
 
 MOST_CALLS: Final = 12
-"""Calls of one id whose orders are walked; with more of them all stays open."""
+"""The largest number of calls of one id whose orders are walked; if an id has more, each of its calls stays open."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,10 +76,10 @@ class Reports(NamedTuple):
     stock: Integers
 
 
-def apply(
+def decide_irregular(
     effects: Effects, calls: Sequence[Call], owned: Mapping[int, int], number: int, *, trusting: bool = False
 ) -> None:
-    """Enter what the calls of the id `number` come to into the arrays of `effects`."""
+    """Decide which calls of the irregular id `number` took effect, and write it into the arrays of `effects`."""
     found = explanations(calls, owned) if len(calls) <= MOST_CALLS else None
     if found is None:
         _enter(effects, calls, sure=0, open_=(1 << len(calls)) - 1, entangled=True)
@@ -96,9 +96,9 @@ def apply(
         _enter_merged(effects, one)
         return
     sure = reduce(and_, found)
-    told = all(each.versions for place, each in enumerate(calls) if sure >> place & 1)
-    simple = len(found) == 1 and told and sure == (1 << len(calls)) - 1
-    _enter(effects, calls, sure=sure, open_=reduce(or_, found) & ~sure, entangled=not simple)
+    has_versions = all(each.versions for place, each in enumerate(calls) if sure >> place & 1)
+    is_unambiguous = len(found) == 1 and has_versions and sure == (1 << len(calls)) - 1
+    _enter(effects, calls, sure=sure, open_=reduce(or_, found) & ~sure, entangled=not is_unambiguous)
 
 
 def _enter(effects: Effects, calls: Sequence[Call], *, sure: int, open_: int, entangled: bool = False) -> None:
@@ -147,7 +147,7 @@ def decide(columns: Columns, reports: Reports, owners: Owners, *, trusting: bool
         _decide_unknown(effects, columns, counts, regular)
     if irregular.any():
         for number, calls, owned in irregular_ids(columns, reports, owners, irregular):
-            apply(effects, calls, owned, number, trusting=trusting)
+            decide_irregular(effects, calls, owned, number, trusting=trusting)
     return effects
 
 

@@ -101,7 +101,7 @@ def buy(
             call_again(again.due())
             if over():
                 break
-            call = again.before(wish, second)
+            call = again.purchase_starts(wish, second)
         invoked_ns = time.perf_counter_ns()
         recorder.under_way = (Kind.PURCHASE, wish.lines, wish.purchase_id, invoked_ns)
         result, told = purchase(repository, events, wish)
@@ -111,7 +111,7 @@ def buy(
         if result.outcome is Outcome.SOLD_OUT:
             left -= {each[0] for each in told if _nothing_left(*each, fewest=plan.quantity[0])}
         if again is not None:
-            call_again([again.after(wish, second, call, result.outcome)])
+            call_again([again.purchase_answered(wish, second, call, result.outcome)])
         if is_given_back and result.success and call is None:
             invoked_ns = time.perf_counter_ns()
             recorder.under_way = (Kind.REFUND, wish.lines, wish.purchase_id, invoked_ns)

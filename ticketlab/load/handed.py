@@ -17,9 +17,9 @@ Rows: TypeAlias = Sequence[tuple[int, int, int | None, int | None]]
 
 
 def rows_of(result: PurchaseResult, asked: Rows, events: Sequence[UUID]) -> Rows:
-    """The rows of an answer: what was asked for, or what an answer names that reports an earlier sale.
+    """The events and quantities of an answer: those that were asked for.
 
-    Such an answer may name another event or another quantity than this call asked for: then "sold" is said of those.
+    An answer that reports an earlier sale has the events and quantities of that sale, which may be others.
 
     Raises:
         OwnCodeError: the tickets are not as `SoldTicket` says.
@@ -39,7 +39,8 @@ def rows_of(result: PurchaseResult, asked: Rows, events: Sequence[UUID]) -> Rows
 def handed(result: PurchaseResult, purchase_id: UUID, rows: Rows, events: Sequence[UUID]) -> Sequence[Handed]:
     """What the answer to a purchase hands its buyer, for each of its rows.
 
-    Of several events each has the tickets that name it, and the first one those that name none of them.
+    In a basket the row of each event has the tickets of that event. Tickets of any other event count in the first row,
+    as tickets that name something else.
 
     Raises:
         OwnCodeError: the tickets are not as `SoldTicket` says.
@@ -79,7 +80,7 @@ def _by_event(tickets: Sequence[SoldTicket], owner: int, events: Sequence[UUID])
 
 
 def _checked(tickets: Sequence[SoldTicket]) -> Iterator[SoldTicket]:
-    """The same as SoldTickets, whatever has their fields: a row of an ORM, or ids that are text."""
+    """Convert what has the fields of a `SoldTicket`: a row of an ORM will do, and ids that are text."""
     for each in tickets:
         try:
             yield SoldTicket(
@@ -90,6 +91,6 @@ def _checked(tickets: Sequence[SoldTicket]) -> Iterator[SoldTicket]:
             )
         except (AttributeError, InvalidInputError) as error:
             raise OwnCodeError(
-                f"The tickets of a PurchaseResult must be ticketlab.tickets.SoldTicket, not {each!r}: {error}. Leave "
-                "`tickets` out where the function does not know them."
+                "The tickets of a PurchaseResult need the fields of ticketlab.tickets.SoldTicket (id, event_id, "
+                f"purchase_id, purchased_at), not {each!r}: {error}. Leave `tickets` out if they are not known."
             ) from error

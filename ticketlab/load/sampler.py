@@ -1,7 +1,7 @@
 """A reader beside the buyers: stock and tickets of each event, in one snapshot, again and again while they buy.
 
-What a purchase breaks for a moment and mends afterwards is in no ledger: only who looks in between can see it. Knows
-neither SQL nor checks: it calls what reads, and keeps what does not go together.
+The ledger at the end cannot show a violation that was repaired before; only a reading during the trial can. Knows
+neither SQL nor checks: it calls a given function, and keeps the samples that do not add up.
 """
 
 import threading
@@ -21,7 +21,7 @@ _REST: Final = 50
 _SHORTEST_REST_S: Final = 0.02
 _LAST_READING_S: Final = 3.0
 _MOST_KEPT: Final = 3
-"""Of each event and kind of disagreement: one of them is enough."""
+"""Samples that are kept of each event and kind of disagreement, at most; one would prove it."""
 
 
 class Sample(NamedTuple):

@@ -13,7 +13,7 @@ from ticketlab.load.plan import Plan, Second, When, Wish
 from ticketlab.outcomes import Outcome
 
 _LONGEST_DELAY: Final = 8
-"""A later call of the same buyer is made before its next purchase, or after up to so many purchases less one."""
+"""A later call by the same buyer is made after 0 to 7 further purchases of that buyer."""
 
 
 class Once:
@@ -61,7 +61,7 @@ class Offers:
         self._calls.append(call)
 
     def take(self, buyer: int) -> Call | None:
-        """A call for this buyer to make, or None. A call of its own stays on offer until somebody claims it."""
+        """The oldest call that another buyer offers and nobody has claimed, or None; claimed for this buyer."""
         own: list[Call] = []
         found = None
         while self._calls and found is None:
@@ -95,10 +95,10 @@ class SecondCalls:
         self._may_differ = may_differ
         self._answered = 0
         self._waiting: list[tuple[int, Call]] = []
-        """Calls that this buyer makes when so many of its own purchases were answered, if nobody made them before."""
+        """Pairs: after so many answers this buyer makes the call, unless another buyer has made it."""
 
-    def before(self, wish: Wish, second: Second | None) -> Call | None:
-        """To be called just before a purchase: its second call, which is on offer now if it is to be made at once."""
+    def purchase_starts(self, wish: Wish, second: Second | None) -> Call | None:
+        """Call this just before a purchase. Returns its second call, which is on offer already if it is due at once."""
         if second is None:
             return None
         wanted = self._plan.second_wish(wish, second._replace(differs=second.differs and self._may_differ))
@@ -111,8 +111,8 @@ class SecondCalls:
             self._offers.put(call)
         return call
 
-    def after(self, wish: Wish, second: Second | None, call: Call | None, outcome: Outcome) -> Call | None:
-        """To be called when the purchase is answered: the call to make at once, where the answer was lost."""
+    def purchase_answered(self, wish: Wish, second: Second | None, call: Call | None, outcome: Outcome) -> Call | None:
+        """Call this when the purchase is answered. Returns the call to make at once, where the answer was lost."""
         self._answered += 1
         if call is not None and second is not None and second.when is When.LATER_BY_ANOTHER:
             self._offers.put(call)
@@ -121,14 +121,14 @@ class SecondCalls:
         return Call(wish, buyer=self._buyer, told=call.told if call else Once())
 
     def due(self) -> Iterator[Call]:
-        """To be called before each purchase: the calls that this buyer makes now, of those on offer at most one."""
+        """Call this before each purchase. Yields the calls to make now, of those on offer at most one."""
         yield from self._claimed(self._answered)
         offered = self._offers.take(self._buyer)
         if offered is not None:
             yield offered
 
     def rest(self) -> Iterator[Call]:
-        """To be called after the last purchase: all that this buyer still has to make, and all that is on offer."""
+        """Call this after the last purchase. Yields all that this buyer still has to make, and all that is on offer."""
         yield from self._claimed(self._answered + _LONGEST_DELAY)
         while offered := self._offers.take(self._buyer):
             yield offered

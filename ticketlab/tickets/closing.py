@@ -1,4 +1,4 @@
-"""The end of a trial on its database: what purchase functions left in sessions and in the server, and deadlocks.
+"""Closes the database of a trial: counts what purchase functions left behind, and the deadlocks of the trial.
 
 Everything is noted in the database's `left_behind`. Knows PostgreSQL's own views, and no table of events.
 """
@@ -18,11 +18,12 @@ from ticketlab.tickets.database import CONNECTION, NO_CONNECTION, Database
 from ticketlab.tickets.strategy import Connection
 
 _PATIENCE_S: Final = 2.0
-"""How long sessions may take to end once they are closed, and prepared transactions once their purchase is over."""
+"""How long closed sessions may take to end; prepared transactions have half of it."""
 _POLL_S: Final = 0.01
 _STATISTICS_DELAY_S: Final = 0.6
 """Before PostgreSQL 15 statistics are read from a file that may be half a second old."""
 _STATISTICS_IN_MEMORY: Final = 150_000
+"""PostgreSQL 15, as `server_version` has it: from there on statistics are in shared memory."""
 
 _IN_SESSION: Final = b"""
 SELECT 'lock', count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory'
@@ -66,9 +67,9 @@ class _Session:
     pid: int
     is_of_lab: bool
     in_transaction: bool
-    """Whether it is idle in one at the moment."""
-    waits_long: bool
-    """Whether it has been so for a second."""
+    """Whether it is idle in a transaction."""
+    idle_long: bool
+    """Whether it has been so for more than a second."""
 
 
 def before(database: Database) -> Before:
@@ -105,12 +106,12 @@ def close(database: Database, known: Before, *, allowed: int, crashed: bool) -> 
     Args:
         database: the trial's.
         known: what was there before the trial.
-        allowed: how many connections of the function's own may stay open, where no `close` ended them.
+        allowed: how many connections that the function opened itself may stay open: above 0 where its pool lives on.
         crashed: whether the server was crashed in the trial, which sets its counters to 0.
 
     Raises:
         UnavailableError: the server does not answer.
-        OwnCodeError: what the database closes is the user's, and failed or did not return.
+        OwnCodeError: a `close` of the user's raised an error or did not return.
     """
     note_sessions(database)
     try:
@@ -153,11 +154,11 @@ def _note_open(observer: Connection, database: Database, before: Sequence[int], 
     else:
         return
     own = [each for each in found if not each.is_of_lab]
-    waiting = [each for each in own if each.waits_long]
-    database.left_behind.note(leftovers.OWN_TRANSACTION, len(waiting))
-    ended = waiting
+    idle = [each for each in own if each.idle_long]
+    database.left_behind.note(leftovers.OWN_TRANSACTION, len(idle))
+    ended = idle
     if len(own) > allowed:
-        database.left_behind.note(leftovers.OWN_CONNECTION, len(own) - len(waiting))
+        database.left_behind.note(leftovers.OWN_CONNECTION, len(own) - len(idle))
         ended = own
     observer.execute("SELECT pg_terminate_backend(pid, 1000) FROM unnest(%s::int[]) AS pid", [[e.pid for e in ended]])
 

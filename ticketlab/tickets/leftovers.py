@@ -1,4 +1,4 @@
-"""What a purchase function leaves behind, in words and counted. Sends nothing unless there is something to clear up.
+"""Counts what a purchase function leaves behind, by message. Sends no SQL unless a transaction must be rolled back.
 
 Knows psycopg connections; knows no pool and no table.
 """
@@ -84,7 +84,7 @@ def look(connection: psycopg.Connection[TupleRow], left: LeftBehind, *, discarde
         return
     if status != TransactionStatus.IDLE:
         if not _rolled_back(connection):
-            return  # it was lost without being noticed: nothing was left open
+            return  # the connection was lost before, so no transaction is open
         left.note(OPEN_TRANSACTION)
     for name in changed_attributes(connection, autocommit=autocommit):
         left.note(f"{name} was changed on the connection")
@@ -108,4 +108,4 @@ def restore(connection: psycopg.Connection[TupleRow]) -> None:
     """Give a connection in no transaction the attributes that the pool lends it with."""
     for name, value in _ATTRIBUTES.items():
         setattr(connection, name, value)
-    connection.row_factory = tuple_row  # whoever reads rows sets it: the next purchase is none the worse
+    connection.row_factory = tuple_row  # a function may set it: it is reset, and not counted

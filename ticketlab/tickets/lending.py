@@ -1,4 +1,4 @@
-"""What a purchase function of a user's buys through: a connection as psycopg's own pool lends it, or SQLAlchemy's."""
+"""Lends a user's purchase function a psycopg connection, a SQLAlchemy connection, or a SQLAlchemy session."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -24,7 +24,7 @@ T = TypeVar("T")
 def committed(database: Database) -> Iterator[psycopg.Connection[TupleRow]]:
     """A psycopg connection as `with pool.connection()` gives it: committed at the end, rolled back after an error.
 
-    It is not in autocommit mode. A commit that fails is raised, and what was sold is not sold.
+    It is not in autocommit mode. If the commit fails, the error is raised, and the sale does not count.
 
     Raises:
         UnavailableError: none could be had.
@@ -47,7 +47,7 @@ def committed(database: Database) -> Iterator[psycopg.Connection[TupleRow]]:
 
 @contextmanager
 def sql_connection(database: Database) -> Iterator[sqlalchemy.Connection]:
-    """A SQLAlchemy connection, whose open transaction is rolled back at the end; see `note_sale`."""
+    """A SQLAlchemy connection, whose open transaction is rolled back at the end; see `note_open_sale`."""
     with _given_back_quietly(database.sql_connection()) as connection:
         yield connection
         if not connection.closed and connection.info.pop(_SOLD_UNCOMMITTED, False):
@@ -56,7 +56,7 @@ def sql_connection(database: Database) -> Iterator[sqlalchemy.Connection]:
 
 @contextmanager
 def session(database: Database) -> Iterator[Session]:
-    """A SQLAlchemy session, whose open transaction is rolled back at the end; see `note_sale`."""
+    """A SQLAlchemy session, whose open transaction is rolled back at the end; see `note_open_sale`."""
     with _given_back_quietly(database.unit_of_work()) as session:
         yield session
         if session.info.pop(_SOLD_UNCOMMITTED, False):
@@ -65,7 +65,7 @@ def session(database: Database) -> Iterator[Session]:
 
 @contextmanager
 def _given_back_quietly(lent: AbstractContextManager[T]) -> Iterator[T]:
-    """What is lent; a connection that breaks when it is given back says nothing of what was done through it."""
+    """What is lent. An error while it is given back is ignored: the work is done by then."""
     is_done = False
     try:
         with lent as way:
@@ -76,19 +76,19 @@ def _given_back_quietly(lent: AbstractContextManager[T]) -> Iterator[T]:
             raise
 
 
-def note_sale(way: object) -> None:
-    """Remember that a function answered "sold" while the SQLAlchemy transaction that it sold in was open.
+def note_open_sale(way: object) -> None:
+    """Call this when a function answered "sold": marks a connection whose SQLAlchemy transaction is still open.
 
-    SQLAlchemy begins a transaction for each read too, and rolls it back by itself: one that has written nothing takes
-    nothing with it.
+    Not one that has written nothing: SQLAlchemy begins a transaction for each read too, and rolling it back loses
+    nothing.
     """
     if isinstance(way, sqlalchemy.Connection | Session) and way.in_transaction() and _has_written(way):
         way.info[_SOLD_UNCOMMITTED] = True
 
 
 def _has_written(way: sqlalchemy.Connection | Session) -> bool:
-    """Whether the server has a transaction open that has written something, or has failed after it may have."""
-    with suppress(psycopg.Error, sqlalchemy.exc.SQLAlchemyError):  # what was lost has nothing open
+    """Whether the open transaction has written, or has failed and may have written."""
+    with suppress(psycopg.Error, sqlalchemy.exc.SQLAlchemyError):  # a lost connection has no open transaction
         connection = way if isinstance(way, sqlalchemy.Connection) else way.connection()
         driver = connection.connection.driver_connection
         assert isinstance(driver, psycopg.Connection)

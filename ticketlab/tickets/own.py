@@ -199,7 +199,7 @@ class _Call(NamedTuple):
                     returned = function(way, **dict(zip(names, wanted(request), strict=True)))
             result = _result(returned, request, name)
             if result.success:
-                lending.note_sale(way)
+                lending.note_open_sale(way)
             return result
 
         buy.__name__ = name

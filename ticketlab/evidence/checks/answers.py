@@ -1,20 +1,21 @@
-"""Tickets oversold by the answers alone: at one time the buyers owned more tickets of an event than it has seats.
+"""Finds an oversell from the answers alone: at one time the buyers owned more tickets of an event than it has seats.
 
 In: the answers of a case, and the seats of its events. Out: a verdict, or None where the answers show no such thing.
 Does not depend on the tickets of the ledger: they may be lost, deleted since, or unknown.
 
 Definition. An answer "sold" surely gave its id the tickets by the time it completed, whether the call made the sale or
-confirmed it. The id owns them until a refund of it is called that can take effect after that sale; to the end if there
-is none. An answer that reports an earlier call counts for nothing: it does not say what that call bought.
+confirmed it. The id owns them until the first call of a refund that can take effect after that sale; if there is none,
+it owns them to the end. An answer that reports an earlier call is left out.
 
-Idea. Each answer is a span of time in which its tickets are surely owned. The spans of one id and event do not add up:
-each ends where the next one begins. More tickets than seats in the spans that cover one moment are an oversell, in
+Idea. Each answer is a span of time in which its tickets are surely owned. Spans of one id and event are not summed:
+each ends when the next one begins. More tickets than seats in the spans that cover one moment are an oversell, in
 every order of the operations.
 
 Cost: one sum for each event; n log n for those of which more tickets were answered as sold than there are seats.
 
-Example. One seat. Order 1 is sold at [0, 10], order 2 is sold at [5, 20], a refund of order 1 is called at 30: at 20
-both own a ticket. Were the refund called at 15, it could come before the second sale, and nothing would be wrong.
+Example. One seat. Purchase 1 is called at 0 and answered "sold" at 10, purchase 2 is called at 5 and answered "sold" at
+20, a refund of purchase 1 is called at 30: at 20 both own a ticket. Were the refund called at 15, it could come before
+the second sale, and nothing would be wrong.
 """
 
 import numpy as np
@@ -79,7 +80,10 @@ def _owned_until(case: Case, rows: Integers) -> Integers:
 
 
 def _first_beyond(case: Case, rows: Integers, until: Integers) -> tuple[int, int] | None:
-    """Of these sales the first that completed while more than all seats were owned, with how many were; or None."""
+    """The first of these sales at whose completion more tickets were owned than there are seats, and the number owned.
+
+    None if there is none.
+    """
     spans = pd.DataFrame({"sale": rows, "id": case.id[rows], "event": case.event[rows], "begin": case.completed[rows]})
     spans["until"], spans["quantity"] = until, case.quantity[rows].astype(np.int64)
     spans = spans.sort_values("begin", kind="stable")
@@ -88,7 +92,7 @@ def _first_beyond(case: Case, rows: Integers, until: Integers) -> tuple[int, int
     spans = spans[spans["until"] > spans["begin"]]
     starts = spans.assign(at=spans["begin"], change=spans["quantity"])
     ends = spans.assign(at=spans["until"], change=-spans["quantity"])
-    # At one moment what may have gone back has gone back before anything is sold.
+    # At equal times refunds come before sales.
     changes = pd.concat([starts, ends]).sort_values(["at", "change"], kind="stable")
     owned = changes.groupby("event")["change"].cumsum()
     wrong = np.flatnonzero(owned > _seats(case)[changes["event"]])

@@ -1,4 +1,4 @@
-"""What a reader saw while buyers bought: a violation that is mended later is one all the same.
+"""Violations that a reader saw during the trial: they count though they were repaired before the end.
 
 In: the samples of a ledger, each of one event in one snapshot. None where there are none, or where nothing is wrong.
 """
@@ -26,8 +26,8 @@ def oversold_for_a_moment(case: Case, name: str) -> Verdict | None:
 def apart_for_a_moment(case: Case, name: str) -> Verdict | None:
     """Stock and tickets that did not add up to the seats at one moment, though they do at the end.
 
-    Where they do not at the end either, something else is wrong: a lost update, say. Nor does it hold for a strategy
-    that counts stock elsewhere.
+    Events whose stock is wrong at the end too are left out, for another check reports them. So are strategies that
+    count stock elsewhere.
     """
     if case.ledger.facts.stock_elsewhere:
         return None
