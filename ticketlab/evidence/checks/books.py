@@ -41,6 +41,9 @@ def no_oversell(case: Case) -> Verdict:
 def _same_ticket_again(case: Case, name: str) -> Verdict | None:
     """One ticket of an event that was sold more than once, where the ledger knows the ids of its tickets."""
     marks = case.ledger.tickets["ticket"].to_numpy()
+    ascending = np.sort(marks[marks != NOT_SEEN])
+    if not (ascending[1:] == ascending[:-1]).any():
+        return None  # the usual case, in a quarter of the time; two events may number their tickets alike
     order = np.lexsort((marks, case.ticket_event))
     event, mark = case.ticket_event[order], marks[order]
     again = np.flatnonzero((event[1:] == event[:-1]) & (mark[1:] == mark[:-1]) & (mark[1:] != NOT_SEEN))
