@@ -131,6 +131,16 @@ class _Handed:
         places = np.flatnonzero(rows)
         if len(places):
             digests = self.case.history["handed_digest"].to_numpy()[places]
-            single = (self.tickets[places] == 1) & np.isin(digests, self._marks)
-            found[places] = single | np.isin(digests, self._by_pair()[1])
+            single = (self.tickets[places] == 1) & _are_among(digests, self._marks)
+            found[places] = single | _are_among(digests, self._by_pair()[1])
         return found
+
+
+def _are_among(some: Integers, others: Integers) -> Mask:
+    """Which of some numbers are among others. By sorting: `numpy.isin` hashes, and digests collide in its table."""
+    if not len(others):
+        return np.zeros(len(some), np.bool_)
+    ascending = np.sort(others)
+    place = np.minimum(np.searchsorted(ascending, some), len(ascending) - 1)
+    among: Mask = ascending[place] == some
+    return among
