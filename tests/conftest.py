@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 from hypothesis import settings
 
-from ticketlab.evidence import tables
-from ticketlab.evidence.history import ABSENT, COLUMNS, NOT_SEEN, RETRIES
-from ticketlab.evidence.ledger import Ledger
+from ticketlab.history import parquet
+from ticketlab.history.ledger import Ledger
+from ticketlab.history.recording import ABSENT, COLUMNS, NOT_SEEN, RETRIES
 from ticketlab.report.model import RunResults
 
 pytest_plugins = ["pytester"]
@@ -78,7 +78,7 @@ def history():
             row |= {name: NOT_SEEN for name in ("version", "available") if row[name] is None}
         ids = b"".join(purchase_id(row.pop("purchase_id")) for row in rows)
         frame = pd.DataFrame(rows, columns=[name for name in COLUMNS if name != "purchase_id"])
-        return frame.assign(purchase_id=tables.purchase_ids(ids))[list(COLUMNS)].astype(COLUMNS)
+        return frame.assign(purchase_id=parquet.purchase_ids(ids))[list(COLUMNS)].astype(COLUMNS)
 
     return make
 

@@ -14,8 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from rich.text import Text
 
-from ticketlab.evidence.power import known
-from ticketlab.evidence.verdict import Status, Verdict, overall
+from ticketlab.checks.mutation_baseline import known
+from ticketlab.checks.verdict import Status, Verdict, overall
 from ticketlab.report import words
 from ticketlab.report.bound import bound, untried
 from ticketlab.report.concerns import Concern, doubts, is_amber

@@ -11,9 +11,9 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import BeforeValidator, TypeAdapter
 
+from ticketlab.checks.progress import MAX_FAILURES
 from ticketlab.errors import InvalidInputError
-from ticketlab.evidence.load_parts import LoadPart
-from ticketlab.evidence.progress import MAX_FAILURES
+from ticketlab.history.features import LoadPart
 from ticketlab.load.faults import Fault, FaultKind
 from ticketlab.load.plan import Plan
 

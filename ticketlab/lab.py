@@ -8,8 +8,8 @@ from typing import Final
 
 from ticketlab import run_folder, servers
 from ticketlab.errors import InvalidInputError, OwnCodeError, TerminatedError, TicketlabError
-from ticketlab.evidence.tally import SoFar
 from ticketlab.experiment import Experiment, TrialPlan
+from ticketlab.history.live_counts import SoFar
 from ticketlab.load import Fault
 from ticketlab.observed import observe
 from ticketlab.runs import Run

@@ -12,9 +12,8 @@ from typing import Final
 from uuid import UUID
 
 from ticketlab.errors import OwnCodeError, TicketlabError
-from ticketlab.evidence.facts import Facts
-from ticketlab.evidence.ledger import Ledger
-from ticketlab.evidence.tally import SoFar
+from ticketlab.history.ledger import Facts, Ledger
+from ticketlab.history.live_counts import SoFar
 from ticketlab.load import Actions, Fault, FaultKind, Plan
 from ticketlab.load.executors import Driven, drive
 from ticketlab.load.sampler import Sampler

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final, TypeAlias
 
+from ticketlab.checks.mutation_baseline import known
 from ticketlab.errors import InvalidInputError, NotFoundError
-from ticketlab.evidence.power import known
 from ticketlab.report.formats import Format
 from ticketlab.report.model import Report, RunResults
 from ticketlab.runs import Run

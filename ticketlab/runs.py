@@ -20,10 +20,10 @@ from typing import Any
 import pandas as pd
 from pydantic import TypeAdapter
 
+from ticketlab.checks.verdict import Status, Verdict, overall
 from ticketlab.errors import NotFoundError
-from ticketlab.evidence.load_parts import LoadPart
-from ticketlab.evidence.verdict import Status, Verdict, overall
 from ticketlab.experiment import Experiment
+from ticketlab.history.features import LoadPart
 from ticketlab.load.faults import Fault
 from ticketlab.report import double_calls
 from ticketlab.report.concerns import Concern, concerns, strict_failures

@@ -15,14 +15,14 @@ import pandas as pd
 import pyarrow as pa
 from pydantic import TypeAdapter
 
+from ticketlab import checks
+from ticketlab.checks.progress import MAX_FAILURES, ProgressCount, progress
+from ticketlab.checks.verdict import Status, Verdict
 from ticketlab.errors import InvalidInputError
-from ticketlab.evidence import checks, history, measures
-from ticketlab.evidence.case import Case
-from ticketlab.evidence.facts import Facts
-from ticketlab.evidence.ledger import Ledger
-from ticketlab.evidence.met import Met, Span, met
-from ticketlab.evidence.progress import MAX_FAILURES, ProgressCount, progress
-from ticketlab.evidence.verdict import Status, Verdict
+from ticketlab.history import measures, recording
+from ticketlab.history.faults_met import Met, Span, met
+from ticketlab.history.index import Case
+from ticketlab.history.ledger import Facts, Ledger
 from ticketlab.load.faults import Fault, FaultKind
 from ticketlab.report.faults import FaultMet
 from ticketlab.report.stories import story_of
@@ -96,7 +96,7 @@ class Trial:
 
     def history(self) -> pd.DataFrame:
         """Every purchase, as its buyer saw it."""
-        return history.read(self.folder / "history.parquet")
+        return recording.read(self.folder / "history.parquet")
 
     def ledger(self) -> Ledger:
         """What the database held in the end."""
@@ -105,7 +105,7 @@ class Trial:
     def write_history(self, observed: pd.DataFrame) -> None:
         """Save what the buyers saw: first, for the ledger may prove out of reach."""
         self.folder.mkdir(parents=True)
-        history.write(observed, self.folder / "history.parquet")
+        recording.write(observed, self.folder / "history.parquet")
 
     def write_ledger(self, ledger: Ledger) -> None:
         """Save what the database holds, and last of all that the trial is complete."""
@@ -184,7 +184,7 @@ def trial_as_json(row: Mapping[Any, Any], judged: Judged, wanted: Sequence[Fault
         **{name: row[name] for name in _PLAIN},
         "progress": judged.progress.as_dict(),
         "history_sha256": trial.history_sha256,
-        "retries_by_cause": {str(cause): row[column] for cause, column in history.RETRIES.items()},
+        "retries_by_cause": {str(cause): row[column] for cause, column in recording.RETRIES.items()},
         "latency_ms": latency,
         "faults": [each.as_json() for each in judged.faults(wanted)],
         "checks": {each.check: _told(verdict_as_json(trial, each)) for each in verdicts},

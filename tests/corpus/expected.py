@@ -18,7 +18,7 @@ from corpus import (
     tables,
 )
 from ticketlab import Schema, Strategy, adopt
-from ticketlab.evidence.verdict import Anomaly
+from ticketlab.checks.verdict import Anomaly
 
 
 class Need(StrEnum):

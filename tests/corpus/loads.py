@@ -8,7 +8,7 @@ from typing import TypeAlias
 from corpus.expected import FAULTS, Expected, Need
 from corpus.left_behind import OPENED
 from ticketlab import Database, Experiment, Run, Settings, lab, servers
-from ticketlab.evidence.verdict import Verdict
+from ticketlab.checks.verdict import Verdict
 from ticketlab.load import Fault
 from ticketlab.tickets import migrations
 

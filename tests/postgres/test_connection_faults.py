@@ -9,7 +9,7 @@ import pytest
 from psycopg_pool import ConnectionPool
 
 from ticketlab import EventRepository, Experiment, PurchaseResult, Settings, lab
-from ticketlab.evidence.verdict import Status
+from ticketlab.checks.verdict import Status
 from ticketlab.load import CUTS, Fault, FaultKind
 from ticketlab.outcomes import Cause, Outcome
 from ticketlab.tickets import cuts

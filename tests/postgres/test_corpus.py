@@ -8,7 +8,7 @@ from corpus.expected import CORPUS, Need
 from corpus.loads import experiment, found, is_found_as_meant, judging, summaries
 
 from ticketlab import Strategy
-from ticketlab.evidence.verdict import Anomaly, Status
+from ticketlab.checks.verdict import Anomaly, Status
 from ticketlab.outcomes import Outcome
 from ticketlab.report.stories.story import VOID_LOCK
 

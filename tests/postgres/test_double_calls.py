@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from ticketlab import Experiment, adopt, lab
-from ticketlab.evidence.verdict import Status
+from ticketlab.checks.verdict import Status
 from ticketlab.load import Fault
 from ticketlab.outcomes import Cause, Outcome
 from ticketlab.tickets import strategies

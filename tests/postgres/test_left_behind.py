@@ -9,9 +9,8 @@ import sqlalchemy
 from psycopg_pool import ConnectionPool
 from sqlalchemy.orm import Session
 
-from ticketlab import EventRepository, Settings, adopt, servers
-from ticketlab.evidence import checks
-from ticketlab.evidence.verdict import Anomaly, Status, overall
+from ticketlab import EventRepository, Settings, adopt, checks, servers
+from ticketlab.checks.verdict import Anomaly, Status, overall
 from ticketlab.load import Fault, Plan
 from ticketlab.observed import observe
 from ticketlab.outcomes import Outcome

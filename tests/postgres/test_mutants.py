@@ -8,8 +8,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from ticketlab.evidence import checks
-from ticketlab.evidence.verdict import Status
+from ticketlab import checks
+from ticketlab.checks.verdict import Status
 from ticketlab.load import Plan
 from ticketlab.observed import observe
 from ticketlab.outcomes import Cause, Outcome

@@ -13,8 +13,8 @@ from seat_map import locked, unlocked
 from sqlalchemy.orm import Session
 
 from ticketlab import EventRepository, Experiment, Schema, Settings, adopt, lab
+from ticketlab.checks.verdict import Anomaly, Status, overall
 from ticketlab.errors import InvalidInputError, OwnCodeError
-from ticketlab.evidence.verdict import Anomaly, Status, overall
 from ticketlab.outcomes import Cause, Outcome
 from ticketlab.runs import Run
 from ticketlab.tickets import books

@@ -81,7 +81,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(built):
     assert names == kept("ticketlab") | beside
     for told in (
         "py.typed",
-        "evidence/power.json",
+        "checks/mutation_baseline.json",
         "report/templates/page.html.j2",
         "migrations/env.py",
         "notebooks/README.md",

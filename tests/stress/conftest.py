@@ -11,7 +11,7 @@ import stress_summary
 from stress_plan import KEPT
 
 from ticketlab import servers
-from ticketlab.evidence.history import purchases_of
+from ticketlab.history.recording import purchases_of
 from ticketlab.settings import Settings
 from ticketlab.tickets import Database, migrations
 from ticketlab.tickets.strategies import mutants

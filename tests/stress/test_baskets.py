@@ -3,9 +3,9 @@
 import pytest
 
 from ticketlab import lab
-from ticketlab.evidence.history import purchases_of
-from ticketlab.evidence.verdict import Status, overall
+from ticketlab.checks.verdict import Status, overall
 from ticketlab.experiment import Experiment
+from ticketlab.history.recording import purchases_of
 from ticketlab.tickets import strategies
 
 BASKETS = [name for name, each in strategies.registry().items() if each.basket is not None]

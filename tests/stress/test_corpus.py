@@ -6,7 +6,7 @@ import pytest
 from corpus.expected import CORPUS, FAULTS, Need
 from corpus.loads import experiment, found, is_found_as_meant, judging, summaries
 
-from ticketlab.evidence.verdict import Status, overall
+from ticketlab.checks.verdict import Status, overall
 
 TRIALS = 10
 """Of each right function; all are to be VALID."""

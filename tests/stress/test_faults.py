@@ -3,7 +3,7 @@
 import pytest
 
 from ticketlab import lab
-from ticketlab.evidence.verdict import Status, overall
+from ticketlab.checks.verdict import Status, overall
 from ticketlab.experiment import Experiment
 from ticketlab.load import Fault, FaultKind
 from ticketlab.tickets import strategies

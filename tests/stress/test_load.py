@@ -6,7 +6,7 @@ import pytest
 from stress_plan import PLENTY, PURCHASES
 
 from ticketlab import lab
-from ticketlab.evidence.verdict import Status, overall
+from ticketlab.checks.verdict import Status, overall
 from ticketlab.experiment import Experiment
 from ticketlab.outcomes import Outcome
 from ticketlab.tickets import strategies

@@ -15,12 +15,12 @@ import pandas as pd
 from generated_cases import generated
 from small_cases import Event, Line, Operation, SmallCase
 
-from ticketlab.evidence import checks, tables
-from ticketlab.evidence.facts import Facts
-from ticketlab.evidence.foreign import judging
-from ticketlab.evidence.history import COLUMNS, NOT_SEEN
-from ticketlab.evidence.ledger import Ledger
-from ticketlab.evidence.verdict import Status, Verdict, overall
+from ticketlab import checks
+from ticketlab.checks.verdict import Status, Verdict, overall
+from ticketlab.formats.imports import check_import
+from ticketlab.history import parquet
+from ticketlab.history.ledger import Facts, Ledger
+from ticketlab.history.recording import COLUMNS, NOT_SEEN
 
 WRONGLY_VALID: Final = "VALID, though it is impossible"
 WRONGLY_INVALID: Final = "INVALID, though it is possible"
@@ -76,7 +76,7 @@ def compared_without_tickets(case: SmallCase) -> Compared:
     """Both verdicts on a case of whose tickets nothing is known."""
     history, ledger = frames(replace(case, tickets=()))
     possible = brute_force.possible(case, tickets_known=False)
-    return Compared(case=case, possible=possible, verdicts=judging.judge_answers(history, ledger))
+    return Compared(case=case, possible=possible, verdicts=check_import.judge_answers(history, ledger))
 
 
 def is_wrong_without_tickets(found: Compared) -> bool:
@@ -144,7 +144,7 @@ def frames(case: SmallCase) -> tuple[pd.DataFrame, Ledger]:
     operations = sorted(enumerate(case.operations), key=lambda pair: pair[1].invoked)
     rows = [row for buyer, operation in operations for row in _rows(buyer, operation)]
     columns: dict[str, Any] = {name: [row.get(name, 0) for row in rows] for name in COLUMNS}
-    ids = tables.purchase_ids(b"".join(columns.pop("purchase_id")))
+    ids = parquet.purchase_ids(b"".join(columns.pop("purchase_id")))
     typed = {name: pd.array(values, dtype=COLUMNS[name]) for name, values in columns.items()} | {"purchase_id": ids}
     ledger = Ledger.of(
         events=[(number, each.total, each.available, each.version) for number, each in enumerate(case.events)],

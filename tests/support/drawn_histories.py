@@ -12,9 +12,9 @@ from uuid import UUID
 import pandas as pd
 from hypothesis import strategies as st
 
-from ticketlab.evidence import tables
-from ticketlab.evidence.history import COLUMNS, NOT_SEEN
-from ticketlab.evidence.ledger import Ledger
+from ticketlab.history import parquet
+from ticketlab.history.ledger import Ledger
+from ticketlab.history.recording import COLUMNS, NOT_SEEN
 from ticketlab.outcomes import Cause, Kind, Outcome
 
 SHOWN = ("version", "available")
@@ -49,7 +49,7 @@ class Drawn:
         rows = [row for rows in sorted(self.operations, key=lambda rows: rows[0]["invoked_ns"]) for row in rows]
         told = {name: [row.get(name, 0) for row in rows] for name in COLUMNS if name != "purchase_id"}
         columns = {name: pd.array(told[name], dtype=COLUMNS[name]) for name in told}
-        columns["purchase_id"] = tables.purchase_ids(b"".join(id_of(row["number"]) for row in rows))
+        columns["purchase_id"] = parquet.purchase_ids(b"".join(id_of(row["number"]) for row in rows))
         books = Ledger.of(
             events=[
                 (number, *(event[name] for name in ("total", *SHOWN[::-1]))) for number, event in self.events.items()

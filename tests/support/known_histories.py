@@ -6,7 +6,7 @@ from typing import Final
 
 from small_cases import Event, Line, Operation, SmallCase
 
-from ticketlab.evidence.verdict import Status
+from ticketlab.checks.verdict import Status
 from ticketlab.outcomes import Cause, Kind, Outcome
 
 HEADER: Final = "buyer,event,quantity,purchase_id,invoked_ns,completed_ns,outcome,kind,cause,version,available"

@@ -12,9 +12,9 @@ from uuid import UUID
 import pandas as pd
 from played_histories import Play
 
-from ticketlab.evidence import tables
-from ticketlab.evidence.history import COLUMNS, NOT_SEEN
-from ticketlab.evidence.ledger import Ledger
+from ticketlab.history import parquet
+from ticketlab.history.ledger import Ledger
+from ticketlab.history.recording import COLUMNS, NOT_SEEN
 from ticketlab.outcomes import Cause, Kind, Outcome
 
 NOBODY = 999
@@ -87,7 +87,7 @@ def frames(recorded):
     told = {name: [row.get(name, 0) for row in rows] for name in COLUMNS}
     told |= {"scheduled_ns": told["invoked_ns"], "attempts": [1] * len(rows)}
     columns = {name: pd.array(told[name], dtype=kind) for name, kind in COLUMNS.items() if name != "purchase_id"}
-    columns["purchase_id"] = tables.purchase_ids(b"".join(purchase_id(row["number"]) for row in rows))
+    columns["purchase_id"] = parquet.purchase_ids(b"".join(purchase_id(row["number"]) for row in rows))
     return pd.DataFrame({name: columns[name] for name in COLUMNS}), Ledger.of(
         events=[(number, *event) for number, event in enumerate(recorded.events)],
         tickets=[(event, purchase_id(number)) for event, number in recorded.tickets],

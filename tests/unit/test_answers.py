@@ -2,8 +2,8 @@
 
 import pytest
 
-from ticketlab.evidence.load_parts import LoadPart
-from ticketlab.evidence.power import KnownMutant, KnownPower
+from ticketlab.checks.mutation_baseline import KnownMutant, KnownPower
+from ticketlab.history.features import LoadPart
 from ticketlab.report.answers import answers
 from ticketlab.report.concerns import Concern, ConcernKind
 

@@ -5,13 +5,13 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from ticketlab import checks
 from ticketlab.bench.histories import Shape, make
 from ticketlab.bench.violations import VIOLATIONS, violated
+from ticketlab.checks.verdict import Status
 from ticketlab.errors import InvalidInputError, NotFoundError
-from ticketlab.evidence import checks
-from ticketlab.evidence.history import COLUMNS
-from ticketlab.evidence.ledger import EVENT_COLUMNS, TICKET_COLUMNS
-from ticketlab.evidence.verdict import Status
+from ticketlab.history.ledger import EVENT_COLUMNS, TICKET_COLUMNS
+from ticketlab.history.recording import COLUMNS
 from ticketlab.outcomes import Kind, Outcome
 
 SHAPES = {

@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
-from ticketlab.evidence.load_parts import LoadPart
-from ticketlab.evidence.power import KnownPower
+from ticketlab.checks.mutation_baseline import KnownPower
+from ticketlab.history.features import LoadPart
 from ticketlab.report.bound import at_most, bound
 from ticketlab.report.headline import headline
 

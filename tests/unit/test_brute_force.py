@@ -8,7 +8,7 @@ from generated_cases import generated
 from known_histories import KNOWN
 from small_cases import NO_EFFECT, Event, Line, Operation, SmallCase
 
-from ticketlab.evidence.verdict import Status
+from ticketlab.checks.verdict import Status
 from ticketlab.outcomes import Cause, Kind, Outcome
 
 SEATS = 5

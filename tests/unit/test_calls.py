@@ -2,8 +2,8 @@
 
 import pytest
 
-from ticketlab.evidence.calls import Call, as_answered, explanations, merged
-from ticketlab.evidence.columns import NEVER
+from ticketlab.history.arrays import NEVER
+from ticketlab.history.calls import Call, as_answered, explanations, merged
 
 A, B = 0, 1
 

@@ -4,16 +4,10 @@ from uuid import UUID
 
 import pytest
 
-from ticketlab.evidence import checks
-from ticketlab.evidence.checks import (
-    judge,
-    no_false_sold_out,
-    no_oversell,
-    sales_in_ledger,
-    tickets_accounted_for,
-)
-from ticketlab.evidence.ledger import Ledger
-from ticketlab.evidence.verdict import Status, Verdict, overall
+from ticketlab import checks
+from ticketlab.checks import judge, no_false_sold_out, no_oversell, sales_in_ledger, tickets_accounted_for
+from ticketlab.checks.verdict import Status, Verdict, overall
+from ticketlab.history.ledger import Ledger
 
 VALID, INVALID, UNKNOWN = Status.VALID, Status.INVALID, Status.UNKNOWN
 

@@ -8,7 +8,7 @@ from brute_force import possible
 from compared_cases import compared, compared_without_tickets, is_wrong_without_tickets
 from generated_cases import generated
 
-from ticketlab.evidence.history import NOT_SEEN
+from ticketlab.history.recording import NOT_SEEN
 from ticketlab.outcomes import Cause, Kind, Outcome
 
 CASES = 600

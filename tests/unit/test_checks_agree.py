@@ -3,10 +3,10 @@
 import pytest
 from random_histories import random_case
 
-from ticketlab.evidence.case import Case
-from ticketlab.evidence.checks import CHECKS
-from ticketlab.evidence.linearizability import linearizable
-from ticketlab.evidence.verdict import Status, overall
+from ticketlab.checks import CHECKS
+from ticketlab.checks.search.linearizability import linearizable
+from ticketlab.checks.verdict import Status, overall
+from ticketlab.history.index import Case
 
 HISTORIES = 2_000
 AT_ONCE = 100

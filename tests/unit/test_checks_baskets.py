@@ -4,8 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from ticketlab.evidence.case import Case
-from ticketlab.evidence.checks import (
+from ticketlab.checks import (
     CHECKS,
     judge,
     no_deadlock,
@@ -14,8 +13,9 @@ from ticketlab.evidence.checks import (
     sales_in_ledger,
     tickets_accounted_for,
 )
-from ticketlab.evidence.history import NOT_SEEN
-from ticketlab.evidence.verdict import Status
+from ticketlab.checks.verdict import Status
+from ticketlab.history.index import Case
+from ticketlab.history.recording import NOT_SEEN
 
 VALID, INVALID = Status.VALID, Status.INVALID
 TWO_EVENTS = [(0, 5, 5, 1), (1, 5, 5, 1)]

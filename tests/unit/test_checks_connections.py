@@ -2,9 +2,9 @@
 
 import pytest
 
-from ticketlab.evidence.checks import judge, leaves_connection_clean, no_deadlock
-from ticketlab.evidence.facts import Facts
-from ticketlab.evidence.verdict import Anomaly, Status
+from ticketlab.checks import judge, leaves_connection_clean, no_deadlock
+from ticketlab.checks.verdict import Anomaly, Status
+from ticketlab.history.ledger import Facts
 from ticketlab.report.stories import story_of
 
 OPEN = "a transaction was left open on the connection"

@@ -5,9 +5,9 @@ from uuid import UUID
 import numpy as np
 import pytest
 
-from ticketlab.evidence.checks import answers_match_tickets
-from ticketlab.evidence.digests import digest
-from ticketlab.evidence.verdict import Anomaly, Status
+from ticketlab.checks import answers_match_tickets
+from ticketlab.checks.verdict import Anomaly, Status
+from ticketlab.history.digests import digest
 
 ONE, TWO = 1, 2
 """Numbers of purchases; the literal history gives them in this order."""

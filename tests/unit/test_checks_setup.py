@@ -1,10 +1,9 @@
 import pytest
 
-from ticketlab.evidence.checks import no_oversell, setup_unchanged
-from ticketlab.evidence.facts import Facts
-from ticketlab.evidence.history import collect
-from ticketlab.evidence.ledger import Ledger
-from ticketlab.evidence.verdict import Anomaly, Status
+from ticketlab.checks import no_oversell, setup_unchanged
+from ticketlab.checks.verdict import Anomaly, Status
+from ticketlab.history.ledger import Facts, Ledger
+from ticketlab.history.recording import collect
 
 BUYER = b"0123456789abcdef"
 

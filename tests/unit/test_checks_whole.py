@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from ticketlab.evidence.checks import atomic, durable, exactly_once, judge, sales_in_ledger, tickets_accounted_for
-from ticketlab.evidence.verdict import Anomaly, Status
+from ticketlab.checks import atomic, durable, exactly_once, judge, sales_in_ledger, tickets_accounted_for
+from ticketlab.checks.verdict import Anomaly, Status
 
 VALID, INVALID = Status.VALID, Status.INVALID
 TWO_EVENTS = [(0, 5, 4, 2), (1, 5, 3, 2)]

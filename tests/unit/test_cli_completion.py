@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from ticketlab.checks import CHECKS
 from ticketlab.cli import shells
-from ticketlab.evidence.checks import CHECKS
 from ticketlab.tickets.strategies import mutants, registry
 
 TICKETLAB = str(Path(sys.executable).with_name("ticketlab"))

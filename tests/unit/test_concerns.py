@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from ticketlab.evidence.verdict import Status
+from ticketlab.checks.verdict import Status
 from ticketlab.report import page
 from ticketlab.report.concerns import Concern, ConcernKind, concerns, is_amber, strict_failures
 from ticketlab.report.headline import headline

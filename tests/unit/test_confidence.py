@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import binom, binomtest
 
 from ticketlab.errors import InvalidInputError
-from ticketlab.evidence.confidence import interval, upper_bound
+from ticketlab.history.statistics import interval, upper_bound
 
 COUNTS = [(0, 1), (1, 1), (0, 20), (19, 20), (20, 20), (7, 200), (3, 20_000), (1, 10_000_000)]
 
@@ -76,6 +76,6 @@ def test_an_impossible_confidence_is_refused(confidence):
 
 def test_scipy_is_imported_only_when_it_is_used():
     """It takes long, and `ticketlab --help` is not to wait for it."""
-    source = "import sys, ticketlab.evidence.confidence; print('scipy' in sys.modules)"
+    source = "import sys, ticketlab.history.statistics; print('scipy' in sys.modules)"
     said = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "False"

@@ -8,10 +8,10 @@ import pytest
 from rich.console import Console
 
 from ticketlab import console
-from ticketlab.evidence.checks import CHECKS
-from ticketlab.evidence.history import RETRIES
-from ticketlab.evidence.verdict import Status, Verdict
+from ticketlab.checks import CHECKS
+from ticketlab.checks.verdict import Status, Verdict
 from ticketlab.experiment import Experiment
+from ticketlab.history.recording import RETRIES
 from ticketlab.report.concerns import Concern, ConcernKind
 from ticketlab.report.summary import summarise
 

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from ticketlab.errors import InvalidInputError
-from ticketlab.evidence.exports import FORMATS, append, elle, operations, register
-from ticketlab.evidence.exports.calls import Calls
-from ticketlab.evidence.ledger import Ledger
+from ticketlab.formats import FORMATS, append, elle, operations, register
+from ticketlab.formats.calls import Calls
+from ticketlab.history.ledger import Ledger
 
 SALE = {"version": 2, "available": 1, "invoked_ns": 10, "completed_ns": 20}
 NEXT = {"version": 3, "available": 0, "invoked_ns": 15, "completed_ns": 30, "buyer": 1}

@@ -10,8 +10,8 @@ import pytest
 
 from ticketlab import lab, servers
 from ticketlab.errors import InvalidInputError, ServerError
-from ticketlab.evidence.load_parts import LoadPart
 from ticketlab.experiment import Experiment
+from ticketlab.history.features import LoadPart
 from ticketlab.load import Fault, FaultKind, Plan
 from ticketlab.load.executors import drive
 from ticketlab.load.faults import Trigger

@@ -8,13 +8,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from ticketlab import checks
+from ticketlab.checks.verdict import Anomaly, Status, Verdict
 from ticketlab.errors import InvalidInputError
-from ticketlab.evidence import checks, foreign
-from ticketlab.evidence import history as histories
-from ticketlab.evidence.foreign import NEEDS_NO_TICKETS, Table
-from ticketlab.evidence.foreign.cells import IDS_OF_TEXT
-from ticketlab.evidence.history import COLUMNS, NOT_SEEN
-from ticketlab.evidence.verdict import Anomaly, Status, Verdict
+from ticketlab.formats import imports
+from ticketlab.formats.imports import NEEDS_NO_TICKETS, Table
+from ticketlab.formats.imports.parsers import IDS_OF_TEXT
+from ticketlab.history import recording as histories
+from ticketlab.history.recording import COLUMNS, NOT_SEEN
 
 HEADER = "buyer,event,quantity,purchase_id,invoked_ns,completed_ns,outcome"
 SALE = "3,0,2,00000000-0000-0000-0000-000000000001,10,20,sold"
@@ -30,7 +31,7 @@ def table(*lines, name="orders.csv", header=HEADER):
 
 
 def read(*lines, header=HEADER, stock=9, **tables):
-    return foreign.read(table(*lines, header=header), stock=None if "events" in tables else stock, **tables)
+    return imports.read(table(*lines, header=header), stock=None if "events" in tables else stock, **tables)
 
 
 def tickets(*lines):
@@ -99,7 +100,7 @@ class TestNames:
         read_in = read(
             SOLD_TO_BOB, SOLD_TO_BOB.replace("1,10", "2,10"), stock=1, tickets=tickets("rock,order-1", "rock,order-2")
         )
-        verdict = next(each for each in foreign.judge(read_in) if each.check == "no_oversell")
+        verdict = next(each for each in imports.judge(read_in) if each.check == "no_oversell")
         assert verdict.status is Status.INVALID
         assert verdict.summary.startswith("event rock: 2 tickets for 1 seat")
         row = verdict.evidence[0]
@@ -186,7 +187,7 @@ class TestFaults:
         text = f'{HEADER}\n\n"a\nb",0,1,one,0,1,sold\n\n"say ""no""",0,1,two,0,1,sold\n3,0,0,three,0,1,sold\n'
         for data in (text.encode(), text.replace("\n", "\r\n").encode(), text.replace("\n", "\r").encode()):
             with pytest.raises(InvalidInputError, match="line 7, quantity: found '0'"):
-                foreign.read(Table.of_csv(data, name="x"), stock=1)
+                imports.read(Table.of_csv(data, name="x"), stock=1)
 
 
 class TestFiles:
@@ -209,7 +210,7 @@ class TestFiles:
     def test_what_is_no_such_file_is_refused(self, data, said):
         """With what was found, and where there is something to do, what."""
         with pytest.raises(InvalidInputError, match=said):
-            foreign.read(Table.of_csv(data, name="orders.csv"), stock=1)
+            imports.read(Table.of_csv(data, name="orders.csv"), stock=1)
 
     def test_a_mark_before_the_text_is_no_part_of_it(self):
         """Spreadsheets put one before UTF-8."""
@@ -232,7 +233,7 @@ class TestFiles:
         }  # fmt: skip
         pd.DataFrame(rows).to_parquet(path)
         with pytest.raises(InvalidInputError, match=r"1 fault:\n  row 2, quantity: found '0'"):
-            foreign.read(Table.read(path), stock=1)
+            imports.read(Table.read(path), stock=1)
 
     def test_parquet_of_other_types_is_refused(self, tmp_path):
         """Times as times of day, or ids of another length, are nothing to guess about."""
@@ -251,9 +252,9 @@ class TestBooks:
         events = table("0,9", header="event,total")
         for given in ({"stock": None}, {"stock": 1, "events": events}):
             with pytest.raises(InvalidInputError, match="by --stock for all, or else by --events"):
-                foreign.read(table(SALE), **given)
+                imports.read(table(SALE), **given)
         with pytest.raises(InvalidInputError, match="--stock takes a whole number from 0"):
-            foreign.read(table(SALE), stock=-1)
+            imports.read(table(SALE), stock=-1)
 
     def test_a_file_of_events_has_what_they_ended_with(self):
         """Total, and where known the stock and the version; an empty cell is not known."""
@@ -330,14 +331,14 @@ def judged(monkeypatch):
 def test_each_event_has_the_name_that_the_file_gives_it(monkeypatch, summary, in_its_words):
     said = (Verdict(check="strict_serializability", status=Status.VALID, summary=summary),)
     monkeypatch.setattr(checks, "judge", lambda _history, _ledger, _chosen: said)
-    found = foreign.judge(read(SOLD_TO_BOB, SOLD_TO_BOB.replace("rock", "jazz").replace("order-1", "order-2")))
+    found = imports.judge(read(SOLD_TO_BOB, SOLD_TO_BOB.replace("rock", "jazz").replace("order-1", "order-2")))
     assert [each.summary for each in found] == [in_its_words]
 
 
 class TestWithoutTickets:
     def test_what_needs_tickets_is_not_decided(self):
         """Each check says why; what a history tells by itself is judged."""
-        for verdict in foreign.judge(read(SALE)):
+        for verdict in imports.judge(read(SALE)):
             assert (verdict.status is Status.UNKNOWN) == (verdict.check not in NEEDS_NO_TICKETS)
             assert verdict.status is Status.VALID or verdict.summary.startswith("no ledger was given")
 
@@ -345,7 +346,7 @@ class TestWithoutTickets:
         """The tickets are those of the sales that were not given back."""
         refund = SALE.replace("10,20,sold", "30,40,refunded") + ",refund"
         rows = f"{SALE},", refund, SALE.replace("001,", "002,") + ","
-        (verdict,) = foreign.judge(read(*rows, header=f"{HEADER},kind"))
+        (verdict,) = imports.judge(read(*rows, header=f"{HEADER},kind"))
         assert (verdict.status, judged) == (Status.VALID, [2])
 
     @pytest.mark.parametrize(
@@ -367,7 +368,7 @@ class TestWithoutTickets:
         """Four buyers were sold two tickets each: too many, if none of them can have given them back in time."""
         rows = [f"{SALE.replace('001,', f'10{number},')},purchase" for number in (1, 2, 3, 4)]
         verdicts = {
-            each.check: each for each in foreign.judge(read(*rows, *more, stock=stock, header=f"{HEADER},kind"))
+            each.check: each for each in imports.judge(read(*rows, *more, stock=stock, header=f"{HEADER},kind"))
         }
         verdict = verdicts["no_oversell"]
         assert (verdict.summary if verdict.status is Status.INVALID else None) == found
@@ -376,31 +377,31 @@ class TestWithoutTickets:
     def test_a_lost_answer_hides_no_oversell(self):
         """What was answered is too much already: neither check is left open."""
         rows = [SALE, SALE.replace("001,", "002,"), SALE.replace("001,", "003,").replace("sold", "unknown")]
-        verdicts = {each.check: each for each in foreign.judge(read(*rows, stock=3))}
+        verdicts = {each.check: each for each in imports.judge(read(*rows, stock=3))}
         assert verdicts["no_oversell"].status is verdicts["strict_serializability"].status is Status.INVALID
 
     def test_the_stock_at_the_end_must_be_what_the_answers_leave(self):
         events = table("0,9,8", name="events.csv", header="event,total,available")
-        verdicts = {each.check: each for each in foreign.judge(read(SALE, events=events))}
+        verdicts = {each.check: each for each in imports.judge(read(SALE, events=events))}
         assert verdicts["no_oversell"].anomaly is Anomaly.LOST_UPDATE
         assert verdicts["no_oversell"].summary.startswith("event 0: the stock says 8 left")
 
     def test_an_id_that_was_sold_again_after_its_refund_owns_its_tickets(self, judged):
         rows = [f"{SALE},purchase", REFUND.replace("101,", "001,"), f"{SALE.replace('10,20', '50,60')},purchase"]
-        (verdict,) = foreign.judge(read(*rows, header=f"{HEADER},kind"))
+        (verdict,) = imports.judge(read(*rows, header=f"{HEADER},kind"))
         assert (verdict.status, judged) == (Status.VALID, [2])
 
     def test_an_id_whose_end_depends_on_the_order_of_its_calls_leaves_the_order_open(self):
         """A second sale and a refund at the same time: the sale may have confirmed the first one, or come after it."""
         rows = [f"{SALE},purchase", REFUND.replace("101,", "001,"), f"{SALE.replace('10,20', '30,40')},purchase"]
-        found = {each.check: each for each in foreign.judge(read(*rows, header=f"{HEADER},kind"))}
+        found = {each.check: each for each in imports.judge(read(*rows, header=f"{HEADER},kind"))}
         order = found["strict_serializability"]
         assert order.status is Status.UNKNOWN
         assert "what 1 purchase id owns in the end depends on the order of the calls" in order.summary
 
     def test_a_ledger_that_lost_every_ticket_is_judged(self):
         """Its file has a header alone; a history or a list of events without a row says nothing, and is refused."""
-        verdicts = {each.check: each for each in foreign.judge(read(SALE, tickets=tickets()))}
+        verdicts = {each.check: each for each in imports.judge(read(SALE, tickets=tickets()))}
         assert (verdicts["sales_in_ledger"].status, verdicts["sales_in_ledger"].anomaly) == (
             Status.INVALID,
             Anomaly.LOST_SALE,
@@ -411,13 +412,13 @@ class TestWithoutTickets:
     def test_a_stock_below_0_is_judged(self):
         """A system that sells too much may report one: it is data, and it is wrong."""
         events = table("0,2,-3,", name="events.csv", header="event,total,available,version")
-        found = foreign.judge(read(SALE, events=events, tickets=tickets(*[SALE.split(",")[1] + ",order-1"] * 2)))
+        found = imports.judge(read(SALE, events=events, tickets=tickets(*[SALE.split(",")[1] + ",order-1"] * 2)))
         assert {each.check: each.status for each in found}["no_oversell"] is Status.INVALID
 
     def test_a_file_of_which_nothing_is_decided_is_known_as_such(self):
         """A lost answer without tickets leaves all open but deadlocks."""
-        assert not foreign.is_decided(foreign.judge(read(SALE.replace("sold", "unknown"))))
-        assert foreign.is_decided(foreign.judge(read(SALE)))
+        assert not imports.is_decided(imports.judge(read(SALE.replace("sold", "unknown"))))
+        assert imports.is_decided(imports.judge(read(SALE)))
 
     @pytest.mark.parametrize(
         ("row", "said"),
@@ -429,7 +430,7 @@ class TestWithoutTickets:
     @pytest.mark.usefixtures("judged")
     def test_what_only_tickets_can_tell_leaves_the_order_open(self, row, said):
         """An answer that was lost, or that tells of a purchase which is not in the file."""
-        (verdict,) = foreign.judge(read(row, header=f"{HEADER},cause"))
+        (verdict,) = imports.judge(read(row, header=f"{HEADER},cause"))
         assert verdict.status is Status.UNKNOWN
         assert said in verdict.summary
 
@@ -458,7 +459,7 @@ def test_a_history_comes_back_as_it_was_saved(tmp_path, history, ledger, form, h
         path = tmp_path / f"{name}.{form}"
         plain.to_csv(path, index=False) if form == "csv" else plain.to_parquet(path)
     orders, events, kept = (Table.read(tmp_path / f"{name}.{form}") for name in frames)
-    read_in = foreign.read(orders, events=events, tickets=kept)
+    read_in = imports.read(orders, events=events, tickets=kept)
     pd.testing.assert_frame_equal(read_in.history, observed)
     pd.testing.assert_frame_equal(read_in.ledger.tickets, books.tickets)
     pd.testing.assert_frame_equal(read_in.ledger.events, books.events)
@@ -469,7 +470,7 @@ def test_a_history_comes_back_as_it_was_saved(tmp_path, history, ledger, form, h
             each.summary,
             [{k: v for k, v in row.items() if k != "in_file"} for row in each.evidence],
         )
-        for each in foreign.judge(read_in)
+        for each in imports.judge(read_in)
     ]
     assert found == [
         (each.check, each.status, each.summary, list(each.evidence)) for each in checks.judge(observed, books)
@@ -481,5 +482,5 @@ def test_ids_of_sixteen_bytes_are_read_as_they_are(tmp_path, history):
     path = tmp_path / "history.parquet"
     observed = history({"version": 2}, {"version": 3, "invoked_ns": 5})
     histories.write(observed, path)
-    pd.testing.assert_frame_equal(foreign.read(Table.read(path), stock=9).history, observed)
-    assert np.array_equal(foreign.read(Table.read(path), stock=9).places, [1, 2])
+    pd.testing.assert_frame_equal(imports.read(Table.read(path), stock=9).history, observed)
+    assert np.array_equal(imports.read(Table.read(path), stock=9).places, [1, 2])

@@ -3,9 +3,9 @@ from uuid import UUID
 import pandas as pd
 import pytest
 
-from ticketlab.evidence import history as histories
-from ticketlab.evidence.history import COLUMNS, NOT_SEEN, RETRIES, Recorder, collect, purchases_of
-from ticketlab.evidence.ledger import Ledger
+from ticketlab.history import recording as histories
+from ticketlab.history.ledger import Ledger
+from ticketlab.history.recording import COLUMNS, NOT_SEEN, RETRIES, Recorder, collect, purchases_of
 from ticketlab.outcomes import Cause, Kind, Outcome
 
 FIRST, SECOND = UUID(int=1).bytes, UUID(int=2).bytes

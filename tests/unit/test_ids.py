@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from ticketlab.evidence import ids, tables
+from ticketlab.history import ids, parquet
 
 
 def column(*values):
-    return pd.Series(tables.purchase_ids(b"".join(values)))
+    return pd.Series(parquet.purchase_ids(b"".join(values)))
 
 
 def number(value):

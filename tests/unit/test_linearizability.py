@@ -10,8 +10,8 @@ from generated_cases import generated
 from random_histories import random_case
 from told import at, basket, refused, sold
 
-from ticketlab.evidence.linearizability import MOST_OPERATIONS, linearizable
-from ticketlab.evidence.verdict import EVIDENCE_LIMIT, Status
+from ticketlab.checks.search.linearizability import MOST_OPERATIONS, linearizable
+from ticketlab.checks.verdict import EVIDENCE_LIMIT, Status
 
 VALID, INVALID, UNKNOWN = Status.VALID, Status.INVALID, Status.UNKNOWN
 

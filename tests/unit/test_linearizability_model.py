@@ -3,8 +3,8 @@
 import pytest
 from told import at, basket, given_back, lost, refused, sold, told_before
 
-from ticketlab.evidence.linearizability import linearizable
-from ticketlab.evidence.verdict import Status
+from ticketlab.checks.search.linearizability import linearizable
+from ticketlab.checks.verdict import Status
 
 VALID, INVALID = Status.VALID, Status.INVALID
 

@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 
 from ticketlab.errors import TicketlabError
-from ticketlab.evidence.history import COLUMNS, NOT_SEEN, Recorder, collect
+from ticketlab.history.recording import COLUMNS, NOT_SEEN, Recorder, collect
 from ticketlab.load import Plan, buyers, executors, processor
 from ticketlab.load.executors import drive
 from ticketlab.outcomes import Cause, Outcome

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from ticketlab.evidence.history import NOT_SEEN, Recorder, collect
+from ticketlab.history.recording import NOT_SEEN, Recorder, collect
 from ticketlab.load import Plan, buyers
 from ticketlab.outcomes import Cause, Outcome
 from ticketlab.tickets import PurchaseResult

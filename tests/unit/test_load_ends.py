@@ -9,7 +9,7 @@ import pytest
 
 from ticketlab import EventRepository, Settings, adopt
 from ticketlab.errors import OwnCodeError, TerminatedError, TicketlabError
-from ticketlab.evidence.history import Recorder, collect
+from ticketlab.history.recording import Recorder, collect
 from ticketlab.load import Plan, executors
 from ticketlab.load.executors import drive
 from ticketlab.outcomes import Cause, Kind, Outcome

@@ -8,8 +8,8 @@ from uuid import UUID
 
 import pytest
 
-from ticketlab.evidence.history import Recorder, collect
-from ticketlab.evidence.second_calls import double_called, second_calls
+from ticketlab.history.measures import double_called, second_calls
+from ticketlab.history.recording import Recorder, collect
 from ticketlab.load import Plan, buyers
 from ticketlab.load.executors import drive
 from ticketlab.load.plan import Second, When, Wish

@@ -2,8 +2,8 @@ import math
 
 import pytest
 
-from ticketlab.evidence.history import RETRIES
-from ticketlab.evidence.measures import measure, stock_over_time
+from ticketlab.history.measures import measure, stock_over_time
+from ticketlab.history.recording import RETRIES
 
 MS = 1_000_000
 S = 1_000 * MS

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from repository_story import examples
 
-from ticketlab.evidence.checks import CHECKS, judge, no_false_sold_out, strict_serializability
-from ticketlab.evidence.verdict import Status, worst
+from ticketlab.checks import CHECKS, judge, no_false_sold_out, strict_serializability
+from ticketlab.checks.verdict import Status, worst
 from ticketlab.outcomes import Cause, Outcome
 
 TIMES = ("scheduled_ns", "invoked_ns", "completed_ns")

@@ -5,11 +5,10 @@ import time
 
 import pytest
 
-from ticketlab.evidence.checks import atomic, no_oversell
-from ticketlab.evidence.facts import Facts
-from ticketlab.evidence.history import collect
-from ticketlab.evidence.ledger import Ledger
-from ticketlab.evidence.verdict import Anomaly, Status
+from ticketlab.checks import atomic, no_oversell
+from ticketlab.checks.verdict import Anomaly, Status
+from ticketlab.history.ledger import Facts, Ledger
+from ticketlab.history.recording import collect
 from ticketlab.load import sampler as sampler_module
 from ticketlab.load.sampler import Sampler
 

@@ -8,8 +8,8 @@ import pytest
 
 from ticketlab import lab, notebook, workbench
 from ticketlab.errors import InvalidInputError
-from ticketlab.evidence.tally import SoFar
 from ticketlab.experiment import Experiment
+from ticketlab.history.live_counts import SoFar
 from ticketlab.outcomes import Outcome
 from ticketlab.report.style import Chart
 

@@ -6,10 +6,10 @@ from random import Random
 import pytest
 
 from ticketlab import power
+from ticketlab.checks.mutation_baseline import KnownMutant, KnownPower, known
+from ticketlab.checks.verdict import Anomaly, Status, Verdict
 from ticketlab.errors import InvalidInputError, NotFoundError
-from ticketlab.evidence.load_parts import LoadPart
-from ticketlab.evidence.power import KnownMutant, KnownPower, known
-from ticketlab.evidence.verdict import Anomaly, Status, Verdict
+from ticketlab.history.features import LoadPart
 from ticketlab.load import FaultKind
 from ticketlab.power import saved
 from ticketlab.power.alarms import SafeTrial, drawn, judged

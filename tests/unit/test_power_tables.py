@@ -8,8 +8,8 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from ticketlab import cli, power
+from ticketlab.checks.mutation_baseline import KnownPower
 from ticketlab.errors import InvalidInputError
-from ticketlab.evidence.power import KnownPower
 from ticketlab.power import markdown, tables
 from ticketlab.power.alarms import SafeTrial
 from ticketlab.power.chase import Catch, Chase

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from ticketlab.evidence.case import Case
-from ticketlab.evidence.progress import ProgressCount, progress
+from ticketlab.checks.progress import ProgressCount, progress
+from ticketlab.history.index import Case
 
 S = 1_000_000_000
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ticketlab.evidence.ratio import Ratio, ratio_of, typical
+from ticketlab.history.statistics import Ratio, ratio_of, typical
 
 BEFORE, AFTER = [100.0, 110.0, 121.0], [220.0, 200.0, 242.0, 210.0]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import typer
 
+from ticketlab.checks import CHECKS
 from ticketlab.cli import app
-from ticketlab.evidence.checks import CHECKS
 from ticketlab.tickets import strategies
 
 ROOT = Path(__file__).parents[2]

@@ -2,8 +2,8 @@
 
 import pytest
 
-from ticketlab.evidence import checks
-from ticketlab.evidence.verdict import Anomaly
+from ticketlab import checks
+from ticketlab.checks.verdict import Anomaly
 from ticketlab.report.stories import TERMS, story_of
 from ticketlab.report.stories.story import REASONS, VOID_LOCK
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from ticketlab.evidence.history import Recorder, collect
-from ticketlab.evidence.tally import SoFar, Tally
+from ticketlab.history.live_counts import SoFar, Tally
+from ticketlab.history.recording import Recorder, collect
 from ticketlab.outcomes import Cause, Kind, Outcome
 
 

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from ticketlab.evidence.order.versionless import Item, Kind, search
+from ticketlab.checks.serializability.unversioned import Item, Kind, search
 
 NEVER = 10**18
 

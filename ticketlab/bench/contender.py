@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pandas as pd
 
-from ticketlab.evidence.tally import SoFar
+from ticketlab.history.live_counts import SoFar
 from ticketlab.load import Plan
 from ticketlab.tickets import Database
 

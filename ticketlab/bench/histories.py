@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 
 from ticketlab.errors import InvalidInputError
-from ticketlab.evidence import tables
-from ticketlab.evidence.history import COLUMNS, NOT_SEEN
-from ticketlab.evidence.ledger import EVENT_COLUMNS, TICKET_COLUMNS, Ledger
+from ticketlab.history import parquet
+from ticketlab.history.ledger import EVENT_COLUMNS, TICKET_COLUMNS, Ledger
+from ticketlab.history.recording import COLUMNS, NOT_SEEN
 from ticketlab.outcomes import CAUSES, KINDS, OUTCOMES, Cause, Kind, Outcome
 
 Integers: TypeAlias = np.ndarray[Any, np.dtype[Any]]
@@ -139,7 +139,7 @@ def make(shape: Shape) -> Made:
         line=line[order],
         kind=calls.kind[of],
         quantity=quantity[order],
-        purchase_id=tables.purchase_ids(ids[calls.purchase[of]].tobytes()),
+        purchase_id=parquet.purchase_ids(ids[calls.purchase[of]].tobytes()),
         invoked=invoked[of],
         completed=completed[of],
         outcome=calls.outcome[of],
@@ -264,7 +264,7 @@ def _ledger(
     """Everything is sold in the end."""
     columns = {"event": np.arange(len(total)), "available": np.zeros_like(total), "version": versions}
     columns |= {"total": total, "total_found": total}
-    tickets = {"event": event.astype(np.int32), "purchase_id": tables.purchase_ids(ids.tobytes()), "ticket": marks}
+    tickets = {"event": event.astype(np.int32), "purchase_id": parquet.purchase_ids(ids.tobytes()), "ticket": marks}
     return Ledger(
         events=pd.DataFrame(columns)[list(EVENT_COLUMNS)].astype(EVENT_COLUMNS),
         tickets=pd.DataFrame(tickets).astype(TICKET_COLUMNS),

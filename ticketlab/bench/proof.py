@@ -1,9 +1,9 @@
 """Whether a claim is proven. Pure: compares what a contender says with what the ledger holds."""
 
+from ticketlab import checks
 from ticketlab.bench.contender import Claim
-from ticketlab.evidence import checks
-from ticketlab.evidence.ledger import Ledger
-from ticketlab.evidence.verdict import Status
+from ticketlab.checks.verdict import Status
+from ticketlab.history.ledger import Ledger
 
 
 def fault(claim: Claim, ledger: Ledger) -> str:

@@ -1,7 +1,7 @@
 """Contenders that sell through the repository, as an application does: any strategy, driven by the lab's own load."""
 
 from ticketlab.bench.contender import Claim, Ground
-from ticketlab.evidence.history import purchases_of
+from ticketlab.history.recording import purchases_of
 from ticketlab.load.executors import drive
 from ticketlab.outcomes import Outcome
 from ticketlab.tickets import EventRepository, Strategy

@@ -8,7 +8,7 @@ from ticketlab.bench.contender import Contender, Ground
 from ticketlab.bench.hot_event import HotEvent, Turn
 from ticketlab.bench.results import Results, Trial
 from ticketlab.errors import InvalidInputError, TicketlabError
-from ticketlab.evidence.tally import SoFar
+from ticketlab.history.live_counts import SoFar
 from ticketlab.lab import Progress
 from ticketlab.observed import read_ledger
 from ticketlab.settings import Settings

@@ -12,8 +12,8 @@ import pandas as pd
 
 from ticketlab.bench.histories import Made
 from ticketlab.errors import NotFoundError
-from ticketlab.evidence import tables
-from ticketlab.evidence.ledger import TICKET_COLUMNS
+from ticketlab.history import parquet
+from ticketlab.history.ledger import TICKET_COLUMNS
 from ticketlab.outcomes import Cause, Outcome
 
 Violation: TypeAlias = Callable[[Made], Made]
@@ -123,7 +123,7 @@ def _told(made: Made, row: int, **values: str | int) -> Made:
 
 def _owning(made: Made, ids: list[bytes]) -> Made:
     """The same, with more tickets of event 0."""
-    columns = {"event": 0, "purchase_id": tables.purchase_ids(b"".join(ids)), "ticket": 0}
+    columns = {"event": 0, "purchase_id": parquet.purchase_ids(b"".join(ids)), "ticket": 0}
     more = pd.DataFrame(columns).astype(TICKET_COLUMNS)
     tickets = pd.concat([made.ledger.tickets, more], ignore_index=True)
     return replace(made, ledger=replace(made.ledger, tickets=tickets))

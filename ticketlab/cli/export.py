@@ -43,11 +43,11 @@ def export(
 ) -> None:
     """Write the history of a saved trial for a checker that others made; needs no PostgreSQL.
 
-    What each format says of a history stands in the modules of ticketlab.evidence.exports.
+    What each format says of a history stands in the modules of ticketlab.formats.
 
     Example: ticketlab export runs/20261122-141500-hot-event --trial 1 --format elle-append --out history.json
     """
-    from ticketlab.evidence.exports import FORMATS
+    from ticketlab.formats import FORMATS
     from ticketlab.runs import Run
     from ticketlab.trials import reading
 

@@ -12,8 +12,8 @@ from ticketlab.cli.output import complain, print_json, show
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ticketlab.evidence.foreign import Foreign, Table
-    from ticketlab.evidence.verdict import Verdict
+    from ticketlab.checks.verdict import Verdict
+    from ticketlab.formats.imports import Foreign, Table
 
 RunOrFile = Annotated[
     Path,
@@ -54,29 +54,29 @@ def check(
     source: Path, *, stock: int | None, events: Path | None, tickets: Path | None, as_json: bool, strict: bool
 ) -> None:
     """Judge a history that others made, and print the verdicts; with `strict` one that decides nothing fails."""
-    from ticketlab.evidence import foreign
-    from ticketlab.evidence.foreign import Table
-    from ticketlab.evidence.verdict import Status, overall
+    from ticketlab.checks.verdict import Status, overall
+    from ticketlab.formats import imports
+    from ticketlab.formats.imports import Table
 
-    read = foreign.read(
+    read = imports.read(
         _table(source),
         stock=stock,
         events=Table.read(events) if events else None,
         tickets=Table.read(tickets) if tickets else None,
     )
-    found = foreign.judge(read)
+    found = imports.judge(read)
     if as_json:
         print_json(_as_json(source, read, found))
     else:
         _show(read, found)
-    if strict and not foreign.is_decided(found):
+    if strict and not imports.is_decided(found):
         complain("--strict fails this file: no check could decide anything. Give --tickets, what was sold in the end.")
         raise typer.Exit(EXIT_WRONG)
     raise typer.Exit(EXIT_WRONG if overall(found) is Status.INVALID else 0)
 
 
 def _table(source: Path) -> "Table":
-    from ticketlab.evidence.foreign import Table
+    from ticketlab.formats.imports import Table
 
     if source == _STANDARD_INPUT:
         return Table.of_csv(sys.stdin.buffer.read(), name="standard input")
@@ -90,7 +90,7 @@ def _show(read: "Foreign", found: "Sequence[Verdict]") -> None:
 
 
 def _as_json(source: Path, read: "Foreign", found: "Sequence[Verdict]") -> dict[str, Any]:
-    from ticketlab.evidence.verdict import overall
+    from ticketlab.checks.verdict import overall
     from ticketlab.report.stories import story_of
 
     return {

@@ -144,7 +144,7 @@ def _check_worth_keeping(exam: "Exam") -> None:
 
 def _keep(results: "Results") -> bool:
     """Put the results where reports read them; False where that is not possible, which is said."""
-    from ticketlab.evidence import power
+    from ticketlab.checks import mutation_baseline
 
     if results.ended_early:
         complain("The exam was ended early, so its results are not kept for reports.")
@@ -152,7 +152,7 @@ def _keep(results: "Results") -> bool:
     try:
         results.known().write()
     except OSError as error:
-        complain(f"The results can not be kept in {power.KEPT}: {error.strerror}.")
+        complain(f"The results can not be kept in {mutation_baseline.KEPT}: {error.strerror}.")
         return False
-    typer.echo(f"Kept for reports: {power.KEPT}", err=True)
+    typer.echo(f"Kept for reports: {mutation_baseline.KEPT}", err=True)
     return True

@@ -57,5 +57,5 @@ def check_names() -> list[str]:
 
 
 def _measured() -> list[dict[str, Any]]:
-    mutants: list[dict[str, Any]] = json.loads((_PACKAGE / "evidence" / "power.json").read_bytes())["mutants"]
+    mutants: list[dict[str, Any]] = json.loads((_PACKAGE / "checks" / "mutation_baseline.json").read_bytes())["mutants"]
     return mutants

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from uuid import UUID
 
-from ticketlab.evidence.history import Recorder
+from ticketlab.history.recording import Recorder
 from ticketlab.load.handed import Rows, handed, rows_of
 from ticketlab.load.plan import Plan, Wish
 from ticketlab.load.second_calls import Call, Offers, SecondCalls

@@ -13,9 +13,9 @@ from uuid import UUID
 import pandas as pd
 
 from ticketlab.errors import TerminatedError, TicketlabError
-from ticketlab.evidence import history
-from ticketlab.evidence.history import Recorder
-from ticketlab.evidence.tally import SoFar, Tally
+from ticketlab.history import recording
+from ticketlab.history.live_counts import SoFar, Tally
+from ticketlab.history.recording import Recorder
 from ticketlab.load import buyers, processor, stuck
 from ticketlab.load.faults import Actions, Fault, FaultKind, Trigger
 from ticketlab.load.plan import Plan
@@ -44,7 +44,7 @@ class Driven:
     """What came of a load."""
 
     history: pd.DataFrame
-    """All operations of all buyers; see `ticketlab.evidence.history`."""
+    """All operations of all buyers; see `ticketlab.history.recording`."""
     interrupted: bool
     """Ctrl-C ended it early; the buyers finished the purchase they were in."""
     faults_ns: Mapping[FaultKind, tuple[int, ...]] = field(default_factory=dict)
@@ -142,7 +142,7 @@ def drive(
     _raise_first(lives)
     left = [each for each in lives if not each.done()]
     return Driven(
-        history=history.collect(stuck.recorded(recorders, left), start_ns=start.instant_ns),
+        history=recording.collect(stuck.recorded(recorders, left), start_ns=start.instant_ns),
         interrupted=ending.interrupted,
         faults_ns=_by_kind(trigger.instants_ns, start.instant_ns),
         faults_began_ns=_by_kind(trigger.began_ns, start.instant_ns),

@@ -6,8 +6,8 @@ from typing import TypeAlias
 from uuid import UUID
 
 from ticketlab.errors import InvalidInputError, OwnCodeError
-from ticketlab.evidence.digests import MASK, PRIME, digest
-from ticketlab.evidence.history import NOTHING_HANDED, Handed
+from ticketlab.history.digests import MASK, PRIME, digest
+from ticketlab.history.recording import NOTHING_HANDED, Handed
 from ticketlab.outcomes import Cause
 from ticketlab.tickets import PurchaseResult, SoldTicket
 from ticketlab.tickets.purchase import checked_uuid

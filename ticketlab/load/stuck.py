@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
 from ticketlab.errors import OwnCodeError, TicketlabError
-from ticketlab.evidence.history import Recorder
+from ticketlab.history.recording import Recorder
 from ticketlab.tickets.blame import Place, place_of
 
 

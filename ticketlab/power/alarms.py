@@ -12,7 +12,7 @@ from itertools import chain, cycle
 from random import Random
 from typing import Final
 
-from ticketlab.evidence.verdict import Status
+from ticketlab.checks.verdict import Status
 from ticketlab.load import CUTS, Fault, FaultKind, Plan
 from ticketlab.power import functions
 from ticketlab.power.chase import Seen

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TypeAlias
 
-from ticketlab.evidence.verdict import Status, Verdict
+from ticketlab.checks.verdict import Status, Verdict
 from ticketlab.power.contention import Step, step
 from ticketlab.power.exam import Turn
 from ticketlab.tickets.strategies.mutants import Mutant

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from statistics import median
 
-from ticketlab.evidence.confidence import interval
-from ticketlab.evidence.load_parts import LoadPart
-from ticketlab.evidence.power import ENOUGH
+from ticketlab.checks.mutation_baseline import ENOUGH
+from ticketlab.history.features import LoadPart
+from ticketlab.history.statistics import interval
 from ticketlab.power.chase import Catch, Chase
 from ticketlab.power.exam import mistake_of
 from ticketlab.tickets.strategies.mutants import Mutant, Setting

@@ -6,9 +6,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from ticketlab import servers
-from ticketlab.evidence import checks, history
-from ticketlab.evidence.tally import SoFar
+from ticketlab import checks, servers
+from ticketlab.history import recording
+from ticketlab.history.live_counts import SoFar
 from ticketlab.observed import observe
 from ticketlab.power.chase import Seen
 from ticketlab.power.contention import Step
@@ -48,7 +48,7 @@ class Place:
         observed.raise_error()
         observed_history = observed.driven.history
         return Seen(
-            purchases=len(history.purchases_of(observed_history)),
+            purchases=len(recording.purchases_of(observed_history)),
             seconds=float(observed_history["completed_ns"].max()) / 1e9 if len(observed_history) else 0.0,
             verdicts=checks.judge(observed_history, ledger),
         )

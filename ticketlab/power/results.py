@@ -19,8 +19,8 @@ from typing import Any
 
 import pandas as pd
 
-from ticketlab.evidence.confidence import upper_bound
-from ticketlab.evidence.power import ENOUGH, KnownMutant, KnownPower
+from ticketlab.checks.mutation_baseline import ENOUGH, KnownMutant, KnownPower
+from ticketlab.history.statistics import upper_bound
 from ticketlab.power.alarms import SafeTrial
 from ticketlab.power.chase import Chase
 from ticketlab.power.contention import BUYERS, POOL_SIZE

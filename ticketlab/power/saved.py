@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 from ticketlab import run_folder
 from ticketlab.errors import NotFoundError
-from ticketlab.evidence import tables as parquet
+from ticketlab.history import parquet
 from ticketlab.power import markdown
 from ticketlab.power.results import Results
 from ticketlab.trials import reading

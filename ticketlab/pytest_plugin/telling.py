@@ -11,8 +11,8 @@ import pytest
 from rich.console import Console
 
 from ticketlab import console, publish
+from ticketlab.checks.verdict import Status
 from ticketlab.errors import InvalidInputError
-from ticketlab.evidence.verdict import Status
 from ticketlab.experiment import Experiment
 from ticketlab.pytest_plugin import options
 from ticketlab.report.concerns import doubts

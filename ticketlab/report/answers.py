@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from ticketlab.evidence.verdict import Status, worst
+from ticketlab.checks.verdict import Status, worst
 from ticketlab.report.bound import each_bound, powerful, purchases_by, untried
 from ticketlab.report.concerns import ConcernKind, no_control_text
 from ticketlab.report.fastest import fastest

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
-from ticketlab.evidence.history import RETRIES
+from ticketlab.history.recording import RETRIES
 from ticketlab.outcomes import Cause, Outcome
 from ticketlab.report import findings
 from ticketlab.report.rows import (

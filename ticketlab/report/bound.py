@@ -1,7 +1,7 @@
 """How much a VALID verdict leaves possible: 0 violations in so many purchases is at most such a rate. Pure.
 
 A purchase is counted where it may have gone wrong: whatever came of it, but for those to which no connection was given,
-so that nothing was sent. The bound itself is `ticketlab.evidence.confidence.upper_bound`.
+so that nothing was sent. The bound itself is `ticketlab.history.statistics.upper_bound`.
 """
 
 from collections.abc import Collection, Sequence
@@ -9,9 +9,9 @@ from typing import Final
 
 import pandas as pd
 
-from ticketlab.evidence.confidence import CONFIDENCE, upper_bound
-from ticketlab.evidence.load_parts import LoadPart, words_of
-from ticketlab.evidence.power import KnownPower
+from ticketlab.checks.mutation_baseline import KnownPower
+from ticketlab.history.features import LoadPart, words_of
+from ticketlab.history.statistics import CONFIDENCE, upper_bound
 from ticketlab.report.words import counted, listed, number
 
 MADE: Final = ("sales", "sold_out", "conflicts", "failed", "unknown")

@@ -1,7 +1,7 @@
 """The charts of a report, each usable alone. Frames in, figures out: nothing is measured or judged here.
 
 `measures` has a row a trial: `trial`, `strategy`, `safe`, `buyers`, `pool_size`, `repeat`, the fields of
-`ticketlab.evidence.measures.Measures`, and `verdict`. `stock` has `strategy`, `repeat`, `buyers`, `pool_size`,
+`ticketlab.history.measures.Measures`, and `verdict`. `stock` has `strategy`, `repeat`, `buyers`, `pool_size`,
 `seconds` and `left`. `conditions` is the line that says under which the numbers hold; it stands at the foot of the
 chart. Times are in the unit that a column's name ends in. Every chart of an empty frame says that it is empty.
 """

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from ticketlab.evidence.ratio import typical
+from ticketlab.history.statistics import typical
 from ticketlab.report import findings
 from ticketlab.report.panels import key_above, key_height_in
 from ticketlab.report.rows import beside, dots, heading, interval, key_text, mark, placed, row_sheet, value_axis

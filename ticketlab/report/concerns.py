@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import pandas as pd
 
-from ticketlab.evidence.progress import MAX_FAILURES, ProgressStatus
-from ticketlab.evidence.verdict import Status, worst
+from ticketlab.checks.progress import MAX_FAILURES, ProgressStatus
+from ticketlab.checks.verdict import Status, worst
 from ticketlab.report.bound import purchases_by
 from ticketlab.report.setting import GROUP
 from ticketlab.report.words import counted, listed, number

@@ -9,7 +9,7 @@ from itertools import groupby
 
 import pandas as pd
 
-from ticketlab.evidence.verdict import Status
+from ticketlab.checks.verdict import Status
 from ticketlab.report.summary import summarise
 from ticketlab.report.words import counted, listed, number, several
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ticketlab.evidence.met import Met
+from ticketlab.history.faults_met import Met
 from ticketlab.report.words import counted, listed
 
 

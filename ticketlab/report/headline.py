@@ -6,9 +6,9 @@ from typing import Final
 
 import pandas as pd
 
-from ticketlab.evidence.load_parts import LoadPart
-from ticketlab.evidence.power import KnownPower
-from ticketlab.evidence.verdict import Status, worst
+from ticketlab.checks.mutation_baseline import KnownPower
+from ticketlab.checks.verdict import Status, worst
+from ticketlab.history.features import LoadPart
 from ticketlab.report.bound import bound, powerful, untried
 from ticketlab.report.concerns import Concern, ConcernKind
 from ticketlab.report.words import NO_TRIALS, counted, listed, oversold_text

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ticketlab.evidence.load_parts import LoadPart, words_of
+from ticketlab.history.features import LoadPart, words_of
 from ticketlab.report.model import RunResults
 from ticketlab.report.words import counted, listed
 

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import pandas as pd
 
-from ticketlab.evidence.load_parts import LoadPart
-from ticketlab.evidence.power import KnownPower
+from ticketlab.checks.mutation_baseline import KnownPower
+from ticketlab.history.features import LoadPart
 from ticketlab.report.concerns import Concern
 from ticketlab.report.headline import Headline, headline
 from ticketlab.report.words import listed

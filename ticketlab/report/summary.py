@@ -4,9 +4,9 @@ from typing import Final
 
 import pandas as pd
 
-from ticketlab.evidence.history import RETRIES
-from ticketlab.evidence.progress import worst_progress
-from ticketlab.evidence.verdict import worst
+from ticketlab.checks.progress import worst_progress
+from ticketlab.checks.verdict import worst
+from ticketlab.history.recording import RETRIES
 from ticketlab.report.setting import GROUP, SETTING
 
 COLUMNS: Final = (

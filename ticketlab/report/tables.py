@@ -5,8 +5,8 @@ from typing import Any, Final
 
 import pandas as pd
 
-from ticketlab.evidence.history import RETRIES
-from ticketlab.evidence.verdict import Status
+from ticketlab.checks.verdict import Status
+from ticketlab.history.recording import RETRIES
 from ticketlab.report.concerns import Concern, doubts, is_amber
 from ticketlab.report.findings import change_text, rate_text
 from ticketlab.report.model import Report, RunResults

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from ticketlab.evidence.history import NOT_SEEN
+from ticketlab.history.recording import NOT_SEEN
 from ticketlab.outcomes import Outcome
 from ticketlab.report import findings
 from ticketlab.report.bars import OUTCOME_LOOKS

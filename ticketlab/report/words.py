@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from ticketlab.evidence.history import RETRIES
+from ticketlab.history.recording import RETRIES
 
 NO_TRIALS: Final = "No trial was run: there is nothing to show"
 _LISTED: Final = 4

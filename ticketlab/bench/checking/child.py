@@ -15,12 +15,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from ticketlab import checks
 from ticketlab.bench.checking.plan import TOGETHER, ChecksBench, named_checks
 from ticketlab.bench.histories import Made, make
 from ticketlab.bench.violations import violated
-from ticketlab.evidence import checks
-from ticketlab.evidence.check import Check
-from ticketlab.evidence.verdict import Verdict, worst
+from ticketlab.checks.check import Check
+from ticketlab.checks.verdict import Verdict, worst
 
 _RESET_PEAK: Final = Path("/proc/self/clear_refs")
 """Written 5 to, Linux forgets the peak of this process (https://docs.kernel.org/filesystems/proc.html)."""

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, NamedTuple, Self
 
+from ticketlab import checks
 from ticketlab.bench.histories import Shape
+from ticketlab.checks.check import Check
 from ticketlab.errors import InvalidInputError, NotFoundError
-from ticketlab.evidence import checks
-from ticketlab.evidence.check import Check
 
 SIZES: Final = (10_000, 100_000, 1_000_000, 10_000_000)
 TOGETHER: Final = "judge"

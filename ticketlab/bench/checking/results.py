@@ -20,7 +20,7 @@ from typing import Any
 
 from ticketlab import environment
 from ticketlab.bench.checking.plan import ChecksBench
-from ticketlab.evidence.verdict import Status
+from ticketlab.checks.verdict import Status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from ticketlab.evidence.ratio import ratio_of, typical
+from ticketlab.history.statistics import ratio_of, typical
 from ticketlab.report import summary
 from ticketlab.report.findings.finding import Finding, named
 from ticketlab.report.setting import GROUP
@@ -53,7 +53,8 @@ def changes_of(measures: pd.DataFrame, column: str = "purchases_per_s") -> pd.Da
     """A column of every later run against the first: a row a run, strategy and setting that both have.
 
     This is the one place that says how much two runs differ, and whether that is clear: see
-    `ticketlab.evidence.ratio`. Columns: those of GROUP; `run` and `first`, their names; `repeats`, the fewer of both;
+    `ticketlab.history.statistics`. Columns: those of GROUP; `run` and `first`, their names; `repeats`, the fewer of
+    both;
     `typical_first` and `typical`, what is divided; `ratio`, its limits `low` and `high`, NaN where there is no
     interval, and `clear`. Where the first run has nothing there is no ratio, and no row.
     """

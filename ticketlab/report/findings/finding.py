@@ -6,7 +6,7 @@ from typing import Final
 
 import pandas as pd
 
-from ticketlab.evidence.verdict import Status
+from ticketlab.checks.verdict import Status
 from ticketlab.report.setting import in_setting, setting_parts
 from ticketlab.report.words import counted, several
 

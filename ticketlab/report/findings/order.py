@@ -4,7 +4,7 @@ from typing import Final
 
 import pandas as pd
 
-from ticketlab.evidence.history import NOT_SEEN
+from ticketlab.history.recording import NOT_SEEN
 from ticketlab.outcomes import Cause, Outcome
 from ticketlab.report.findings.finding import Finding
 from ticketlab.report.words import capital, counted, listed, number

@@ -4,7 +4,7 @@ from typing import Final
 
 import pandas as pd
 
-from ticketlab.evidence.history import RETRIES
+from ticketlab.history.recording import RETRIES
 from ticketlab.report import summary
 from ticketlab.report.findings.finding import Finding, each_row
 from ticketlab.report.setting import in_setting

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from ticketlab.evidence.verdict import Anomaly
+from ticketlab.checks.verdict import Anomaly
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final, TypeAlias
 
-from ticketlab.evidence.history import NOT_SEEN, RETRIES
+from ticketlab.history.recording import NOT_SEEN, RETRIES
 from ticketlab.outcomes import Cause, Kind, Outcome
 from ticketlab.report.words import named
 

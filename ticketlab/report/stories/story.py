@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ticketlab.evidence.history import NOT_SEEN
-from ticketlab.evidence.verdict import Anomaly
+from ticketlab.checks.verdict import Anomaly
+from ticketlab.history.recording import NOT_SEEN
 from ticketlab.report.stories import promises, stock, surroundings, wholeness
 from ticketlab.report.stories.glossary import TERMS
 from ticketlab.report.stories.reason import Reason

@@ -5,9 +5,9 @@ from math import isfinite
 
 import pandas as pd
 
+from ticketlab.checks.verdict import Status
 from ticketlab.errors import InvalidInputError
-from ticketlab.evidence.ratio import Ratio
-from ticketlab.evidence.verdict import Status
+from ticketlab.history.statistics import Ratio
 from ticketlab.report.findings.finding import named
 from ticketlab.report.model import RunResults
 from ticketlab.report.versus.pairs import Versus

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from ticketlab.evidence.verdict import Status
+from ticketlab.checks.verdict import Status
 from ticketlab.report.findings.finding import named
 from ticketlab.report.setting import alike
 from ticketlab.report.summary import summarise

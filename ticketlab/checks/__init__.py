@@ -1,0 +1,86 @@
+"""Pure checks over a history and a ledger. Each is a claim, and says which operations prove it wrong.
+
+A check that crashed, or had nothing to go by, is UNKNOWN, never VALID.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from ticketlab.checks.atomicity import atomic, durable, exactly_once
+from ticketlab.checks.capacity import and_more, no_oversell, sales_in_ledger, setup_unchanged, tickets_accounted_for
+from ticketlab.checks.check import Check, check
+from ticketlab.checks.handed_tickets import answers_match_tickets
+from ticketlab.checks.order import no_false_sold_out, strict_serializability
+from ticketlab.checks.side_effects import leaves_connection_clean, no_deadlock
+from ticketlab.checks.verdict import Status, Verdict, unknown
+from ticketlab.history.index import Case
+from ticketlab.history.ledger import Ledger
+
+__all__ = [
+    "CHECKS",
+    "Check",
+    "answers_match_tickets",
+    "atomic",
+    "check",
+    "decide",
+    "durable",
+    "exactly_once",
+    "judge",
+    "leaves_connection_clean",
+    "no_deadlock",
+    "no_false_sold_out",
+    "no_oversell",
+    "sales_in_ledger",
+    "setup_unchanged",
+    "strict_serializability",
+    "tickets_accounted_for",
+]
+
+CHECKS: Final[Sequence[Check]] = (
+    no_oversell,
+    sales_in_ledger,
+    tickets_accounted_for,
+    answers_match_tickets,
+    exactly_once,
+    atomic,
+    durable,
+    no_false_sold_out,
+    strict_serializability,
+    no_deadlock,
+    setup_unchanged,
+    leaves_connection_clean,
+)
+
+
+_NOT_ANSWERED: Final = "no purchase was answered: nothing was shown"
+
+
+def judge(history: pd.DataFrame, ledger: Ledger, checks: Iterable[Check] = CHECKS) -> tuple[Verdict, ...]:
+    """The verdict of each check on a history and a ledger; see `decide`."""
+    return decide(Case(history, ledger), checks)
+
+
+def decide(case: Case, checks: Iterable[Check] = CHECKS) -> tuple[Verdict, ...]:
+    """The verdict of each check. Where nobody was surely answered nothing was shown, and no check is VALID."""
+    known = case.ledger.events["event"].to_numpy()
+    missing = {int(each) for column in (case.event, case.ticket_event) for each in np.setdiff1d(column, known)}
+    if missing:
+        return _undecided(checks, f"the ledger lacks {and_more(len(missing), f'event {min(missing)}', 'event')}")
+    answered = (case.sold | case.refused | case.refunded).any()
+    nothing_seen = not case.perhaps_sold.any() and case.ledger.tickets.empty and not case.ledger.facts.left_behind
+    if not answered and nothing_seen:
+        return _undecided(checks, _NOT_ANSWERED)
+    found = tuple(each.decide(case) for each in checks)
+    return found if answered else tuple(_shown(each) for each in found)
+
+
+def _shown(verdict: Verdict) -> Verdict:
+    """What a check has shown where nobody was answered: a violation perhaps, but never that there is none."""
+    return unknown(verdict.check, _NOT_ANSWERED) if verdict.status is Status.VALID else verdict
+
+
+def _undecided(checks: Iterable[Check], why: str) -> tuple[Verdict, ...]:
+    return tuple(unknown(each.name, why) for each in checks)

@@ -1,0 +1,150 @@
+"""Claims about purchases as a whole: not twice, not by halves, and still there after a crash."""
+
+import numpy as np
+
+from ticketlab.checks.capacity import first_operation, operations
+from ticketlab.checks.check import check
+from ticketlab.checks.snapshots import apart_for_a_moment
+from ticketlab.checks.verdict import Anomaly, Verdict, invalid, valid
+from ticketlab.history.arrays import NEVER, Integers, Mask
+from ticketlab.history.index import Case
+from ticketlab.history.text import counted, every, verb
+
+
+@check
+def exactly_once(case: Case) -> Verdict:
+    """A purchase id owns exactly its quantity of tickets, or none; never a part, never twice, whatever was retried.
+
+    Where the strategy claims that an id buys once however often it is called, a repeated call must not be answered
+    "sold out" while the id owns its tickets.
+    """
+    name = "exactly_once"
+    may_own = _may_own(case)
+    wrong = may_own & (case.owned[case.id] > 0) & (case.held != case.quantity)
+    twice = _sold_twice(case)
+    refused = _refused_though_owned(case)
+    if refused.any() and not (wrong.any() or twice.any()):
+        count = operations(case, refused)
+        calls_were = f"{counted(count, 'repeated call')} {verb(count, 'was')}"
+        text = f"{calls_were} answered sold out, though the purchase id owned its tickets"
+        first = first_operation(case, refused)
+        calls = np.flatnonzero((case.id == case.id[first[0]]) & (case.surely_sold | refused))
+        return invalid(name, text, case.rows(calls).assign(tickets=case.held[calls]), Anomaly.FALSE_SOLD_OUT)
+    if not (wrong.any() or twice.any()):
+        count = int((case.owned > 0).sum())
+        ids_own = f"{every(count, 'purchase id')} in the ledger {verb(count, 'owns')}"
+        return valid(name, f"{ids_own} what was bought, once")
+    more = wrong & (case.held > case.quantity)
+    rows = first_operation(case, more if more.any() else wrong if wrong.any() else twice)
+    if not wrong.any():
+        rows = np.flatnonzero(twice & (case.id == case.id[rows[0]]))
+        count = len(np.unique(case.id[twice]))
+        text = f"{counted(count, 'purchase id')} {verb(count, 'was')} sold to more than once"
+    else:
+        count = operations(case, wrong)
+        text = f"{counted(count, 'purchase')} {verb(count, 'owns')} another number of tickets than was asked for"
+    shown = case.rows(rows).assign(tickets=case.held[rows])
+    half = wrong.any() and not more.any()
+    return invalid(name, text, shown, Anomaly.HALF_PURCHASE if half else Anomaly.DOUBLE_SALE)
+
+
+def _may_own(case: Case) -> Mask:
+    """Purchases by whose quantity the tickets of their id are judged: those that took effect or may have."""
+    certain = case.sold & (~case.repeated | case.surely_sold)
+    rows: Mask = (certain | case.perhaps_sold) & case.decided_alone[case.id]
+    return rows
+
+
+def _sold_twice(case: Case) -> Mask:
+    """Sales of an id that was sold several times, without having been given back in between as often."""
+    sold = case.sold & ~case.repeated
+    if not case.effects.impossible.any():
+        return np.zeros(len(case), np.bool_)
+    sales, back = case.per_id(sold), case.per_id(case.refunded | case.perhaps_refunded)
+    return sold & ((sales > back + 1) & case.effects.impossible)[case.id]
+
+
+def _refused_though_owned(case: Case) -> Mask:
+    """Refusals of ids that had bought the same tickets before, and have not been given back since."""
+    rows = case.refused & case.effects.irregular[case.id]
+    if not (case.ledger.facts.idempotent and rows.any()):
+        return np.zeros(len(case), np.bool_)
+    back = case.per_id(case.refunded | case.perhaps_refunded) > 0
+    sales = np.flatnonzero(case.surely_sold & ~back[case.id])
+    asked = zip(case.pairs[sales].tolist(), case.quantity[sales].tolist(), strict=True)
+    bought = dict(zip(asked, case.until[sales].tolist(), strict=True))
+    wrong = np.zeros(len(case), np.bool_)
+    for row in np.flatnonzero(rows).tolist():
+        bought_by = bought.get((int(case.pairs[row]), int(case.quantity[row])), NEVER)
+        wrong[row] = bought_by < case.invoked[row]
+    return wrong
+
+
+@check
+def atomic(case: Case) -> Verdict:
+    """No purchase is half there: all its tickets of all its events or none, and no stock taken without a ticket."""
+    name = "atomic"
+    may_own = _wanted(case)
+    halves = may_own & (case.owned[case.id] > 0) & (case.held < case.quantity)
+    if halves.any():
+        rows = first_operation(case, may_own & np.isin(case.operation, case.operation[halves]))
+        count = operations(case, halves)
+        text = f"{counted(count, 'purchase')} {verb(count, 'is')} there in part"
+        return invalid(name, text, case.rows(rows).assign(tickets=case.held[rows]), Anomaly.HALF_PURCHASE)
+    seats = case.seats
+    missing = seats["total"] - seats["tickets"] - seats["available"]
+    if (missing > 0).any():
+        event = seats[missing > 0].head(1)
+        count = int(missing[missing > 0].iloc[0])
+        seats_were = f"event {event['event'].iloc[0]}: {counted(count, 'seat')} {verb(count, 'was')}"
+        text = f"{seats_were} taken off the stock without a ticket"
+        return invalid(name, text, event, Anomaly.HALF_PURCHASE)
+    if seen := apart_for_a_moment(case, name):
+        return seen
+    count = int((case.owned > 0).sum())
+    purchases_are = f"{every(count, 'purchase')} in the ledger {verb(count, 'is')}"
+    return valid(name, f"{purchases_are} whole, in stock and tickets")
+
+
+def _wanted(case: Case) -> Mask:
+    """Of each id the purchase by whose quantities its tickets are to be judged; also one that was told to have failed.
+
+    A refused basket has rows for those events only that refused it.
+    """
+    may_own = _may_own(case)
+    others = case.purchases & ~case.sold & ~case.refused & ~case.perhaps_sold
+    alone: Mask = others & ((case.per_id(case.sold | case.perhaps_sold) == 0) & (case.per_id(others) == 1))[case.id]
+    return may_own | alone
+
+
+@check
+def durable(case: Case) -> Verdict:
+    """What was answered before the server crashed holds after it: a sale is there, a refund is made."""
+    name = "durable"
+    crashes = case.ledger.crashes_ns
+    if not crashes:
+        return valid(name, "the server was not crashed: there was nothing to survive")
+    before = case.completed <= max(crashes)
+    given_back = (case.per_id(case.surely_refunded | case.perhaps_refunded) > 0)[case.id]
+    sold = case.sold & ~case.repeated
+    lost = before & sold & ~given_back & (case.held < case.quantity)
+    regular = ~case.effects.irregular[case.id]
+    back = before & case.refunded & (case.owned[case.id] > 0) & regular
+    answered = int((before & (sold | case.refunded) & case.leads).sum())
+    wrong = lost | back
+    if wrong.any():
+        count = operations(case, wrong)
+        answers = f"{count:,} of {answered:,} sales and refunds answered before the crash"
+        text = f"{answers} {verb(count, 'was')} gone after it"
+        rows = _latest_operation(case, wrong)
+        return invalid(name, text, case.rows(rows).assign(tickets=case.held[rows]), Anomaly.LOST_SALE)
+    what = "the only sale or refund" if answered == 1 else f"all {answered:,} sales and refunds"
+    return valid(name, f"{what} answered before the crash {verb(answered, 'was')} there after it")
+
+
+def _latest_operation(case: Case, rows: Mask) -> Integers:
+    """The one told last before the crash: of what an unfinished disk loses the nearest to it."""
+    places = np.flatnonzero(rows)
+    last = places[np.argmax(case.completed[places])]
+    of_it: Integers = places[case.operation[places] == case.operation[last]]
+    return of_it

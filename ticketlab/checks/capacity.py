@@ -1,0 +1,260 @@
+"""The claim that a purchase sells what was put on sale, and changes nothing else about it."""
+
+from typing import TYPE_CHECKING
+
+from ticketlab.checks.check import check
+from ticketlab.checks.verdict import Anomaly, Verdict, invalid, valid
+from ticketlab.history.index import Case
+from ticketlab.history.recording import NOT_SEEN
+from ticketlab.history.text import counted, every, verb
+
+if TYPE_CHECKING:
+    import pandas as pd
+import numpy as np
+import pandas as pd
+
+from ticketlab.checks.answers import oversold_by_answers
+from ticketlab.checks.snapshots import oversold_for_a_moment
+from ticketlab.history.arrays import Integers, Mask
+from ticketlab.history.text import plural
+
+
+@check
+def setup_unchanged(case: Case) -> Verdict:
+    """The events and their seats are still those that the lab put on sale.
+
+    What the lab set up is known from its plan. So a purchase function that raises `total_tickets`, adds or deletes an
+    event, or a schema that lays out more seats than it was asked for, cannot widen what it is judged by.
+    """
+    name = "setup_unchanged"
+    facts, events = case.ledger.facts, case.ledger.events
+    if facts.seats is None:
+        return valid(name, "nothing to compare with: the seats are those that were given for this history")
+    changed = events[events["total_found"] != events["total"]]
+    if not changed.empty:
+        return invalid(
+            name, and_more(len(changed), _difference(changed.iloc[0]), "event"), changed, Anomaly.CHANGED_SETUP
+        )
+    if facts.events_added:
+        text = f"the tables hold {counted(facts.events_added, 'event')} that the lab did not put there"
+        return invalid(name, text, events.head(0), Anomaly.CHANGED_SETUP)
+    seats = sum(facts.seats)
+    events_have = f"{every(len(events), 'event')} {verb(len(events), 'has')}"
+    return valid(name, f"{events_have} the seats that were put on sale, {seats:,} in all")
+
+
+def _difference(event: "pd.Series[int]") -> str:
+    seats = int(event["total"])
+    put = f"event {event['event']}: {counted(seats, 'seat')} {verb(seats, 'was')} put on sale"
+    if event["total_found"] == NOT_SEEN:
+        return f"{put}, and the event is gone"
+    return f"{put}, and the database says {event['total_found']:,}"
+
+
+@check
+def no_oversell(case: Case) -> Verdict:
+    """Every event has at most as many tickets as seats, and its stock is what is left of them.
+
+    The evidence of an oversell is the first sale beyond the last seat, in the order of the event's version; where
+    sales carry none their order is not known, and it is that in which their buyers were told.
+    """
+    name = "no_oversell"
+    seats = case.seats
+    wrong = seats[(seats["oversold"] > 0) | (seats["available"] != seats["total"] - seats["tickets"])]
+    if wrong.empty:
+        seen = oversold_for_a_moment(case, name) or oversold_by_answers(case, name) or _same_ticket_again(case, name)
+        if seen:
+            return seen
+        known = (case.ledger.events["available"] != NOT_SEEN).all()
+        stock = "the stock agrees" if known else "not every stock is known"
+        text = f"{_tickets_for_seats(int(seats['tickets'].sum()), int(seats['total'].sum()))}, and {stock}"
+        return valid(name, text + _order_undecided(case))
+    first = wrong.sort_values("oversold", ascending=False, kind="stable").head(1)
+    text = and_more(len(wrong), _disagreement(first.iloc[0]), "event") + _order_undecided(case)
+    beyond = _first_beyond_the_last_seat(case, first.iloc[0])
+    anomaly = _of_the_stock(first.iloc[0])
+    return invalid(name, text, first if beyond.empty or anomaly is not Anomaly.OVERSELL else beyond, anomaly)
+
+
+def _same_ticket_again(case: Case, name: str) -> Verdict | None:
+    """One ticket of an event that was sold more than once, where the ledger knows the ids of its tickets."""
+    marks = case.ledger.tickets["ticket"].to_numpy()
+    ascending = np.sort(marks[marks != NOT_SEEN])
+    if not (ascending[1:] == ascending[:-1]).any():
+        return None  # the usual case, in a quarter of the time; two events may number their tickets alike
+    order = np.lexsort((marks, case.ticket_event))
+    event, mark = case.ticket_event[order], marks[order]
+    again = np.flatnonzero((event[1:] == event[:-1]) & (mark[1:] == mark[:-1]) & (mark[1:] != NOT_SEEN))
+    if not len(again):
+        return None
+    count = len(again)
+    text = f"event {event[again[0]]}: {counted(count, 'ticket')} {verb(count, 'has')} the id of another ticket"
+    owners = case.ticket_id[order[again[0] : again[0] + 2]]
+    bought = case.surely_sold & case.leads & (case.event == event[again[0]]) & np.isin(case.id, owners)
+    return invalid(name, text, case.rows(np.flatnonzero(bought)).assign(ticket=mark[again[0]]), Anomaly.OVERSELL)
+
+
+def _of_the_stock(event: "pd.Series[int]") -> Anomaly:
+    """What went wrong where tickets and stock do not go together."""
+    if event["oversold"] > 0:
+        return Anomaly.OVERSELL
+    kept = event["available"] > event["total"] - event["tickets"]
+    return Anomaly.LOST_UPDATE if kept else Anomaly.UNDERSELL
+
+
+def _disagreement(event: "pd.Series[int]") -> str:
+    if event["oversold"] > 0:
+        found = _tickets_for_seats(event["tickets"], event["total"])
+        return f"event {event['event']}: {found}, {event['oversold']:,} too many"
+    left = f"{counted(event['total'], 'seat')} less {counted(event['tickets'], 'ticket')}"
+    return (
+        f"event {event['event']}: the stock says {event['available']:,} left, but "
+        f"{left} are {event['total'] - event['tickets']:,}"
+    )
+
+
+def _tickets_for_seats(tickets: int, seats: int) -> str:
+    return f"{counted(tickets, 'ticket')} for {counted(seats, 'seat')}"
+
+
+def _first_beyond_the_last_seat(case: Case, event: "pd.Series[int]") -> pd.DataFrame:
+    """Where tickets were given back meanwhile the sales alone do not show it, and there may be none."""
+    rows = np.flatnonzero(case.changed & (case.event == event["event"]))
+    seen = (case.version[rows] != NOT_SEEN).all()
+    rows = rows[np.argsort((case.version if seen else case.until)[rows], kind="stable")]
+    too_many = -case.change[rows].cumsum() > event["total"]
+    return case.rows(rows[too_many][:1])
+
+
+@check
+def sales_in_ledger(case: Case) -> Verdict:
+    """Every sale that was answered is in the ledger, for the right events and with its quantities.
+
+    A purchase id owns its quantity once, however often it was answered "sold". What was given back, or may have been,
+    need not be there. An answer that reports an earlier sale is judged like a sale: "sold" is only said of exactly what
+    was asked for. Where the purchase was refunded meanwhile, it is enough that the id owns something.
+    """
+    name = "sales_in_ledger"
+    back = _given_back_last(case)
+    owed = case.sold & case.decided_alone[case.id] & ~back[case.id]
+    own_sale = case.surely_sold | ~_perhaps_given_back(case)[case.id]
+    wrong = owed & np.where(own_sale, case.held != case.quantity, case.owned[case.id] == 0)
+    count = int((case.sold & case.leads).sum())
+    if wrong.any():
+        missing = operations(case, wrong)
+        text = f"{missing:,} of {counted(count, 'sale')} {verb(missing, 'is')} not in the ledger as answered"
+        fewer = wrong & (case.held < case.quantity)
+        rows = first_operation(case, fewer if fewer.any() else wrong)
+        shown = case.rows(rows).assign(tickets=case.held[rows])
+        return invalid(name, text, shown, Anomaly.LOST_SALE if fewer.any() else Anomaly.DOUBLE_SALE)
+    back &= case.per_id(case.sold) > 0
+    text = f"{every(count, 'sale')} {verb(count, 'is')} in the ledger in full"
+    returned = int(back.sum())
+    return valid(name, text + (f", but for {returned:,} that {verb(returned, 'was')} refunded" if returned else ""))
+
+
+def _perhaps_given_back(case: Case) -> Mask:
+    """By id: whether a refund of it was made, or perhaps made."""
+    given_back: Mask = case.per_id(case.refunded | case.perhaps_refunded) > 0
+    return given_back
+
+
+def _given_back_last(case: Case) -> Mask:
+    """By id: whether a refund of it, made or perhaps made, can be the last of its calls to take effect."""
+    back = case.refunded | case.perhaps_refunded
+    if not back.any():
+        return np.zeros(case.ids, np.bool_)
+    sold = case.sold & ~case.repeated
+    last_sale, last_refund = np.full(case.ids, NOT_SEEN, np.int64), np.full(case.ids, NOT_SEEN, np.int64)
+    np.maximum.at(last_sale, case.id[sold], case.invoked[sold])
+    np.maximum.at(last_refund, case.id[back], case.latest[back])
+    given_back: Mask = _perhaps_given_back(case) & (last_refund >= last_sale)
+    return given_back
+
+
+@check
+def tickets_accounted_for(case: Case) -> Verdict:
+    """Every ticket in the ledger belongs to a purchase that was sold, or whose outcome is unknown and then whole.
+
+    Whole means: all the tickets of all its events, or none of any. A purchase that was given back owns none.
+    """
+    name = "tickets_accounted_for"
+    nobodys = ~_asked_for(case)
+    kept = (case.per_id(case.refunded) > 0) & case.decided_alone & ~_bought_last(case)
+    kept_tickets = kept[case.ticket_id] & ~nobodys
+    alone = case.decided_alone[case.id]
+    in_part = alone & case.perhaps_sold & (case.owned[case.id] > 0) & (case.held != case.quantity)
+    faults = []
+    if nobodys.any():
+        tickets, owners = int(nobodys.sum()), len(np.unique(case.ticket_id[nobodys]))
+        belong = f"{counted(tickets, 'ticket')} {verb(tickets, 'belongs')} to {counted(owners, 'purchase id')}"
+        faults.append(f"{belong} that no answer reports as sold")
+    if kept_tickets.any():
+        tickets = int(kept_tickets.sum())
+        faults.append(f"{counted(tickets, 'ticket')} of refunded purchases {verb(tickets, 'is')} still there")
+    if in_part.any():
+        purchases = len(np.unique(case.id[in_part]))
+        faults.append(f"{counted(purchases, 'purchase')} of unknown outcome {verb(purchases, 'is')} there in part")
+    if not faults:
+        tickets = len(case.ticket_id)
+        return valid(name, f"{every(tickets, 'ticket')} {verb(tickets, 'belongs')} to the purchases of the history")
+    text = "; ".join(faults)
+    if nobodys.any() or kept_tickets.any():
+        shown = _first_purchase(case, nobodys if nobodys.any() else kept_tickets)
+        return invalid(name, text, shown, Anomaly.PHANTOM_SALE)
+    rows = first_operation(case, in_part)
+    return invalid(name, text, case.rows(rows).assign(tickets=case.held[rows]), Anomaly.HALF_PURCHASE)
+
+
+def _bought_last(case: Case) -> Mask:
+    """By id: whether it has more sales, made or perhaps made, than refunds."""
+    sales = case.per_id((case.sold & ~case.repeated) | case.perhaps_sold)
+    more: Mask = (sales > case.per_id(case.refunded)) & case.effects.irregular
+    return more
+
+
+def _asked_for(case: Case) -> Mask:
+    """Which tickets are of an event that a purchase of their id asked for which took effect, or may have."""
+    rows = case.surely_sold | (case.undecided & case.purchases)
+    event = np.full(case.ids, NOT_SEEN)
+    event[case.id[rows]] = case.event[rows]
+    asked: Mask = event[case.ticket_id] == case.ticket_event
+    others = np.flatnonzero(~asked)
+    if len(others):  # of a basket only one event was looked at
+        asked[others] = np.isin(case.ticket_pairs[others], case.pairs[rows])
+    return asked
+
+
+def _first_purchase(case: Case, tickets: Mask) -> pd.DataFrame:
+    """The purchase of the first of these tickets as the ledger has it, and what its buyer was told, if anybody."""
+    first = np.flatnonzero(tickets)[0]
+    rows = np.flatnonzero((case.id == case.ticket_id[first]) & (case.event == case.ticket_event[first]))
+    count = int((case.ticket_pairs == case.ticket_pairs[first]).sum())
+    if len(rows):
+        return case.rows(rows).assign(tickets=count)
+    return case.ledger.tickets[["event", "purchase_id"]].iloc[[first]].assign(tickets=count)
+
+
+def first_operation(case: Case, rows: Mask) -> Integers:
+    """Of these rows those of the operation that was called first."""
+    places = np.flatnonzero(rows)
+    first = places[np.argmin(case.invoked[places])]
+    of_it: Integers = places[case.operation[places] == case.operation[first]]
+    return of_it
+
+
+def operations(case: Case, rows: Mask) -> int:
+    """How many operations these rows are of."""
+    return len(np.unique(case.operation[rows]))
+
+
+def _order_undecided(case: Case) -> str:
+    count = case.sales_without_version
+    carry = f"{counted(count, 'sale')} {verb(count, 'carries')}"
+    return f"; {carry} no version, so the order is not decided" if count else ""
+
+
+def and_more(count: int, first: str, noun: str) -> str:
+    """The first of several, and how many more there are."""
+    more = count - 1
+    return f"{first} (and {more:,} more {plural(more, noun)})" if more else first

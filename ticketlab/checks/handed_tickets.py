@@ -1,0 +1,146 @@
+"""The claim that a buyer is handed the tickets of the purchase, and no others."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ticketlab.checks.capacity import first_operation, operations
+from ticketlab.checks.check import check
+from ticketlab.checks.verdict import Anomaly, Verdict, invalid, valid
+from ticketlab.history.arrays import Integers, Mask
+from ticketlab.history.index import Case
+from ticketlab.history.recording import NOT_SEEN
+from ticketlab.history.text import counted, every, verb
+
+
+@check
+def answers_match_tickets(case: Case) -> Verdict:
+    """The tickets in each answer are those that the purchase owns in the ledger.
+
+    An answer "sold" with tickets has as many as were bought, and each of them names its purchase and event. Where the
+    ledger knows the ids of its tickets, those in the answer are the same, by their digest. An answer that reports an
+    earlier purchase has the tickets of that one.
+
+    Not compared with the ledger: what was given back, or may have been. A purchase that the ledger does not have, or
+    has with another quantity, is left to the checks that judge that.
+    """
+    name = "answers_match_tickets"
+    handed = _Handed(case)
+    if not handed.rows.any():
+        return valid(name, "no answer carried tickets: not looked at")
+    count = int((handed.rows & case.leads).sum())
+    faults = {said: rows for said, rows in handed.faults() if rows.any()}
+    if not faults:
+        ids = "" if handed.ids_known else "; the ids of the tickets in the ledger are not known, and not compared"
+        answers = f"{every(count, 'answer')} with tickets {verb(count, 'carries')}"
+        return valid(name, f"{answers} those of the purchase{ids}")
+    texts = [_text(operations(case, rows), count, said) for said, rows in faults.items()]
+    rows = first_operation(case, np.logical_or.reduce(list(faults.values())))
+    shown = case.rows(rows).assign(tickets=case.held[rows], in_answer=handed.tickets[rows])
+    return invalid(name, "; ".join(texts), shown, Anomaly.WRONG_TICKETS)
+
+
+def _text(found: int, count: int, carried: str) -> str:
+    return f"{found:,} of {counted(count, 'answer')} {verb(found, 'carries')} {carried}"
+
+
+class _Handed:
+    """What the answers of a history hand out, beside what the ledger has."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self.tickets: Integers = case.history["handed"].to_numpy()
+        """Of each row how many tickets its answer carries."""
+        self.rows = self._rows()
+        """Rows of answers "sold" that carry tickets: of a basket all its rows."""
+        marks: Integers = case.ledger.tickets["ticket"].to_numpy()
+        self.ids_known = bool((marks != NOT_SEEN).all())
+        self._marks = marks
+
+    def _rows(self) -> Mask:
+        case = self.case
+        carried: Mask = case.sold & (self.tickets > 0)
+        if carried.any() and not case.leads.all():
+            carries = np.bincount(case.operation[carried], minlength=int(case.operation[-1]) + 1) > 0
+            carried = carries[case.operation]
+        return carried
+
+    def faults(self) -> Iterator[tuple[str, Mask]]:
+        """What may be wrong with an answer, in words, and the rows of those of which it is; each row once at most."""
+        elsewhere = self.rows & (self.case.history["handed_elsewhere"].to_numpy() > 0)
+        number = self.rows & ~elsewhere & self._another_number()
+        others = self.rows & ~number & self._other_tickets()
+        of_another = self._held_by_another(others)
+        yield "tickets that belong to another purchase", of_another
+        yield "tickets that name another purchase or another event", elsewhere & ~of_another
+        others &= ~of_another & ~elsewhere
+        single = others & (self.tickets == 1)  # of several tickets only some may be missing
+        yield "tickets that do not exist in the ledger", single
+        yield "tickets that are not those of the purchase in the ledger", others & ~single
+        yield "another number of tickets than were bought", number
+
+    def _kept(self) -> Mask:
+        """Rows whose id has tickets in the ledger, and gave none back."""
+        case = self.case
+        back = case.refunded | case.perhaps_refunded
+        kept = case.owned > 0
+        if back.any():
+            kept &= case.per_id(back) == 0
+        of_rows: Mask = kept[case.id]
+        return of_rows
+
+    def _another_number(self) -> Mask:
+        case = self.case
+        wrong: Mask = ~case.repeated & (self.tickets != case.quantity)
+        if (self.rows & case.repeated).any():
+            wrong |= case.repeated & self._kept() & (self.tickets != case.held)
+        return wrong
+
+    def _other_tickets(self) -> Mask:
+        """Rows with as many tickets as their purchase owns of the event, but others."""
+        case = self.case
+        if not self.ids_known:
+            return np.zeros(len(case), np.bool_)
+        others: Mask = case.history["handed_digest"].to_numpy() != self._owned_digests()
+        others &= (self.tickets > 0) & (self.tickets == case.held) & self._kept()
+        return others
+
+    def _owned_digests(self) -> Integers:
+        """For each row the digest of the tickets that its id owns of its event; anything where it owns none of it."""
+        case = self.case
+        sums = np.zeros(case.ids, np.int64)
+        np.add.at(sums, case.ticket_id, self._marks)
+        owned: Integers = sums[case.id]
+        several = np.flatnonzero(case.owned[case.id] != case.held)
+        if len(several):  # of several events: the tickets of each apart
+            pairs, digests = self._by_pair()
+            place = np.minimum(np.searchsorted(pairs, case.pairs[several]), len(pairs) - 1)
+            owned[several] = digests[place]
+        return owned
+
+    def _by_pair(self) -> tuple[Integers, Integers]:
+        """Each id and event in the ledger as one number, in their order, and the digest of its tickets."""
+        order = np.argsort(self.case.ticket_pairs, kind="stable")
+        pairs = self.case.ticket_pairs[order]
+        starts = np.flatnonzero(np.append(True, pairs[1:] != pairs[:-1]))[: len(pairs)]
+        return pairs[starts], np.add.reduceat(self._marks[order], starts) if len(starts) else self._marks
+
+    def _held_by_another(self, rows: Mask) -> Mask:
+        """Which of these rows carry just the tickets that another purchase owns, or a single one of another."""
+        found = np.zeros(len(rows), np.bool_)
+        places = np.flatnonzero(rows)
+        if len(places):
+            digests = self.case.history["handed_digest"].to_numpy()[places]
+            single = (self.tickets[places] == 1) & _are_among(digests, self._marks)
+            found[places] = single | _are_among(digests, self._by_pair()[1])
+        return found
+
+
+def _are_among(some: Integers, others: Integers) -> Mask:
+    """Which of some numbers are among others. By sorting: `numpy.isin` hashes, and digests collide in its table."""
+    if not len(others):
+        return np.zeros(len(some), np.bool_)
+    ascending = np.sort(others)
+    place = np.minimum(np.searchsorted(ascending, some), len(ascending) - 1)
+    among: Mask = ascending[place] == some
+    return among

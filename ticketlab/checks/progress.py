@@ -1,0 +1,156 @@
+"""Whether a strategy sells while it can: a verdict beside that of the checks. Pure: opens no connection.
+
+In: a history with its ledger as a `Case`, and the instants of injected faults. Out: how many purchases were sold, how
+many failed while seats were left, and whether their share is beyond a limit.
+
+A purchase fails here when it ends as FAILED, CONFLICT, UNAVAILABLE or UNKNOWN. Seats were left if, when it ended, every
+event that it asked for had as many as it wanted, by the sales and refunds that buyers were told of until then. Not
+counted are
+
+- purchases whose id had bought before, or has another purchase that was sold;
+- purchases under way at the instant of an injected fault, and those within a second of it that lost their connection;
+- purchases under way while the server was down: from a crash to the first answer of a purchase that was called later.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+import numpy as np
+
+from ticketlab.history.arrays import Integers, Mask
+from ticketlab.history.index import Case
+from ticketlab.outcomes import Cause
+
+MAX_FAILURES: Final = 0.05
+"""The share of failures up to which a trial made progress, unless the experiment says otherwise."""
+_REACH_NS: Final = 1_000_000_000
+"""How far from its instant a fault still cuts connections. The instant of a cut is its beginning, that of a crash the
+time at which the server was dead; both take some 50 ms."""
+_DOWN_AT_MOST_NS: Final = 3_000_000_000
+"""How long a crashed server counts as down, at most. It is restarted at once, so who fails for longer has another
+reason: a function may keep its broken connection for ever."""
+
+
+class ProgressStatus(StrEnum):
+    """Whether progress was made."""
+
+    PROGRESS = "PROGRESS"
+    NO_PROGRESS = "NO PROGRESS"
+    NOT_TRIED = "NOT TRIED"
+    """No purchase found seats."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgressCount:
+    """How the purchases of one trial ended that found seats."""
+
+    sold: int
+    failed: int
+    """Purchases that failed while seats were left."""
+    limit: float = MAX_FAILURES
+    """The largest share of failures with which a trial still makes progress."""
+
+    @property
+    def share(self) -> float:
+        """The share of failures; NaN where no purchase found seats."""
+        return self.failed / (self.sold + self.failed) if self.sold + self.failed else float("nan")
+
+    @property
+    def verdict(self) -> ProgressStatus:
+        """Whether the share is within the limit."""
+        if not self.sold + self.failed:
+            return ProgressStatus.NOT_TRIED
+        return ProgressStatus.NO_PROGRESS if self.share > self.limit else ProgressStatus.PROGRESS
+
+    def as_columns(self) -> dict[str, Any]:
+        """The columns of a frame of measures."""
+        return {
+            "found_seats": self.sold + self.failed,
+            "failed_with_seats": self.failed,
+            "failure_share": self.share,
+            "progress": str(self.verdict),
+        }
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain data: `share` (None where no purchase found seats), `failed`, `sold`, `limit`, `verdict`."""
+        share = self.share if self.sold + self.failed else None
+        counts = {"share": share, "failed": self.failed, "sold": self.sold}
+        return counts | {"limit": self.limit, "verdict": str(self.verdict)}
+
+
+def progress(case: Case, *, faults_ns: Sequence[int] = (), limit: float = MAX_FAILURES) -> ProgressCount:
+    """The progress of one trial.
+
+    Args:
+        case: its history and ledger; the ledger knows the crashes.
+        faults_ns: the instants of all injected faults, in ns since the trial's start.
+        limit: the largest share of failures with which a trial still makes progress.
+    """
+    sold = int((case.surely_sold & case.sold & case.leads).sum())
+    failures = _failures(case)
+    if failures.any():
+        failures &= ~(_met_a_fault(case, faults_ns) | _while_down(case))
+        without_seats = failures & (_left(case) < case.quantity)
+        failures &= ~np.isin(case.operation, case.operation[without_seats])
+    return ProgressCount(sold=sold, failed=int((failures & case.leads).sum()), limit=limit)
+
+
+def worst_progress(verdicts: Iterable[str]) -> str:
+    """NO PROGRESS if any is, else PROGRESS if any is."""
+    found = set(verdicts)
+    order = (ProgressStatus.NO_PROGRESS, ProgressStatus.PROGRESS)
+    return str(next((each for each in order if each in found), ProgressStatus.NOT_TRIED))
+
+
+def _failures(case: Case) -> Mask:
+    """Rows of purchases that were neither sold nor refused, of ids that were not sold in another call."""
+    sold_ids = np.bincount(case.id[case.sold], minlength=case.ids) > 0
+    failures: Mask = case.purchases & ~case.sold & ~case.refused & ~case.repeated & ~sold_ids[case.id]
+    return failures
+
+
+def _left(case: Case) -> Integers:
+    """For each row the seats of its event that were left when the row's operation ended, as buyers were told.
+
+    A sale counts from its answer on and a refund from its call on. The changes are sorted by event and time, so that
+    those of an event until an instant follow one another: two binary searches give their sum.
+    """
+    ends = np.where(case.purchases, case.completed, case.invoked)
+    span = int(case.completed.max(initial=0)) + 1
+    rows = np.flatnonzero(case.changed)
+    rows = rows[np.lexsort((ends[rows], case.event[rows]))]
+    keys = case.event[rows].astype(np.int64) * span + ends[rows]
+    sums = np.concatenate([[0], np.cumsum(case.change[rows])])
+    event = case.event.astype(np.int64)
+    until = np.searchsorted(keys, event * span + case.completed, side="right")
+    left: Integers = _totals(case)[case.event] + sums[until] - sums[np.searchsorted(keys, event * span)]
+    return left
+
+
+def _totals(case: Case) -> Integers:
+    """The seats of each event, by its number."""
+    totals = np.zeros(case.events, np.int64)
+    totals[case.ledger.events["event"].to_numpy()] = case.ledger.events["total"].to_numpy()
+    return totals
+
+
+def _met_a_fault(case: Case, faults_ns: Sequence[int]) -> Mask:
+    """Rows under way at the instant of a fault, and those near it that lost their connection."""
+    lost = (case.history["cause"] == Cause.CONNECTION).to_numpy()
+    met = np.zeros(len(case), np.bool_)
+    for instant in faults_ns:
+        met |= (case.invoked <= instant) & (instant <= case.completed)
+        met |= lost & (case.invoked <= instant + _REACH_NS) & (instant - _REACH_NS <= case.completed)
+    return met
+
+
+def _while_down(case: Case) -> Mask:
+    """Rows under way while the server was down after a crash: until the answer of a purchase that was called later."""
+    down = np.zeros(len(case), np.bool_)
+    answered = case.sold | case.refused
+    for crash in case.ledger.crashes_ns:
+        up = case.completed[answered & (case.invoked > crash)].min(initial=crash + _DOWN_AT_MOST_NS)
+        down |= (case.completed >= crash) & (case.invoked < up)
+    return down

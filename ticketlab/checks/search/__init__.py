@@ -1,0 +1,1 @@
+"""The general linearizability search: the slow reference for the checks."""

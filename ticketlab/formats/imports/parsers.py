@@ -1,0 +1,239 @@
+"""The faults of a file, collected: each with its place, what was found, and what is expected. Decides nothing."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+from uuid import UUID, uuid5
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ticketlab.errors import InvalidInputError
+from ticketlab.formats.calls import Integers, Mask
+from ticketlab.formats.imports.table import Table
+from ticketlab.history import parquet
+
+LISTED: Final = 20
+"""Faults that are told one by one; the rest is counted."""
+_LONGEST: Final = 60
+
+
+class Faults:
+    """What is wrong with the rows of one file."""
+
+    def __init__(self, *, name: str, unit: str) -> None:
+        self._name = name
+        self._unit = unit
+        self._count = 0
+        self._first: list[tuple[int, str]] = []
+
+    def add(self, places: Integers, wrong: Mask, column: str, found: pa.Array, expected: str) -> None:
+        """Every row that is wrong in a column: what was found there, and what is expected."""
+        self.add_each(places, wrong, column, found, lambda _row: expected)
+
+    def add_each(
+        self, places: Integers, wrong: Mask, column: str, found: pa.Array, expected: Callable[[int], str]
+    ) -> None:
+        """As `add`, what is expected being told for each row."""
+        rows = np.flatnonzero(wrong)
+        first = rows[np.argsort(places[rows], kind="stable")[:LISTED]]
+        texts = found.take(pa.array(first)).to_pylist()
+        told = [
+            (place, f"{self._unit} {place}, {column}: found {_shown(text)}; expected {expected(row)}")
+            for row, place, text in zip(first.tolist(), places[first].tolist(), texts, strict=True)
+        ]
+        self._extend(len(rows), told)
+
+    def add_one(self, place: int, column: str, found: str, expected: str) -> None:
+        """One fault, in words of its own."""
+        self._extend(1, [(place, f"{self._unit} {place}, {column}: {found}; expected {expected}")])
+
+    def tell(self) -> None:
+        """Go on only if there are none.
+
+        Raises:
+            InvalidInputError: naming the first LISTED of them, in the order of the file, and counting all.
+        """
+        if not self._count:
+            return
+        shown = [text for _, text in sorted(self._first, key=lambda each: each[0])[:LISTED]]
+        more = self._count - len(shown)
+        rest = [f"… and {more:,} more"] if more else []
+        noun = "fault" if self._count == 1 else "faults"
+        raise InvalidInputError("\n  ".join([f"{self._name} has {self._count:,} {noun}:", *shown, *rest]))
+
+    def _extend(self, count: int, told: Sequence[tuple[int, str]]) -> None:
+        self._count += count
+        self._first = sorted([*self._first, *told], key=lambda each: each[0])[:LISTED]
+
+
+def _shown(text: str | bytes) -> str:
+    if not text:
+        return "nothing"
+    if isinstance(text, bytes):
+        return f"the bytes {text.hex()}"
+    return repr(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…")
+
+
+MOST: Final = 8_999_999_999_999_999_999
+"""The largest number that is read: with one digit more, or a 9 before it, 64 bits may be too few."""
+_WHOLE: Final = r"^[+-]?([0-8]?[0-9]{1,18})(\.0*)?$"
+_HYPHENS: Final = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
+IDS_OF_TEXT: Final = uuid5(UUID(int=0), "ticketlab: purchase ids that are no UUIDs")
+"""The namespace in which a purchase id is made of any other text."""
+
+
+class Range(NamedTuple):
+    """The numbers that a column takes, its ends included."""
+
+    least: int
+    most: int
+
+    @property
+    def words(self) -> str:
+        """As a fault says it."""
+        return f"a whole number from {self.least:,} to {self.most:,}"
+
+
+def whole_numbers(table: Table, column: str, bounds: Range, faults: Faults, *, empty: int | None = None) -> Integers:
+    """A column of whole numbers; `empty` stands for a cell in which there is nothing, where that may be.
+
+    A cell may hold the number `empty` itself: a history of this package says so what was not seen.
+    """
+    cells = table.text(column)
+    readable, numbers = _numbers(cells)
+    right = readable & (numbers >= bounds.least) & (numbers <= bounds.most)
+    if empty is not None:
+        blank = table.is_empty(column)
+        numbers = np.where(blank, empty, numbers)
+        right |= blank | (readable & (numbers == empty))
+    expected = bounds.words if empty is None else f"{bounds.words}, or an empty cell"
+    faults.add(table.places, ~right, column, cells, expected)
+    return numbers
+
+
+def _numbers(cells: pa.Array) -> tuple[Mask, Integers]:
+    """Which cells are whole numbers, and which; another cell's is 0."""
+    try:
+        plain: Integers = cells.cast(pa.int64()).to_numpy()
+    except pa.ArrowInvalid:  # not all of them as plain digits
+        readable = _mask(pc.match_substring_regex(cells, _WHOLE))
+        digits = pc.replace_substring_regex(pc.if_else(pa.array(readable), cells, "0"), r"\.0*$|^\+", "")
+        return readable, digits.cast(pa.int64()).to_numpy()
+    return np.ones(len(cells), np.bool_), plain
+
+
+def words(table: Table, column: str, known: Sequence[str], faults: Faults, *, empty: str | None = None) -> Integers:
+    """A column of known words, in capitals or not, by their places; `empty` stands for a cell with nothing in it."""
+    cells = table.text(column)
+    codes: Integers = pc.index_in(pc.utf8_lower(cells), pa.array(map(str, known))).fill_null(-1).to_numpy()
+    if empty is not None:
+        codes = np.where(table.is_empty(column), known.index(empty), codes)
+    faults.add(table.places, codes < 0, column, cells, f"one of {', '.join(known)}")
+    return np.maximum(codes, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """Names or numbers of others, each with a number of its own, from 0."""
+
+    known: pa.Array
+    """Without repetition: numbers in their order where all are, else names as they come."""
+
+    @classmethod
+    def of(cls, *columns: pa.Array) -> "Names":
+        """The names that these columns hold."""
+        known = pc.unique(pa.concat_arrays(columns))
+        known = known.filter(pc.not_equal(known, ""))
+        if pc.all(pc.match_substring_regex(known, r"^(0|[1-9][0-9]{0,17})$")).as_py():
+            known = known.take(pc.sort_indices(known.cast(pa.int64())))
+        return cls(known=known)
+
+    @property
+    def as_they_were(self) -> bool:
+        """Whether every number is the name it stands for."""
+        return bool(self.known.equals(pa.array(map(str, range(len(self.known))), pa.string())))
+
+    def numbers(self, column: pa.Array) -> Integers:
+        """The number of each name, or -1 where it is none of them."""
+        numbers: Integers = pc.index_in(column, self.known).fill_null(-1).to_numpy().astype(np.int64)
+        return numbers
+
+    def __getitem__(self, number: int) -> str:
+        return str(self.known[number].as_py())
+
+
+def names(table: Table, column: str, faults: Faults) -> pa.Array:
+    """A column of names, none of them empty."""
+    cells = table.text(column)
+    faults.add(table.places, table.is_empty(column), column, cells, "a name or a number")
+    return cells
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ids:
+    """Purchase ids as the 16 bytes of a UUID, end to end."""
+
+    packed: bytes
+    texts: pa.Array
+    """What the file says."""
+    made: Mask
+    """Which of them were made of a text that is no UUID."""
+
+    def column(self) -> Any:  # noqa: ANN401 - as `tables.purchase_ids`
+        """As a column of a frame."""
+        return parquet.purchase_ids(self.packed)
+
+    def numbers(self) -> Integers:
+        """Each id as a number from 0; equal ids have equal numbers."""
+        array = pa.Array.from_buffers(pa.binary(16), len(self.made), [None, pa.py_buffer(self.packed)])
+        numbers: Integers = array.dictionary_encode().indices.to_numpy().astype(np.int64)
+        return numbers
+
+    def beside(self, others: "Ids") -> "Ids":
+        """The texts of these ids that are no UUIDs, and those of others."""
+        chosen = [each.texts.filter(pa.array(each.made)) for each in (self, others) if each.made.any()]
+        texts = pc.unique(pa.concat_arrays(chosen)) if chosen else pa.array([], pa.string())
+        return _made_of(texts)
+
+    def text_of(self, purchase_id: str) -> str:
+        """What the files call an id that is written as a UUID here."""
+        if not self.made.any():
+            return purchase_id
+        rows = np.flatnonzero(np.frombuffer(self.packed, np.dtype("V16")) == np.void(UUID(purchase_id).bytes))
+        return str(self.texts[rows[0]].as_py()) if len(rows) else purchase_id
+
+
+def ids(table: Table, column: str, faults: Faults) -> Ids:
+    """A column of purchase ids: UUIDs, or other texts of which UUIDs are made."""
+    cells = table.columns[column]
+    if not pa.types.is_string(cells.type):
+        blank = _mask(pc.equal(pc.binary_length(cells), 0))
+        faults.add(table.places, blank, column, cells, "the 16 bytes of a UUID")
+        return Ids(packed=b"".join(cells.to_pylist()), texts=cells, made=np.zeros(len(cells), np.bool_))
+    faults.add(table.places, table.is_empty(column), column, cells, "a UUID or another name of the purchase")
+    uuids = _mask(pc.match_substring_regex(cells, _HYPHENS))
+    digits = pc.replace_substring(pc.if_else(pa.array(uuids), cells, str(UUID(int=0))), "-", "")
+    packed = np.frombuffer(bytes.fromhex("".join(digits.to_pylist())), np.dtype("V16")).copy()
+    packed[~uuids] = np.frombuffer(_made_of(cells.filter(pa.array(~uuids))).packed, np.dtype("V16"))
+    return Ids(packed=packed.tobytes(), texts=cells, made=~uuids)
+
+
+def _made_of(texts: pa.Array) -> Ids:
+    packed = b"".join(map(_uuid5, texts.to_pylist()))
+    return Ids(packed=packed, texts=texts, made=np.ones(len(texts), np.bool_))
+
+
+def _uuid5(text: str) -> bytes:
+    """The bytes of `uuid5(IDS_OF_TEXT, text)`, without the object."""
+    digest = bytearray(hashlib.sha1(IDS_OF_TEXT.bytes + text.encode(), usedforsecurity=False).digest()[:16])
+    digest[6] = digest[6] & 0x0F | 0x50
+    digest[8] = digest[8] & 0x3F | 0x80
+    return bytes(digest)
+
+
+def _mask(array: pa.Array) -> Mask:
+    mask: Mask = array.to_numpy(zero_copy_only=False).astype(np.bool_)
+    return mask
