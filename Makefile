@@ -40,7 +40,7 @@ notebooks: $(STAMP)  ## Execute all notebooks anew, and keep them executed
 reference: $(STAMP)  ## Write the API reference to dist/reference
 	$(BIN)/python -c 'from ticketlab import *; from pdoc.__main__ import cli; cli()' \
 		--docformat google --output-directory dist/reference ticketlab \
-		$(addprefix ticketlab.,errors tickets servers load evidence.checks evidence.exports evidence.foreign bench power pytest_plugin)
+		$(addprefix ticketlab.,errors tickets servers load checks formats formats.imports bench power pytest_plugin)
 
 clean:  ## Remove the environment and what tools cached
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

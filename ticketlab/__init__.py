@@ -4,10 +4,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from ticketlab.experiment import Experiment
-    from ticketlab.lab import run
     from ticketlab.outcomes import Cause, Outcome
-    from ticketlab.runs import Run
+    from ticketlab.runs.experiment import Experiment
+    from ticketlab.runs.lab import run
+    from ticketlab.runs.run import Run
     from ticketlab.settings import Settings
     from ticketlab.tickets import (
         Database,
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
         RetryPolicy,
         Strategy,
     )
-    from ticketlab.tickets.own import adopt
     from ticketlab.tickets.schema import Schema
+    from ticketlab.tickets.user_code import adopt
 
 __all__ = [
     "Cause",
@@ -44,17 +44,17 @@ _HOME: Final = {
     "Database": "tickets",
     "Event": "tickets",
     "EventRepository": "tickets",
-    "Experiment": "experiment",
+    "Experiment": "runs.experiment",
     "Outcome": "outcomes",
     "PurchaseRequest": "tickets",
     "PurchaseResult": "tickets",
     "RetryPolicy": "tickets",
-    "Run": "runs",
+    "Run": "runs.run",
     "Schema": "tickets.schema",
     "Settings": "settings",
     "Strategy": "tickets",
-    "adopt": "tickets.own",
-    "run": "lab",
+    "adopt": "tickets.user_code",
+    "run": "runs.lab",
 }
 
 

@@ -16,20 +16,20 @@ from rich.text import Text
 
 from ticketlab.checks.mutation_baseline import known
 from ticketlab.checks.verdict import Status, Verdict, overall
-from ticketlab.report import words
-from ticketlab.report.bound import bound, untried
+from ticketlab.report import phrases
 from ticketlab.report.concerns import Concern, doubts, is_amber
+from ticketlab.report.confidence import bound, untried
+from ticketlab.report.explain import story_of
+from ticketlab.report.explain.story import printed
+from ticketlab.report.grouping import setting_parts
 from ticketlab.report.headline import IN_WORDS
 from ticketlab.report.headline import headline as verdict_on
-from ticketlab.report.setting import setting_parts
-from ticketlab.report.stories import story_of
-from ticketlab.report.stories.printed import printed
+from ticketlab.report.phrases import several
 from ticketlab.report.tables import first_of_a_kind
-from ticketlab.report.words import several
-from ticketlab.runs import Run
+from ticketlab.runs.run import Run
 
 if TYPE_CHECKING:
-    from ticketlab import lab
+    from ticketlab.runs import lab
 
 _TEN: Final = 10
 _THOUSAND: Final = 1_000
@@ -148,7 +148,7 @@ def faults(run: Run) -> list[RenderableType]:
 
 
 def _fault(row: Mapping[str, Any]) -> Text:
-    name = f"{words.capital(row['anomaly'])} · " if row["anomaly"] else ""
+    name = f"{phrases.capital(row['anomaly'])} · " if row["anomaly"] else ""
     text = f"{name}trial {row['trial']}, {row['strategy']}, {row['check']}: {row['summary']}"
     return Text(text, style=_STYLES[Status(row["status"])])
 
@@ -218,7 +218,7 @@ def headline(run: Run) -> list[Text]:
 def remarks(run: Run) -> list[Text]:
     """Why purchases were tried again, and what a reader must know beside the numbers."""
     return [
-        *map(Text, words.retries_by_cause(run.measures)),
+        *map(Text, phrases.retries_by_cause(run.measures)),
         *(Text(note, style="yellow") for note in run.notes),
     ]
 

@@ -14,15 +14,15 @@ import pandas as pd
 from rich.console import Console
 
 from ticketlab import console
-from ticketlab.experiment import Experiment
 from ticketlab.outcomes import OUTCOMES
-from ticketlab.report.live import live
-from ticketlab.runs import Run
+from ticketlab.report.progress_chart import live
+from ticketlab.runs.experiment import Experiment
+from ticketlab.runs.run import Run
 
 if TYPE_CHECKING:
-    from ticketlab.lab import Progress
+    from ticketlab.runs.lab import Progress
     from ticketlab.tickets import Strategy
-    from ticketlab.tickets.own import Buys
+    from ticketlab.tickets.user_code import Buys
 
 _LONG_S: Final = 5.0
 """A trial that is shorter is not drawn while it goes on: buyers and drawing take turns with Python's lock."""
@@ -47,7 +47,7 @@ def run(
     """
     if saved is not None:
         return Run(Path(saved))
-    from ticketlab import lab  # not before: who looks at a saved run needs no client of a database
+    from ticketlab.runs import lab  # not before: who looks at a saved run needs no client of a database
 
     with _watching(experiment) as on_progress:
         return lab.run(experiment, own=own, out=out, on_progress=on_progress)

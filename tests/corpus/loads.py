@@ -7,9 +7,10 @@ from typing import TypeAlias
 
 from corpus.expected import FAULTS, Expected, Need
 from corpus.left_behind import OPENED
-from ticketlab import Database, Experiment, Run, Settings, lab, servers
+from ticketlab import Database, Experiment, Run, Settings, servers
 from ticketlab.checks.verdict import Verdict
 from ticketlab.load import Fault
+from ticketlab.runs import lab
 from ticketlab.tickets import migrations
 
 Judge: TypeAlias = Callable[[Expected, Experiment, Path], Run]

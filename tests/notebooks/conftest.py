@@ -5,8 +5,9 @@ import shutil
 
 import pytest
 
-from ticketlab import lab, publish
-from ticketlab.experiment import Experiment
+from ticketlab import report_writer
+from ticketlab.runs import lab
+from ticketlab.runs.experiment import Experiment
 
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
@@ -43,10 +44,10 @@ def saved(tmp_path_factory):
 @pytest.fixture(scope="session")
 def page_of_one(saved):
     """The report of one run, as a file."""
-    return publish.write(saved[:1])
+    return report_writer.write(saved[:1])
 
 
 @pytest.fixture(scope="session")
 def page_of_two(saved):
     """The report of two runs, as a file."""
-    return publish.write(saved)
+    return report_writer.write(saved)

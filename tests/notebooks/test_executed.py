@@ -6,10 +6,10 @@ import nbformat
 import papermill
 import pytest
 
-from ticketlab import lab
-from ticketlab.experiment import Experiment
 from ticketlab.report.summary import summarise
-from ticketlab.runs import Run
+from ticketlab.runs import lab
+from ticketlab.runs.experiment import Experiment
+from ticketlab.runs.run import Run
 from ticketlab.servers import container
 
 FOLDER = Path(__file__).parents[2] / "notebooks"

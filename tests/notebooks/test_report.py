@@ -13,10 +13,10 @@ import nbformat
 import pytest
 from command_line import call
 
-from ticketlab import kernels, publish
+from ticketlab import jupyter, report_writer
 from ticketlab.errors import TicketlabError
 from ticketlab.report.tables import SECTIONS
-from ticketlab.runs import Run
+from ticketlab.runs.run import Run
 
 pytestmark = pytest.mark.xdist_group("report")  # one process makes the runs and pages that all of these look at
 # A test run that was started in the background may have been told to ignore it, and its children with it.
@@ -118,7 +118,7 @@ class TestCommand:
         def refuse(*_, **__):
             raise TicketlabError("no kernel today")
 
-        monkeypatch.setattr(publish, "write", refuse)
+        monkeypatch.setattr(report_writer, "write", refuse)
         words = ("run", "--server", "embedded", "-s", "atomic", "--purchases", "20", "--repeats", "1")
         done = call(*words, cwd=tmp_path)
         assert done.returncode == 2
@@ -134,12 +134,12 @@ class TestKernel:
     def test_a_cell_that_fails_is_named(self):
         """By its number in the notebook, with what it said."""
         with pytest.raises(TicketlabError, match=r"^Cell 2 of the notebook failed: ValueError: no such thing$"):
-            kernels.execute(cells("1", "raise ValueError('no such thing')"))
+            jupyter.execute(cells("1", "raise ValueError('no such thing')"))
 
     def test_a_kernel_that_dies_is_told_of(self):
         """In which cell, and what it said last."""
         with pytest.raises(TicketlabError, match=r"^The kernel died in cell 1: (.|\n)*said last: so long"):
-            kernels.execute(cells("import os; os.write(2, b'so long'); os._exit(3)"))
+            jupyter.execute(cells("import os; os.write(2, b'so long'); os._exit(3)"))
 
     def test_it_is_this_python_whatever_the_user_has_installed(self, tmp_path, monkeypatch):
         """Neither a kernel of the same name, nor a profile, nor a start-up file, nor a module in his folder."""
@@ -158,8 +158,8 @@ class TestKernel:
         ):
             monkeypatch.setenv(name, str(value))
         notebook = cells("import json, sys, ticketlab; print(sys.executable, ticketlab.__file__)")
-        kernels.execute(notebook)
-        here = Path(kernels.__file__).with_name("__init__.py")
+        jupyter.execute(notebook)
+        here = Path(jupyter.__file__).with_name("__init__.py")
         assert notebook.cells[0].outputs[0].text == f"{sys.executable} {here}\n"
 
     def test_ctrl_c_ends_the_kernel_and_leaves_nothing(self, tmp_path, eventually, is_running):

@@ -8,8 +8,8 @@ from uuid import uuid4
 import pytest
 
 from ticketlab import bench, servers
-from ticketlab.bench import bare, bulk, pgbench, repository, runner
-from ticketlab.bench.contender import Ground
+from ticketlab.bench import bare_sql, bulk_insert, pgbench, repository, runner
+from ticketlab.bench.subject import Ground
 from ticketlab.errors import InvalidInputError, OwnCodeError, TicketlabError, UnavailableError
 from ticketlab.load import Plan
 from ticketlab.tickets import EventRepository, strategies
@@ -129,7 +129,7 @@ def test_conflicts_are_counted_and_not_sold(ground):
 def test_what_a_bare_loop_or_the_limit_claims_is_in_the_tables(ground):
     """Counted from outside, after each."""
     sold = 0
-    for sell in (*(partial(bare.sell, each) for each in bare.PURCHASES.values()), bulk.sell):
+    for sell in (*(partial(bare_sql.sell, each) for each in bare_sql.PURCHASES.values()), bulk_insert.sell):
         sold += sell(ground).sold
         assert EventRepository(ground.database).get(ground.event).available_tickets == 10**6 - sold
 
@@ -141,7 +141,7 @@ def test_a_bare_loop_that_fails_ends_at_once_with_its_error(ground):
         connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
 
     with pytest.raises(UnavailableError, match="terminating connection"):
-        bare.sell(cut, replace(ground, plan=replace(ground.plan, seconds=600)))
+        bare_sql.sell(cut, replace(ground, plan=replace(ground.plan, seconds=600)))
 
 
 def test_pgbench_is_not_given_the_password_as_an_argument(monkeypatch, ground, pgbench_program):

@@ -11,7 +11,7 @@ from batches import ids, results, run, sales, told
 
 from ticketlab.outcomes import Cause, Outcome
 from ticketlab.tickets import EventRepository, strategies
-from ticketlab.tickets.gatherer import Gatherer
+from ticketlab.tickets.batch_queue import Gatherer
 from ticketlab.tickets.purchase import ticket_ids
 from ticketlab.tickets.strategies import coalesced
 

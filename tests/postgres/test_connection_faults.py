@@ -8,16 +8,17 @@ import psycopg
 import pytest
 from psycopg_pool import ConnectionPool
 
-from ticketlab import EventRepository, Experiment, PurchaseResult, Settings, lab
+from ticketlab import EventRepository, Experiment, PurchaseResult, Settings
 from ticketlab.checks.verdict import Status
+from ticketlab.faults import connections
 from ticketlab.load import CUTS, Fault, FaultKind
 from ticketlab.outcomes import Cause, Outcome
-from ticketlab.tickets import cuts
+from ticketlab.runs import lab
 
 BREAK = {
-    FaultKind.DISCONNECT: cuts.end_backends,
-    FaultKind.LOSE_REQUEST: cuts.lose_requests,
-    FaultKind.LOSE_REPLY: cuts.lose_replies,
+    FaultKind.DISCONNECT: connections.end_backends,
+    FaultKind.LOSE_REQUEST: connections.lose_requests,
+    FaultKind.LOSE_REPLY: connections.lose_replies,
 }
 DEADLINE_S = 30
 SAFE = ("atomic", "pessimistic")
@@ -72,7 +73,7 @@ def test_a_reply_is_lost_and_the_sale_is_made(database, an_event, eventually):
     with held(database, event, eventually) as (somebody_waits, let_go), ThreadPoolExecutor(2) as threads:
         buying = threads.submit(repository.purchase_tickets, event.id, 2, purchase_id)
         somebody_waits()
-        fault = threads.submit(cuts.lose_replies, database)
+        fault = threads.submit(connections.lose_replies, database)
         result = buying.result(timeout=DEADLINE_S)
         assert (result.outcome, result.cause) == (Outcome.UNKNOWN, Cause.CONNECTION)
         assert not fault.done()
@@ -84,13 +85,13 @@ def test_a_reply_is_lost_and_the_sale_is_made(database, an_event, eventually):
 
 def test_a_backend_that_does_not_finish_is_ended(database, an_event, eventually, monkeypatch):
     """It waits for a lock that nobody gives back: when the fault is over nothing runs any more; nothing was sold."""
-    monkeypatch.setattr(cuts, "FINISH_S", 0.1)
+    monkeypatch.setattr(connections, "FINISH_S", 0.1)
     repository = EventRepository(database, "atomic")
     event, purchase_id = an_event(repository), uuid4()
     with held(database, event, eventually) as (somebody_waits, let_go), ThreadPoolExecutor(2) as threads:
         buying = threads.submit(repository.purchase_tickets, event.id, 2, purchase_id)
         somebody_waits()
-        threads.submit(cuts.lose_replies, database).result(timeout=DEADLINE_S)
+        threads.submit(connections.lose_replies, database).result(timeout=DEADLINE_S)
         assert buying.result(timeout=DEADLINE_S).outcome is Outcome.UNKNOWN
         let_go()
     assert repository.tickets_of(purchase_id) == []
@@ -106,7 +107,7 @@ def test_a_request_is_lost_and_the_transaction_is_rolled_back(database, an_event
         with database.connection() as connection:
             connection.execute("BEGIN")
             connection.execute(TAKE, [5, other.id])
-            cuts.lose_requests(database)
+            connections.lose_requests(database)
             with pytest.raises(psycopg.OperationalError):
                 connection.execute("COMMIT")
         let_go()
@@ -124,7 +125,7 @@ def test_an_ended_backend_commits_nothing(database, an_event, eventually):
         with database.connection() as connection:
             connection.execute("BEGIN")
             connection.execute(TAKE, [5, other.id])
-            cuts.end_backends(database)
+            connections.end_backends(database)
             with pytest.raises(psycopg.OperationalError):
                 connection.execute("COMMIT")
         let_go()
@@ -171,7 +172,7 @@ def test_a_connection_of_another_pool_loses_its_reply(database, an_event, eventu
         theirs = psycopg.connect(database.settings.url, autocommit=True)
         taking = threads.submit(theirs.execute, TAKE, [5, event.id])
         somebody_waits()
-        fault = threads.submit(cuts.lose_replies, database)
+        fault = threads.submit(connections.lose_replies, database)
         with pytest.raises(psycopg.OperationalError):
             taking.result(timeout=DEADLINE_S)
         let_go()

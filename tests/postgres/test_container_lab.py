@@ -3,8 +3,9 @@
 import psycopg
 import pytest
 
-from ticketlab import lab, servers
-from ticketlab.experiment import Experiment
+from ticketlab import servers
+from ticketlab.runs import lab
+from ticketlab.runs.experiment import Experiment
 from ticketlab.servers import container
 from ticketlab.settings import Settings
 from ticketlab.tickets import Database, migrations

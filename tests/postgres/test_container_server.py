@@ -8,7 +8,7 @@ import pytest
 
 from ticketlab import servers
 from ticketlab.errors import ServerError
-from ticketlab.servers import container, reaper, watch
+from ticketlab.servers import cleanup, container, reaper
 
 pytestmark = pytest.mark.container
 
@@ -81,7 +81,7 @@ def test_auto_takes_a_container_where_an_engine_answers_and_says_why(containers)
 
 def watched_container():
     """The one that was made last: all tests may run on a container too."""
-    (watcher,) = watch._watchers.values()
+    (watcher,) = cleanup._watchers.values()
     return [remains["name"] for remains in watcher._watched if remains["kind"] == "container"][-1]
 
 

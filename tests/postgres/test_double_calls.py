@@ -5,10 +5,11 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from ticketlab import Experiment, adopt, lab
+from ticketlab import Experiment, adopt
 from ticketlab.checks.verdict import Status
 from ticketlab.load import Fault
 from ticketlab.outcomes import Cause, Outcome
+from ticketlab.runs import lab
 from ticketlab.tickets import strategies
 
 SAFE = [each.name for each in strategies.registry().values() if each.safe]

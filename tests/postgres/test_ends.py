@@ -11,11 +11,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from ticketlab import EventRepository, Experiment, Settings, adopt, lab
+from ticketlab import EventRepository, Experiment, Settings, adopt
 from ticketlab.errors import OwnCodeError, TerminatedError, TicketlabError
-from ticketlab.load import executors
-from ticketlab.runs import Run
-from ticketlab.tickets import books, closing
+from ticketlab.load import driver
+from ticketlab.runs import lab
+from ticketlab.runs.run import Run
+from ticketlab.tickets import closing, trial_tables
 
 SHOP = """
 import threading
@@ -132,7 +133,7 @@ def test_a_run_that_hangs_can_be_ended_at_once(started, shop, own_folder, eventu
 
 def test_an_orphaned_prepared_transaction_keeps_no_trial_from_ending(shop, monkeypatch):
     for name, seconds in SHORT.items():
-        monkeypatch.setattr(executors, name, seconds)
+        monkeypatch.setattr(driver, name, seconds)
     experiment = Experiment(
         strategies=(f"{shop / 'shop.py'}:orphans_its_transaction",), buyers=(4,), repeats=2, seconds=1.0, warm_up_s=0.0,
         stock=10**6, server="embedded", server_settings={"max_prepared_transactions": "16"},
@@ -145,7 +146,7 @@ def test_an_orphaned_prepared_transaction_keeps_no_trial_from_ending(shop, monke
 
 @pytest.fixture
 def soon(monkeypatch):
-    monkeypatch.setattr(books, "LOCK_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(trial_tables, "LOCK_TIMEOUT_S", 0.2)
 
 
 @pytest.mark.usefixtures("soon")
@@ -153,10 +154,10 @@ def test_tables_that_somebody_holds_are_said_with_the_session(database):
     with psycopg.connect(database.settings.url, application_name="a till") as holder:
         holder.execute("SELECT count(*)  FROM tickets")
         with pytest.raises(TicketlabError, match="The table of events cannot be emptied: it was locked") as caught:
-            books.clear(database)
+            trial_tables.clear(database)
         pid = holder.info.backend_pid
     assert f"process {pid} (a till, idle in transaction): SELECT count(*) FROM tickets" in str(caught.value)
-    books.clear(database)
+    trial_tables.clear(database)
 
 
 @pytest.mark.usefixtures("soon")
@@ -165,7 +166,7 @@ def test_tables_that_cannot_be_read_are_said_with_the_session(database, an_event
     with psycopg.connect(database.settings.url, application_name="a till") as holder:
         holder.execute("LOCK TABLE events")
         with pytest.raises(TicketlabError, match=r"cannot be read: .* process \d+ \(a till, idle in transaction\)"):
-            books.read(database, [event.id])
+            trial_tables.read(database, [event.id])
 
 
 class Till:

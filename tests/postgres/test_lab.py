@@ -14,14 +14,15 @@ import psycopg
 import pytest
 from command_line import call
 
-from ticketlab import lab, publish
+from ticketlab import report_writer
 from ticketlab.errors import InvalidInputError, NotFoundError, UnavailableError
-from ticketlab.experiment import Experiment
-from ticketlab.load import Plan, executors
-from ticketlab.load.executors import drive
+from ticketlab.load import Plan, driver
+from ticketlab.load.driver import drive
 from ticketlab.outcomes import Outcome
 from ticketlab.report.formats import Format
-from ticketlab.runs import Run
+from ticketlab.runs import lab
+from ticketlab.runs.experiment import Experiment
+from ticketlab.runs.run import Run
 from ticketlab.servers import embedded
 from ticketlab.settings import Settings
 from ticketlab.tickets import EventRepository, PurchaseResult
@@ -33,7 +34,7 @@ SMALL = {"buyers": (8,), "repeats": 1, "stock": 200, "seconds": 20.0, "warm_up_s
 @pytest.fixture
 def no_kernel(monkeypatch):
     """A report is said to be written, and is not: its page takes a kernel, and what is looked at is not on it."""
-    monkeypatch.setattr(publish, "write", lambda runs, **_: publish.default_place(runs, Format.HTML))
+    monkeypatch.setattr(report_writer, "write", lambda runs, **_: report_writer.default_place(runs, Format.HTML))
 
 
 @pytest.fixture(scope="module")
@@ -392,7 +393,7 @@ class TestCommandLine:
 
 def test_a_purchase_that_hangs_does_not_hang_the_lab(database, an_event, monkeypatch):
     """Somebody holds the table for good: when the trial is overdue its purchases are cut off, and told as failed."""
-    monkeypatch.setattr(executors, "GRACE_S", 0.2)
+    monkeypatch.setattr(driver, "GRACE_S", 0.2)
     repository = EventRepository(database, "pessimistic")
     event, warm_up = an_event(repository), an_event(repository)
     plan = Plan(buyers=3, seconds=0.5, warm_up_s=0.0)

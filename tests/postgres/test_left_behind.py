@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 from ticketlab import EventRepository, Settings, adopt, checks, servers
 from ticketlab.checks.verdict import Anomaly, Status, overall
 from ticketlab.load import Fault, Plan
-from ticketlab.observed import observe
 from ticketlab.outcomes import Outcome
+from ticketlab.runs.trial_runner import observe
 from ticketlab.tickets import Database, leftovers, migrations, strategies
 
 LOOK = "SELECT available_tickets FROM events WHERE id = %(event_id)s FOR UPDATE"

@@ -10,10 +10,11 @@ from psycopg import sql
 
 from ticketlab import checks
 from ticketlab.checks.verdict import Status
+from ticketlab.faults import connections
 from ticketlab.load import Plan
-from ticketlab.observed import observe
 from ticketlab.outcomes import Cause, Outcome
-from ticketlab.tickets import Database, EventRepository, cuts
+from ticketlab.runs.trial_runner import observe
+from ticketlab.tickets import Database, EventRepository
 from ticketlab.tickets.strategies import mutants
 from ticketlab.tickets.strategies.mutants import Setting
 
@@ -26,7 +27,7 @@ LOADS = {
     Setting.LOSE_REPLY: {"stock": 100_000, "purchases": 800},
     Setting.DOUBLE_CALLS: {"stock": 200, "purchases": 800, "double_calls": 0.5},
 }
-CUTS = {Setting.DISCONNECT: Database.sever, Setting.LOSE_REPLY: cuts.lose_replies}
+CUTS = {Setting.DISCONNECT: Database.sever, Setting.LOSE_REPLY: connections.lose_replies}
 EVENTS = 3
 CUT_EVERY = 150
 """Purchases from one cut of all connections to the next."""

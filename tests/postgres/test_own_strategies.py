@@ -12,12 +12,13 @@ from psycopg_pool import ConnectionPool
 from seat_map import locked, unlocked
 from sqlalchemy.orm import Session
 
-from ticketlab import EventRepository, Experiment, Schema, Settings, adopt, lab
+from ticketlab import EventRepository, Experiment, Schema, Settings, adopt
 from ticketlab.checks.verdict import Anomaly, Status, overall
 from ticketlab.errors import InvalidInputError, OwnCodeError
 from ticketlab.outcomes import Cause, Outcome
-from ticketlab.runs import Run
-from ticketlab.tickets import books
+from ticketlab.runs import lab
+from ticketlab.runs.run import Run
+from ticketlab.tickets import trial_tables
 
 LOOK = "SELECT available_tickets FROM events WHERE id = %(event_id)s FOR UPDATE"
 TAKE = """
@@ -137,8 +138,8 @@ def test_what_is_wrong_with_an_adapter_is_told(database, fields, told):
     schema = Schema(**right | fields)
 
     def begin_and_end():
-        books.put_on_sale(EventRepository(database, adopt(by_psycopg, schema=schema)), events=1, stock=10)
-        books.read(database, [UUID(int=1)], schema)
+        trial_tables.put_on_sale(EventRepository(database, adopt(by_psycopg, schema=schema)), events=1, stock=10)
+        trial_tables.read(database, [UUID(int=1)], schema)
 
     with pytest.raises(OwnCodeError, match=told):
         begin_and_end()

@@ -9,7 +9,7 @@ import pytest
 from ticketlab import power
 from ticketlab.errors import TicketlabError
 from ticketlab.power import Exam, runner
-from ticketlab.power.ground import Place
+from ticketlab.power.environment import Place
 from ticketlab.tickets.strategies import mutants
 from ticketlab.tickets.strategies.mutants import Setting
 

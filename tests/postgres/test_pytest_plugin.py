@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from ticketlab.runs import Run
+from ticketlab.runs.run import Run
 
 EXAMPLE = '''
 import pytest
@@ -244,7 +244,7 @@ def test_what_can_not_be_run_fails_without_a_traceback_of_the_lab(pytester, sess
     ):
         assert sentence in told
     assert "runner.py" not in told
-    assert "ticketlab/lab.py" not in told
+    assert "ticketlab/runs/lab.py" not in told
 
 
 def test_where_a_failure_is_written_down(pytester, session, monkeypatch):

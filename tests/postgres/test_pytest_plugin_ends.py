@@ -10,7 +10,7 @@ import sys
 import psycopg
 import pytest
 
-from ticketlab.runs import Run
+from ticketlab.runs.run import Run
 
 PYTEST = """
 import signal, sys

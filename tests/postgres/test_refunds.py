@@ -10,10 +10,10 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from ticketlab import lab
 from ticketlab.errors import InvalidInputError
-from ticketlab.experiment import Experiment
 from ticketlab.outcomes import Cause, Outcome
+from ticketlab.runs import lab
+from ticketlab.runs.experiment import Experiment
 from ticketlab.tickets import Database, EventRepository, RetryPolicy, strategies
 from ticketlab.tickets.baskets import SELL_ALL
 from ticketlab.tickets.purchase import BasketLine

@@ -11,8 +11,8 @@ import pytest
 
 from ticketlab.outcomes import Cause, Outcome, cause_of
 from ticketlab.tickets import Database, EventRepository, RetryPolicy, strategies
-from ticketlab.tickets import attempts as attempts_module
-from ticketlab.tickets.sale import sell_if_enough
+from ticketlab.tickets import execution as attempts_module
+from ticketlab.tickets.sql import sell_if_enough
 from ticketlab.tickets.strategies import pessimistic
 from ticketlab.tickets.strategy import ConflictError, Isolation, strategy, transaction
 

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from ticketlab import EventRepository, Schema
-from ticketlab.tickets.snapshots import APPLICATION, Snapshots
+from ticketlab.tickets.trial_tables import APPLICATION, Snapshots
 
 OPEN = "SELECT pid FROM pg_stat_activity WHERE application_name = %s AND datname = current_database()"
 

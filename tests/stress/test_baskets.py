@@ -2,10 +2,10 @@
 
 import pytest
 
-from ticketlab import lab
 from ticketlab.checks.verdict import Status, overall
-from ticketlab.experiment import Experiment
 from ticketlab.history.recording import purchases_of
+from ticketlab.runs import lab
+from ticketlab.runs.experiment import Experiment
 from ticketlab.tickets import strategies
 
 BASKETS = [name for name, each in strategies.registry().items() if each.basket is not None]

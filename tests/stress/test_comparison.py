@@ -3,8 +3,9 @@
 import pytest
 from stress_plan import KEPT
 
-from ticketlab import lab, publish
-from ticketlab.experiment import Experiment
+from ticketlab import report_writer
+from ticketlab.runs import lab
+from ticketlab.runs.experiment import Experiment
 from ticketlab.tickets import strategies
 
 BUYERS = (4, 16, 64)
@@ -29,6 +30,6 @@ def test_every_strategy_in_one_run(newest, seconds):
         server=newest,
     )
     run = lab.run(experiment, out=KEPT)
-    assert publish.write([run]).exists()
+    assert report_writer.write([run]).exists()
     assert (run.wrong, run.ended_early) == ([], False)
     assert len(run.trials) == len(names) * len(BUYERS)

@@ -2,10 +2,10 @@
 
 import pytest
 
-from ticketlab import lab
 from ticketlab.checks.verdict import Status, overall
-from ticketlab.experiment import Experiment
 from ticketlab.load import Fault, FaultKind
+from ticketlab.runs import lab
+from ticketlab.runs.experiment import Experiment
 from ticketlab.tickets import strategies
 
 STRATEGIES = [name for name in strategies.registry() if name != "basket_unordered"]  # alone it sells rightly

@@ -5,10 +5,10 @@ from collections import Counter
 import pytest
 from stress_plan import PLENTY, PURCHASES
 
-from ticketlab import lab
 from ticketlab.checks.verdict import Status, overall
-from ticketlab.experiment import Experiment
 from ticketlab.outcomes import Outcome
+from ticketlab.runs import lab
+from ticketlab.runs.experiment import Experiment
 from ticketlab.tickets import strategies
 
 STRATEGIES = [name for name in strategies.registry() if name != "basket_unordered"]  # alone it sells rightly

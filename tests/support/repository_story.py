@@ -17,7 +17,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 
 from ticketlab.errors import InvalidInputError, NotFoundError, StaleVersionError
 from ticketlab.outcomes import MAX_INTEGER, Cause, Outcome
-from ticketlab.tickets import books, migrations
+from ticketlab.tickets import migrations, trial_tables
 from ticketlab.tickets.models import MAX_NAME_LENGTH
 from ticketlab.tickets.purchase import ticket_ids
 
@@ -96,7 +96,7 @@ class Story(RuleBasedStateMachine):
         self.migrations = 0
         self.asked = False
         """Whether anybody has asked for tickets."""
-        books.clear(repository.database)
+        trial_tables.clear(repository.database)
 
     def teardown(self):
         """Close what was opened."""

@@ -13,7 +13,7 @@ from PIL import Image
 from ticketlab.outcomes import Outcome
 from ticketlab.report.style import Chart
 from ticketlab.tickets import PurchaseRequest, PurchaseResult
-from ticketlab.tickets.gatherer import Gatherer
+from ticketlab.tickets.batch_queue import Gatherer
 
 DEADLINE_S = 30
 EVENT = UUID(int=1)

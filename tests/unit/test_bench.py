@@ -6,11 +6,11 @@ import pandas as pd
 import pytest
 
 from ticketlab import bench
-from ticketlab.bench import contenders, figures, pgbench, proof
-from ticketlab.bench.contender import Claim, Contender, Kind
-from ticketlab.bench.figures import Spread
+from ticketlab.bench import pgbench, runner, statistics, subjects
 from ticketlab.bench.hot_event import HotEvent, safe_strategies
 from ticketlab.bench.results import Results, Trial
+from ticketlab.bench.statistics import Spread
+from ticketlab.bench.subject import Claim, Contender, Kind
 from ticketlab.errors import InvalidInputError, TicketlabError
 from ticketlab.servers import Server
 from ticketlab.tickets import strategies
@@ -50,7 +50,7 @@ def results(*trials, names=("atomic", "bare_atomic", "pgbench_for_update", "limi
 def test_a_cell_has_the_median_and_the_range_of_its_repeats_in_their_order():
     """The trials of one contender at one number of buyers, whatever order they came in."""
     trials = frame(trial("a", 30.0, repeat=2), trial("a", 10.0, repeat=1), trial("a", 5.0, buyers=8))
-    assert figures.speeds(trials) == {
+    assert statistics.speeds(trials) == {
         ("a", 1): Spread(values=(10.0, 30.0), median=20.0, low=10.0, high=30.0),
         ("a", 8): Spread(values=(5.0,), median=5.0, low=5.0, high=5.0),
     }
@@ -59,7 +59,7 @@ def test_a_cell_has_the_median_and_the_range_of_its_repeats_in_their_order():
 def test_a_cell_with_an_unproven_claim_has_no_number():
     """Not even from its other repeats; other numbers of buyers keep theirs."""
     trials = frame(trial("a", 10.0), trial("a", 99.0, repeat=2, fault="it sold nothing"), trial("a", 7.0, buyers=8))
-    assert list(figures.speeds(trials)) == [("a", 8)]
+    assert list(statistics.speeds(trials)) == [("a", 8)]
 
 
 def test_ratios_are_made_within_a_repeat():
@@ -69,31 +69,31 @@ def test_ratios_are_made_within_a_repeat():
         *(trial("a", 5.0, repeat=2), trial("base", 10.0, repeat=2)),
         trial("a", 77.0, repeat=3),
     )
-    assert figures.ratios(trials, "base") == {("a", 1): Spread(values=(0.5, 0.5), median=0.5, low=0.5, high=0.5)}
+    assert statistics.ratios(trials, "base") == {("a", 1): Spread(values=(0.5, 0.5), median=0.5, low=0.5, high=0.5)}
 
 
 def test_ratios_are_made_at_the_same_number_of_buyers():
     """One buyer of pgbench's says nothing of sixteen of ours."""
     trials = frame(trial("a", 10.0, buyers=16), trial("base", 20.0, buyers=1))
-    assert figures.ratios(trials, "base") == {}
+    assert statistics.ratios(trials, "base") == {}
 
 
 def test_nothing_is_compared_with_an_unproven_claim():
     """A base that may have sold nothing is no base."""
     trials = frame(trial("a", 10.0), trial("base", 20.0, fault="it sold nothing"))
-    assert figures.ratios(trials, "base") == {}
+    assert statistics.ratios(trials, "base") == {}
 
 
 @pytest.mark.parametrize(("repeats", "held"), [(1, 0.0), (3, 0.75), (5, 0.9375)])
 def test_the_range_of_more_repeats_is_surer(repeats, held):
     """Two of eight orders of three repeats lie on one side of the median."""
-    assert figures.range_holds(repeats) == held
+    assert statistics.range_holds(repeats) == held
 
 
 def test_less_than_half_of_its_best_at_64_buyers_is_a_collapse():
     """The note has the figures."""
-    cells = figures.speeds(frame(trial("a", 1000.0, buyers=8), trial("a", 499.0, buyers=64)))
-    assert figures.collapses(cells, {"a": "much work for nothing"}) == [
+    cells = statistics.speeds(frame(trial("a", 1000.0, buyers=8), trial("a", 499.0, buyers=64)))
+    assert statistics.collapses(cells, {"a": "much work for nothing"}) == [
         "a collapses: 499 purchases/s at 64 buyers, 0.50 of its best (1,000 at 8). Its cost: much work for nothing."
     ]
 
@@ -102,7 +102,7 @@ def test_less_than_half_of_its_best_at_64_buyers_is_a_collapse():
 def test_half_of_its_best_or_no_trial_at_64_buyers_is_none(at_64):
     """What was not measured is not claimed."""
     trials = frame(trial("a", 1000.0, buyers=8), *(trial("a", each, buyers=64) for each in at_64))
-    assert figures.collapses(figures.speeds(trials), {"a": "nothing"}) == []
+    assert statistics.collapses(statistics.speeds(trials), {"a": "nothing"}) == []
 
 
 def test_conflicts_above_one_in_a_hundred_are_told_with_their_share():
@@ -112,12 +112,12 @@ def test_conflicts_above_one_in_a_hundred_are_told_with_their_share():
         trial("a", 1.0, buyers=64, conflicts=20),
         trial("a", 1.0, buyers=64, repeat=2, conflicts=5),
     )
-    assert figures.failures(trials) == ["a: purchases that gave up after conflicts, by buyers: 12.50% at 64."]
+    assert statistics.failures(trials) == ["a: purchases that gave up after conflicts, by buyers: 12.50% at 64."]
 
 
 def test_any_purchase_without_an_answer_is_told():
     """One lost connection in a thousand is a finding."""
-    (note,) = figures.failures(frame(trial("a", 1.0, purchases=1000, unanswered=1)))
+    (note,) = statistics.failures(frame(trial("a", 1.0, purchases=1000, unanswered=1)))
     assert note == "a: purchases that failed or got no answer, by buyers: 0.10% at 1."
 
 
@@ -231,11 +231,11 @@ def test_a_bench_that_can_not_be_made_is_refused():
 def test_bare_loops_and_pgbench_come_with_what_they_are_compared_with(tmp_path):
     """A loop for each chosen strategy whose SQL it has; both scripts where there is a pgbench."""
     chosen = [strategies.get("atomic"), strategies.get("optimistic")]
-    assert [each.name for each in contenders.of(chosen, tmp_path)] == [
+    assert [each.name for each in subjects.of(chosen, tmp_path)] == [
         *("atomic", "optimistic", "bare_atomic"),
         *("pgbench_for_update", "pgbench_one_statement", "limit"),
     ]
-    assert [each.name for each in contenders.of(chosen, None)] == ["atomic", "optimistic", "bare_atomic", "limit"]
+    assert [each.name for each in subjects.of(chosen, None)] == ["atomic", "optimistic", "bare_atomic", "limit"]
 
 
 # Proof
@@ -244,7 +244,7 @@ def test_bare_loops_and_pgbench_come_with_what_they_are_compared_with(tmp_path):
 def test_a_claim_that_the_ledger_bears_out_has_no_fault(ledger):
     """Two tickets claimed, two there, and the stock is what is left."""
     claim = Claim(sold=2, per_s=1.0, purchases=2)
-    assert proof.fault(claim, ledger(total=5, available=3, tickets=[1, 2])) == ""
+    assert runner.fault(claim, ledger(total=5, available=3, tickets=[1, 2])) == ""
 
 
 @pytest.mark.parametrize(
@@ -259,14 +259,14 @@ def test_a_claim_that_the_ledger_bears_out_has_no_fault(ledger):
 def test_a_claim_that_the_ledger_does_not_bear_out_has_one(ledger, sold, available, tickets, said):
     """Too many, too few, a stock that does not agree, nothing at all."""
     claim = Claim(sold=sold, per_s=1.0, purchases=sold)
-    assert said in proof.fault(claim, ledger(total=5, available=available, tickets=tickets))
+    assert said in runner.fault(claim, ledger(total=5, available=available, tickets=tickets))
 
 
 def test_a_claim_with_a_history_must_pass_every_check(history, ledger):
     """The number of tickets is right, but one belongs to a purchase that nobody was told of."""
     claim = Claim(sold=2, per_s=1.0, purchases=2, history=history({}, {}))
-    assert proof.fault(claim, ledger(total=5, available=3, tickets=[1, 2])) == ""
-    assert "sales_in_ledger" in proof.fault(claim, ledger(total=5, available=3, tickets=[1, 9]))
+    assert runner.fault(claim, ledger(total=5, available=3, tickets=[1, 2])) == ""
+    assert "sales_in_ledger" in runner.fault(claim, ledger(total=5, available=3, tickets=[1, 9]))
 
 
 # pgbench

@@ -10,11 +10,11 @@ import pytest
 from rich.console import Console
 
 from ticketlab.bench import checking
-from ticketlab.bench.checking import child, tables
+from ticketlab.bench.checking import tables, worker
 from ticketlab.bench.checking.plan import TOGETHER, ChecksBench, named_checks
 from ticketlab.bench.checking.results import slope
 from ticketlab.bench.checking.runner import in_a_process
-from ticketlab.bench.violations import VIOLATIONS
+from ticketlab.bench.seeded_violations import VIOLATIONS
 from ticketlab.errors import InvalidInputError, NotFoundError
 
 SMALL = ChecksBench(sizes=(1_000, 10_000), checks=("no_oversell", "strict_serializability"))
@@ -137,7 +137,7 @@ class TestProcesses:
         """Baskets, refunds, many events: measured by what the processes run, in this one."""
         bench = dataclasses.replace(SMALL, sizes=(2_000,), repeats=1, **changes)
         results = checking.run(
-            bench, measure=lambda bench, turn: child.measure(bench, turn.operations, valid=turn.valid)
+            bench, measure=lambda bench, turn: worker.measure(bench, turn.operations, valid=turn.valid)
         )
         assert results.errors == []
         assert len(results.measured) == 2 * len(bench.subjects)
@@ -146,7 +146,7 @@ class TestProcesses:
         """Its standard input ends, and it does, though it is at work."""
         asked = {"bench": ChecksBench(sizes=(3_000_000,)).as_dict(), "operations": 3_000_000, "valid": True}
         process = subprocess.Popen(
-            [sys.executable, "-m", "ticketlab.bench.checking.child", json.dumps(asked)],
+            [sys.executable, "-m", "ticketlab.bench.checking.worker", json.dumps(asked)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from ticketlab import checks
-from ticketlab.bench.histories import Shape, make
-from ticketlab.bench.violations import VIOLATIONS, violated
+from ticketlab.bench.seeded_violations import VIOLATIONS, violated
+from ticketlab.bench.synthetic import Shape, make
 from ticketlab.checks.verdict import Status
 from ticketlab.errors import InvalidInputError, NotFoundError
 from ticketlab.history.ledger import EVENT_COLUMNS, TICKET_COLUMNS

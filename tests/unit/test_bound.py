@@ -5,7 +5,7 @@ import pytest
 
 from ticketlab.checks.mutation_baseline import KnownPower
 from ticketlab.history.features import LoadPart
-from ticketlab.report.bound import at_most, bound
+from ticketlab.report.confidence import at_most, bound
 from ticketlab.report.headline import headline
 
 

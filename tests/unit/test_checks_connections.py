@@ -5,7 +5,7 @@ import pytest
 from ticketlab.checks import judge, leaves_connection_clean, no_deadlock
 from ticketlab.checks.verdict import Anomaly, Status
 from ticketlab.history.ledger import Facts
-from ticketlab.report.stories import story_of
+from ticketlab.report.explain import story_of
 
 OPEN = "a transaction was left open on the connection"
 LOCK = "a session advisory lock was left on the connection"

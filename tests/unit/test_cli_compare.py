@@ -7,8 +7,8 @@ from typer.testing import CliRunner
 
 from ticketlab.cli import app
 from ticketlab.errors import InvalidInputError, NotFoundError
-from ticketlab.experiment import Experiment
-from ticketlab.trials import Trial
+from ticketlab.runs.experiment import Experiment
+from ticketlab.runs.trial_data import Trial
 
 SETTINGS = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
 SECONDS = (0.010, 0.011, 0.012)

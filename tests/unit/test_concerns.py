@@ -7,9 +7,9 @@ from ticketlab.checks.verdict import Status
 from ticketlab.report import page
 from ticketlab.report.concerns import Concern, ConcernKind, concerns, is_amber, strict_failures
 from ticketlab.report.headline import headline
+from ticketlab.report.json_report import as_json
 from ticketlab.report.markdown import markdown
 from ticketlab.report.model import Report
-from ticketlab.report.plain import as_json
 from ticketlab.report.summary import summarise
 
 STUCK = {"failed_with_seats": 1_826, "found_seats": 2_032, "failure_share": 1_826 / 2_032, "progress": "NO PROGRESS"}

@@ -10,10 +10,10 @@ from rich.console import Console
 from ticketlab import console
 from ticketlab.checks import CHECKS
 from ticketlab.checks.verdict import Status, Verdict
-from ticketlab.experiment import Experiment
 from ticketlab.history.recording import RETRIES
 from ticketlab.report.concerns import Concern, ConcernKind
 from ticketlab.report.summary import summarise
+from ticketlab.runs.experiment import Experiment
 
 
 def table_of(*trials, found=(), colours=None):

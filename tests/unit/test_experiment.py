@@ -4,8 +4,8 @@ from itertools import product
 import pytest
 
 from ticketlab.errors import InvalidInputError
-from ticketlab.experiment import Experiment, thorough
 from ticketlab.load import Fault, FaultKind
+from ticketlab.runs.experiment import Experiment, thorough
 
 
 def test_every_setting_is_tried_in_every_repeat():

@@ -8,15 +8,16 @@ from uuid import UUID
 
 import pytest
 
-from ticketlab import lab, servers
+from ticketlab import servers
 from ticketlab.errors import InvalidInputError, ServerError
-from ticketlab.experiment import Experiment
+from ticketlab.faults.schedule import Trigger
 from ticketlab.history.features import LoadPart
 from ticketlab.load import Fault, FaultKind, Plan
-from ticketlab.load.executors import drive
-from ticketlab.load.faults import Trigger
+from ticketlab.load.driver import drive
 from ticketlab.outcomes import Outcome
-from ticketlab.report.limits import limits
+from ticketlab.report.caveats import limits
+from ticketlab.runs import lab
+from ticketlab.runs.experiment import Experiment
 from ticketlab.servers.server import Server
 from ticketlab.tickets import PurchaseResult
 

@@ -4,7 +4,7 @@ from threading import Event
 
 import pytest
 
-from ticketlab.tickets import gatherer
+from ticketlab.tickets import batch_queue
 from ticketlab.tickets.strategy import CommitUnknownError
 
 DEADLINE_S = 30
@@ -18,7 +18,7 @@ def interrupt(monkeypatch):
     """
     due = {}
 
-    class Interruptible(gatherer._Place):
+    class Interruptible(batch_queue._Place):
         __slots__ = ()
 
         def __init__(self, request):
@@ -35,7 +35,7 @@ def interrupt(monkeypatch):
 
                 self.wait = wait
 
-    monkeypatch.setattr(gatherer, "_Place", Interruptible)
+    monkeypatch.setattr(batch_queue, "_Place", Interruptible)
 
     def arrange(quantity, *, after=False):
         due[quantity] = Event(), after

@@ -13,8 +13,8 @@ import pytest
 
 from ticketlab.errors import TicketlabError
 from ticketlab.history.recording import COLUMNS, NOT_SEEN, Recorder, collect
-from ticketlab.load import Plan, buyers, executors, processor
-from ticketlab.load.executors import drive
+from ticketlab.load import Plan, buyer_threads, buyers, driver
+from ticketlab.load.driver import drive
 from ticketlab.outcomes import Cause, Outcome
 from ticketlab.tickets import PurchaseResult
 
@@ -315,7 +315,7 @@ class TestDrive:
         """One buyer is slow to warm up: the others wait, and all start at the instant that they agree on then."""
         starts = []
 
-        class Watched(executors._Start):
+        class Watched(driver._Start):
             def __init__(self, buyers):
                 super().__init__(buyers)
                 starts.append(self)
@@ -330,7 +330,7 @@ class TestDrive:
                 warmed_up_ns.append(time.perf_counter_ns())
             return sold(event_id, quantity)
 
-        monkeypatch.setattr(executors, "_Start", Watched)
+        monkeypatch.setattr(driver, "_Start", Watched)
         turns, early, warmed_up_ns = iter(range(4)), [], []
         shop = Shop(answer)
         history = driven(shop, Plan(buyers=4, purchases=40, warm_up_s=0, seconds=LONG_S)).history
@@ -396,7 +396,7 @@ class TestDrive:
 
     def test_an_error_of_one_buyer_cuts_off_those_who_hang(self, monkeypatch):
         """The error is raised though another purchase would never have been answered."""
-        monkeypatch.setattr(executors, "GRACE_S", 0.05)
+        monkeypatch.setattr(driver, "GRACE_S", 0.05)
 
         def answer(event_id, quantity):
             if event_id == WARM_UP:
@@ -464,14 +464,14 @@ class TestCtrlC:
         presses = ["second"]
 
         def pressed(lives, timeout, return_when=ALL_COMPLETED):
-            if timeout == executors.GRACE_S and presses:  # in waiting for those under way
+            if timeout == driver.GRACE_S and presses:  # in waiting for those under way
                 severed_before.append(shop.severed.is_set())
                 presses.pop()
                 raise KeyboardInterrupt
             return wait(lives, timeout=timeout, return_when=return_when)
 
-        monkeypatch.setattr(executors, "wait", pressed)
-        monkeypatch.setattr(executors, "GRACE_S", LONG_S)
+        monkeypatch.setattr(driver, "wait", pressed)
+        monkeypatch.setattr(driver, "GRACE_S", LONG_S)
         shop, on_tick = hanging(event)
         severed_before = []
         result = driven(shop, Plan(buyers=2, warm_up_s=0, seconds=LONG_S), on_tick=on_tick)
@@ -481,7 +481,7 @@ class TestCtrlC:
 
     def test_a_purchase_has_its_grace_and_no_more(self, monkeypatch):
         """Whoever presses only once gets rid of a purchase that hangs too."""
-        monkeypatch.setattr(executors, "GRACE_S", 0.05)
+        monkeypatch.setattr(driver, "GRACE_S", 0.05)
         shop, on_tick = hanging(EVENTS[0])
         result = driven(shop, Plan(buyers=2, warm_up_s=0, seconds=LONG_S), on_tick=on_tick)
         assert result.interrupted
@@ -494,12 +494,12 @@ def test_a_purchase_that_hangs_is_cut_off_when_its_trial_is_overdue(monkeypatch,
     severed_before = []
 
     def watched(lives, timeout, return_when=ALL_COMPLETED):
-        if timeout == executors.GRACE_S:  # in waiting for those under way
+        if timeout == driver.GRACE_S:  # in waiting for those under way
             severed_before.append(shop.severed.is_set())
         return wait(lives, timeout=timeout, return_when=return_when)
 
-    monkeypatch.setattr(executors, "wait", watched)
-    monkeypatch.setattr(executors, "GRACE_S", 0.05)
+    monkeypatch.setattr(driver, "wait", watched)
+    monkeypatch.setattr(driver, "GRACE_S", 0.05)
     shop, _ = hanging(event)
     result = driven(shop, Plan(buyers=2, warm_up_s=0, seconds=0.2))
     assert shop.severed.is_set()
@@ -513,7 +513,7 @@ def test_the_buyers_of_a_process_share_one_processor_and_nobody_else_does():
     before = os.sched_getaffinity(0)
 
     def settle(_):
-        assert processor.share_one()
+        assert buyer_threads.share_one()
         return os.sched_getaffinity(0)
 
     with ThreadPoolExecutor(4) as threads:
@@ -526,4 +526,4 @@ def test_the_buyers_of_a_process_share_one_processor_and_nobody_else_does():
 def test_without_an_interpreter_lock_buyers_run_wherever_they_may(monkeypatch):
     """Where Python runs threads side by side, they are not kept from it."""
     monkeypatch.setattr(sys, "_is_gil_enabled", lambda: False, raising=False)
-    assert not processor.share_one()
+    assert not buyer_threads.share_one()

@@ -10,8 +10,8 @@ import pytest
 from ticketlab import EventRepository, Settings, adopt
 from ticketlab.errors import OwnCodeError, TerminatedError, TicketlabError
 from ticketlab.history.recording import Recorder, collect
-from ticketlab.load import Plan, executors
-from ticketlab.load.executors import drive
+from ticketlab.load import Plan, driver
+from ticketlab.load.driver import drive
 from ticketlab.outcomes import Cause, Kind, Outcome
 from ticketlab.tickets import PurchaseResult
 
@@ -45,7 +45,7 @@ def lost():
 def short(monkeypatch):
     """After so long a purchase is cut, and given up."""
     for name in ("GRACE_S", "CUT_S", "LAST_MOMENT_S"):
-        monkeypatch.setattr(executors, name, 0.05)
+        monkeypatch.setattr(driver, name, 0.05)
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ def test_a_function_that_hangs_in_the_warm_up_ends_too(lost, monkeypatch):
         lost.wait()
         return True
 
-    monkeypatch.setattr(executors._Start, "overdue", lambda _: lost.waiting.acquire(timeout=DEADLINE_S / 3))
+    monkeypatch.setattr(driver._Start, "overdue", lambda _: lost.waiting.acquire(timeout=DEADLINE_S / 3))
     shop = EventRepository(SimpleNamespace(settings=object(), sever=lambda: None), adopt(buy))
     driven = drive_in_time(shop)
     assert isinstance(driven.stuck, OwnCodeError)
@@ -137,22 +137,22 @@ def press_when_both_wait(lost, error):
 
 
 def test_sigterm_ends_it_at_once(shop, lost, cuts, monkeypatch):
-    monkeypatch.setattr(executors, "GRACE_S", LONG_S)
+    monkeypatch.setattr(driver, "GRACE_S", LONG_S)
     driven = drive_in_time(shop, on_tick=press_when_both_wait(lost, TerminatedError()))
     assert (driven.interrupted, driven.at_once, len(cuts)) == (True, True, 1)
     assert driven.history["outcome"].tolist() == [Outcome.UNKNOWN] * 2
 
 
 def test_a_second_ctrl_c_ends_it_at_once(shop, lost, cuts, monkeypatch):
-    wait = executors.wait
+    wait = driver.wait
 
     def pressed(lives, timeout, **options):
         if timeout == LONG_S:
             raise KeyboardInterrupt
         return wait(lives, timeout=timeout, **options)
 
-    monkeypatch.setattr(executors, "wait", pressed)
-    monkeypatch.setattr(executors, "GRACE_S", LONG_S)
+    monkeypatch.setattr(driver, "wait", pressed)
+    monkeypatch.setattr(driver, "GRACE_S", LONG_S)
     driven = drive_in_time(shop, on_tick=press_when_both_wait(lost, KeyboardInterrupt()))
     assert (driven.interrupted, driven.at_once, len(cuts)) == (True, True, 1)
 
@@ -175,7 +175,7 @@ def test_what_waits_in_no_code_of_the_users_is_given_longer(lost, cuts, monkeypa
                 lost.wait()
             return PurchaseResult(outcome=Outcome.SOLD, quantity=quantity)
 
-    monkeypatch.setattr(executors, "LONGEST_S", 0.3)
+    monkeypatch.setattr(driver, "LONGEST_S", 0.3)
     driven = drive_in_time(Waiting(), plan={"seconds": 0.1})
     assert type(driven.stuck) is TicketlabError
     assert len(cuts) > 2

@@ -11,7 +11,7 @@ import pytest
 from ticketlab.history.measures import double_called, second_calls
 from ticketlab.history.recording import Recorder, collect
 from ticketlab.load import Plan, buyers
-from ticketlab.load.executors import drive
+from ticketlab.load.driver import drive
 from ticketlab.load.plan import Second, When, Wish
 from ticketlab.load.second_calls import Call, Offers, Once, SecondCalls
 from ticketlab.outcomes import Cause, Outcome

@@ -6,12 +6,13 @@ import sys
 import IPython.display
 import pytest
 
-from ticketlab import lab, notebook, workbench
+from ticketlab import jupyter, notebook
 from ticketlab.errors import InvalidInputError
-from ticketlab.experiment import Experiment
 from ticketlab.history.live_counts import SoFar
 from ticketlab.outcomes import Outcome
 from ticketlab.report.style import Chart
+from ticketlab.runs import lab
+from ticketlab.runs.experiment import Experiment
 
 
 class Place:
@@ -117,12 +118,12 @@ def test_code_is_hashed_in_its_order_and_to_the_letter():
 def test_the_notebooks_are_laid_out_once_and_never_overwritten(tmp_path):
     """What is there stays as it is; what is missing comes; who changed something is told that it was kept."""
     folder = tmp_path / "mine"
-    first = workbench.lay_out(folder)
+    first = jupyter.lay_out(folder)
     assert {"01_oversell.ipynb", "report.ipynb", "README.md", "images/01_oversell.png"} <= set(first.copied)
     assert not any(name.endswith(".py") for name in first.copied)
     (folder / "01_oversell.ipynb").write_text("my own work")
     (folder / "02_conflicts.ipynb").unlink()
-    second = workbench.lay_out(folder)
+    second = jupyter.lay_out(folder)
     assert (second.copied, second.kept) == (("02_conflicts.ipynb",), ("01_oversell.ipynb",))
     assert (folder / "01_oversell.ipynb").read_text() == "my own work"
 
@@ -131,7 +132,7 @@ def test_a_folder_that_can_not_be_made_is_said(tmp_path):
     """A file where the folder should be."""
     (tmp_path / "taken").write_text("a file")
     with pytest.raises(InvalidInputError, match="Name another folder"):
-        workbench.lay_out(tmp_path / "taken")
+        jupyter.lay_out(tmp_path / "taken")
 
 
 @pytest.mark.parametrize(("user", "more"), [(0, ["--allow-root"]), (1000, [])])
@@ -140,7 +141,7 @@ def test_jupyterlab_is_this_pythons_and_listens_to_this_machine_alone(monkeypatc
     calls = []
     monkeypatch.setattr(os, "geteuid", lambda: user)
     monkeypatch.setattr(os, "execve", lambda *words: calls.append(words))
-    workbench.open_jupyterlab(tmp_path, port=9999, browser=False)
+    jupyter.open_jupyterlab(tmp_path, port=9999, browser=False)
     ((program, words, environment),) = calls
     assert program == sys.executable
     assert words[:3] == [sys.executable, "-m", "jupyterlab"]

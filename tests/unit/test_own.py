@@ -17,7 +17,7 @@ from ticketlab import PurchaseRequest, PurchaseResult, Settings, adopt
 from ticketlab.cli import machine
 from ticketlab.errors import InvalidInputError, NotFoundError, OwnCodeError
 from ticketlab.outcomes import Cause, Outcome
-from ticketlab.tickets import Database, RetryPolicy, lending, own, strategies
+from ticketlab.tickets import Database, RetryPolicy, lending, strategies, user_code
 from ticketlab.tickets.strategies.atomic import atomic
 
 FILE = """
@@ -250,7 +250,7 @@ class TestByName:
     def shop(self, tmp_path, monkeypatch):
         """Write the source of a module that can be imported, and return its name."""
         monkeypatch.syspath_prepend(str(tmp_path))
-        own.named.cache_clear()
+        user_code.named.cache_clear()
 
         def write(source, name="shop_of_a_test"):
             monkeypatch.delitem(sys.modules, name, raising=False)
@@ -258,7 +258,7 @@ class TestByName:
             return name
 
         yield write
-        own.named.cache_clear()
+        user_code.named.cache_clear()
 
     def test_a_function_is_found_by_module_and_name(self, shop):
         """It is known by the name that was typed, so that the command can be typed again."""

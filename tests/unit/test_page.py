@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from ticketlab.report import charts, page
-from ticketlab.report.findings import Finding
+from ticketlab.report.captions import Finding
 from ticketlab.report.model import Report
-from ticketlab.report.pictures import Picture, comparison_of, timeline_of
+from ticketlab.report.page import Picture, comparison_of, timeline_of
 from ticketlab.report.tables import EVIDENCE_SHOWN, SECTIONS, found
 
 HOSTILE = '<script>alert("1")</script>'

@@ -11,13 +11,11 @@ from ticketlab.checks.verdict import Anomaly, Status, Verdict
 from ticketlab.errors import InvalidInputError, NotFoundError
 from ticketlab.history.features import LoadPart
 from ticketlab.load import FaultKind
-from ticketlab.power import saved
-from ticketlab.power.alarms import SafeTrial, drawn, judged
-from ticketlab.power.chase import Catch, Chase, Seen, until_caught
-from ticketlab.power.contention import BUYERS, step
-from ticketlab.power.exam import Exam, Turn, chosen
-from ticketlab.power.found import examined, needs_of
-from ticketlab.power.results import Results
+from ticketlab.power import storage
+from ticketlab.power.detection import Catch, Chase, Seen, until_caught
+from ticketlab.power.false_positives import SafeTrial, drawn, judged
+from ticketlab.power.plan import BUYERS, Exam, Turn, chosen, step
+from ticketlab.power.results import Results, examined, needs_of
 from ticketlab.tickets import strategies
 from ticketlab.tickets.strategies import mutants
 from ticketlab.tickets.strategies.mutants import Setting
@@ -349,14 +347,14 @@ class TestSaved:
         made = results(
             chase(1), chase(2, mutant=OTHER, needed=None), safe=[safe_trial(1, unknown={"atomic": "?"})], trials=1
         )
-        folder = saved.write(made, tmp_path / "runs")
+        folder = storage.write(made, tmp_path / "runs")
         assert power.read(folder) == made
         assert {each.name for each in folder.iterdir()} == {"power.json", "catches.parquet", "power.md"}
 
     def test_two_of_one_second_have_folders_of_their_own(self, tmp_path):
         """The second one gets a number."""
         made = results(chase(1))
-        assert saved.write(made, tmp_path) != saved.write(made, tmp_path)
+        assert storage.write(made, tmp_path) != storage.write(made, tmp_path)
 
     def test_a_folder_without_results_is_told(self, tmp_path):
         """Also one whose file holds something else."""

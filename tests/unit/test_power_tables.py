@@ -10,12 +10,11 @@ from typer.testing import CliRunner
 from ticketlab import cli, power
 from ticketlab.checks.mutation_baseline import KnownPower
 from ticketlab.errors import InvalidInputError
-from ticketlab.power import markdown, tables
-from ticketlab.power.alarms import SafeTrial
-from ticketlab.power.chase import Catch, Chase
-from ticketlab.power.exam import Exam
-from ticketlab.power.found import examined
-from ticketlab.power.results import Results
+from ticketlab.power import storage, tables
+from ticketlab.power.detection import Catch, Chase
+from ticketlab.power.false_positives import SafeTrial
+from ticketlab.power.plan import Exam
+from ticketlab.power.results import Results, examined
 from ticketlab.power.runner import Done
 from ticketlab.tickets.strategies import mutants
 
@@ -118,20 +117,20 @@ def test_markdown_has_a_row_a_mutant_and_a_short_table_a_row_a_check():
     """With as many cells in each as there are headings."""
     made = results()
     for table, count in (
-        (markdown.by_mutant(made), len(ALL)),
-        (markdown.by_check(made), len({each.breaks for each in mutants.registry().values()})),
+        (storage.by_mutant(made), len(ALL)),
+        (storage.by_check(made), len({each.breaks for each in mutants.registry().values()})),
     ):
         lines = table.splitlines()
         assert len(lines) == count + 2
         assert len({line.count(" | ") for line in lines}) == 1
-    assert markdown.by_check(results(names=("pessimistic_unlocked",))).splitlines()[-1] == (
+    assert storage.by_check(results(names=("pessimistic_unlocked",))).splitlines()[-1] == (
         "| `no_oversell` | 1 | 1 | 3 of 3 | 200 | 300 |"
     )
 
 
 def test_the_page_says_it_all():
     """Sentences, both tables and the conditions."""
-    page = markdown.page(results())
+    page = storage.page(results())
     assert "mutants were caught" in page
     assert page.count("\n| --- |") == 2
     assert "deadlock_timeout" in page

@@ -7,9 +7,9 @@ import sys
 import pytest
 
 from ticketlab.errors import InvalidInputError
-from ticketlab.experiment import Experiment
 from ticketlab.pytest_plugin import options, summary
-from ticketlab.pytest_plugin.demand import Said, demand
+from ticketlab.pytest_plugin.resolve import Said, demand
+from ticketlab.runs.experiment import Experiment
 from ticketlab.tickets import strategies
 
 HEAVY = ("pandas", "sqlalchemy", "psycopg", "pydantic", "rich", "numpy", "matplotlib", "docker", "alembic")

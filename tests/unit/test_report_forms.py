@@ -8,9 +8,9 @@ from pathlib import PurePosixPath
 
 import pytest
 
+from ticketlab.report.json_report import as_json
 from ticketlab.report.markdown import files, markdown
 from ticketlab.report.model import Report
-from ticketlab.report.plain import as_json
 
 HOSTILE = "<script>|`*_[x](http://evil)\n# no heading"
 

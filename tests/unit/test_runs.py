@@ -12,10 +12,10 @@ from command_line import call
 
 from ticketlab import console
 from ticketlab.errors import InvalidInputError, NotFoundError
-from ticketlab.experiment import Experiment
-from ticketlab.load.faults import Fault
-from ticketlab.runs import Run
-from ticketlab.trials import Trial
+from ticketlab.faults.schedule import Fault
+from ticketlab.runs.experiment import Experiment
+from ticketlab.runs.run import Run
+from ticketlab.runs.trial_data import Trial
 
 SETTINGS = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
 S = 1_000_000_000

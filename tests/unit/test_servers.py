@@ -10,8 +10,8 @@ import pytest
 
 from ticketlab import servers
 from ticketlab.errors import InvalidInputError, ServerError
-from ticketlab.servers import doctor, folders, installation, reaper
-from ticketlab.servers.scratch import LONGEST_PREFIX, with_database
+from ticketlab.servers import doctor, installation, paths, reaper
+from ticketlab.servers.external import LONGEST_PREFIX, with_database
 from ticketlab.servers.server import Server, address_of, arguments_of, checked_settings, refusal
 
 SECRET = "postgresql://seller:s%3Acret@db.example:5433/shop?sslmode=require"
@@ -147,18 +147,18 @@ def test_a_local_installation_is_looked_for_from_the_newest_on():
 
 def test_a_folder_is_closed_to_another_user_if_any_folder_above_it_is(tmp_path):
     """Rights are looked at all the way up."""
-    other = folders.Account(name="other", uid=os.geteuid() + 4242, gid=os.getegid() + 4242)
+    other = paths.Account(name="other", uid=os.geteuid() + 4242, gid=os.getegid() + 4242)
     inner = tmp_path / "closed" / "open"
     inner.mkdir(parents=True)
     inner.parent.chmod(0o700)
     assert not other.can_enter(inner)
-    assert folders.Account(name="own", uid=os.geteuid(), gid=os.getegid()).can_enter(inner)
+    assert paths.Account(name="own", uid=os.geteuid(), gid=os.getegid()).can_enter(inner)
 
 
 def test_a_user_without_a_home_has_no_cache(monkeypatch):
     """Nothing is made in whatever folder happens to be the current one."""
-    monkeypatch.setattr(folders, "cache_location", lambda: Path("~/.cache/ticketlab"))
-    assert folders.cache() is None
+    monkeypatch.setattr(paths, "cache_location", lambda: Path("~/.cache/ticketlab"))
+    assert paths.cache() is None
 
 
 def test_a_folder_whose_path_is_too_long_for_a_socket_is_passed_over(tmp_path, monkeypatch):
@@ -166,16 +166,16 @@ def test_a_folder_whose_path_is_too_long_for_a_socket_is_passed_over(tmp_path, m
     deep = tmp_path / ("d" * 100)
     deep.mkdir()
     monkeypatch.setenv("TMPDIR", str(deep))
-    assert folders.temporary(folders.account()) != deep
+    assert paths.temporary(paths.account()) != deep
 
 
 def test_without_any_folder_for_data_the_error_says_what_was_tried(monkeypatch):
     """And that TMPDIR is how to name one."""
     monkeypatch.setenv("TMPDIR", "/nowhere")
-    monkeypatch.setattr(folders, "ON_DISK", "/nowhere/else")
-    monkeypatch.setattr(folders.tempfile, "gettempdir", lambda: "/nowhere/at/all")
+    monkeypatch.setattr(paths, "ON_DISK", "/nowhere/else")
+    monkeypatch.setattr(paths.tempfile, "gettempdir", lambda: "/nowhere/at/all")
     with pytest.raises(ServerError, match=r"/nowhere, /nowhere/else, /nowhere/at/all.*Set TMPDIR"):
-        folders.temporary(folders.account())
+        paths.temporary(paths.account())
 
 
 def test_the_survey_answers_soon_and_for_everything(monkeypatch):
@@ -183,7 +183,7 @@ def test_the_survey_answers_soon_and_for_everything(monkeypatch):
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
     monkeypatch.setattr(installation, "wheel_binaries", lambda: None)
     monkeypatch.setattr(installation, "local_binaries", lambda: iter(()))
-    monkeypatch.setattr(folders, "cache_location", lambda: Path("/nowhere/cache"))
+    monkeypatch.setattr(paths, "cache_location", lambda: Path("/nowhere/cache"))
     began = time.monotonic()
     findings = servers.survey()
     assert time.monotonic() - began < 3

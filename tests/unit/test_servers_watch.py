@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from ticketlab.errors import ServerError
-from ticketlab.servers import reaper, watch
-from ticketlab.servers.watch import watched
+from ticketlab.servers import cleanup, reaper
+from ticketlab.servers.cleanup import watched
 
 DEADLINE_S = 20
 
@@ -43,7 +43,7 @@ def is_running(pid):
 @pytest.fixture(autouse=True)
 def a_watcher_of_its_own(monkeypatch):
     """Whatever else this process has somebody watch, such as a server of other tests, is not the test's."""
-    monkeypatch.setattr(watch, "_watchers", {})
+    monkeypatch.setattr(cleanup, "_watchers", {})
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_a_watched_folder_is_gone_after_its_block_and_so_is_the_watcher(tmp_path
     folder = tmp_path / "folder"
     with watched("folder", path=str(folder)):
         (folder / "data").mkdir(parents=True)
-        watcher = watch._watchers[os.getpid()]._process
+        watcher = cleanup._watchers[os.getpid()]._process
         assert watcher.poll() is None
     assert not folder.exists()
     assert watcher.returncode == 0
@@ -77,9 +77,9 @@ def test_a_watched_folder_is_gone_after_its_block_and_so_is_the_watcher(tmp_path
 def test_one_watcher_watches_everything_of_a_process(tmp_path):
     """Things named later share it, and one that is done with does not end it."""
     with watched("folder", path=str(tmp_path / "a")):
-        watcher = watch._watchers[os.getpid()]._process
+        watcher = cleanup._watchers[os.getpid()]._process
         with watched("folder", path=str(tmp_path / "b")):
-            assert watch._watchers[os.getpid()]._process is watcher
+            assert cleanup._watchers[os.getpid()]._process is watcher
         assert watcher.poll() is None
 
 
@@ -132,7 +132,7 @@ def test_the_watcher_outlives_the_signals_that_end_its_parent(tmp_path):
     """A Ctrl-C, a hang-up or a service manager reaches whole groups of processes."""
     order = json.dumps({"watch": {"kind": "folder", "path": str(tmp_path / "folder")}})
     (tmp_path / "folder").mkdir()
-    watcher = watch._start()
+    watcher = cleanup._start()
     eventually(lambda: ignores(watcher.pid, signal.SIGTERM))
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         watcher.send_signal(number)
@@ -149,7 +149,7 @@ def ignores(pid, number):
 def test_a_watcher_that_was_killed_is_replaced_and_told_everything_anew(tmp_path):
     """What was named to the first is known to the second."""
     with watched("folder", path=str(tmp_path / "a")):
-        mine = watch._watchers[os.getpid()]
+        mine = cleanup._watchers[os.getpid()]
         mine._process.kill()
         mine._process.communicate()
         with watched("folder", path=str(tmp_path / "b")):
@@ -161,7 +161,7 @@ def test_a_watcher_that_was_killed_does_not_keep_the_block_from_ending(tmp_path)
     """Its work has been done here."""
     with watched("folder", path=str(tmp_path / "a")):
         (tmp_path / "a").mkdir()
-        process = watch._watchers[os.getpid()]._process
+        process = cleanup._watchers[os.getpid()]._process
         process.kill()
         process.wait()
     assert not (tmp_path / "a").exists()
@@ -174,7 +174,7 @@ def test_a_block_whose_thing_can_not_be_removed_ends_in_an_error_and_the_watcher
     folder = tmp_path / "folder"
     with pytest.raises(ServerError, match=f"Could not remove the folder {folder}"), watched("folder", path=str(folder)):
         folder.mkdir()
-    mine = watch._watchers.pop(os.getpid())
+    mine = cleanup._watchers.pop(os.getpid())
     mine._process.communicate(timeout=DEADLINE_S)
     assert not folder.exists()
 

@@ -4,8 +4,8 @@ import pytest
 
 from ticketlab import checks
 from ticketlab.checks.verdict import Anomaly
-from ticketlab.report.stories import TERMS, story_of
-from ticketlab.report.stories.story import REASONS, VOID_LOCK
+from ticketlab.report.explain import TERMS, story_of
+from ticketlab.report.explain.story import REASONS, VOID_LOCK
 
 OF_THREE, OF_SEVEN = "3ed86a36-40e9-4a4b-8ca2-947abfd7968c", "d5809c06-e1a4-4a2c-ace2-df6d8e44b978"
 THREE_BOUGHT = (

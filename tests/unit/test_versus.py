@@ -7,10 +7,9 @@ import pytest
 from rich.console import Console
 
 from ticketlab.errors import InvalidInputError
+from ticketlab.report.compare import Turn, doubtful, news_of, shortfalls, versus
+from ticketlab.report.compare.output import as_json, printed
 from ticketlab.report.model import Report
-from ticketlab.report.versus import Turn, doubtful, news_of, shortfalls, versus
-from ticketlab.report.versus.plain import as_json
-from ticketlab.report.versus.printed import printed
 
 BEFORE, HALF, NOISY = [100.0, 110.0, 121.0], [50.0, 55.0, 60.5], [60.0, 110.0, 190.0]
 NO_INTERVAL = "without repeats that all sold there is no interval, so the ratio itself counts"

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from ticketlab.experiment import Experiment
 from ticketlab.load import Plan
 from ticketlab.outcomes import MAX_INTEGER
+from ticketlab.runs.experiment import Experiment
 from ticketlab.tickets import strategies
 
 BUYERS: Final = (1, 8, 16, 32, 64, 256)

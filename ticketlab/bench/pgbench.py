@@ -17,7 +17,7 @@ import numpy as np
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from ticketlab import environment
-from ticketlab.bench.contender import Claim, Ground
+from ticketlab.bench.subject import Claim, Ground
 from ticketlab.errors import TicketlabError
 
 FOR_UPDATE: Final = """\

@@ -1,8 +1,8 @@
 """Contenders that sell through the repository, as an application does: any strategy, driven by the lab's own load."""
 
-from ticketlab.bench.contender import Claim, Ground
+from ticketlab.bench.subject import Claim, Ground
 from ticketlab.history.recording import purchases_of
-from ticketlab.load.executors import drive
+from ticketlab.load.driver import drive
 from ticketlab.outcomes import Outcome
 from ticketlab.tickets import EventRepository, Strategy
 

@@ -24,14 +24,14 @@ from typing import Any, Final
 import pandas as pd
 
 from ticketlab import environment
-from ticketlab.bench import bulk, contenders, figures
-from ticketlab.bench.contender import Contender, Kind
-from ticketlab.bench.figures import Cells, Spread
+from ticketlab.bench import bulk_insert, statistics, subjects
 from ticketlab.bench.hot_event import HotEvent
+from ticketlab.bench.statistics import Cells, Spread
+from ticketlab.bench.subject import Contender, Kind
 from ticketlab.report.model import DURABILITY
 from ticketlab.servers import Server
 
-BASES: Final = (contenders.FOR_UPDATE, contenders.ONE_STATEMENT, contenders.LIMIT)
+BASES: Final = (subjects.FOR_UPDATE, subjects.ONE_STATEMENT, subjects.LIMIT)
 """The contenders that all others are compared with."""
 
 
@@ -71,17 +71,17 @@ class Results:
     @cached_property
     def speeds(self) -> Cells:
         """Purchases per second, of the limit tickets."""
-        return figures.speeds(self.frame)
+        return statistics.speeds(self.frame)
 
     @cached_property
     def ratios(self) -> Mapping[str, Cells]:
         """By each base what the others reach of it, and as `bare` what a strategy reaches of its own bare loop."""
         names = [each.name for each in self.contenders]
-        found = {base: figures.ratios(self.frame, base) for base in BASES}
+        found = {base: statistics.ratios(self.frame, base) for base in BASES}
         found["bare"] = {
             cell: spread
             for name in names
-            for cell, spread in figures.ratios(self.frame, contenders.bare_name(name)).items()
+            for cell, spread in statistics.ratios(self.frame, subjects.bare_name(name)).items()
             if cell[0] == name
         }
         return found
@@ -112,7 +112,7 @@ class Results:
         weakened = [each for each in DURABILITY if self.server.settings.get(each) != "on"]
         if weakened:
             notes.append(f"Durability was off ({', '.join(weakened)}): the speeds are not those of a safe server.")
-        return [*notes, *figures.collapses(self.speeds, costs), *figures.failures(self.frame)]
+        return [*notes, *statistics.collapses(self.speeds, costs), *statistics.failures(self.frame)]
 
     @property
     def conditions(self) -> str:
@@ -136,7 +136,7 @@ class Results:
         """What the ranges are, and how sure."""
         if self.bench.repeats == 1:
             return "a single repeat: nothing is known of how far another would differ"
-        held = figures.range_holds(self.bench.repeats)
+        held = statistics.range_holds(self.bench.repeats)
         return (
             f"medians of {self.bench.repeats} repeats and their range, smallest to largest; of independent repeats it "
             f"holds the true median with probability {held:.0%}"
@@ -157,7 +157,7 @@ class Results:
                 "buyers": list(bench.buyers),
                 "cpus": environment.cpus(),
                 "interval": self.interval,
-                "limit_tickets": bulk.TICKETS,
+                "limit_tickets": bulk_insert.TICKETS,
                 "ended_early": self.ended_early,
             },
             "contenders": {

@@ -1,18 +1,39 @@
-"""`run(bench) -> Results`: every contender in its turn, on one server, each on empty tables, each proven at once."""
+"""Whether a claim is proven. Pure: compares what a contender says with what the ledger holds."""
 
 from collections.abc import Callable, Iterator, Sequence
 
-from ticketlab import lab, servers
-from ticketlab.bench import contenders, proof
-from ticketlab.bench.contender import Contender, Ground
+from ticketlab import checks, servers
+from ticketlab.bench import subjects
 from ticketlab.bench.hot_event import HotEvent, Turn
 from ticketlab.bench.results import Results, Trial
+from ticketlab.bench.subject import Claim, Contender, Ground
+from ticketlab.checks.verdict import Status
 from ticketlab.errors import InvalidInputError, TicketlabError
+from ticketlab.history.ledger import Ledger
 from ticketlab.history.live_counts import SoFar
-from ticketlab.lab import Progress
-from ticketlab.observed import read_ledger
+from ticketlab.runs import lab
+from ticketlab.runs.lab import Progress
+from ticketlab.runs.trial_runner import read_ledger
 from ticketlab.settings import Settings
-from ticketlab.tickets import Database, EventRepository, books, migrations, strategies
+from ticketlab.tickets import Database, EventRepository, migrations, strategies, trial_tables
+
+
+def fault(claim: Claim, ledger: Ledger) -> str:
+    """What is wrong with a claim, in a sentence; "" where the ledger proves it.
+
+    The ledger is of the one event that was sold. Every ticket claimed must be there, and no other, and the stock must
+    be what is left of the seats; where there is a history, every check must find it VALID.
+    """
+    (event,) = ledger.seats().to_dict("records")
+    tickets, left = event["tickets"], event["total"] - event["tickets"]
+    if claim.sold < 1:
+        return "it sold nothing"
+    if tickets != claim.sold:
+        return f"it claims {claim.sold:,} tickets, the ledger has {tickets:,}"
+    if event["available"] != left:
+        return f"the ledger has {tickets:,} tickets, so {left:,} are left, but the stock says {event['available']:,}"
+    verdicts = () if claim.history is None else checks.judge(claim.history, ledger)
+    return next((f"{each.check}: {each.summary}" for each in verdicts if each.status is not Status.VALID), "")
 
 
 def run(
@@ -45,7 +66,7 @@ def run(
     settings = lab.settings_for(bench.connections, server=bench.server)
     with servers.open(bench.server, settings=settings, url=url) as server:
         _check_connections(bench, server)
-        sellers = contenders.of(chosen, servers.program("pgbench", beside=server.binaries))
+        sellers = subjects.of(chosen, servers.program("pgbench", beside=server.binaries))
         try:
             with Database(Settings.from_url(server.url, pool_size=bench.pool_size)) as database:
                 migrations.upgrade(database)
@@ -85,7 +106,7 @@ def _observe(
     contender: Contender, turn: Turn, bench: HotEvent, database: Database, *, on_tick: Callable[[SoFar], None]
 ) -> Trial:
     """One turn on empty tables, and what the ledger says of it."""
-    (event,), warm_up_event = books.put_on_sale(EventRepository(database), events=1, stock=bench.seats)
+    (event,), warm_up_event = trial_tables.put_on_sale(EventRepository(database), events=1, stock=bench.seats)
     # A pool of the trial's own: one that a larger trial has filled hands out its connections in turn, cold ones too.
     with Database(database.settings) as own, strategies.blaming(contender.name):
         claim = contender.sell(
@@ -99,7 +120,7 @@ def _observe(
         purchases=claim.purchases,
         conflicts=claim.conflicts,
         unanswered=claim.unanswered,
-        fault=proof.fault(claim, read_ledger(database, [event])),
+        fault=fault(claim, read_ledger(database, [event])),
     )
 
 

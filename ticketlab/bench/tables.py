@@ -8,19 +8,19 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ticketlab.bench import bulk, contenders
-from ticketlab.bench.contender import Kind
-from ticketlab.bench.figures import Cells, Spread
+from ticketlab.bench import bulk_insert, subjects
 from ticketlab.bench.results import Results
+from ticketlab.bench.statistics import Cells, Spread
+from ticketlab.bench.subject import Kind
 
 _COLUMNS: Final = 6
 """Numbers of buyers side by side: what 80 columns hold."""
 _NAME_WIDTH: Final = 13
 _THOUSAND: Final = 1_000
 _HEADINGS: Final = {
-    contenders.FOR_UPDATE: "times pgbench FOR UPDATE",
-    contenders.ONE_STATEMENT: "times pgbench one statement",
-    contenders.LIMIT: "% of the limit",
+    subjects.FOR_UPDATE: "times pgbench FOR UPDATE",
+    subjects.ONE_STATEMENT: "times pgbench one statement",
+    subjects.LIMIT: "% of the limit",
     "bare": "times the same SQL in a bare psycopg loop",
 }
 
@@ -49,7 +49,7 @@ def legend(results: Results) -> Text:
     """What the numbers are, and under which conditions they were measured."""
     return Text(
         f"{results.interval}; ratios are made repeat by repeat, of the same number of buyers\n"
-        f"limit: one INSERT of {bulk.TICKETS:,} tickets in one commit, in tickets/s, whatever the number of buyers\n"
+        f"limit: one INSERT of {bulk_insert.TICKETS:,} tickets in one commit, in tickets/s, for any number of buyers\n"
         f"{results.conditions}",
         style="dim",
     )

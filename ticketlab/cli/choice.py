@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ticketlab.experiment import Experiment
+    from ticketlab.runs.experiment import Experiment
 
 
 def all_that_sell(*, baskets: bool) -> list[str]:
@@ -17,7 +17,7 @@ def all_that_sell(*, baskets: bool) -> list[str]:
 
 def thorough(experiment: "Experiment", *, given: Collection[str]) -> "Experiment":
     """The experiment of --thorough: all that its strategies and its server can do; `given` options stay."""
-    from ticketlab.experiment import thorough
+    from ticketlab.runs.experiment import thorough
     from ticketlab.tickets.strategies import get
 
     chosen = [get(name) for name in experiment.strategies]

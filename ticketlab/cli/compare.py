@@ -41,9 +41,9 @@ def compare(
 
     Example: ticketlab compare runs/20261122-141500-main runs/20261122-142000-change -s atomic --fail-below 0.9
     """
-    from ticketlab import publish
-    from ticketlab.report.versus import check_limit, doubtful, shortfalls, versus
-    from ticketlab.runs import Run
+    from ticketlab import report_writer
+    from ticketlab.report.compare import check_limit, doubtful, shortfalls, versus
+    from ticketlab.runs.run import Run
 
     if fail_below is not None:
         check_limit(fail_below)
@@ -51,16 +51,16 @@ def compare(
         raise InvalidInputError(f"Both runs are {first}. Name two different ones: what is compared is the second.")
     runs = [Run(first), Run(second)]
     with working("Judging both runs", quiet=as_json):
-        both = versus(publish.report_of(runs), strategies=strategy or ())
+        both = versus(report_writer.report_of(runs), strategies=strategy or ())
         failed = [] if fail_below is None else shortfalls(both, below=fail_below)
     if as_json:
-        from ticketlab.report.versus.plain import as_json as plain
+        from ticketlab.report.compare.output import as_json as plain
 
         unsure = [] if fail_below is None else doubtful(both, below=fail_below)
         print_json(plain(both) | {"fail_below": fail_below, "failed": failed, "not_surely": unsure})
     else:
-        from ticketlab.report.versus import printed
+        from ticketlab.report.compare import output
 
-        said = () if fail_below is None else printed.gate(both, failed, below=fail_below)
-        show(*printed.printed(both), *said)
+        said = () if fail_below is None else output.gate(both, failed, below=fail_below)
+        show(*output.printed(both), *said)
     raise typer.Exit(EXIT_WRONG if failed else 0)

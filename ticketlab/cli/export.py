@@ -12,7 +12,7 @@ import typer
 from ticketlab.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from ticketlab.trials import Trial
+    from ticketlab.runs.trial_data import Trial
 
 
 class ExportFormat(StrEnum):
@@ -48,8 +48,8 @@ def export(
     Example: ticketlab export runs/20261122-141500-hot-event --trial 1 --format elle-append --out history.json
     """
     from ticketlab.formats import FORMATS
-    from ticketlab.runs import Run
-    from ticketlab.trials import reading
+    from ticketlab.runs.run import Run
+    from ticketlab.runs.trial_data import reading
 
     trial = _trial_of(Run(folder).trials, number, folder)
     with reading(trial.folder):

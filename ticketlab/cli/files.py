@@ -91,7 +91,7 @@ def _show(read: "Foreign", found: "Sequence[Verdict]") -> None:
 
 def _as_json(source: Path, read: "Foreign", found: "Sequence[Verdict]") -> dict[str, Any]:
     from ticketlab.checks.verdict import overall
-    from ticketlab.report.stories import story_of
+    from ticketlab.report.explain import story_of
 
     return {
         "file": str(source),

@@ -87,15 +87,15 @@ def lab(
 
     Example: ticketlab lab my-experiments
     """
-    from ticketlab import workbench
+    from ticketlab import jupyter
 
-    laid_out = workbench.lay_out(folder)
+    laid_out = jupyter.lay_out(folder)
     typer.echo(f"{folder}: {len(laid_out.copied)} files copied")
     if laid_out.kept:
         typer.echo(
             f"Yours were kept: {', '.join(laid_out.kept)}. Rename one, and the next start brings ours beside it."
         )
-    workbench.open_jupyterlab(folder, port=port, browser=browser)
+    jupyter.open_jupyterlab(folder, port=port, browser=browser)
 
 
 def doctor(as_json: AsJson = False) -> None:

@@ -70,7 +70,7 @@ def power(
     Example: ticketlab power -m pessimistic_unlocked -m atomic_tickets_apart --repeats 5
     """
     from ticketlab import servers
-    from ticketlab.power.exam import Exam, chosen
+    from ticketlab.power.plan import Exam, chosen
 
     names = chosen(mutant or (), check or ())
     if list_mutants:
@@ -101,8 +101,8 @@ def _list(names: "Sequence[str]", *, as_json: bool) -> None:
     from dataclasses import asdict
 
     from ticketlab.power import tables
-    from ticketlab.power.exam import Exam
-    from ticketlab.power.found import examined
+    from ticketlab.power.plan import Exam
+    from ticketlab.power.results import examined
     from ticketlab.tickets.strategies import mutants
 
     listed = [mutants.registry()[name] for name in Exam(mutants=tuple(names)).mutants]
@@ -132,7 +132,7 @@ def _show(done: "Done") -> None:
 
 def _check_worth_keeping(exam: "Exam") -> None:
     """Reports speak by what is kept: it is of every mutant, and of enough repeats, or not kept."""
-    from ticketlab.power.exam import Exam
+    from ticketlab.power.plan import Exam
 
     whole = Exam()
     if set(exam.mutants) < set(whole.mutants) or exam.repeats < whole.repeats or exam.trials < whole.trials:

@@ -28,8 +28,8 @@ from ticketlab.errors import InvalidInputError, TerminatedError, TicketlabError
 from ticketlab.report.formats import Format
 
 if TYPE_CHECKING:
-    from ticketlab.experiment import Experiment
-    from ticketlab.runs import Run
+    from ticketlab.runs.experiment import Experiment
+    from ticketlab.runs.run import Run
 
 RunFolders = Annotated[
     list[Path],
@@ -108,8 +108,8 @@ def run(
     Example: ticketlab run -s shop.py:buy --double-calls 0.1 --fault disconnect@500
     """
     from ticketlab import servers
-    from ticketlab.experiment import TELLING_FEW, Experiment, ended_by
-    from ticketlab.load.faults import Fault
+    from ticketlab.faults.schedule import Fault
+    from ticketlab.runs.experiment import TELLING_FEW, Experiment, ended_by
 
     together = number_range("--basket", basket)
     names = choice.all_that_sell(baskets=together != (1, 1)) if all_strategies else strategy or TELLING_FEW
@@ -192,7 +192,7 @@ def check(
 
 def _check_run(folder: Path, *, as_json: bool, strict: bool) -> None:
     from ticketlab import console
-    from ticketlab.runs import Run
+    from ticketlab.runs.run import Run
 
     made = Run(folder)
     try:
@@ -236,23 +236,24 @@ def report(
 
     Example: ticketlab report runs/20261122-141500-hot-event runs/20261122-142000-hot-event
     """
-    from ticketlab import publish
-    from ticketlab.runs import Run
+    from ticketlab import report_writer
+    from ticketlab.runs.run import Run
 
     runs = [Run(each) for each in folders]
     with working("Writing the report", quiet=quiet) as on_progress:
         if form is Format.HTML:
             _load_jupyter()
         if out == "-":
-            done = publish.render(runs, form=form, on_progress=on_progress)
+            done = report_writer.render(runs, form=form, on_progress=on_progress)
         else:
             place = Path(out) if out else None
-            done = str(publish.write(runs, out=place, form=form, on_progress=on_progress))
+            done = str(report_writer.write(runs, out=place, form=form, on_progress=on_progress))
     typer.echo(done, nl=out != "-")
 
 
 def _run(experiment: "Experiment", *, out: Path, url: str | None, quiet: bool) -> "Run":
-    from ticketlab import console, lab
+    from ticketlab import console
+    from ticketlab.runs import lab
 
     if quiet:
         return lab.run(experiment, out=out, url=url)
@@ -305,12 +306,12 @@ def _load_jupyter() -> None:
 
 def _write_report_of(made: "Run", *, quiet: bool) -> Path | None:
     """The report in the run's folder; None where it can not be made, which is said: the run itself is kept."""
-    from ticketlab import publish
+    from ticketlab import report_writer
 
     try:
         with working("Writing the report", quiet=quiet) as on_progress:
             _load_jupyter()
-            return publish.write([made], on_progress=on_progress)
+            return report_writer.write([made], on_progress=on_progress)
     except TicketlabError as error:
         complain(f"No report was written: {error}\nThe run is kept: ticketlab report {made.folder} writes it.")
         return None

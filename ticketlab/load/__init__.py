@@ -3,7 +3,7 @@
 What a load is to be can be read here without a database's client; `executors.drive` lets it loose.
 """
 
-from ticketlab.load.faults import CUTS, Actions, Fault, FaultKind
+from ticketlab.faults.schedule import CUTS, Actions, Fault, FaultKind
 from ticketlab.load.plan import Plan
 
 __all__ = ["CUTS", "Actions", "Fault", "FaultKind", "Plan"]

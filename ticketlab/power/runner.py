@@ -7,17 +7,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
-from ticketlab import lab, run_folder
 from ticketlab.errors import TicketlabError
-from ticketlab.lab import Progress, note_log
-from ticketlab.power import alarms, saved
-from ticketlab.power.alarms import SafeTrial
-from ticketlab.power.chase import Chase, until_caught
-from ticketlab.power.contention import POOL_SIZE
-from ticketlab.power.exam import Exam, Turn
-from ticketlab.power.found import examined
-from ticketlab.power.ground import Ground, Place, opened
-from ticketlab.power.results import Results
+from ticketlab.power import false_positives, storage
+from ticketlab.power.detection import Chase, until_caught
+from ticketlab.power.environment import Ground, Place, opened
+from ticketlab.power.false_positives import SafeTrial
+from ticketlab.power.plan import POOL_SIZE, Exam, Turn
+from ticketlab.power.results import Results, examined
+from ticketlab.runs import lab, trial_data
+from ticketlab.runs.lab import Progress, note_log
 from ticketlab.tickets import strategies
 from ticketlab.tickets.strategies import mutants
 from ticketlab.tickets.strategies.mutants import Setting
@@ -69,7 +67,7 @@ def run(
     on_progress(Progress(trial=0, trials=0, doing=f"starting a server ({exam.server})"))
     made = _Made()
     with opened(exam.server, url=url, crashes=exam.crashes) as ground:
-        environment = run_folder.surroundings(ground.usual.server, seed=exam.seed, began=began)
+        environment = trial_data.surroundings(ground.usual.server, seed=exam.seed, began=began)
         try:
             _chase_all(exam, ground, made, on_progress)
             _try_the_safe(exam, ground, made, on_progress)
@@ -78,11 +76,11 @@ def run(
                 raise
         except Exception as error:
             if made.chases or made.safe:
-                kept = saved.write(_results(exam, environment, made), out)
+                kept = storage.write(_results(exam, environment, made), out)
                 error.add_note(f"What was measured before is kept in {kept}.")
             raise
     results = _results(exam, environment, made)
-    return Done(results, saved.write(results, out))
+    return Done(results, storage.write(results, out))
 
 
 def _results(exam: Exam, environment: Mapping[str, Any], made: _Made) -> Results:
@@ -123,13 +121,13 @@ def _place_of(setting: Setting, ground: Ground) -> Place:
 
 
 def _try_the_safe(exam: Exam, ground: Ground, made: _Made, on_progress: OnProgress) -> None:
-    drawn = alarms.drawn(strategies.registry(), trials=exam.trials, seed=exam.seed, may_crash=ground.may_crash)
+    drawn = false_positives.drawn(strategies.registry(), trials=exam.trials, seed=exam.seed, may_crash=ground.may_crash)
     for each in drawn:
         doing = f"{each.strategy.name}, safe, trial {each.number}"
         with _telling(doing, exam, made, ground, on_progress) as step:
             on_tick = lab.ticker(step, on_progress)
             seen = ground.usual.observe(each.strategy, each.step, pool_size=each.pool_size, on_tick=on_tick)
-            made.safe.append(alarms.judged(each, seen))
+            made.safe.append(false_positives.judged(each, seen))
 
 
 @contextmanager

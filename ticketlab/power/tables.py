@@ -7,8 +7,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from ticketlab.power.found import Found, examined
-from ticketlab.power.results import Results
+from ticketlab.power.results import Found, Results, examined
 from ticketlab.tickets.strategies.mutants import Mutant
 
 _CHECK_WIDTH: Final = 25

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from ticketlab.pytest_plugin import marks, options
+from ticketlab.pytest_plugin import options
 
 if TYPE_CHECKING:
-    from ticketlab.pytest_plugin.ground import Lend
+    from ticketlab.pytest_plugin.resources import Lend
     from ticketlab.pytest_plugin.runner import Runner
     from ticketlab.servers import Server
     from ticketlab.tickets import Database
@@ -31,34 +31,34 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Describe the mark, and refuse options that can not be used before anything is collected."""
-    config.addinivalue_line("markers", marks.HELP)
+    config.addinivalue_line("markers", options.HELP)
     options.check(config)
 
 
 @pytest.fixture(scope="session")
 def ticketlab_server(pytestconfig: pytest.Config) -> "Iterator[Server]":
     """A running PostgreSQL, a ticketlab.servers.Server: one for the session, and under xdist one for each worker."""
-    from ticketlab.pytest_plugin import ground
+    from ticketlab.pytest_plugin import resources
 
-    with ground.server(options.commanded(pytestconfig), options.configured(pytestconfig)) as server:
+    with resources.server(options.commanded(pytestconfig), options.configured(pytestconfig)) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def _ticketlab_template(ticketlab_server: "Server") -> Iterator[str]:
     """The name of a database that is migrated once, of which the others are copies."""
-    from ticketlab.pytest_plugin import ground
+    from ticketlab.pytest_plugin import resources
 
-    with ground.template(ticketlab_server) as name:
+    with resources.template(ticketlab_server) as name:
         yield name
 
 
 @pytest.fixture(scope="session")
 def _ticketlab_copies(ticketlab_server: "Server", _ticketlab_template: str) -> "Iterator[Lend]":
     """What lends copies of the template."""
-    from ticketlab.pytest_plugin import ground
+    from ticketlab.pytest_plugin import resources
 
-    with ground.copies(ticketlab_server, _ticketlab_template) as lend:
+    with resources.copies(ticketlab_server, _ticketlab_template) as lend:
         yield lend
 
 
@@ -91,28 +91,28 @@ def ticketlab_run(
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Refuse a stress mark that can not be read, where it stands."""
-    marks.load_of(metafunc.definition)
+    options.load_of(metafunc.definition)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
     """Explain a module that fails because the stress mark was given a function as if it were to be decorated."""
     report = yield
-    marks.explain(report)
+    options.explain(report)
     return report
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Give a test whose mark names a strategy what makes its run."""
     names: list[str] | None = getattr(item, "fixturenames", None)
-    if names is not None and marks.STRATEGY in marks.load_of(item) and _FIXTURE not in names:
+    if names is not None and options.STRATEGY in options.load_of(item) and _FIXTURE not in names:
         names.append(_FIXTURE)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> None:
     """Make and judge the run of a test whose mark names a strategy, before its body."""
-    strategy = marks.load_of(item).get(marks.STRATEGY)
+    strategy = options.load_of(item).get(options.STRATEGY)
     if strategy is not None:
         item.stash[_RUNNER](strategy)
 

@@ -7,15 +7,16 @@ from typing import Any, Final
 
 import pytest
 
-from ticketlab import lab, run_folder, servers
+from ticketlab import servers
 from ticketlab.errors import InvalidInputError
-from ticketlab.pytest_plugin import marks, options, telling
-from ticketlab.pytest_plugin.demand import Given, Said, demand
-from ticketlab.pytest_plugin.ground import told
-from ticketlab.runs import Run
+from ticketlab.pytest_plugin import messages, options
+from ticketlab.pytest_plugin.resolve import Given, Said, demand
+from ticketlab.pytest_plugin.resources import told
+from ticketlab.runs import lab, trial_data
+from ticketlab.runs.run import Run
+from ticketlab.runs.trial_data import writing
 from ticketlab.tickets import Strategy
-from ticketlab.tickets.own import Buys
-from ticketlab.trials import writing
+from ticketlab.tickets.user_code import Buys
 
 _KEPT: Final = "ticketlab-runs"
 
@@ -65,7 +66,7 @@ class Runner:
         if run.ended_early:  # it was Ctrl-C, which the lab makes a run of, and which is meant for the session
             raise KeyboardInterrupt
         self._runs.append(run)
-        self._rows += telling.rows(run, test=self._item.nodeid, workers=self._workers if wanted.divided else 1)
+        self._rows += messages.rows(run, test=self._item.nodeid, workers=self._workers if wanted.divided else 1)
         reasons = run.strict_failures if said.strict else []
         if run.wrong or reasons:
             failure = self._failure(run, reasons, divided=wanted.divided)
@@ -76,7 +77,7 @@ class Runner:
     def tell(self, report: pytest.TestReport) -> None:
         """Give the report what was judged since the last one. Where a test failed by itself, its runs are kept too."""
         if report.failed and report.when != "teardown" and not self._kept:
-            places = [telling.shown(self._keep(each), self._here) for each in self._runs]
+            places = [messages.shown(self._keep(each), self._here) for each in self._runs]
             report.sections += [("ticketlab", f"The run is kept: {place}") for place in places]
         if any(row["failure"] for row in self._rows):
             _in_a_line(report)
@@ -90,7 +91,7 @@ class Runner:
                 shutil.rmtree(each.folder)
 
     def _said(self, load: dict[str, object]) -> Said:
-        marked = {name: value for name, value in marks.load_of(self._item).items() if name != marks.STRATEGY}
+        marked = {name: value for name, value in options.load_of(self._item).items() if name != options.STRATEGY}
         try:
             called = options.load(load, "ticketlab_run")
         except ValueError as error:
@@ -102,19 +103,19 @@ class Runner:
 
     def _failure(self, run: Run, reasons: Sequence[str], *, divided: bool) -> str:
         kept, xml = self._keep(run), _junit(self._item.config)
-        return telling.failure(
+        return messages.failure(
             run,
             reasons,
-            kept=telling.shown(kept, self._here),
-            report=telling.write_report(run, xml.parent / f"ticketlab-{kept.name}.md", here=self._here) if xml else "",
-            command=telling.command(self._item, run.experiment, divided=divided),
+            kept=messages.shown(kept, self._here),
+            report=messages.write_report(run, xml.parent / f"ticketlab-{kept.name}.md", here=self._here) if xml else "",
+            command=messages.command(self._item, run.experiment, divided=divided),
         )
 
     def _keep(self, run: Run) -> Path:
         """Copy the run to where it stays; where nothing can be written it stays where it is."""
         place = _place(self._item.config)
         try:
-            kept = run_folder.new(place, run.folder.name)
+            kept = trial_data.new(place, run.folder.name)
             with writing(kept):
                 shutil.copytree(run.folder, kept, dirs_exist_ok=True)
         except InvalidInputError:
@@ -151,4 +152,4 @@ def _workers(config: pytest.Config) -> int:
 
     Not from PYTEST_XDIST_WORKER_COUNT: a pytest that a worker starts is none of them.
     """
-    return int(config.workerinput["workercount"]) if telling.is_worker(config) else 1  # type: ignore[attr-defined]
+    return int(config.workerinput["workercount"]) if messages.is_worker(config) else 1  # type: ignore[attr-defined]

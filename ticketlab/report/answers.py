@@ -11,11 +11,11 @@ from typing import Any, Final
 import pandas as pd
 
 from ticketlab.checks.verdict import Status, worst
-from ticketlab.report.bound import each_bound, powerful, purchases_by, untried
 from ticketlab.report.concerns import ConcernKind, no_control_text
+from ticketlab.report.confidence import each_bound, powerful, purchases_by, untried
 from ticketlab.report.fastest import fastest
 from ticketlab.report.model import RunResults
-from ticketlab.report.words import counted, listed, number, shown_name
+from ticketlab.report.phrases import counted, listed, number, shown_name
 
 _REPEATED: Final = (
     "With this command. The seed reproduces the same purchase requests and the same order of trials.",

@@ -7,13 +7,24 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from ticketlab.history.statistics import typical
-from ticketlab.report import findings
-from ticketlab.report.panels import key_above, key_height_in
-from ticketlab.report.rows import beside, dots, heading, interval, key_text, mark, placed, row_sheet, value_axis
-from ticketlab.report.setting import alike
+from ticketlab.report import captions
+from ticketlab.report.grouping import alike
+from ticketlab.report.layout import (
+    beside,
+    dots,
+    heading,
+    interval,
+    key_above,
+    key_height_in,
+    key_text,
+    mark,
+    placed,
+    row_sheet,
+    value_axis,
+)
+from ticketlab.report.phrases import number
 from ticketlab.report.style import INK, Chart, elided, shades
 from ticketlab.report.summary import summarise
-from ticketlab.report.words import number
 
 _LINE_IN: Final = 0.2
 _BETWEEN_IN: Final = 0.16
@@ -30,12 +41,12 @@ def comparison(measures: pd.DataFrame, *, conditions: str) -> Chart:
     rows = summarise(measures)
     looks = _looks(list(measures["run"].unique()))
     row_in = _BETWEEN_IN + _LINE_IN * len(looks)
-    subtitle = key_text(findings.rates_by_run(measures), "Mark", interval=True, middle="geometric mean")
+    subtitle = key_text(captions.rates_by_run(measures), "Mark", interval=True, middle="geometric mean")
     subtitle += " Beside: what it is, and how many times that of the first run."
-    title = findings.comparison(measures).title
+    title = captions.comparison(measures).title
     chart, axes = row_sheet(rows, title, subtitle, conditions, row_in=row_in, legend_in=key_height_in(len(looks)))
     key_above(chart, [_key(elided(run, _RUN_LENGTH), look) for run, look in looks.items()])
-    changes = findings.changes_of(measures)
+    changes = captions.changes_of(measures)
     for place, row in placed(rows):
         for line, (run, look) in enumerate(looks.items()):
             y = place + (line - (len(looks) - 1) / 2) * _LINE_IN / row_in

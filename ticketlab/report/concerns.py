@@ -12,9 +12,9 @@ import pandas as pd
 
 from ticketlab.checks.progress import MAX_FAILURES, ProgressStatus
 from ticketlab.checks.verdict import Status, worst
-from ticketlab.report.bound import purchases_by
-from ticketlab.report.setting import GROUP
-from ticketlab.report.words import counted, listed, number
+from ticketlab.report.confidence import purchases_by
+from ticketlab.report.grouping import GROUP
+from ticketlab.report.phrases import counted, listed, number
 
 FEWEST_REPEATS: Final = 3
 FEWEST_PURCHASES: Final = 300

@@ -10,8 +10,8 @@ from itertools import groupby
 import pandas as pd
 
 from ticketlab.checks.verdict import Status
+from ticketlab.report.phrases import counted, listed, number, several
 from ticketlab.report.summary import summarise
-from ticketlab.report.words import counted, listed, number, several
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

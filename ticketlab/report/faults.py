@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ticketlab.history.faults_met import Met
-from ticketlab.report.words import counted, listed
+from ticketlab.report.phrases import counted, listed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

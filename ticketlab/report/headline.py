@@ -9,9 +9,9 @@ import pandas as pd
 from ticketlab.checks.mutation_baseline import KnownPower
 from ticketlab.checks.verdict import Status, worst
 from ticketlab.history.features import LoadPart
-from ticketlab.report.bound import bound, powerful, untried
 from ticketlab.report.concerns import Concern, ConcernKind
-from ticketlab.report.words import NO_TRIALS, counted, listed, oversold_text
+from ticketlab.report.confidence import bound, powerful, untried
+from ticketlab.report.phrases import NO_TRIALS, counted, listed, oversold_text
 
 IN_WORDS: Final = {
     Status.VALID: "No violation found",

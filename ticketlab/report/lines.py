@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from ticketlab.report import findings, summary
-from ticketlab.report.panels import FEW, GREY, End, count_axis, label, line_name, name_lines, name_panel, panels, wide
-from ticketlab.report.setting import GROUP, SETTING, varied
+from ticketlab.report import captions, summary
+from ticketlab.report.grouping import GROUP, SETTING, varied
+from ticketlab.report.layout import FEW, GREY, End, count_axis, label, line_name, name_lines, name_panel, panels, wide
+from ticketlab.report.phrases import number
 from ticketlab.report.style import INK, THOUSANDS, WIDTH_IN, Chart, Look, far_apart, log_axis, look_of, shades
-from ticketlab.report.words import number
 
 _AXES_IN: Final = 2.9
 _NAME_IN: Final = 0.33
@@ -79,22 +79,22 @@ def throughput(measures: pd.DataFrame, *, conditions: str) -> Chart:
     quantity = _Quantity(
         columns={"purchases_per_s": ""}, beside="purchases sold per second", short="sales/s", last="sales/s"
     )
-    return _chart(measures, quantity, findings.throughput(measures).title, conditions)
+    return _chart(measures, quantity, captions.throughput(measures).title, conditions)
 
 
 def latency(measures: pd.DataFrame, *, conditions: str) -> Chart:
     """The percentiles p50 and p99; where there is room for one only, p99."""
     quantity = _Quantity(columns={"p50_ms": "p50", "p99_ms": "p99"}, beside="latency, ms", short="ms", last="p99, ms")
-    return _chart(measures, quantity, findings.latency(measures).title, conditions)
+    return _chart(measures, quantity, captions.latency(measures).title, conditions)
 
 
 def wasted(measures: pd.DataFrame, *, conditions: str) -> Chart:
     """The share of attempts made for nothing, in percent."""
     quantity = _Quantity(
         columns={"wasted": ""}, beside="attempts made for nothing, %", short="wasted, %", last="wasted, %",
-        note=findings.WASTED, most=100,
+        note=captions.WASTED, most=100,
     )  # fmt: skip
-    title = findings.wasted(measures).title
+    title = captions.wasted(measures).title
     return _chart(measures.assign(wasted=summary.wasted(measures)), quantity, title, conditions)
 
 

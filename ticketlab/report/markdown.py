@@ -8,14 +8,13 @@ from typing import Final
 import jinja2
 
 from ticketlab.report.answers import answers
+from ticketlab.report.caveats import limits
 from ticketlab.report.formats import Format
-from ticketlab.report.limits import limits
 from ticketlab.report.model import Report
-from ticketlab.report.page import TEMPLATES
-from ticketlab.report.pictures import Picture, comparison_of, pictures, timeline_of
+from ticketlab.report.page import TEMPLATES, Picture, comparison_of, pictures, timeline_of
+from ticketlab.report.phrases import capital, exact, number, shown_name
 from ticketlab.report.side_by_side import DRIFT, differences
 from ticketlab.report.tables import SECTIONS, comparison_rows, found, pools_differ, strategy_rows
-from ticketlab.report.words import capital, exact, number, shown_name
 
 _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>#|~])")
 

@@ -10,7 +10,7 @@ from ticketlab.checks.mutation_baseline import KnownPower
 from ticketlab.history.features import LoadPart
 from ticketlab.report.concerns import Concern
 from ticketlab.report.headline import Headline, headline
-from ticketlab.report.words import listed
+from ticketlab.report.phrases import listed
 
 DURABILITY: Final = ("fsync", "full_page_writes", "synchronous_commit")
 """The settings of PostgreSQL that decide what a commit is worth: on by default, and told with every number."""
@@ -44,7 +44,7 @@ class RunResults:
     notes: Sequence[str] = ()
     """What a reader must know beside the numbers, in sentences."""
     wrong: Sequence[str] = ()
-    """The strategies that claim to be safe and were not shown to be; see `ticketlab.runs.Run.wrong`."""
+    """The strategies that claim to be safe and were not shown to be; see `ticketlab.runs.run.Run.wrong`."""
     concerns: Sequence[Concern] = ()
     """Why the run is amber where it has no violation."""
     tried: Collection[LoadPart] = ()

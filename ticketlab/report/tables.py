@@ -7,14 +7,14 @@ import pandas as pd
 
 from ticketlab.checks.verdict import Status
 from ticketlab.history.recording import RETRIES
+from ticketlab.report.captions import change_text, rate_text
 from ticketlab.report.concerns import Concern, doubts, is_amber
-from ticketlab.report.findings import change_text, rate_text
+from ticketlab.report.explain import story_of
+from ticketlab.report.grouping import alike, setting_parts, varied
 from ticketlab.report.model import Report, RunResults
-from ticketlab.report.setting import alike, setting_parts, varied
+from ticketlab.report.phrases import shown_name
 from ticketlab.report.side_by_side import side_by_side
-from ticketlab.report.stories import story_of
 from ticketlab.report.summary import summarise
-from ticketlab.report.words import shown_name
 
 EVIDENCE_SHOWN: Final = 10
 """Rows of evidence that are shown for one violation; the run keeps more."""

@@ -16,10 +16,10 @@ from typing import Final
 from ticketlab.errors import InvalidInputError, ServerError
 from ticketlab.servers import container, embedded, external
 from ticketlab.servers.doctor import Finding, survey
+from ticketlab.servers.external import scratch_database
 from ticketlab.servers.installation import program
-from ticketlab.servers.scratch import scratch_database
 from ticketlab.servers.server import Server, address_of, checked_settings
-from ticketlab.servers.wanted import KINDS, Wanted, at_hand, meant
+from ticketlab.servers.spec import KINDS, Wanted, at_hand, meant
 
 __all__ = [
     "KINDS",

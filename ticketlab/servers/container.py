@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 import psycopg
 
 from ticketlab.errors import ServerError
+from ticketlab.servers.cleanup import watched
 from ticketlab.servers.reaper import engine_client
 from ticketlab.servers.server import Server, arguments_of, refusal
-from ticketlab.servers.watch import watched
 
 if TYPE_CHECKING:
     from testcontainers.community.postgres import PostgresContainer

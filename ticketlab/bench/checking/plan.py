@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final, NamedTuple, Self
 
 from ticketlab import checks
-from ticketlab.bench.histories import Shape
+from ticketlab.bench.synthetic import Shape
 from ticketlab.checks.check import Check
 from ticketlab.errors import InvalidInputError, NotFoundError
 

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from ticketlab.bench.checking.plan import ChecksBench, Turn
 from ticketlab.bench.checking.results import Measured, Results, Size
-from ticketlab.lab import Progress
+from ticketlab.runs.lab import Progress
 
 Reports: TypeAlias = Generator[dict[str, Any], None, None]
 """What `child.measure` tells of one turn."""
@@ -75,7 +75,7 @@ def in_a_process(bench: ChecksBench, turn: Turn) -> Reports:
     """
     asked = {"bench": bench.as_dict(), **turn._asdict()}
     with subprocess.Popen(  # noqa: S603  # our own program
-        [sys.executable, "-P", "-m", "ticketlab.bench.checking.child", json.dumps(asked)],
+        [sys.executable, "-P", "-m", "ticketlab.bench.checking.worker", json.dumps(asked)],
         stdin=subprocess.PIPE,  # never written to: its end is the end of this process
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -11,11 +11,11 @@ from threading import Thread
 import psycopg
 
 from ticketlab.outcomes import Cause, Outcome
-from ticketlab.tickets import sale
+from ticketlab.tickets import sql
 from ticketlab.tickets.database import Database
 from ticketlab.tickets.mutated.writing import SELL_UNDER_RANDOM_IDS, TAKE_STOCK, WRITE_TICKETS
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult, sold, unknown_event
-from ticketlab.tickets.sale import READ
+from ticketlab.tickets.sql import READ
 from ticketlab.tickets.strategies.atomic import SELL_IF_ENOUGH, atomic
 from ticketlab.tickets.strategies.check_constraint import check_constraint
 from ticketlab.tickets.strategies.lock_timeout import lock_timeout
@@ -74,7 +74,7 @@ def no_key_update_answered_first(connection: Connection, request: PurchaseReques
     """The commit follows a pause later, where it may fail with nobody left to be told."""
     connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED", prepare=False)
     event = connection.execute(LOCK, [request.event_id]).fetchone()
-    return sale.sell_if_enough(connection, request, event)
+    return sql.sell_if_enough(connection, request, event)
 
 
 @mutant(

@@ -5,8 +5,8 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 
 from ticketlab.outcomes import Outcome
+from ticketlab.tickets.batch_queue import Answer, Gatherer, Request, Serve
 from ticketlab.tickets.database import Database
-from ticketlab.tickets.gatherer import Answer, Gatherer, Request, Serve
 from ticketlab.tickets.mutated.answers import commit_afterwards
 from ticketlab.tickets.mutated.writing import WRITE_TICKETS
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult

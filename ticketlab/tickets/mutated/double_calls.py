@@ -1,7 +1,7 @@
 """A purchase id that buys twice, or is answered before it has bought: shown by calling an id a second time."""
 
 from ticketlab.outcomes import Cause, Outcome
-from ticketlab.tickets.attempts import BOUGHT_BEFORE
+from ticketlab.tickets.execution import BOUGHT_BEFORE
 from ticketlab.tickets.mutated.retries import sell_under_random_ids
 from ticketlab.tickets.purchase import (
     PurchaseRequest,
@@ -12,7 +12,7 @@ from ticketlab.tickets.purchase import (
     sold_out,
     unknown_event,
 )
-from ticketlab.tickets.sale import SELL, sell_if_enough
+from ticketlab.tickets.sql import SELL, sell_if_enough
 from ticketlab.tickets.strategies import pessimistic as waiting
 from ticketlab.tickets.strategies.atomic import SELL_IF_ENOUGH, atomic
 from ticketlab.tickets.strategies.mutants import Setting, mutant

@@ -4,10 +4,10 @@ import psycopg
 from psycopg.rows import TupleRow
 
 from ticketlab.outcomes import Cause, Outcome
-from ticketlab.tickets import sale
+from ticketlab.tickets import sql
 from ticketlab.tickets.mutated.writing import write_back_if_enough
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult, sold, sold_out, unknown_event
-from ticketlab.tickets.sale import READ
+from ticketlab.tickets.sql import READ
 from ticketlab.tickets.strategies import no_key_update as weaker
 from ticketlab.tickets.strategies.advisory import LOCK as ADVISORY_LOCK
 from ticketlab.tickets.strategies.advisory import advisory
@@ -34,7 +34,7 @@ def pessimistic_shared(connection: Connection, request: PurchaseRequest) -> Purc
     """Two buyers share the row, and each waits for the other to let go of it before he may write."""
     with transaction(connection):
         event = connection.execute(LOCK.replace("FOR UPDATE", "FOR SHARE"), [request.event_id]).fetchone()
-        return sale.sell_if_enough(connection, request, event)
+        return sql.sell_if_enough(connection, request, event)
 
 
 @mutant(no_key_update, mistake="FOR KEY SHARE, which keeps nobody from selling", breaks="no_oversell")

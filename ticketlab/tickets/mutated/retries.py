@@ -7,10 +7,10 @@ from uuid import uuid4
 import psycopg
 
 from ticketlab.outcomes import Cause
-from ticketlab.tickets import sale
+from ticketlab.tickets import sql
 from ticketlab.tickets.mutated.writing import SELL_UNDER_RANDOM_IDS
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult, sold, sold_out, unknown_event
-from ticketlab.tickets.sale import READ
+from ticketlab.tickets.sql import READ
 from ticketlab.tickets.strategies import pessimistic as waiting
 from ticketlab.tickets.strategies.mutants import PAUSE_S, Setting, mutant
 from ticketlab.tickets.strategies.nowait import LOCK, nowait
@@ -99,4 +99,4 @@ def nowait_uncommitted(connection: Connection, request: PurchaseRequest) -> Purc
     except psycopg.errors.LockNotAvailable:
         connection.execute("BEGIN", prepare=False)
         event = connection.execute(waiting.LOCK, [request.event_id]).fetchone()
-        return sale.sell_if_enough(connection, request, event)
+        return sql.sell_if_enough(connection, request, event)

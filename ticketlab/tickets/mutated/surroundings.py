@@ -6,7 +6,7 @@ import psycopg
 
 from ticketlab.tickets.mutated.locks import pessimistic_shared
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult, sold_out, unknown_event
-from ticketlab.tickets.sale import sell_if_enough
+from ticketlab.tickets.sql import sell_if_enough
 from ticketlab.tickets.strategies.check_constraint import check_constraint
 from ticketlab.tickets.strategies.lock_timeout import lock_timeout
 from ticketlab.tickets.strategies.mutants import mutant

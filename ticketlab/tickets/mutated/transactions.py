@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from ticketlab.tickets.mutated.writing import TAKE_STOCK, WRITE_TICKETS, write_back_if_enough
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult, sold, sold_out, unknown_event
-from ticketlab.tickets.sale import READ, SELL
+from ticketlab.tickets.sql import READ, SELL
 from ticketlab.tickets.strategies.atomic import SELL_IF_ENOUGH, atomic
 from ticketlab.tickets.strategies.check_constraint import check_constraint
 from ticketlab.tickets.strategies.mutants import PAUSE_S, mutant

@@ -21,7 +21,7 @@ from ticketlab.tickets.purchase import (
     ticket_ids,
     unknown_event,
 )
-from ticketlab.tickets.sale import READ
+from ticketlab.tickets.sql import READ
 from ticketlab.tickets.strategies.atomic import SELL_IF_ENOUGH, atomic
 from ticketlab.tickets.strategies.mutants import mutant
 from ticketlab.tickets.strategies.optimistic import SELL_IF_UNCHANGED, optimistic

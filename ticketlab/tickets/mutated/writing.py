@@ -5,7 +5,7 @@ from typing import Final
 from psycopg.rows import TupleRow
 
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult, sold, sold_out, unknown_event
-from ticketlab.tickets.sale import SELL
+from ticketlab.tickets.sql import SELL
 from ticketlab.tickets.strategies.naive import WRITE_BACK
 from ticketlab.tickets.strategy import Connection, roll_back
 

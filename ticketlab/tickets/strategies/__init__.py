@@ -13,7 +13,7 @@ from pkgutil import iter_modules
 from typing import Final
 
 from ticketlab.errors import NotFoundError
-from ticketlab.tickets import blame, own
+from ticketlab.tickets import user_code, user_errors
 from ticketlab.tickets.strategies import mutants
 from ticketlab.tickets.strategy import Strategy
 
@@ -53,9 +53,9 @@ def get(name: str) -> Strategy:
     if name in mutants.registry():
         return mutants.registry()[name].strategy
     if name in announced():
-        return own.adopt(announced()[name].value, name=name)
+        return user_code.adopt(announced()[name].value, name=name)
     if ":" in name:
-        return own.adopt(name)
+        return user_code.adopt(name)
     raise NotFoundError(
         f"There is no strategy {name!r}. There are: {', '.join([*registry(), *announced()])}. One of your own is named "
         "as module:name or folder/file.py:name."
@@ -69,4 +69,4 @@ def is_own(name: str) -> bool:
 
 def blaming(name: str) -> AbstractContextManager[None]:
     """Around what a strategy does: what one of a user's own raises, and no database, is told as his; see `blame`."""
-    return blame.blaming(name, when=lambda error: is_own(name) and blame.is_theirs(error))
+    return user_errors.blaming(name, when=lambda error: is_own(name) and user_errors.is_theirs(error))

@@ -1,7 +1,7 @@
 """A lock that belongs to no row: one key an event, held until the transaction ends."""
 
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult
-from ticketlab.tickets.sale import READ, sell_if_enough
+from ticketlab.tickets.sql import READ, sell_if_enough
 from ticketlab.tickets.strategy import Connection, strategy, transaction
 
 # A statement of its own: one that took the lock and read the stock would read it as it was before the wait.

@@ -3,7 +3,7 @@
 from ticketlab.outcomes import Cause
 from ticketlab.tickets import baskets
 from ticketlab.tickets.purchase import Basket, PurchaseRequest, PurchaseResult, sold, sold_out, unknown_event
-from ticketlab.tickets.sale import READ
+from ticketlab.tickets.sql import READ
 from ticketlab.tickets.strategy import ConflictError, Connection, RetryPolicy, committing, strategy
 
 # A second buyer waits for the first one's lock; PostgreSQL then checks the condition again on the new row.

@@ -5,7 +5,7 @@ Two buyers who named the same two events the other way round wait for each other
 
 from ticketlab.tickets.baskets import sell_basket_if_enough
 from ticketlab.tickets.purchase import Basket, PurchaseRequest, PurchaseResult
-from ticketlab.tickets.sale import sell_if_enough
+from ticketlab.tickets.sql import sell_if_enough
 from ticketlab.tickets.strategy import Connection, RetryPolicy, strategy, transaction
 
 LOCK = "SELECT id, available_tickets, version FROM events WHERE id = %s FOR UPDATE"

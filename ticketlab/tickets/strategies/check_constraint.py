@@ -4,7 +4,7 @@ import psycopg
 
 from ticketlab.outcomes import Cause
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult, sold, sold_out, unknown_event
-from ticketlab.tickets.sale import READ, SELL
+from ticketlab.tickets.sql import READ, SELL
 from ticketlab.tickets.strategy import ConflictError, Connection, RetryPolicy, committing, strategy
 
 CONSTRAINT = "CHK_available_tickets_non_negative"

@@ -17,8 +17,8 @@ from psycopg.rows import TupleRow
 
 from ticketlab.outcomes import CONFLICTS, Cause, Outcome, cause_of
 from ticketlab.tickets import baskets
+from ticketlab.tickets.batch_queue import Answer, Gatherer, Request
 from ticketlab.tickets.database import Database
-from ticketlab.tickets.gatherer import Answer, Gatherer, Request
 from ticketlab.tickets.purchase import (
     Basket,
     PurchaseRequest,

@@ -1,7 +1,7 @@
 """A bounded wait: who has waited for the row too long is sent away by the server, and tries again."""
 
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult
-from ticketlab.tickets.sale import sell_if_enough
+from ticketlab.tickets.sql import sell_if_enough
 from ticketlab.tickets.strategies.pessimistic import LOCK
 from ticketlab.tickets.strategy import Connection, RetryPolicy, strategy, transaction
 

@@ -1,7 +1,7 @@
 """The control: read, check in the application, write back. Two buyers who read the same stock both sell it."""
 
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult, sold, sold_out, unknown_event
-from ticketlab.tickets.sale import READ
+from ticketlab.tickets.sql import READ
 from ticketlab.tickets.strategy import Connection, strategy, transaction
 
 # `left` was computed from a row that others may have changed since: the lost update.

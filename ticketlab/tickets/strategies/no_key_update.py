@@ -6,7 +6,7 @@ without buying – an import, a box office – is not kept waiting.
 
 from ticketlab.tickets.baskets import sell_basket_if_enough
 from ticketlab.tickets.purchase import Basket, PurchaseRequest, PurchaseResult
-from ticketlab.tickets.sale import sell_if_enough
+from ticketlab.tickets.sql import sell_if_enough
 from ticketlab.tickets.strategy import Connection, strategy, transaction
 
 LOCK = "SELECT available_tickets, version FROM events WHERE id = %s FOR NO KEY UPDATE"

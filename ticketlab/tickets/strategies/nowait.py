@@ -1,7 +1,7 @@
 """Fail fast: a row that somebody holds is not waited for. The buyer gives his connection back and tries again."""
 
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult
-from ticketlab.tickets.sale import sell_if_enough
+from ticketlab.tickets.sql import sell_if_enough
 from ticketlab.tickets.strategy import Connection, RetryPolicy, strategy, transaction
 
 LOCK = "SELECT available_tickets, version FROM events WHERE id = %s FOR UPDATE NOWAIT"

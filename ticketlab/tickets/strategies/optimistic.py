@@ -2,7 +2,7 @@
 
 from ticketlab.outcomes import Cause
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult, sold, sold_out, unknown_event
-from ticketlab.tickets.sale import READ
+from ticketlab.tickets.sql import READ
 from ticketlab.tickets.strategy import ConflictError, Connection, RetryPolicy, committing, strategy
 
 # A transaction of its own: the row is locked for this one statement only. The version is compared in the write

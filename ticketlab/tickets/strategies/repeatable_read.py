@@ -1,7 +1,7 @@
 """The isolation level does it: a row that changed since the snapshot can not be changed again. The loser retries."""
 
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult
-from ticketlab.tickets.sale import READ, sell_if_enough
+from ticketlab.tickets.sql import READ, sell_if_enough
 from ticketlab.tickets.strategy import Connection, Isolation, RetryPolicy, strategy, transaction
 
 

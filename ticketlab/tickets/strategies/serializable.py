@@ -2,7 +2,7 @@
 
 from ticketlab.tickets.baskets import READ_ALL, refused, sell_in_order, stock_of
 from ticketlab.tickets.purchase import Basket, PurchaseRequest, PurchaseResult
-from ticketlab.tickets.sale import READ, sell_if_enough
+from ticketlab.tickets.sql import READ, sell_if_enough
 from ticketlab.tickets.strategy import Connection, Isolation, RetryPolicy, roll_back, strategy, transaction
 
 

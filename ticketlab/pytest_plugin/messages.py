@@ -1,0 +1,140 @@
+"""What is said of a judged run: why it fails its test, how that is repeated, a row for the summary. Runs nothing."""
+
+import io
+import os
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from rich.console import Console
+
+from ticketlab import console, report_writer
+from ticketlab.checks.verdict import Status
+from ticketlab.errors import InvalidInputError
+from ticketlab.pytest_plugin import options
+from ticketlab.report.concerns import doubts
+from ticketlab.report.formats import Format
+from ticketlab.report.phrases import counted, listed
+from ticketlab.runs.experiment import Experiment
+from ticketlab.runs.run import Run
+from ticketlab.runs.trial_data import writing
+from ticketlab.servers.server import address_of
+
+_WIDTH: Final = 80
+_ANSWERS: Final = ("sales", "sold_out", "conflicts", "failed", "unavailable", "unknown")
+
+
+def rows(run: Run, *, test: str, workers: int) -> list[dict[str, Any]]:
+    """A row for each strategy and number of buyers of a run, as plain data that a worker can send.
+
+    Args:
+        run: what was judged.
+        test: the test that made it.
+        workers: among how many its buyers were divided; 1 where they were not.
+    """
+    server, durability, *_ = run.conditions.split(" · ")
+    return [
+        {
+            "test": test,
+            "strategy": str(row["strategy"]),
+            "safe": bool(row["safe"]),
+            "buyers": int(row["buyers"]),
+            "purchases": sum(int(row[name]) for name in _ANSWERS),
+            "per_s": float(row["per_s"]),
+            "verdict": str(row["verdict"]),
+            "wrong": str(row["strategy"]) in run.wrong,
+            "doubts": doubts(row, run.concerns),
+            "concerns": [{"kind": str(each.kind), "text": each.text} for each in run.concerns],
+            "server": f"{server}, {durability}",
+            "workers": workers,
+            "failure": "",
+        }
+        for _, row in run.summary.iterrows()
+    ]
+
+
+def failure(run: Run, strict: Sequence[str] = (), *, kept: str, report: str, command: str) -> str:
+    """Why a run fails its test: the verdict, its stories, where all of it is, and how it is repeated.
+
+    `strict` has the reasons for which it fails only because the test is strict.
+    """
+    ran = run.experiment
+    load = f"{listed(list(map(str, ran.buyers)))} buyers, {counted(ran.repeats, 'repeat')}, seed {ran.seed}"
+    return "\n".join(
+        [
+            *(f"{each}: {_faults(run, each)}. It claims to be safe ({load})." for each in run.wrong),
+            *(f"strict: {each}" for each in strict),
+            "",
+            *_told(run),
+            "",
+            *([f"Report: {report}"] if report else []),
+            f"Run:    {kept}",
+            f"Again:  {command}",
+        ]
+    )
+
+
+def command(item: pytest.Item, ran: Experiment, *, divided: bool) -> str:
+    """What repeats a run: its test alone, with its seed, and what else the command line said of it."""
+    words = ["pytest", _from_here(item)]
+    if is_worker(item.config):
+        words += ["-n", "0"]
+    given = options.commanded(item.config) | {"seed": ran.seed}
+    if "url" in given:
+        given["url"] = address_of(given["url"])  # a log is no place for a password
+    if divided or "buyers" in given:
+        given["buyers"] = ",".join(map(str, ran.buyers))
+    words += [_option(name, value) for name, value in given.items()]
+    return shlex.join(words)
+
+
+def _option(name: str, value: object) -> str:
+    """An option as the command line has it; a switch has no value."""
+    if value is True:
+        return f"--ticketlab-{name}"
+    return f"--ticketlab-{name}={value:g}" if name == "seconds" else f"--ticketlab-{name}={value}"
+
+
+def is_worker(config: pytest.Config) -> bool:
+    """Whether this process is a worker of xdist."""
+    return hasattr(config, "workerinput")
+
+
+def write_report(run: Run, place: Path, *, here: Path) -> str:
+    """Write the run's report as markdown, without figures; says where it is as seen from `here`, or why it is not."""
+    try:
+        with writing(place.parent):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(report_writer.render([run], form=Format.MD), encoding="utf-8")
+    except InvalidInputError as error:
+        return str(error)
+    return shown(place, here)
+
+
+def shown(path: Path, here: Path) -> str:
+    """A path as seen from `here`, where it lies below."""
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def _from_here(item: pytest.Item) -> str:
+    """The test's name as pytest takes it where it was started: by itself it is seen from the root directory."""
+    path, found, rest = item.nodeid.partition("::")
+    return os.path.relpath(item.config.rootpath / path, item.config.invocation_params.dir) + found + rest
+
+
+def _faults(run: Run, strategy: str) -> str:
+    """The names of what went wrong; where nothing did, that it was not decided."""
+    rows = [each for each in run.verdict_rows() if each["strategy"] == strategy and each["status"] == Status.INVALID]
+    names = list(dict.fromkeys(each["anomaly"] or each["check"] for each in rows))
+    return listed(names) if names else "not decided"
+
+
+def _told(run: Run) -> list[str]:
+    """What did not hold, as the command line tells it: without colours, and 80 columns wide."""
+    text = io.StringIO()
+    Console(file=text, width=_WIDTH, color_system=None).print(
+        *console.faults(run), *run.unanswered, sep="\n", highlight=False, markup=False
+    )
+    return [line.rstrip() for line in text.getvalue().rstrip().splitlines()]

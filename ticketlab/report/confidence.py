@@ -1,0 +1,71 @@
+"""How much a VALID verdict leaves possible: 0 violations in so many purchases is at most such a rate. Pure.
+
+A purchase is counted where it may have gone wrong: whatever came of it, but for those to which no connection was given,
+so that nothing was sent. The bound itself is `ticketlab.history.statistics.upper_bound`.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Final
+
+import pandas as pd
+
+from ticketlab.checks.mutation_baseline import KnownPower
+from ticketlab.history.features import LoadPart, words_of
+from ticketlab.history.statistics import CONFIDENCE, upper_bound
+from ticketlab.report.phrases import counted, listed, number
+
+MADE: Final = ("sales", "sold_out", "conflicts", "failed", "unknown")
+"""The columns of measures that together count the purchases that were sent."""
+_THOROUGH: Final = "ticketlab run --thorough tries what strategies and server can do."
+CONFIDENT: Final = f"at {CONFIDENCE * 100:.0f} % confidence"
+
+
+def purchases_by(measures: pd.DataFrame, strategies: Sequence[str]) -> "pd.Series[int]":
+    """How many purchases each of these strategies made, all its trials together; in their order."""
+    made = measures[list(MADE)].sum(axis="columns").groupby(measures["strategy"]).sum()
+    return made.reindex(list(strategies), fill_value=0).astype("int64")
+
+
+def powerful(
+    power: KnownPower, measures: pd.DataFrame, strategies: Sequence[str], tried: Collection[LoadPart] = ()
+) -> str:
+    """What the checks detect with the buyers of these strategies, the fewest purchases of any, and what was tried."""
+    buyers = int(measures.loc[measures["strategy"].isin(strategies), "buyers"].max())
+    return power.sentence(purchases=int(purchases_by(measures, strategies).min()), buyers=buyers, tried=tried)
+
+
+def untried(tried: Collection[LoadPart]) -> str:
+    """The parts of a load that a run did not try, in a sentence; empty where it tried all."""
+    parts = words_of(set(LoadPart) - set(tried))
+    if not parts:
+        return ""
+    return f"Not tried: {listed(parts, most=len(parts))}. {_THOROUGH}"
+
+
+def at_most(purchases: int) -> str:
+    """The highest rate of violations that goes with none in so many purchases, as "at most 0.299 % (1 in 334)"."""
+    if purchases < 1:
+        return "at most all of them"
+    rate = upper_bound(0, purchases)
+    return f"at most {number(rate * 100)} % (1 in {number(int(1 / rate))})"
+
+
+def bound(measures: pd.DataFrame, strategies: Sequence[str]) -> str:
+    """The bound of strategies that were found VALID, in a sentence: that of the one with the fewest purchases."""
+    purchases = purchases_by(measures, strategies)
+    fewest = int(purchases.min())
+    if len(purchases) == 1:
+        return f"0 violations in {counted(fewest, 'purchase')}: {at_most(fewest)} go wrong, {CONFIDENT}."
+    return (
+        f"0 violations in {counted(purchases.sum(), 'purchase')}, at least {number(fewest)} by each strategy: "
+        f"{at_most(fewest)} of a strategy's purchases go wrong, {CONFIDENT}."
+    )
+
+
+def each_bound(measures: pd.DataFrame, strategies: Sequence[str]) -> str:
+    """The bound of each of them, in one sentence."""
+    told = [
+        f"{name} 0 in {counted(count, 'purchase')}, {at_most(count)}"
+        for name, count in purchases_by(measures, strategies).items()
+    ]
+    return f"What goes wrong {CONFIDENT}, exact (Clopper and Pearson, one-sided): {'; '.join(told)}."

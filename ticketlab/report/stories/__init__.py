@@ -1,6 +1,0 @@
-"""A violation as a story: who bought what, when, and why that is wrong, in sentences. Draws nothing, judges nothing."""
-
-from ticketlab.report.stories.glossary import TERMS, Term
-from ticketlab.report.stories.story import Story, story_of
-
-__all__ = ["TERMS", "Story", "Term", "story_of"]

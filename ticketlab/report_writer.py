@@ -1,0 +1,191 @@
+"""A saved run, or several beside one another, as a report in a file: HTML, markdown with figures beside it, or JSON.
+
+The page is made by `notebooks/report.ipynb`: given the runs, executed, and exported without its code. The others need
+no kernel. All are views of one `ticketlab.report.model.Report`, made here from what the runs hold.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Final, TypeAlias
+
+from ticketlab.checks.mutation_baseline import known
+from ticketlab.errors import InvalidInputError, NotFoundError
+from ticketlab.report.formats import Format
+from ticketlab.report.model import Report, RunResults
+from ticketlab.runs.run import Run
+from ticketlab.runs.trial_data import writing
+
+OnProgress: TypeAlias = Callable[[str], None]
+
+_LOOKED_AT: Final = 1_000
+"""Characters at the beginning of a file, by which it is known as a report."""
+_LONGEST_NAME: Final = 120
+
+
+def write(
+    runs: Sequence[Run],
+    *,
+    out: Path | None = None,
+    form: Format = Format.HTML,
+    on_progress: OnProgress = lambda _doing: None,
+) -> Path:
+    """Write a report and return its path; an older report in its place is replaced, and nothing else.
+
+    Args:
+        runs: one, or several to be compared with the first.
+        out: the file; by default `report.html`, `.md` or `.json` in the run's folder, and for several runs a file
+            named after them beside the folder of the first. Figures of a markdown report are put in a folder beside
+            it, whose name ends in `_files`.
+        form: what to write.
+        on_progress: called with what is being done, in a few words.
+
+    Raises:
+        InvalidInputError: a run is given twice, or the file can not be written, or is no report.
+        TicketlabError: the notebook of the report could not be executed; nothing was written.
+    """
+    place = out or default_place(runs, form)
+    _refuse_what_is_no_report(place, form)
+    figures = place.with_name(f"{place.stem}_files") if form is Format.MD else None
+    text = render(runs, form=form, figures=figures.name if figures else None, on_progress=on_progress)
+    with writing(place.parent):
+        if figures:
+            _write_figures(report_of(runs), figures)
+        _replace(place, text)
+    return place
+
+
+def render(
+    runs: Sequence[Run],
+    *,
+    form: Format,
+    figures: str | None = None,
+    on_progress: OnProgress = lambda _doing: None,
+) -> str:
+    """The text of a report; see `write`. A markdown report shows the figures that lie in the folder `figures`."""
+    on_progress("judging")
+    report = report_of(runs)
+    if form is Format.HTML:
+        return _page(report, [run.folder for run in runs], on_progress)
+    if form is Format.JSON:
+        from ticketlab.report.json_report import as_json
+
+        return json.dumps(as_json(report), indent=2, allow_nan=False) + "\n"
+    from ticketlab.report.markdown import markdown
+
+    return markdown(report, PurePosixPath(figures) if figures else None)
+
+
+def find(folders: Sequence[str | Path]) -> list[Run]:
+    """The runs in these folders; where none is named the newest under `runs/`, here or beside this folder.
+
+    Raises:
+        NotFoundError: there is no run.
+        InvalidInputError: the files of a run can not be read.
+    """
+    return [Run(Path(each)) for each in folders or [_newest()]]
+
+
+def report_of(runs: Sequence[Run]) -> Report:
+    """What the runs found, as all views of a report show it.
+
+    Raises:
+        InvalidInputError: there is no run, one is given twice, or its files can not be read.
+    """
+    folders = [run.folder.resolve() for run in runs]
+    if not folders or len(set(folders)) < len(folders):
+        raise InvalidInputError("A report is of one run or of several different ones.")
+    return Report(runs=[_results(run, name) for run, name in zip(runs, _names(folders), strict=True)])
+
+
+def default_place(runs: Sequence[Run], form: Format) -> Path:
+    """Where a report is written: in the folder of its run; of several, beside the folder of the first."""
+    if len(runs) == 1:
+        return runs[0].folder / f"report.{form}"
+    name = "-and-".join(run.folder.resolve().name for run in runs)
+    if len(name) > _LONGEST_NAME:
+        raise InvalidInputError("So many runs make too long a name for their report. Name a file with --out.")
+    return runs[0].folder.resolve().parent / f"report-{name}.{form}"
+
+
+def _newest() -> Path:
+    """The run that was made last, of those here and beside this folder: a notebook lies in a folder of its own."""
+    known = [each for place in ("runs", "../runs") for each in Path(place).glob("*/experiment.json")]
+    if not known:
+        raise NotFoundError("There is no run under runs/. Make one with `ticketlab run`, or name its folder in RUNS.")
+    return max(known, key=lambda path: path.stat().st_mtime).parent
+
+
+def _names(folders: Sequence[Path]) -> list[str]:
+    """The names of the folders, with as much of what lies above them as tells them apart."""
+    for depth in range(1, max(len(each.parts) for each in folders)):
+        names = ["/".join(each.parts[-depth:]) for each in folders]
+        if len(set(names)) == len(names):
+            return names
+    return [str(each) for each in folders]
+
+
+def _results(run: Run, name: str) -> RunResults:
+    return RunResults(
+        run=name,
+        name=run.experiment.name,
+        command=run.experiment.command(),
+        conditions=run.conditions,
+        measures=run.measures,
+        stock=run.stock,
+        trials=run.trial_rows(),
+        verdicts=run.verdict_rows(),
+        experiment=run.experiment.as_dict(),
+        environment=run.environment,
+        notes=run.notes,
+        wrong=run.wrong,
+        concerns=run.concerns,
+        tried=run.tried,
+        power=known(),
+    )
+
+
+def _page(report: Report, folders: Sequence[Path], on_progress: OnProgress) -> str:
+    """The notebook of the report: given the runs, executed, and exported without its code."""
+    from nbconvert.exporters import TemplateExporter
+    from papermill.iorw import load_notebook_node
+    from papermill.parameterize import parameterize_notebook
+
+    from ticketlab import jupyter
+    from ticketlab.report import page
+
+    notebook = load_notebook_node(str(jupyter.shipped() / "report.ipynb"))
+    notebook = parameterize_notebook(notebook, {"RUNS": [str(each.resolve()) for each in folders]})
+    count = len(notebook.cells)
+    jupyter.execute(notebook, on_cell=lambda number: on_progress(f"report.ipynb, cell {number} of {count}"))
+    exporter = TemplateExporter(template_file=str(page.TEMPLATES / "page.html.j2"))
+    text, _ = exporter.from_notebook_node(notebook, resources={"title": report.title, "css": page.css()})
+    return str(text)
+
+
+def _write_figures(report: Report, folder: Path) -> None:
+    from ticketlab.report.markdown import files
+
+    folder.mkdir(exist_ok=True)
+    for name, content in files(report).items():
+        (folder / name).write_bytes(content)
+
+
+def _refuse_what_is_no_report(place: Path, form: Format) -> None:
+    """Leave alone what somebody else has put there."""
+    if not place.exists():
+        return
+    with writing(place.parent), place.open(encoding="utf-8", errors="replace") as file:
+        beginning = file.read(_LOOKED_AT)
+    if form.mark not in beginning:
+        raise InvalidInputError(f"{place} is no {form} report, and is left as it is. Name another file with --out.")
+
+
+def _replace(place: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    unfinished = place.with_name(f".{place.name}.tmp")
+    try:
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(place)
+    finally:
+        unfinished.unlink(missing_ok=True)

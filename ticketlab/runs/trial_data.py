@@ -1,0 +1,299 @@
+"""One trial of a run: what it was made under, what its buyers saw, and the files that keep it. Opens no connection."""
+
+import hashlib
+import inspect
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from itertools import count
+from pathlib import Path
+from typing import Any, Self
+
+import pandas as pd
+import pyarrow as pa
+from pydantic import TypeAdapter
+
+from ticketlab import checks, environment
+from ticketlab.checks.progress import MAX_FAILURES, ProgressCount, progress
+from ticketlab.checks.verdict import Status, Verdict
+from ticketlab.errors import InvalidInputError
+from ticketlab.faults.schedule import Fault, FaultKind
+from ticketlab.history import measures, recording
+from ticketlab.history.faults_met import Met, Span, met
+from ticketlab.history.index import Case
+from ticketlab.history.ledger import Facts, Ledger
+from ticketlab.report.explain import story_of
+from ticketlab.report.faults import FaultMet
+from ticketlab.runs.experiment import Experiment
+from ticketlab.servers import Server
+from ticketlab.tickets import Strategy, strategies
+
+
+def of_experiment(experiment: Experiment, chosen: Mapping[str, Strategy], server: Server, out: Path) -> Path:
+    """A new folder for the run, holding what is known before its first trial."""
+    own = {name: each for name, each in chosen.items() if strategies.is_own(name)}
+    began = datetime.now().astimezone()
+    folder = new(out, f"{began:%Y%m%d-%H%M%S}-{experiment.name}")
+    described = surroundings(server, seed=experiment.seed, began=began) | {
+        "own_strategies": {name: _source(each) for name, each in own.items()},
+        "own_tables": [name for name, each in own.items() if each.schema is not None],
+        "unseen": {name: each.unseen for name, each in own.items() if each.unseen},
+    }
+    (folder / "environment.json").write_text(json.dumps(described, indent=2) + "\n")
+    experiment.write(folder / "experiment.json")  # last: by this file a run is known
+    return folder
+
+
+def surroundings(server: Server, *, seed: int, began: datetime) -> dict[str, Any]:
+    """What a run is made with and on: the machine, the versions, the server and its settings, as plain data."""
+    return environment.describe() | {
+        "began": began.isoformat(timespec="seconds"),
+        "seed": seed,
+        "server": {
+            "kind": server.kind,
+            "version": server.version,
+            "why": server.why,
+            "settings": dict(server.settings),
+        },
+    }
+
+
+def new(out: Path, name: str) -> Path:
+    """Make a folder of this name in `out`; with a number behind it where another of the same second has it.
+
+    Raises:
+        InvalidInputError: it can not be made.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        return next(each for each in (out / f"{name}{suffix}" for suffix in _suffixes()) if _made(each))
+    except OSError as error:
+        raise InvalidInputError(
+            f"The run can not be saved in {out}: {error.strerror}. Name a folder with --out."
+        ) from error
+
+
+def _source(strategy: Strategy) -> str:
+    """The text of a strategy's function: a run of it can be understood later, when the function is no more."""
+    try:
+        return inspect.getsource(strategy.purchase)
+    except (OSError, TypeError):
+        return "its source is not at hand"
+
+
+def _suffixes() -> Iterator[str]:
+    yield ""
+    yield from (f"-{number}" for number in count(2))
+
+
+def _made(folder: Path) -> bool:
+    """Make a folder; False where another run of the same second has made it."""
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        return False
+    return True
+
+
+_SETTING = ("trial", "strategy", "safe", "buyers", "pool_size", "repeat")
+_OF_PURCHASES = ("sales", "sold_out", "conflicts", "failed", "unavailable", "unknown", "oversold")
+_COUNTS = ("seconds", "sold", "refunded", *_OF_PURCHASES, "double_called", "refunds_failed", "refunds_unknown")
+_PLAIN = (*_SETTING, *_COUNTS, "purchases_per_s", "retries", "verdict")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """One saved trial."""
+
+    folder: Path
+    number: int
+    strategy: str
+    safe: bool
+    """Whether the strategy claims to be safe; False for a control."""
+    buyers: int
+    pool_size: int
+    """Connections of the pool that its buyers shared."""
+    repeat: int
+    interrupted: bool
+    double_calls: float | None = None
+    """The share of purchases whose id was to be called twice; None where it was not saved."""
+    faults_ns: Mapping[FaultKind, tuple[int, ...]] = field(default_factory=dict)
+    """Of each kind of fault the instants at which it came, in ns since the trial's start."""
+    faults_began_ns: Mapping[FaultKind, tuple[int, ...]] = field(default_factory=dict)
+    """When each of them was begun; of a kind that is missing that is taken to be the instant."""
+    faults_over_ns: Mapping[FaultKind, tuple[int, ...]] = field(default_factory=dict)
+    """When each of them was over; of a kind that is missing only the instants are known."""
+    said: Mapping[str, str] = field(default_factory=dict)
+    """What the database or the pool said where operations ended without an answer: of each kind the first."""
+    facts: Facts = field(default_factory=Facts)
+    """What the lab knows of it beside its history and its tables."""
+
+    @property
+    def crashes_ns(self) -> tuple[int, ...]:
+        """The instants by which the server was dead."""
+        return self.faults_ns.get(FaultKind.CRASH, ())
+
+    def faults_of(self, kind: FaultKind) -> list[Span]:
+        """When the faults of a kind were, in order."""
+        instants = self.faults_ns.get(kind, ())
+        began, over = self.faults_began_ns.get(kind, instants), self.faults_over_ns.get(kind, instants)
+        return list(map(Span, began, over))
+
+    @property
+    def all_faults_ns(self) -> tuple[int, ...]:
+        """The instants of all faults, whatever their kind."""
+        return tuple(instant for kind in self.faults_ns.values() for instant in kind)
+
+    @property
+    def setting(self) -> dict[str, Any]:
+        """What tells it from the others, as plain data."""
+        return {
+            "trial": self.number,
+            "strategy": self.strategy,
+            "safe": self.safe,
+            "buyers": self.buyers,
+            "pool_size": self.pool_size,
+            "repeat": self.repeat,
+        }
+
+    @property
+    def history_sha256(self) -> str:
+        """The SHA-256 of history.parquet, in hexadecimal: whoever holds the file can tell that a number is of it."""
+        with reading(self.folder), (self.folder / "history.parquet").open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def history(self) -> pd.DataFrame:
+        """Every purchase, as its buyer saw it."""
+        return recording.read(self.folder / "history.parquet")
+
+    def ledger(self) -> Ledger:
+        """What the database held in the end."""
+        return replace(Ledger.read(self.folder), crashes_ns=self.crashes_ns, facts=self.facts)
+
+    def write_history(self, observed: pd.DataFrame) -> None:
+        """Save what the buyers saw: first, for the ledger may prove out of reach."""
+        self.folder.mkdir(parents=True)
+        recording.write(observed, self.folder / "history.parquet")
+
+    def write_ledger(self, ledger: Ledger) -> None:
+        """Save what the database holds, and last of all that the trial is complete."""
+        ledger.write(self.folder)
+        described = {key: value for key, value in asdict(replace(self, facts=ledger.facts)).items() if key != "folder"}
+        unfinished = self.folder / "trial.json.tmp"
+        unfinished.write_text(json.dumps(described, indent=2) + "\n")
+        unfinished.rename(self.folder / "trial.json")  # whole or not at all
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """A trial as it was saved."""
+        saved = json.loads((folder / "trial.json").read_text())
+        return TypeAdapter(cls).validate_python({**saved, "folder": folder})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """What follows from one trial."""
+
+    trial: Trial
+    verdicts: tuple[Verdict, ...]
+    measures: measures.Measures
+    stock: pd.DataFrame
+    without_version: int
+    """Sales that carry no version of their event."""
+    met: Mapping[FaultKind, tuple[Met, ...]]
+    """Of each kind of fault what those that came met, in order."""
+    progress: ProgressCount
+    double_calls: int
+    """Purchases whose id another purchase had before."""
+
+    def faults(self, wanted: Sequence[Fault]) -> list[FaultMet]:
+        """What each of the faults that its experiment wanted met in this trial."""
+        left = {kind: list(met) for kind, met in self.met.items()}
+        met = {each: left[each.kind].pop(0) for each in sorted(wanted, key=lambda each: each.after) if left[each.kind]}
+        return [FaultMet(fault=str(each), strategy=self.trial.strategy, met=met.get(each)) for each in wanted]
+
+
+def judge(trial: Trial, *, max_failures: float = MAX_FAILURES) -> Judged:
+    """Read a trial, measure it, and let every check judge it.
+
+    Args:
+        trial: what was saved.
+        max_failures: the largest share of failures with which it made progress.
+
+    Raises:
+        InvalidInputError: its files can not be read, or do not hold what they should.
+    """
+    with reading(trial.folder):
+        observed, ledger = trial.history(), trial.ledger()
+        measured = measures.measure(observed, ledger)
+        stock = measures.stock_over_time(observed, ledger)
+    case = Case(observed, ledger)
+    return Judged(
+        trial=trial,
+        verdicts=checks.decide(case),
+        measures=measured,
+        stock=stock,
+        without_version=case.sales_without_version,
+        met={kind: met(observed, ledger, trial.faults_of(kind)) for kind in FaultKind},
+        progress=progress(case, faults_ns=trial.all_faults_ns, limit=max_failures),
+        double_calls=int((case.purchases & case.leads).sum() - (case.per_id(case.purchases) > 0).sum()),
+    )
+
+
+def trial_as_json(row: Mapping[Any, Any], judged: Judged, wanted: Sequence[Fault] = ()) -> dict[str, Any]:
+    """A trial as `ticketlab run --json` prints it: its row of measures, and its verdicts without what proves them.
+
+    `wanted` are the faults of its experiment.
+    """
+    trial, verdicts = judged.trial, judged.verdicts
+    # JSON knows no NaN: a trial in which nothing was worked on has no latency.
+    latency = {name: None if pd.isna(row[f"{name}_ms"]) else row[f"{name}_ms"] for name in measures.PERCENTILES}
+    return {
+        **{name: row[name] for name in _PLAIN},
+        "progress": judged.progress.as_dict(),
+        "history_sha256": trial.history_sha256,
+        "retries_by_cause": {str(cause): row[column] for cause, column in recording.RETRIES.items()},
+        "latency_ms": latency,
+        "faults": [each.as_json() for each in judged.faults(wanted)],
+        "checks": {each.check: _told(verdict_as_json(trial, each)) for each in verdicts},
+    }
+
+
+def verdict_as_json(trial: Trial, verdict: Verdict) -> dict[str, Any]:
+    """`check`, `status`, `anomaly` and `story` (what is INVALID has a name, and is told), `summary`, `evidence`."""
+    found = {
+        "check": verdict.check,
+        "status": str(verdict.status),
+        "anomaly": str(verdict.anomaly or ""),
+        "summary": verdict.summary,
+        "evidence": list(verdict.evidence),
+    }
+    known = {"crashes_ns": trial.crashes_ns, "autocommit": trial.facts.autocommit}
+    return found | {"story": story_of(found | known).sentences if verdict.status is Status.INVALID else []}
+
+
+def _told(verdict: Mapping[str, Any]) -> dict[str, Any]:
+    """A verdict of a trial without what proves it, which the run's folder has."""
+    return {name: verdict[name] for name in ("status", "anomaly", "summary", "story")}
+
+
+@contextmanager
+def reading(folder: Path) -> Iterator[None]:
+    """Around reading saved files: whatever is wrong with them is told as one error that names the folder."""
+    try:
+        yield
+    except (OSError, LookupError, TypeError, ValueError, pa.ArrowException) as error:
+        raise InvalidInputError(
+            f"The files in {folder} can not be read as those of a run: {type(error).__name__}: {error}"
+        ) from error
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Around writing files: what stands in the way is told as one error that names the folder."""
+    try:
+        yield
+    except OSError as error:
+        raise InvalidInputError(f"Nothing can be written to {folder}: {error.strerror}.") from error

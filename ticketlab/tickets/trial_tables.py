@@ -1,0 +1,270 @@
+"""The tables as a whole: filled before a trial, read after it. For a database that belongs to the lab."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final, NamedTuple
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import TupleRow
+
+from ticketlab.errors import InvalidInputError, OwnCodeError, TicketlabError
+from ticketlab.outcomes import MAX_INTEGER
+from ticketlab.tickets.database import Database
+from ticketlab.tickets.purchase import checked_uuid
+from ticketlab.tickets.repository import EventRepository
+from ticketlab.tickets.schema import Schema
+from ticketlab.tickets.strategy import Connection, Isolation, transaction
+from ticketlab.tickets.user_errors import blaming
+
+WARM_UP_SEATS: Final = 10_000
+"""Of the warm-up's event on tables of one's own, which may have a row a seat."""
+_TIMEOUT_S: Final = 10
+"""Between trials no buyer holds a connection: one that is not there soon is not coming."""
+LOCK_TIMEOUT_S = 10.0
+_HOLDERS: Final = r"""
+SELECT DISTINCT coalesce(
+    'the prepared transaction ' || quote_literal(gid) || ': end it with ROLLBACK PREPARED ' || quote_literal(gid),
+    format('process %%s (%%s, %%s): %%s', pid, coalesce(nullif(application_name, ''), 'an unnamed application'),
+        state, left(regexp_replace(query, '\s+', ' ', 'g'), 200)))
+FROM pg_locks
+LEFT JOIN pg_stat_activity USING (pid)
+LEFT JOIN pg_prepared_xacts AS prepared ON pid IS NULL AND virtualtransaction = '-1/' || prepared.transaction
+WHERE granted AND pid IS DISTINCT FROM pg_backend_pid() AND pg_locks.database = (
+    SELECT oid FROM pg_database WHERE datname = current_database()
+) AND relation IN (
+    SELECT %(table)s::regclass UNION SELECT conrelid FROM pg_constraint WHERE confrelid = %(table)s::regclass
+)
+"""
+"""Who has a lock on a table, or on one that refers to it; PostgreSQL keeps those of a prepared transaction under -1."""
+_EVENTS: Final = """
+SELECT wanted.number - 1, total_tickets, available_tickets, version
+FROM events JOIN unnest(%s::uuid[]) WITH ORDINALITY AS wanted(id, number) USING (id)
+ORDER BY wanted.number
+"""
+_TICKETS: Final = """
+SELECT wanted.number - 1, uuid_send(purchase_id), uuid_send(tickets.id)
+FROM tickets JOIN unnest(%s::uuid[]) WITH ORDINALITY AS wanted(id, number) ON wanted.id = tickets.event_id
+"""
+_ADDED: Final = "SELECT count(*) FROM events WHERE NOT id = ANY (%s)"
+
+
+class OnSale(NamedTuple):
+    """The events of a trial."""
+
+    events: Sequence[UUID]
+    warm_up: UUID
+    """One more, with seats for any warm-up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Books:
+    """What both tables hold of some events, which are numbered from 0 in the order they were asked for."""
+
+    events: Sequence[tuple[int, int, int | None, int | None]]
+    """Number, total_tickets, available_tickets, version; None where tables of one's own do not say."""
+    tickets: Sequence[tuple[int, bytes] | tuple[int, bytes, bytes]]
+    """The event's number, the 16 bytes of the purchase id and those of the ticket's own id where it is known; a row a
+    ticket."""
+    added: int = 0
+    """Events in the tables beside these and the warm-up's."""
+
+
+def put_on_sale(repository: EventRepository, *, events: int, stock: int) -> OnSale:
+    """Put so many events of so many seats on sale, and nothing else: whatever was there is deleted.
+
+    Raises:
+        OwnCodeError: tables of one's own could not be laid out.
+    """
+    if repository.strategy.schema is not None:
+        return _lay_out(repository.database, repository.strategy.schema, events=events, stock=stock)
+    clear(repository.database)
+    date = datetime.now(UTC) + timedelta(days=30)
+    made = [repository.create(name=f"event {number}", date=date, total_tickets=stock).id for number in range(events)]
+    return OnSale(made, repository.create(name="warm-up", date=date, total_tickets=MAX_INTEGER).id)
+
+
+def clear(database: Database) -> None:
+    """Delete every event and every ticket, and whatever else belongs to an event.
+
+    Raises:
+        TicketlabError: somebody held the tables for too long; the text names the session or the prepared transaction.
+    """
+    with (
+        database.reachable(),
+        database.connection(timeout_s=_TIMEOUT_S) as connection,
+        _in_time(connection, "The table of events cannot be emptied"),
+        transaction(connection),
+    ):
+        _limit(connection)
+        connection.execute("TRUNCATE events CASCADE")
+
+
+def read(
+    database: Database, events: Sequence[UUID], schema: Schema | None = None, *, warm_up: UUID | None = None
+) -> Books:
+    """Read both tables in one snapshot; the warm-up's event is left out.
+
+    Raises:
+        OwnCodeError: tables of one's own could not be read.
+    """
+    if schema is not None:
+        return _read_own(database, events, schema, warm_up)
+    with (
+        database.reachable(),
+        database.connection(timeout_s=_TIMEOUT_S) as connection,
+        _in_time(connection, "The table of events cannot be read"),
+        transaction(connection, Isolation.REPEATABLE_READ),
+    ):
+        _limit(connection)
+        return Books(
+            events=connection.execute(_EVENTS, [list(events)]).fetchall(),
+            tickets=connection.execute(_TICKETS, [list(events)], binary=True).fetchall(),
+            added=_count(connection.execute(_ADDED, [[*events, *([warm_up] if warm_up else [])]]).fetchone()),
+        )
+
+
+def _lay_out(database: Database, schema: Schema, *, events: int, stock: int) -> OnSale:
+    numbered = [UUID(int=number) for number in range(1, events + 2)]
+    seats = dict.fromkeys(numbered, stock) | {numbered[-1]: WARM_UP_SEATS}
+    with _plain_connection(database) as connection, blaming("Schema.lay_out"):
+        schema.lay_out(connection, seats)
+    return OnSale(numbered[:-1], numbered[-1])
+
+
+def _count(row: TupleRow | None) -> int:
+    assert row is not None
+    count: int = row[0]
+    return count
+
+
+def _read_own(database: Database, events: Sequence[UUID], schema: Schema, warm_up: UUID | None) -> Books:
+    """What tables of one's own hold, by the numbers of the events; the warm-up's event is left out."""
+    with _plain_connection(database) as connection:
+        with blaming("Schema.events"):
+            event_rows = [*schema.events(connection)]
+        with blaming("Schema.tickets"):
+            ticket_rows = [*schema.tickets(connection)]
+    numbers = {event_id: number for number, event_id in enumerate(events)}
+    with _reading("Schema.events", "(event_id, seats, seats left or None, version or None)"):
+        held = [(checked_uuid("event_id", each), seats, left, version) for each, seats, left, version in event_rows]
+    with _reading("Schema.tickets", "(event_id, purchase_id) or (event_id, purchase_id, ticket_id)"):
+        sold = [_own_ticket(*row) for row in ticket_rows]
+    return Books(
+        events=[
+            (numbers[event_id], seats, left, version) for event_id, seats, left, version in held if event_id in numbers
+        ],
+        tickets=[(numbers[event_id], *ids) for event_id, ids in sold if event_id in numbers],
+        added=len({event_id for event_id, *_ in held} - {*events, warm_up}),
+    )
+
+
+def _own_ticket(
+    event_id: UUID, purchase_id: UUID, ticket_id: UUID | None = None
+) -> tuple[UUID, tuple[bytes] | tuple[bytes, bytes]]:
+    """A row of a Schema's tickets: the event, and the bytes of its other ids."""
+    owner = checked_uuid("purchase_id", purchase_id).bytes
+    if ticket_id is None:
+        return checked_uuid("event_id", event_id), (owner,)
+    return checked_uuid("event_id", event_id), (owner, checked_uuid("ticket_id", ticket_id).bytes)
+
+
+@contextmanager
+def _plain_connection(database: Database) -> Iterator[Connection]:
+    """One that is not of the pool, as psycopg opens it, in a transaction that sees one snapshot."""
+    with database.reachable(), psycopg.connect(database.settings.url, connect_timeout=_TIMEOUT_S) as connection:
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        _limit(connection)
+        yield connection
+
+
+def _limit(connection: Connection) -> None:
+    """Let no statement of this transaction wait longer for a lock: nobody has a reason to hold one between trials."""
+    connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S:g}s'", prepare=False)
+
+
+@contextmanager
+def _in_time(connection: Connection, what: str) -> Iterator[None]:
+    """Around a transaction that may not get its locks: the error says who has them."""
+    try:
+        yield
+    except psycopg.errors.LockNotAvailable as error:
+        holders = [each for (each,) in connection.execute(_HOLDERS, {"table": "events"})]
+        held = "; ".join(holders) or "nobody any more: try again"
+        raise TicketlabError(f"{what}: it was locked for {LOCK_TIMEOUT_S:g} s. It is held by {held}.") from error
+
+
+@contextmanager
+def _reading(what: str, form: str) -> Iterator[None]:
+    try:
+        yield
+    except (InvalidInputError, TypeError, ValueError) as error:
+        raise OwnCodeError(f"{what} must give rows of {form}: {error}") from error
+
+
+APPLICATION: Final = "ticketlab-sampler"
+_OPTIONS: Final = "-c lock_timeout=5 -c statement_timeout=2000"
+_CONNECT_TIMEOUT_S: Final = 2
+_READ: Final = """
+SELECT wanted.number - 1, available_tickets, (SELECT count(*) FROM tickets WHERE event_id = events.id)
+FROM events JOIN unnest(%s::uuid[]) WITH ORDINALITY AS wanted(id, number) USING (id)
+"""
+
+
+class Snapshots:
+    """Reads the events of a trial on a connection of its own, which it opens when it needs one."""
+
+    def __init__(self, database: Database, events: Sequence[UUID], schema: Schema | None) -> None:
+        """Of these events, which are numbered from 0; `schema` is that of a user's own tables."""
+        self._url = database.settings.url
+        self._events = list(events)
+        self._schema = schema
+        self._connection: psycopg.Connection[TupleRow] | None = None
+
+    def read(self) -> list[tuple[int, int | None, int]]:
+        """Of each event its number, its stock or None, and its tickets; nothing where the server does not answer now.
+
+        Nor where a user's schema cannot be read now: it is read once more when the trial is over, and told of then.
+        """
+        try:
+            connection = self._opened()
+            return self._read_own(connection, self._schema) if self._schema else self._read(connection)
+        except psycopg.errors.LockNotAvailable:  # somebody has locked the whole table
+            return []
+        except Exception:  # the server was crashed, or a user's schema has a defect
+            self.close()
+            return []
+
+    def close(self) -> None:
+        """Close the connection, if there is one."""
+        if self._connection is not None:
+            with suppress(psycopg.Error):
+                self._connection.close()
+        self._connection = None
+
+    def _opened(self) -> psycopg.Connection[TupleRow]:
+        if self._connection is None:
+            self._connection = psycopg.connect(
+                self._url,
+                autocommit=self._schema is None,
+                application_name=APPLICATION,
+                connect_timeout=_CONNECT_TIMEOUT_S,
+                options=_OPTIONS,
+            )
+            self._connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        return self._connection
+
+    def _read(self, connection: psycopg.Connection[TupleRow]) -> list[tuple[int, int | None, int]]:
+        rows: list[tuple[int, int | None, int]] = connection.execute(_READ, [self._events]).fetchall()
+        return rows
+
+    def _read_own(self, connection: psycopg.Connection[TupleRow], schema: Schema) -> list[tuple[int, int | None, int]]:
+        numbers = {event: number for number, event in enumerate(self._events)}
+        with connection.transaction():
+            events, tickets = [*schema.events(connection)], [*schema.tickets(connection)]
+        sold = Counter(UUID(str(event)) for event, *_ in tickets)
+        held = [(UUID(str(event)), left) for event, _, left, _ in events]
+        return [(numbers[event], left, sold[event]) for event, left in held if event in numbers]
