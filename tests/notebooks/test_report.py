@@ -165,10 +165,10 @@ class TestKernel:
     def test_ctrl_c_ends_the_kernel_and_leaves_nothing(self, tmp_path, eventually, is_running):
         """Neither a process nor a file, and the interrupt goes on to whoever asked."""
         source = HEEDS_CTRL_C + (
-            "import nbformat, os\nfrom ticketlab import kernels\n"
+            "import nbformat, os\nfrom ticketlab import jupyter\n"
             "begin = 'from pathlib import Path; import os, time; Path(\"../pid\").write_text(str(os.getpid()))\\n'\n"
             "cell = nbformat.v4.new_code_cell(begin + 'time.sleep(600)')\n"
-            "kernels.execute(nbformat.v4.new_notebook(cells=[cell]))\n"
+            "jupyter.execute(nbformat.v4.new_notebook(cells=[cell]))\n"
         )
         environment = os.environ | {"TMPDIR": str(tmp_path)}
         with subprocess.Popen(

@@ -15,10 +15,10 @@ pytestmark = pytest.mark.container
 OPENS_A_CONTAINER = """
 import json, os, sys
 from ticketlab import servers
-from ticketlab.servers import watch
+from ticketlab.servers import cleanup
 
 with servers.open("container") as server:
-    watcher = watch._watchers[os.getpid()]
+    watcher = cleanup._watchers[os.getpid()]
     print(json.dumps({"name": watcher._watched[0]["name"], "watcher": watcher._process.pid}), flush=True)
     sys.stdin.read()
 """
@@ -122,11 +122,11 @@ def test_a_process_that_is_killed_between_naming_and_starting_a_container_leaves
     source = """
 import json, os, signal, sys
 from ticketlab import servers
-from ticketlab.servers import container, watch
+from ticketlab.servers import cleanup, container
 
 start = container._start
 def half(postgres):
-    watcher = watch._watchers[os.getpid()]
+    watcher = cleanup._watchers[os.getpid()]
     print(json.dumps({"name": watcher._watched[0]["name"], "watcher": watcher._process.pid}), flush=True)
     start(postgres)
     os.kill(os.getpid(), signal.SIGKILL)

@@ -19,11 +19,11 @@ OPENS_A_SERVER = """
 import json, os, sys
 import psycopg
 from ticketlab import servers
-from ticketlab.servers import watch
+from ticketlab.servers import cleanup
 
 with servers.open("embedded") as server, psycopg.connect(server.url) as connection:
     data = connection.execute("SHOW data_directory").fetchone()[0]
-    watcher = watch._watchers[os.getpid()]._process.pid
+    watcher = cleanup._watchers[os.getpid()]._process.pid
     print(json.dumps({"folder": os.path.dirname(data), "watcher": watcher}), flush=True)
     sys.stdin.read()
 """
@@ -215,14 +215,14 @@ def test_a_process_that_is_killed_during_initdb_leaves_nothing(child, eventually
     source = """
 import json
 from ticketlab import servers
-from ticketlab.servers import embedded, folders
+from ticketlab.servers import embedded, paths
 
 initdb = embedded._initdb
 def announced(binaries, owner, data):
     print(json.dumps(str(data.parent)), flush=True)
     initdb(binaries, owner, data)
 embedded._initdb = announced
-folders.cache = lambda: None
+paths.cache = lambda: None
 with servers.open("embedded"):
     pass
 """

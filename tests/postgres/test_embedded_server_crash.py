@@ -16,14 +16,14 @@ RESTARTS_A_SERVER = """
 import json, os, sys
 import psycopg
 from ticketlab import servers
-from ticketlab.servers import watch
+from ticketlab.servers import cleanup
 
 with servers.open("embedded") as server:
     with psycopg.connect(server.url) as connection:
         data = connection.execute("SHOW data_directory").fetchone()[0]
     server.crash()
     {then}
-    watcher = watch._watchers[os.getpid()]._process.pid
+    watcher = cleanup._watchers[os.getpid()]._process.pid
     print(json.dumps({{"folder": os.path.dirname(data), "watcher": watcher}}), flush=True)
     sys.stdin.read()
 """

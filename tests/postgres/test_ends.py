@@ -53,10 +53,10 @@ def orphans_its_transaction(connection, event_id, quantity, purchase_id):
 COMMAND = """
 import json, signal, sys
 from ticketlab import __main__
-from ticketlab.load import executors
+from ticketlab.load import driver
 signal.signal(signal.SIGINT, signal.default_int_handler)
 for name, seconds in json.loads(sys.argv.pop(1)).items():
-    setattr(executors, name, seconds)
+    setattr(driver, name, seconds)
 __main__.main()
 """
 SHORT = {"GRACE_S": 0.5, "CUT_S": 0.5}

@@ -111,8 +111,8 @@ def test_a_run_that_is_ended_in_a_crash_leaves_nothing(number, tmp_path, eventua
     source = f"""
 import dataclasses, os, signal
 from pathlib import Path
-from ticketlab import lab
-from ticketlab.experiment import Experiment
+from ticketlab.runs import lab
+from ticketlab.runs.experiment import Experiment
 from ticketlab.load import Fault
 from ticketlab.servers.embedded import Postmaster
 

@@ -291,5 +291,5 @@ def test_a_server_that_can_not_be_had_is_told_in_a_sentence(pytester):
     done.assert_outcomes(errors=2)
     told = done.stdout.str()
     assert "No PostgreSQL can be used at postgresql://me@127.0.0.1:1/db" in told
-    assert "ground.py" not in told
+    assert "resources.py" not in told
     assert "secret" not in told.partition("test session starts")[2]

@@ -14,11 +14,11 @@ HOLDS_A_DATABASE = """
 import json, os, sys
 import psycopg
 from ticketlab import servers
-from ticketlab.servers import watch
+from ticketlab.servers import cleanup
 
 with servers.scratch_database(os.environ["SERVER_URL"], prefix="mortal") as url, psycopg.connect(url) as connection:
     connection.execute("CREATE TABLE held (id int)")
-    print(json.dumps(watch._watchers[os.getpid()]._process.pid), flush=True)
+    print(json.dumps(cleanup._watchers[os.getpid()]._process.pid), flush=True)
     sys.stdin.read()
 """
 
@@ -82,14 +82,14 @@ def test_a_database_whose_creation_outlives_the_process_is_dropped_too(child, ev
     source = """
 import json, os, sys
 from ticketlab import servers
-from ticketlab.servers import scratch, watch
+from ticketlab.servers import cleanup, external
 
-create = scratch._create
+create = external._create
 def announced(connection, name, *where):
     connection.execute("SET application_name = 'creator'")
-    print(json.dumps([name, watch._watchers[os.getpid()]._process.pid]), flush=True)
+    print(json.dumps([name, cleanup._watchers[os.getpid()]._process.pid]), flush=True)
     create(connection, name, *where)
-scratch._create = announced
+external._create = announced
 with servers.scratch_database(os.environ["SERVER_URL"]):
     pass
 """

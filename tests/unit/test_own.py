@@ -311,7 +311,7 @@ class TestByName:
         assert told in note
         assert f"{module}.py" in note
         assert "importlib" not in note
-        assert "own.py" not in note
+        assert "user_code.py" not in note
 
     @pytest.fixture
     def announcing(self, shop, monkeypatch):

@@ -14,7 +14,7 @@ from ticketlab.power.environment import Ground, Place, opened
 from ticketlab.power.false_positives import SafeTrial
 from ticketlab.power.plan import POOL_SIZE, Exam, Turn
 from ticketlab.power.results import Results, examined
-from ticketlab.runs import lab, trial_data
+from ticketlab.runs import lab, new_folder
 from ticketlab.runs.lab import Progress, note_log
 from ticketlab.tickets import strategies
 from ticketlab.tickets.strategies import mutants
@@ -67,7 +67,7 @@ def run(
     on_progress(Progress(trial=0, trials=0, doing=f"starting a server ({exam.server})"))
     made = _Made()
     with opened(exam.server, url=url, crashes=exam.crashes) as ground:
-        environment = trial_data.surroundings(ground.usual.server, seed=exam.seed, began=began)
+        environment = new_folder.surroundings(ground.usual.server, seed=exam.seed, began=began)
         try:
             _chase_all(exam, ground, made, on_progress)
             _try_the_safe(exam, ground, made, on_progress)

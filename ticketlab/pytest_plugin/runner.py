@@ -12,7 +12,7 @@ from ticketlab.errors import InvalidInputError
 from ticketlab.pytest_plugin import messages, options
 from ticketlab.pytest_plugin.resolve import Given, Said, demand
 from ticketlab.pytest_plugin.resources import told
-from ticketlab.runs import lab, trial_data
+from ticketlab.runs import lab, new_folder
 from ticketlab.runs.run import Run
 from ticketlab.runs.trial_data import writing
 from ticketlab.tickets import Strategy
@@ -115,7 +115,7 @@ class Runner:
         """Copy the run to where it stays; where nothing can be written it stays where it is."""
         place = _place(self._item.config)
         try:
-            kept = trial_data.new(place, run.folder.name)
+            kept = new_folder.new(place, run.folder.name)
             with writing(kept):
                 shutil.copytree(run.folder, kept, dirs_exist_ok=True)
         except InvalidInputError:

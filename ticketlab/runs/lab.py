@@ -10,7 +10,7 @@ from ticketlab import servers
 from ticketlab.errors import InvalidInputError, OwnCodeError, TerminatedError, TicketlabError
 from ticketlab.history.live_counts import SoFar
 from ticketlab.load import Fault
-from ticketlab.runs import trial_data
+from ticketlab.runs import new_folder
 from ticketlab.runs.experiment import Experiment, TrialPlan
 from ticketlab.runs.run import Run
 from ticketlab.runs.trial_data import Trial
@@ -127,7 +127,7 @@ def _observed(
             f"Only a server of kind embedded can be crashed, and the one chosen is {server.why}. Ask for one by "
             "name: --server embedded."
         )
-    folder = trial_data.of_experiment(experiment, chosen, server, out)
+    folder = new_folder.of_experiment(experiment, chosen, server, out)
     try:
         with Database(Settings.from_url(server.url)) as database:
             migrations.upgrade(database)

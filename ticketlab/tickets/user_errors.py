@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from ticketlab.errors import OwnCodeError, TicketlabError
 
 _HERE: Final = Path(__file__).parent
-_CALLERS: Final = frozenset(str(_HERE / name) for name in ("attempts.py", "own.py", "own_class.py", "books.py"))
+_CALLERS: Final = frozenset(str(_HERE / name) for name in ("execution.py", "user_code.py", "trial_tables.py"))
 """The files that call what the user wrote."""
 _IMPORTING: Final = (importlib.__file__, "<frozen importlib")
 """What lies between them and a module that is imported."""

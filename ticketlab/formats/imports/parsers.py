@@ -1,7 +1,7 @@
-"""The faults of a file, collected: each with its place, what was found, and what is expected. Decides nothing."""
+"""Cells of text as numbers, words, names and ids, whole columns at once. What can not be read goes to the faults."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 from uuid import UUID, uuid5
@@ -10,72 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ticketlab.errors import InvalidInputError
 from ticketlab.formats.calls import Integers, Mask
+from ticketlab.formats.imports.parse_errors import Faults
 from ticketlab.formats.imports.table import Table
 from ticketlab.history import parquet
-
-LISTED: Final = 20
-"""Faults that are told one by one; the rest is counted."""
-_LONGEST: Final = 60
-
-
-class Faults:
-    """What is wrong with the rows of one file."""
-
-    def __init__(self, *, name: str, unit: str) -> None:
-        self._name = name
-        self._unit = unit
-        self._count = 0
-        self._first: list[tuple[int, str]] = []
-
-    def add(self, places: Integers, wrong: Mask, column: str, found: pa.Array, expected: str) -> None:
-        """Every row that is wrong in a column: what was found there, and what is expected."""
-        self.add_each(places, wrong, column, found, lambda _row: expected)
-
-    def add_each(
-        self, places: Integers, wrong: Mask, column: str, found: pa.Array, expected: Callable[[int], str]
-    ) -> None:
-        """As `add`, what is expected being told for each row."""
-        rows = np.flatnonzero(wrong)
-        first = rows[np.argsort(places[rows], kind="stable")[:LISTED]]
-        texts = found.take(pa.array(first)).to_pylist()
-        told = [
-            (place, f"{self._unit} {place}, {column}: found {_shown(text)}; expected {expected(row)}")
-            for row, place, text in zip(first.tolist(), places[first].tolist(), texts, strict=True)
-        ]
-        self._extend(len(rows), told)
-
-    def add_one(self, place: int, column: str, found: str, expected: str) -> None:
-        """One fault, in words of its own."""
-        self._extend(1, [(place, f"{self._unit} {place}, {column}: {found}; expected {expected}")])
-
-    def tell(self) -> None:
-        """Go on only if there are none.
-
-        Raises:
-            InvalidInputError: naming the first LISTED of them, in the order of the file, and counting all.
-        """
-        if not self._count:
-            return
-        shown = [text for _, text in sorted(self._first, key=lambda each: each[0])[:LISTED]]
-        more = self._count - len(shown)
-        rest = [f"… and {more:,} more"] if more else []
-        noun = "fault" if self._count == 1 else "faults"
-        raise InvalidInputError("\n  ".join([f"{self._name} has {self._count:,} {noun}:", *shown, *rest]))
-
-    def _extend(self, count: int, told: Sequence[tuple[int, str]]) -> None:
-        self._count += count
-        self._first = sorted([*self._first, *told], key=lambda each: each[0])[:LISTED]
-
-
-def _shown(text: str | bytes) -> str:
-    if not text:
-        return "nothing"
-    if isinstance(text, bytes):
-        return f"the bytes {text.hex()}"
-    return repr(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…")
-
 
 MOST: Final = 8_999_999_999_999_999_999
 """The largest number that is read: with one digit more, or a 9 before it, 64 bits may be too few."""
@@ -182,7 +120,7 @@ class Ids:
     made: Mask
     """Which of them were made of a text that is no UUID."""
 
-    def column(self) -> Any:  # noqa: ANN401 - as `tables.purchase_ids`
+    def column(self) -> Any:  # noqa: ANN401 - as `parquet.purchase_ids`
         """As a column of a frame."""
         return parquet.purchase_ids(self.packed)
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from ticketlab.errors import InvalidInputError
 from ticketlab.formats.calls import Integers, Mask
-from ticketlab.formats.imports.parsers import Faults
+from ticketlab.formats.imports.parse_errors import Faults
 
 _PARQUET: Final = b"PAR1"
 _KNOWN_BY: Final = {

@@ -19,11 +19,11 @@ DEADLINE_S = 20
 NAMES_A_FOLDER = """
 import json, os, signal, sys, time
 from pathlib import Path
-from ticketlab.servers import watch
+from ticketlab.servers import cleanup
 
 folder = Path(sys.argv[1])
-with watch.watched("folder", path=str(folder)):
-    print(watch._watchers[os.getpid()]._process.pid, flush=True)
+with cleanup.watched("folder", path=str(folder)):
+    print(cleanup._watchers[os.getpid()]._process.pid, flush=True)
     {then}
 """
 
