@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check stress lab notebooks reference clean
+.PHONY: help demo test test-all check stress lab notebooks reference clean
 
 help:  ## Say what there is
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/'
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'ticketlab needs Python 3.11 or newer: make PYTHON=python3.12 ...' >&2; exit 2; }
@@ -24,8 +24,11 @@ check: $(STAMP)  ## Lint, format and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: check  ## All checks and tests; ON=container:16 on another server than the embedded one
-	$(BIN)/pytest -n 2 --dist loadgroup $(if $(ON),--on $(ON))
+test: check  ## Checks and tests; ON=container:16 on another server than the embedded one
+	$(BIN)/pytest -n 2 --dist loadgroup -m 'not slow' $(if $(ON),--on $(ON))
+
+test-all: test  ## What is slow by nature too: executed notebooks, browsers, wheels, containers
+	$(BIN)/pytest -n 2 --dist loadgroup -m slow $(if $(ON),--on $(ON))
 
 stress: $(STAMP)  ## Every strategy and mutant on every server at hand, in 40 minutes; SHARD=1/4 a part of it, ON=… some servers
 	$(BIN)/pytest tests/stress -n 2 --maxschedchunk 1 $(if $(SHARD),--shard $(SHARD)) $(if $(ON),--on $(ON))

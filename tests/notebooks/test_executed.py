@@ -12,6 +12,8 @@ from ticketlab.runs.experiment import Experiment
 from ticketlab.runs.run import Run
 from ticketlab.servers import container
 
+pytestmark = pytest.mark.slow
+
 FOLDER = Path(__file__).parents[2] / "notebooks"
 
 

@@ -11,7 +11,7 @@ run = notebook.run(Experiment(strategies=("atomic",), stock=10**9, seconds=600, 
 """
 
 
-pytestmark = pytest.mark.xdist_group("kernel")  # one process starts the kernel that both work in
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("kernel")]  # one process starts the kernel that both work in
 
 
 @pytest.fixture(scope="module")

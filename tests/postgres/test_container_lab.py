@@ -10,7 +10,7 @@ from ticketlab.servers import container
 from ticketlab.settings import Settings
 from ticketlab.tickets import Database, migrations
 
-pytestmark = [pytest.mark.container, pytest.mark.xdist_group("containers")]
+pytestmark = [pytest.mark.slow, pytest.mark.container, pytest.mark.xdist_group("containers")]
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from ticketlab import servers
 from ticketlab.errors import ServerError
 from ticketlab.servers import cleanup, container, reaper
 
-pytestmark = pytest.mark.container
+pytestmark = [pytest.mark.slow, pytest.mark.container]
 
 OPENS_A_CONTAINER = """
 import json, os, sys

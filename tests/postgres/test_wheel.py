@@ -16,7 +16,7 @@ import pytest
 
 from ticketlab.settings import Settings
 
-pytestmark = pytest.mark.xdist_group("wheel")  # one process makes the environment that all of these look at
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("wheel")]  # one process makes the environment that all of these look at
 CHECKOUT = Path(__file__).parents[2]
 
 

@@ -32,7 +32,7 @@ def power(
         typer.Option(
             "--mutant",
             "-m",
-            help="A broken twin; repeatable.",
+            help="A mutant; repeatable.",
             show_default="all of them",
             autocompletion=mutant_names,
         ),
@@ -62,7 +62,7 @@ def power(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Measure the checks: how soon they catch broken twins of the strategies, and how often they accuse a safe one.
+    """Measure the checks: how soon they detect mutants of the strategies, and how often they accuse a safe one.
 
     The exit code is 0 where every mutant was caught by the check that is meant for it in at least 95 % of the repeats,
     and no alarm was false. Without options that takes some ten minutes on two processors.

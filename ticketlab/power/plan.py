@@ -97,7 +97,7 @@ class Exam:
     """
 
     mutants: tuple[str, ...] = field(default_factory=lambda: tuple(mutants.registry()))
-    """Their names: by default every broken twin."""
+    """Their names: by default every mutant."""
     repeats: int = 20
     purchases: int = 20_000
     """A chase ends without a catch after so many."""

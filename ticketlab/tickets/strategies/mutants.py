@@ -1,4 +1,4 @@
-"""Broken twins of the safe strategies, each with one mistake that people make: by them the checks are measured.
+"""Mutants of the safe strategies, each with one mistake that people make: they measure what the checks detect.
 
 What a mutant is, and where they are found; they themselves stand in `ticketlab.tickets.mutated`, by the kind of their
 mistake. They are in no list of strategies, for nobody is to choose one. Knows the checks by their names only.
