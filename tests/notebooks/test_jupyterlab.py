@@ -14,7 +14,8 @@ import pytest
 
 from ticketlab import notebook
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("jupyterlab")]  # one process starts the JupyterLab that all of these work in
+# One process starts the JupyterLab that all of these work in.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("jupyterlab")]
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "01_oversell.ipynb"
 SMALL = 'server, buyers, seconds, stock, repeats, seed, RUN = "embedded", 8, 20.0, 300, 1, 1, None'
 LONG = 'server, buyers, seconds, stock, repeats, seed, RUN = "embedded", 8, 600.0, 10**9, 1, 1, None'

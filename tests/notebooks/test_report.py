@@ -18,7 +18,8 @@ from ticketlab.errors import TicketlabError
 from ticketlab.report.tables import SECTIONS
 from ticketlab.runs.run import Run
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("report")]  # one process makes the runs and pages that all of these look at
+# One process makes the runs and pages that all of these look at.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("report")]
 # A test run that was started in the background may have been told to ignore it, and its children with it.
 HEEDS_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
 

@@ -4,7 +4,8 @@ import io
 
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("report")]  # one process makes the runs and pages that all of these look at
+# One process makes the runs and pages that all of these look at.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("report")]
 PHONES, DESK = (360, 390), 1280
 BEYOND = """
 () => [...document.querySelectorAll('body *')].filter(each => {

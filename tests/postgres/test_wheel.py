@@ -16,7 +16,8 @@ import pytest
 
 from ticketlab.settings import Settings
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("wheel")]  # one process makes the environment that all of these look at
+# One process makes the environment that all of these look at.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("wheel")]
 CHECKOUT = Path(__file__).parents[2]
 
 

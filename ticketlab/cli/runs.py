@@ -42,21 +42,26 @@ def run(
     *,
     strategy: Annotated[
         list[str] | None,
-        typer.Option("--strategy", "-s", help="Repeatable; of your own: module:name.", autocompletion=strategy_names),
+        typer.Option(
+            "--strategy",
+            "-s",
+            help="A strategy by its name; of your own module:name or file.py:name. Repeatable.",
+            autocompletion=strategy_names,
+        ),
     ] = None,
     all_strategies: Annotated[
         bool, typer.Option("--all", help="Every strategy there is; with --basket, every one that sells baskets.")
     ] = False,
-    buyers: Annotated[str, typer.Option(metavar="N[,N…]", help="Buyers at once; a trial for each number.")] = "16",
+    buyers: Annotated[str, typer.Option(metavar="N[,N…]", help="Concurrent buyers; a trial for each number.")] = "16",
     stock: Annotated[
-        int | None, typer.Option(help="Seats of an event.", show_default="1000, or too few for --purchases")
+        int | None, typer.Option(help="Seats of an event.", show_default="1000; with --purchases, fewer than they need")
     ] = None,
     quantity: Annotated[str, typer.Option(metavar="N|N-M", help="Tickets of a purchase, or a range of them.")] = "1",
     basket: Annotated[
         str, typer.Option(metavar="N|N-M", help="Events of a purchase, bought together or not at all.")
     ] = "1",
     events: Annotated[int, typer.Option(help="Events that are bought from.")] = 1,
-    hot: Annotated[float | None, typer.Option(help="Share of purchases that want the first event.")] = None,
+    hot: Annotated[float | None, typer.Option(help="Share of the purchases for the first event, 0 to 1.")] = None,
     refunds: Annotated[float, typer.Option(help="Share of sales that their buyers give back at once.")] = 0.0,
     double_calls: Annotated[
         float | None,
@@ -87,7 +92,7 @@ def run(
         list[str] | None,
         typer.Option(
             metavar="KIND@N",
-            help="crash@N, disconnect@N, lose-request@N or lose-reply@N: goes wrong after N purchases; repeatable.",
+            help="crash@N, disconnect@N, lose-request@N or lose-reply@N: injected after N purchases; repeatable.",
         ),
     ] = None,
     thorough: Annotated[
@@ -101,7 +106,7 @@ def run(
 ) -> None:
     """Compare strategies: hammer purchases from many buyers, check every ticket, measure, and write a report.
 
-    Without options a control that oversells meets five strategies that do not: 16 buyers, one hot event.
+    Without options it runs five safe strategies and one that is known to oversell (the control): 16 buyers, one event.
 
     Example: ticketlab run -s pessimistic -s atomic --buyers 4,16,64 --repeats 5
 
