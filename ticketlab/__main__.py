@@ -16,11 +16,11 @@ def main() -> None:
     """Run the command line. Ctrl-C ends it without a traceback, also while it is still being imported."""
     try:
         from ticketlab import cli
-        from ticketlab.cli.output import end_with_the_reader
+        from ticketlab.cli.output import exit_on_broken_pipe
 
         signal.signal(signal.SIGTERM, _terminate)  # ended from outside, it cleans up as for Ctrl-C
         sys.path.append(str(Path.cwd()))  # for --strategy module:name; last, so that it hides nothing installed
-        end_with_the_reader()
+        exit_on_broken_pipe()
         cli.main()
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from rich.text import Text
 
-from ticketlab.checks.mutation_baseline import known
+from ticketlab.checks.mutation_baseline import load_baseline
 from ticketlab.checks.verdict import Status, Verdict, overall
 from ticketlab.report import phrases
 from ticketlab.report.concerns import Concern, doubts, is_amber
@@ -24,7 +24,7 @@ from ticketlab.report.explain.story import printed
 from ticketlab.report.grouping import setting_parts
 from ticketlab.report.headline import IN_WORDS
 from ticketlab.report.headline import headline as verdict_on
-from ticketlab.report.phrases import several
+from ticketlab.report.phrases import has_multiple
 from ticketlab.report.tables import first_of_a_kind
 from ticketlab.runs.run import Run
 
@@ -131,7 +131,7 @@ def verdicts(run: Run) -> Table:
     return table
 
 
-def faults(run: Run) -> list[RenderableType]:
+def violations(run: Run) -> list[RenderableType]:
     """What every check that did not hold has to say; the first violation of a kind is told as a story too.
 
     What an anomaly is, and what the field calls it, is told where it is met for the first time.
@@ -153,7 +153,7 @@ def _fault(row: Mapping[str, Any]) -> Text:
     return Text(text, style=_STYLES[Status(row["status"])])
 
 
-def judgement(found: Sequence[Verdict], *, unit: str = "row") -> list[RenderableType]:
+def verdict_table(found: Sequence[Verdict], *, unit: str = "row") -> list[RenderableType]:
     """The verdicts on one history: a row a check, and below what is wrong, by its first rows and as a story.
 
     Args:
@@ -173,7 +173,7 @@ def judgement(found: Sequence[Verdict], *, unit: str = "row") -> list[Renderable
     return parts
 
 
-def in_words(found: Sequence[Verdict]) -> Text:
+def verdict_line(found: Sequence[Verdict]) -> Text:
     """The verdict on one history, as that on a run is said."""
     status = overall(found)
     return Text(IN_WORDS[status], style=_STYLES[status])
@@ -193,7 +193,7 @@ def findings(run: Run) -> list[Text]:
     """What the table comes to, in sentences."""
     lines = []
     for _, row in run.summary[run.summary["oversold"] > 0].iterrows():
-        pool = f" and a pool of {row['pool_size']}" if several(run.summary["pool_size"]) else ""
+        pool = f" and a pool of {row['pool_size']}" if has_multiple(run.summary["pool_size"]) else ""
         text = f"{row['strategy']} oversold: {row['seats'] + row['oversold']:,} tickets for {row['seats']:,} seats"
         lines.append(Text(f"{text}, {row['oversold']:,} too many, at {row['buyers']} buyers{pool}.", style="bold red"))
     lines += [
@@ -206,16 +206,16 @@ def findings(run: Run) -> list[Text]:
         style = _AMBER if run.concerns or run.uncaught else "green"
         lines.append(Text(f"No violation found of {', '.join(names)}. {bound(run.measures, names)}", style=style))
         lines += [Text(said)] if (said := untried(run.tried)) else []
-    return [*lines, *(Text(each.text, style=_AMBER) for each in run.concerns), *remarks(run)]
+    return [*lines, *(Text(each.text, style=_AMBER) for each in run.concerns), *notes(run)]
 
 
 def headline(run: Run) -> list[Text]:
     """The verdict on the run, in the words of its report."""
-    said = verdict_on(run.measures, known(), concerns=run.concerns, tried=run.tried)
+    said = verdict_on(run.measures, load_baseline(), concerns=run.concerns, tried=run.tried)
     return [Text(said.words, style=_AMBER if said.is_amber else _STYLES[said.status]), *map(Text, said.sentences)]
 
 
-def remarks(run: Run) -> list[Text]:
+def notes(run: Run) -> list[Text]:
     """Why purchases were tried again, and what a reader must know beside the numbers."""
     return [
         *map(Text, phrases.retries_by_cause(run.measures)),

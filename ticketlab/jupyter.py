@@ -56,7 +56,7 @@ def execute(notebook: "NotebookNode", *, on_cell: Callable[[int], None] = lambda
         try:
             _finish(_run(client, manager, Path(folder), log))
         except (CellExecutionError, RuntimeError, OSError) as error:  # RuntimeError: the kernel died, or never was
-            raise TicketlabError(_complaint(reached, error, log)) from error
+            raise TicketlabError(_failure_message(reached, error, log)) from error
 
 
 async def _run(client: "NotebookClient", manager: "AsyncKernelManager", folder: Path, log: Path) -> None:
@@ -100,7 +100,7 @@ def _finish(execution: Coroutine[Any, Any, None]) -> None:
             raise
 
 
-def _complaint(reached: int, error: Exception, log: Path) -> str:
+def _failure_message(reached: int, error: Exception, log: Path) -> str:
     """What went wrong, in a line or two: in which cell, or what the kernel said as it died."""
     if name := getattr(error, "ename", None):
         return f"Cell {reached} of the notebook failed: {name}: {getattr(error, 'evalue', '')}"
@@ -113,7 +113,7 @@ _PACKAGE = Path(__file__).parent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LaidOut:
+class CopyResult:
     """What came of laying out the notebooks: names of files, relative to the folder."""
 
     copied: tuple[str, ...]
@@ -121,13 +121,13 @@ class LaidOut:
     """Those that lay there already and are not as they were shipped: the user's own work, or of another version."""
 
 
-def shipped() -> Path:
+def notebooks_dir() -> Path:
     """The folder of the notebooks that came with this installation, or lie in this checkout."""
     installed = _PACKAGE / "notebooks"
     return installed if installed.is_dir() else _PACKAGE.parent / "notebooks"
 
 
-def lay_out(folder: Path) -> LaidOut:
+def copy_notebooks(folder: Path) -> CopyResult:
     """Copy into `folder` those of the notebooks, their index and its pictures that are not there yet.
 
     Raises:
@@ -136,7 +136,7 @@ def lay_out(folder: Path) -> LaidOut:
     copied, kept = [], []
     try:
         for source in _files():
-            name = str(source.relative_to(shipped()))
+            name = str(source.relative_to(notebooks_dir()))
             target = folder / name
             if not target.exists():
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -148,7 +148,7 @@ def lay_out(folder: Path) -> LaidOut:
         raise InvalidInputError(
             f"The notebooks can not be copied to {folder}: {error.strerror}. Name another folder."
         ) from error
-    return LaidOut(copied=tuple(copied), kept=tuple(kept))
+    return CopyResult(copied=tuple(copied), kept=tuple(kept))
 
 
 def open_jupyterlab(folder: Path, *, port: int, browser: bool) -> NoReturn:
@@ -163,4 +163,6 @@ def open_jupyterlab(folder: Path, *, port: int, browser: bool) -> NoReturn:
 
 def _files() -> list[Path]:
     """What is shipped: not what a run or JupyterLab left beside it in a checkout."""
-    return [path for pattern in ("*.ipynb", "README.md", "images/*.png") for path in sorted(shipped().glob(pattern))]
+    return [
+        path for pattern in ("*.ipynb", "README.md", "images/*.png") for path in sorted(notebooks_dir().glob(pattern))
+    ]

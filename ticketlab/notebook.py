@@ -22,7 +22,7 @@ from ticketlab.runs.run import Run
 if TYPE_CHECKING:
     from ticketlab.runs.lab import Progress
     from ticketlab.tickets import Strategy
-    from ticketlab.tickets.user_code import Buys
+    from ticketlab.tickets.user_code import PurchaseFunction
 
 _LONG_S: Final = 5.0
 """A trial that is shorter is not drawn while it goes on: buyers and drawing take turns with Python's lock."""
@@ -36,7 +36,7 @@ _HASH_LENGTH: Final = 16
 def run(
     experiment: Experiment,
     *,
-    own: "Sequence[Strategy | Buys]" = (),
+    own: "Sequence[Strategy | PurchaseFunction]" = (),
     saved: str | Path | None = None,
     out: Path = Path("runs"),
 ) -> Run:
@@ -53,7 +53,7 @@ def run(
         return lab.run(experiment, own=own, out=out, on_progress=on_progress)
 
 
-def stamp(*runs: Run) -> str:
+def provenance(*runs: Run) -> str:
     """What the numbers of a notebook rest on, to be printed at its end: runs, servers, machine, versions, code."""
     lines = []
     for each in runs:

@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final, TypeAlias
 
-from ticketlab.checks.mutation_baseline import known
+from ticketlab.checks.mutation_baseline import load_baseline
 from ticketlab.errors import InvalidInputError, NotFoundError
 from ticketlab.report.formats import Format
 from ticketlab.report.model import Report, RunResults
 from ticketlab.runs.run import Run
-from ticketlab.runs.trial_data import writing
+from ticketlab.runs.trial_data import wrapping_write_errors
 
 OnProgress: TypeAlias = Callable[[str], None]
 
@@ -45,10 +45,10 @@ def write(
         TicketlabError: the notebook of the report could not be executed; nothing was written.
     """
     place = out or default_place(runs, form)
-    _refuse_what_is_no_report(place, form)
+    _check_overwrite(place, form)
     figures = place.with_name(f"{place.stem}_files") if form is Format.MD else None
     text = render(runs, form=form, figures=figures.name if figures else None, on_progress=on_progress)
-    with writing(place.parent):
+    with wrapping_write_errors(place.parent):
         if figures:
             _write_figures(report_of(runs), figures)
         _replace(place, text)
@@ -76,7 +76,7 @@ def render(
     return markdown(report, PurePosixPath(figures) if figures else None)
 
 
-def find(folders: Sequence[str | Path]) -> list[Run]:
+def load_runs(folders: Sequence[str | Path]) -> list[Run]:
     """The runs in these folders; where none is named the newest under `runs/`, here or beside this folder.
 
     Raises:
@@ -141,7 +141,7 @@ def _results(run: Run, name: str) -> RunResults:
         wrong=run.wrong,
         concerns=run.concerns,
         tried=run.tried,
-        power=known(),
+        power=load_baseline(),
     )
 
 
@@ -154,7 +154,7 @@ def _page(report: Report, folders: Sequence[Path], on_progress: OnProgress) -> s
     from ticketlab import jupyter
     from ticketlab.report import page
 
-    notebook = load_notebook_node(str(jupyter.shipped() / "report.ipynb"))
+    notebook = load_notebook_node(str(jupyter.notebooks_dir() / "report.ipynb"))
     notebook = parameterize_notebook(notebook, {"RUNS": [str(each.resolve()) for each in folders]})
     count = len(notebook.cells)
     jupyter.execute(notebook, on_cell=lambda number: on_progress(f"report.ipynb, cell {number} of {count}"))
@@ -171,11 +171,11 @@ def _write_figures(report: Report, folder: Path) -> None:
         (folder / name).write_bytes(content)
 
 
-def _refuse_what_is_no_report(place: Path, form: Format) -> None:
+def _check_overwrite(place: Path, form: Format) -> None:
     """Leave alone what somebody else has put there."""
     if not place.exists():
         return
-    with writing(place.parent), place.open(encoding="utf-8", errors="replace") as file:
+    with wrapping_write_errors(place.parent), place.open(encoding="utf-8", errors="replace") as file:
         beginning = file.read(_LOOKED_AT)
     if form.mark not in beginning:
         raise InvalidInputError(f"{place} is no {form} report, and is left as it is. Name another file with --out.")

@@ -85,7 +85,7 @@ def test_04_the_own_strategy_holds_and_without_its_lock_is_caught(execute):
     In a container where an engine answers. Which kind of server it is is the lab's affair, so that one notebook is
     enough.
     """
-    server = "embedded" if container.hindrance() else "container"
+    server = "embedded" if container.unavailable_reason() else "container"
     runs, printed = execute("04_your_own_strategy", server=server, buyers=8, seconds=20.0, stock=300, repeats=1)
     assert f"({server}) · fsync on" in printed
     assert verdicts_of(runs["my-own"]) == {"pessimistic": "VALID", "mine": "VALID"}

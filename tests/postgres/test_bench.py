@@ -9,7 +9,7 @@ import pytest
 
 from ticketlab import bench, servers
 from ticketlab.bench import bare_sql, bulk_insert, pgbench, repository, runner
-from ticketlab.bench.subject import Ground
+from ticketlab.bench.subject import BenchContext
 from ticketlab.errors import InvalidInputError, OwnCodeError, TicketlabError, UnavailableError
 from ticketlab.load import Plan
 from ticketlab.tickets import EventRepository, strategies
@@ -26,7 +26,7 @@ def ground(database):
         repository.create(name=name, date=date, total_tickets=10**6).id for name in ("hot", "warm-up")
     )
     plan = Plan(buyers=3, seconds=0.1, warm_up_s=0.05, stock=10**6)
-    return Ground(database=database, event=event, warm_up_event=warm_up_event, plan=plan)
+    return BenchContext(database=database, event=event, warm_up_event=warm_up_event, plan=plan)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from batches import ids, results, run, sales, told
 
 from ticketlab.outcomes import Cause, Outcome
 from ticketlab.tickets import EventRepository, strategies
-from ticketlab.tickets.batch_queue import Gatherer
+from ticketlab.tickets.batch_queue import BatchQueue
 from ticketlab.tickets.purchase import ticket_ids
 from ticketlab.tickets.strategies import coalesced
 
@@ -140,7 +140,7 @@ def test_a_closing_database_answers_everyone(single, repository, an_event, rival
 
 def test_a_full_queue_is_unavailable_at_once(database, an_event, rival, waiting, eventually):
     """One too many is told why nothing was sent for him, while the others wait; and they are sold."""
-    gatherer = Gatherer(database, coalesced.serve, longest_queue=1)
+    gatherer = BatchQueue(database, coalesced.serve, longest_queue=1)
     short = replace(strategies.get("coalesced"), through=lambda _database: nullcontext(gatherer))
     repository = EventRepository(database, short)
     event = an_event(repository)

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.container, pytest.mark.xdist_group("
 
 @pytest.fixture(autouse=True)
 def engine():
-    if hindrance := container.hindrance():
+    if hindrance := container.unavailable_reason():
         pytest.skip(f"no container can be had: {hindrance}")
 
 

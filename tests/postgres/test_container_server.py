@@ -27,7 +27,7 @@ with servers.open("container") as server:
 @pytest.fixture(autouse=True, scope="module")
 def engine():
     """Without an engine there is nothing to test, and the reason is reported."""
-    if hindrance := container.hindrance():
+    if hindrance := container.unavailable_reason():
         pytest.skip(hindrance)
 
 

@@ -84,7 +84,7 @@ def test_where_no_engine_answers_auto_takes_embedded_and_says_why(monkeypatch):
 
 def test_every_version_at_hand_is_the_one_that_answers():
     """It is asked for by its number, whichever the first choice is."""
-    for place in servers.at_hand():
+    for place in servers.available():
         kind, _, major = place.partition(":")
         if kind == "embedded":
             with servers.open(place) as server, psycopg.connect(server.url) as connection:

@@ -83,13 +83,13 @@ def test_a_crash_shows_a_server_that_does_not_wait_for_the_disk(tmp_path):
 
 def test_the_ledger_is_read_when_a_fault_came_last(tmp_path, monkeypatch):
     """No buyer has used the connections since: they are made sound first."""
-    tick = driver._await
+    tick = driver._monitor
 
     def then_once_more(lives, stop, overdue, *, trigger, **options):
         tick(lives, stop, overdue, trigger=trigger, **options)
         trigger.make_due(10**9)
 
-    monkeypatch.setattr(driver, "_await", then_once_more)
+    monkeypatch.setattr(driver, "_monitor", then_once_more)
     run = ran(
         tmp_path, "disconnect@1000000", "crash@2000000", "disconnect@3000000", strategies=("atomic",), double_calls=0.0
     )

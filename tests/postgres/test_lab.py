@@ -17,7 +17,7 @@ from command_line import call
 from ticketlab import report_writer
 from ticketlab.errors import InvalidInputError, NotFoundError, UnavailableError
 from ticketlab.load import Plan, driver
-from ticketlab.load.driver import drive
+from ticketlab.load.driver import run_load
 from ticketlab.outcomes import Outcome
 from ticketlab.report.formats import Format
 from ticketlab.runs import lab
@@ -262,7 +262,7 @@ def test_a_defect_in_a_strategy_stops_the_trial_and_is_raised(database, an_event
     repository = EventRepository(database, defective)
     event_id = an_event(repository).id
     with pytest.raises(ZeroDivisionError, match="a defect"):
-        drive(repository, Plan(buyers=3, seconds=30), [event_id], warm_up_event=event_id)
+        run_load(repository, Plan(buyers=3, seconds=30), [event_id], warm_up_event=event_id)
 
 
 def test_ctrl_c_keeps_what_was_measured_and_leaves_nothing(tmp_path, is_running, eventually):
@@ -399,7 +399,7 @@ def test_a_purchase_that_hangs_does_not_hang_the_lab(database, an_event, monkeyp
     plan = Plan(buyers=3, seconds=0.5, warm_up_s=0.0)
     with psycopg.connect(database.settings.url) as holder:
         holder.execute("SELECT 1 FROM events WHERE id = %s FOR UPDATE", [event.id])
-        driven = drive(repository, plan, [event.id], warm_up_event=warm_up.id)
+        driven = run_load(repository, plan, [event.id], warm_up_event=warm_up.id)
         holder.rollback()
     assert driven.history["outcome"].tolist() == ["failed"] * 3
     assert driven.history["cause"].tolist() == ["connection"] * 3

@@ -13,7 +13,7 @@ from ticketlab import EventRepository, Settings, adopt, checks, servers
 from ticketlab.checks.verdict import Anomaly, Status, overall
 from ticketlab.load import Fault, Plan
 from ticketlab.outcomes import Outcome
-from ticketlab.runs.trial_runner import observe
+from ticketlab.runs.trial_runner import run_trial
 from ticketlab.tickets import Database, leftovers, migrations, strategies
 
 LOOK = "SELECT available_tickets FROM events WHERE id = %(event_id)s FOR UPDATE"
@@ -55,7 +55,7 @@ def tried(place):
     def observed(function, *faults, adopting=None, **plan):
         server, database = place
         with Database(database.settings) as own:
-            seen = observe(
+            seen = run_trial(
                 strategies.get(function) if isinstance(function, str) else adopt(function, **adopting or {}),
                 Plan(**FEW | plan), own, server=server,
                 faults=tuple(map(Fault.parse, faults)),

@@ -13,21 +13,21 @@ from ticketlab.checks.verdict import Status
 from ticketlab.faults import connections
 from ticketlab.load import Plan
 from ticketlab.outcomes import Cause, Outcome
-from ticketlab.runs.trial_runner import observe
+from ticketlab.runs.trial_runner import run_trial
 from ticketlab.tickets import Database, EventRepository
 from ticketlab.tickets.strategies import mutants
-from ticketlab.tickets.strategies.mutants import Setting
+from ticketlab.tickets.strategies.mutants import Trigger
 
 MUTANTS = mutants.registry()
 BUYERS = (4, 8, 16)
 LOADS = {
-    Setting.LOAD: {"stock": 100, "purchases": 600},
-    Setting.BASKETS: {"stock": 100, "purchases": 300, "basket": (2, 3)},
-    Setting.DISCONNECT: {"stock": 100_000, "purchases": 800},
-    Setting.LOSE_REPLY: {"stock": 100_000, "purchases": 800},
-    Setting.DOUBLE_CALLS: {"stock": 200, "purchases": 800, "double_calls": 0.5},
+    Trigger.LOAD: {"stock": 100, "purchases": 600},
+    Trigger.BASKETS: {"stock": 100, "purchases": 300, "basket": (2, 3)},
+    Trigger.DISCONNECT: {"stock": 100_000, "purchases": 800},
+    Trigger.LOSE_REPLY: {"stock": 100_000, "purchases": 800},
+    Trigger.DOUBLE_CALLS: {"stock": 200, "purchases": 800, "double_calls": 0.5},
 }
-CUTS = {Setting.DISCONNECT: Database.sever, Setting.LOSE_REPLY: connections.lose_replies}
+CUTS = {Trigger.DISCONNECT: Database.sever, Trigger.LOSE_REPLY: connections.lose_replies}
 EVENTS = 3
 CUT_EVERY = 150
 """Purchases from one cut of all connections to the next."""
@@ -42,7 +42,7 @@ def test_a_mutant_sells_to_who_is_alone(shared_database, an_event, name):
     """A single buyer is told of his tickets, and of no error: its mistake is not that it does nothing."""
     repository = EventRepository(shared_database, name)
     one, two = an_event(repository), an_event(repository)
-    if MUTANTS[name].shows is Setting.BASKETS:
+    if MUTANTS[name].shows is Trigger.BASKETS:
         result = repository.purchase_basket({one.id: 1, two.id: 1}, uuid4())
         assert (result.outcome, result.quantity) == (Outcome.SOLD, 2)
     else:
@@ -79,7 +79,7 @@ def _breaks_its_claim(database, mutant, buyers):
     )
     with Database(database.settings) as own:
         cut = _Cutter(own, CUTS[mutant.shows]) if mutant.shows in CUTS else lambda _so_far: None
-        observed = observe(mutant.strategy, plan, own, server=None, on_tick=cut)  # only a crash would ask the server
+        observed = run_trial(mutant.strategy, plan, own, server=None, on_tick=cut)  # only a crash would ask the server
         ledger = observed.ledger()
     verdicts = {each.check: each.status for each in checks.judge(observed.driven.history, ledger)}
     return verdicts[mutant.breaks] is Status.INVALID

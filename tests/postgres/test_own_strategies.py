@@ -138,7 +138,7 @@ def test_what_is_wrong_with_an_adapter_is_told(database, fields, told):
     schema = Schema(**right | fields)
 
     def begin_and_end():
-        trial_tables.put_on_sale(EventRepository(database, adopt(by_psycopg, schema=schema)), events=1, stock=10)
+        trial_tables.create_events(EventRepository(database, adopt(by_psycopg, schema=schema)), events=1, stock=10)
         trial_tables.read(database, [UUID(int=1)], schema)
 
     with pytest.raises(OwnCodeError, match=told):

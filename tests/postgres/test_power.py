@@ -8,17 +8,17 @@ import pytest
 
 from ticketlab import power
 from ticketlab.errors import TicketlabError
-from ticketlab.power import Exam, runner
-from ticketlab.power.environment import Place
+from ticketlab.power import MutationPlan, runner
+from ticketlab.power.environment import ServerSlot
 from ticketlab.tickets.strategies import mutants
-from ticketlab.tickets.strategies.mutants import Setting
+from ticketlab.tickets.strategies.mutants import Trigger
 
 ONE_OF_EACH = {
-    Setting.LOAD: "pessimistic_unlocked",
-    Setting.BASKETS: "atomic_mixed_up",
-    Setting.DISCONNECT: "lock_timeout_told_sold",
-    Setting.LOSE_REPLY: "atomic_lost_as_failed",
-    Setting.DOUBLE_CALLS: "pessimistic_looked_up_first",
+    Trigger.LOAD: "pessimistic_unlocked",
+    Trigger.BASKETS: "atomic_mixed_up",
+    Trigger.DISCONNECT: "lock_timeout_told_sold",
+    Trigger.LOSE_REPLY: "atomic_lost_as_failed",
+    Trigger.DOUBLE_CALLS: "pessimistic_looked_up_first",
 }
 CRASHED = "server_function_asynchronous"
 
@@ -42,7 +42,7 @@ def databases(server):
 def test_a_mutant_of_each_setting_is_caught_soon_by_its_check(server, tmp_path, databases):
     """On a server that was given, in a database that is gone afterwards."""
     before = databases()
-    exam = Exam(mutants=tuple(ONE_OF_EACH.values()), repeats=1, trials=0, purchases=2_000, server="external")
+    exam = MutationPlan(mutants=tuple(ONE_OF_EACH.values()), repeats=1, trials=0, purchases=2_000, server="external")
     results, folder = power.run(exam, out=tmp_path, url=server.url)
     assert results.weak == []
     assert [len(each.caught) for each in results.found] == [1] * len(ONE_OF_EACH)
@@ -56,7 +56,7 @@ def test_a_mutant_of_each_setting_is_caught_soon_by_its_check(server, tmp_path, 
 def test_a_mutant_that_shows_in_a_crash_meets_one_on_a_server_that_can_be_crashed(server, tmp_path):
     """Where the server that was given can not be, on one of its own, which is gone afterwards."""
     before = ours()
-    exam = Exam(mutants=(CRASHED,), repeats=1, trials=0, purchases=100, server="external")
+    exam = MutationPlan(mutants=(CRASHED,), repeats=1, trials=0, purchases=100, server="external")
     results, _ = power.run(exam, out=tmp_path, url=server.url)
     (found,) = results.found
     assert found.by["sales_in_ledger"] == 1  # what was lost in the crash is missed by this one too
@@ -65,7 +65,7 @@ def test_a_mutant_that_shows_in_a_crash_meets_one_on_a_server_that_can_be_crashe
 
 def test_safe_strategies_raise_no_alarm(tmp_path):
     """One trial each and a few more, some with lost connections or a crash."""
-    results, folder = power.run(Exam(mutants=(), trials=20, seed=5), out=tmp_path)
+    results, folder = power.run(MutationPlan(mutants=(), trials=20, seed=5), out=tmp_path)
     assert (len(results.safe), results.false_alarms, results.ended_early) == (20, [], False)
     assert results.environment["server"]["settings"]["deadlock_timeout"] == "10ms"
     assert results.environment["server"]["settings"]["synchronous_commit"] == "on"
@@ -79,7 +79,7 @@ def test_ctrl_c_keeps_what_was_measured(server, tmp_path):
         if step.trial == 3:
             raise KeyboardInterrupt
 
-    exam = Exam(mutants=("pessimistic_unlocked",), repeats=5, trials=3, server="external")
+    exam = MutationPlan(mutants=("pessimistic_unlocked",), repeats=5, trials=3, server="external")
     results, folder = power.run(exam, out=tmp_path, url=server.url, on_progress=press)
     assert len(results.chases) == 2
     assert results.ended_early
@@ -89,7 +89,7 @@ def test_ctrl_c_keeps_what_was_measured(server, tmp_path):
 def test_ctrl_c_in_the_middle_of_a_trial_leaves_that_one_out(server, tmp_path, monkeypatch):
     """What its buyers had bought by then is not judged: the chase under way is no miss."""
     pressed = []
-    honest = runner.lab.ticker
+    honest = runner.lab.progress_callback
 
     def pressing(step, on_progress):
         tell = honest(step, on_progress)
@@ -103,7 +103,7 @@ def test_ctrl_c_in_the_middle_of_a_trial_leaves_that_one_out(server, tmp_path, m
         return tick
 
     monkeypatch.setattr(runner.lab, "ticker", pressing)
-    exam = Exam(mutants=("pessimistic_unlocked",), repeats=2, trials=0, server="external")
+    exam = MutationPlan(mutants=("pessimistic_unlocked",), repeats=2, trials=0, server="external")
     results, _ = power.run(exam, out=tmp_path, url=server.url)
     assert pressed
     assert [each.repeat for each in results.chases] == [1]
@@ -117,13 +117,13 @@ def test_ctrl_c_before_the_first_chase_leaves_nothing(server, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        power.run(Exam(repeats=1, server="external"), out=tmp_path, url=server.url, on_progress=press)
+        power.run(MutationPlan(repeats=1, server="external"), out=tmp_path, url=server.url, on_progress=press)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_trial_that_can_not_be_made_is_named_and_what_was_before_is_kept(server, tmp_path, monkeypatch):
     """The second chase fails: its name is told, and where the first one is."""
-    honest = Place.observe
+    honest = ServerSlot.observe
 
     def failing(place, strategy, step, **options):
         if strategy.name == "atomic_one_off":
@@ -131,9 +131,9 @@ def test_a_trial_that_can_not_be_made_is_named_and_what_was_before_is_kept(serve
             raise TicketlabError(message)
         return honest(place, strategy, step, **options)
 
-    monkeypatch.setattr(Place, "observe", failing)
-    monkeypatch.setattr(Exam, "turns", lambda exam: (runner.Turn(name, 1) for name in exam.mutants))
-    exam = Exam(mutants=("pessimistic_unlocked", "atomic_one_off"), repeats=1, trials=0, server="external")
+    monkeypatch.setattr(ServerSlot, "observe", failing)
+    monkeypatch.setattr(MutationPlan, "turns", lambda exam: (runner.ScheduledRun(name, 1) for name in exam.mutants))
+    exam = MutationPlan(mutants=("pessimistic_unlocked", "atomic_one_off"), repeats=1, trials=0, server="external")
     with pytest.raises(TicketlabError, match="no database") as failed:
         power.run(exam, out=tmp_path, url=server.url)
     (folder,) = tmp_path.iterdir()

@@ -149,7 +149,9 @@ def test_it_migrates(installed, tmp_path, database_url):
 
 def test_it_brings_the_notebooks(installed, tmp_path):
     """All of them, with their index and its pictures, are laid out from the package for `ticketlab lab`."""
-    code = "from pathlib import Path; from ticketlab import jupyter; print(*jupyter.lay_out(Path('mine')).copied)"
+    code = (
+        "from pathlib import Path; from ticketlab import jupyter; print(*jupyter.copy_notebooks(Path('mine')).copied)"
+    )
     copied = set(call(installed.with_name("python"), "-c", code, cwd=tmp_path).split())
     source = CHECKOUT / "notebooks"
     notebooks, pictures = source.glob("*.ipynb"), source.glob("images/*.png")

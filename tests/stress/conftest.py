@@ -15,7 +15,7 @@ from ticketlab.history.recording import purchases_of
 from ticketlab.settings import Settings
 from ticketlab.tickets import Database, migrations
 from ticketlab.tickets.strategies import mutants
-from ticketlab.tickets.strategies.mutants import Setting
+from ticketlab.tickets.strategies.mutants import Trigger
 
 _FAILED = pytest.StashKey[bool]()
 _PLACES = pytest.StashKey[list[str]]()
@@ -33,7 +33,7 @@ def pytest_configure(config):
     config.stash[_BEGAN] = time.monotonic()
     told = getattr(config, "workerinput", {}).get("places")
     named = config.getoption("--on")
-    config.stash[_PLACES] = told or (named.split(",") if named else servers.at_hand())
+    config.stash[_PLACES] = told or (named.split(",") if named else servers.available())
     if not config.stash[_PLACES]:
         raise pytest.UsageError("There is no server at hand to test on: `ticketlab doctor` says what is missing.")
 
@@ -64,7 +64,7 @@ def pytest_generate_tests(metafunc):
 def _mutants_of(places):
     for place in places:
         for name, each in mutants.registry().items():
-            if each.shows is not Setting.CRASH or place.startswith("embedded"):
+            if each.shows is not Trigger.CRASH or place.startswith("embedded"):
                 yield place, name
 
 

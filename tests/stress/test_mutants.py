@@ -3,7 +3,7 @@
 import pytest
 
 from ticketlab import power
-from ticketlab.power import Exam
+from ticketlab.power import MutationPlan
 
 REPEATS = 2
 PURCHASES = 5_000
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.stress
 
 def test_a_mutant_is_caught(place, mutant, out, tell):
     """Pressed by more and more buyers, twice from the beginning: once it may be lucky."""
-    exam = Exam(mutants=(mutant,), repeats=REPEATS, trials=0, purchases=PURCHASES, server=place)
+    exam = MutationPlan(mutants=(mutant,), repeats=REPEATS, trials=0, purchases=PURCHASES, server=place)
     results, _ = power.run(exam, out=out)
     (found,) = results.found
     first = {each.check: each.purchases for chase in reversed(found.chases) for each in chase.catches}

@@ -13,7 +13,7 @@ from PIL import Image
 from ticketlab.outcomes import Outcome
 from ticketlab.report.style import Chart
 from ticketlab.tickets import PurchaseRequest, PurchaseResult
-from ticketlab.tickets.batch_queue import Gatherer
+from ticketlab.tickets.batch_queue import BatchQueue
 
 DEADLINE_S = 30
 EVENT = UUID(int=1)
@@ -43,7 +43,7 @@ class Office:
     def gathering(self, **bounds):
         office = self
 
-        class Watched(Gatherer):
+        class Watched(BatchQueue):
             """Says when a purchase has its place."""
 
             def _join(self, event_id, place):

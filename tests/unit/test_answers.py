@@ -2,7 +2,7 @@
 
 import pytest
 
-from ticketlab.checks.mutation_baseline import KnownMutant, KnownPower
+from ticketlab.checks.mutation_baseline import MutantBaseline, MutationBaseline
 from ticketlab.history.features import LoadPart
 from ticketlab.report.answers import answers
 from ticketlab.report.concerns import Concern, ConcernKind
@@ -36,10 +36,10 @@ def repeats(trial):
 def power():
     """Of two mutants one is detected within 50 purchases, the other needs thousands."""
     soon, late = (
-        KnownMutant(name=name, twin="atomic", mistake="", check="no_oversell", purchases=(count,), buyers=(16,))
+        MutantBaseline(name=name, twin="atomic", mistake="", check="no_oversell", purchases=(count,), buyers=(16,))
         for name, count in (("soon", 50), ("late", 5_000))
     )
-    return KnownPower(conditions="16 buyers, one event", mutants=(soon, late), trials=200, false_alarms=0)
+    return MutationBaseline(conditions="16 buyers, one event", mutants=(soon, late), trials=200, false_alarms=0)
 
 
 def test_the_questions_are_asked_in_order(trial, results):

@@ -244,7 +244,7 @@ def test_bare_loops_and_pgbench_come_with_what_they_are_compared_with(tmp_path):
 def test_a_claim_that_the_ledger_bears_out_has_no_fault(ledger):
     """Two tickets claimed, two there, and the stock is what is left."""
     claim = Claim(sold=2, per_s=1.0, purchases=2)
-    assert runner.fault(claim, ledger(total=5, available=3, tickets=[1, 2])) == ""
+    assert runner.verify_claim(claim, ledger(total=5, available=3, tickets=[1, 2])) == ""
 
 
 @pytest.mark.parametrize(
@@ -259,14 +259,14 @@ def test_a_claim_that_the_ledger_bears_out_has_no_fault(ledger):
 def test_a_claim_that_the_ledger_does_not_bear_out_has_one(ledger, sold, available, tickets, said):
     """Too many, too few, a stock that does not agree, nothing at all."""
     claim = Claim(sold=sold, per_s=1.0, purchases=sold)
-    assert said in runner.fault(claim, ledger(total=5, available=available, tickets=tickets))
+    assert said in runner.verify_claim(claim, ledger(total=5, available=available, tickets=tickets))
 
 
 def test_a_claim_with_a_history_must_pass_every_check(history, ledger):
     """The number of tickets is right, but one belongs to a purchase that nobody was told of."""
     claim = Claim(sold=2, per_s=1.0, purchases=2, history=history({}, {}))
-    assert runner.fault(claim, ledger(total=5, available=3, tickets=[1, 2])) == ""
-    assert "sales_in_ledger" in runner.fault(claim, ledger(total=5, available=3, tickets=[1, 9]))
+    assert runner.verify_claim(claim, ledger(total=5, available=3, tickets=[1, 2])) == ""
+    assert "sales_in_ledger" in runner.verify_claim(claim, ledger(total=5, available=3, tickets=[1, 9]))
 
 
 # pgbench

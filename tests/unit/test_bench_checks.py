@@ -11,9 +11,9 @@ from rich.console import Console
 
 from ticketlab.bench import checking
 from ticketlab.bench.checking import tables, worker
-from ticketlab.bench.checking.plan import TOGETHER, ChecksBench, named_checks
+from ticketlab.bench.checking.plan import ALL_CHECKS, ChecksBench, named_checks
 from ticketlab.bench.checking.results import slope
-from ticketlab.bench.checking.runner import in_a_process
+from ticketlab.bench.checking.runner import run_worker
 from ticketlab.bench.seeded_violations import VIOLATIONS
 from ticketlab.errors import InvalidInputError, NotFoundError
 
@@ -42,7 +42,7 @@ class TestPlan:
         assert [tuple(turn) for turn in SMALL.turns()] == [
             (1_000, True), (1_000, False), (10_000, True), (10_000, False),
         ]  # fmt: skip
-        assert SMALL.subjects == ("no_oversell", "strict_serializability", TOGETHER)
+        assert SMALL.subjects == ("no_oversell", "strict_serializability", ALL_CHECKS)
 
     def test_short_times_are_taken_more_often(self):
         """Three times a million, once ten millions, and the small ones no more than 25 times."""
@@ -78,7 +78,7 @@ class TestResults:
         """A microsecond each is a million a second, and linear."""
         results = checking.run(SMALL, measure=told)
         assert {round(each.per_s) for each in results.measured} == {1_000_000}
-        assert results.slope(TOGETHER, valid=True) == pytest.approx(1)
+        assert results.slope(ALL_CHECKS, valid=True) == pytest.approx(1)
         assert (results.errors, results.ended_early) == ([], False)
         as_json = results.as_json()["checks"]["no_oversell"]["violated"]["sizes"]["10000"]
         assert (as_json["status"], round(as_json["operations_per_s"])) == ("INVALID", 1_000_000)
@@ -159,4 +159,4 @@ class TestProcesses:
         bench = dataclasses.replace(SMALL)
         object.__setattr__(bench, "checks", ("no_such_check",))
         with pytest.raises(ChildProcessError, match=r"a valid history of 1,000 operations failed: .*no_such_check"):
-            list(in_a_process(bench, next(bench.turns())))
+            list(run_worker(bench, next(bench.turns())))

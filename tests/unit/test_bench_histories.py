@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from ticketlab import checks
-from ticketlab.bench.seeded_violations import VIOLATIONS, violated
-from ticketlab.bench.synthetic import Shape, make
+from ticketlab.bench.seeded_violations import VIOLATIONS, with_violation
+from ticketlab.bench.synthetic import Shape, generate
 from ticketlab.checks.verdict import Status
 from ticketlab.errors import InvalidInputError, NotFoundError
 from ticketlab.history.ledger import EVENT_COLUMNS, TICKET_COLUMNS
@@ -33,7 +33,7 @@ def shape(request):
 
 @pytest.fixture(scope="module")
 def made(shape):
-    return make(shape)
+    return generate(shape)
 
 
 def operations(history):
@@ -201,10 +201,12 @@ def test_there_is_what_was_asked_for(made, shape):
 
 def test_a_seed_makes_one_history(made, shape):
     """The same again, and another seed another one."""
-    again = make(shape)
+    again = generate(shape)
     assert again.history.equals(made.history)
     assert again.ledger.tickets.equals(made.ledger.tickets)
-    other = make(Shape(operations=shape.operations, events=shape.events, baskets=shape.baskets, seed=shape.seed + 1))
+    other = generate(
+        Shape(operations=shape.operations, events=shape.events, baskets=shape.baskets, seed=shape.seed + 1)
+    )
     assert not other.history.equals(made.history)
 
 
@@ -225,9 +227,9 @@ def name_of(check):
 @pytest.mark.parametrize("baskets", [False, True], ids=["one event", "baskets"])
 def test_each_check_is_content_and_calls_its_violation_invalid(check, baskets):
     """There is a violation for each, which it finds at the end of what it has called right."""
-    made = make(Shape(operations=1_000, events=4 if baskets else 1, baskets=baskets))
+    made = generate(Shape(operations=1_000, events=4 if baskets else 1, baskets=baskets))
     assert check(made.history, made.ledger).status is Status.VALID
-    wrong = violated(made, name_of(check))
+    wrong = with_violation(made, name_of(check))
     assert check(wrong.history, wrong.ledger).status is Status.INVALID
     assert check(made.history, made.ledger).status is Status.VALID, "the twin has changed what it is a twin of"
 
@@ -235,8 +237,8 @@ def test_each_check_is_content_and_calls_its_violation_invalid(check, baskets):
 @pytest.mark.parametrize("name", VIOLATIONS)
 def test_a_violation_is_a_few_rows_at_the_end(name):
     """The rest of history and ledger is the same, and so are the types."""
-    made = make(Shape(operations=1_000))
-    wrong = violated(made, name)
+    made = generate(Shape(operations=1_000))
+    wrong = with_violation(made, name)
     end = min(made.last_sale, made.last_refusal)
     assert wrong.history.iloc[:end].equals(made.history.iloc[:end])
     assert (wrong.history.dtypes == made.history.dtypes).all()
@@ -250,7 +252,7 @@ def test_a_violation_is_a_few_rows_at_the_end(name):
 def test_an_unknown_check_has_no_violation():
     """It is said which have one."""
     with pytest.raises(NotFoundError, match="no_oversell"):
-        violated(make(Shape(operations=200)), "magic")
+        with_violation(generate(Shape(operations=200)), "magic")
 
 
 @pytest.mark.parametrize(

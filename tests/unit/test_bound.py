@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from ticketlab.checks.mutation_baseline import KnownPower
+from ticketlab.checks.mutation_baseline import MutationBaseline
 from ticketlab.history.features import LoadPart
 from ticketlab.report.confidence import at_most, bound
 from ticketlab.report.headline import headline
@@ -35,7 +35,7 @@ def test_the_headline_bounds_what_was_found_valid(trial):
 
 def test_the_measured_power_stands_beside_the_bound(trial):
     """Only where something was found VALID: power says what the checks detect."""
-    power = KnownPower(conditions="", mutants=(), trials=200, false_alarms=0)
+    power = MutationBaseline(conditions="", mutants=(), trials=200, false_alarms=0)
     held, broken = (headline(pd.DataFrame([trial("atomic", each)]), power).sentences for each in (100, 131))
     assert held[2] == (
         "In a separate calibration the checks detected 0 of 0 mutants within 116 purchases at up to 16 buyers. In 200 "

@@ -17,7 +17,7 @@ from ticketlab.history.recording import NOT_SEEN, RETRIES
 from ticketlab.report import captions, charts
 from ticketlab.report.headline import headline
 from ticketlab.report.phrases import number, percent
-from ticketlab.report.style import INK, RED, look_of
+from ticketlab.report.style import INK, RED, style_for
 from ticketlab.report.summary import COLUMNS, summarise, wasted
 
 CONDITIONS = (
@@ -515,7 +515,7 @@ def test_retries_are_not_drawn_in_the_colours_of_strategies_nor_in_red():
     figure = charts.retries(measures_of(trial("optimistic", retries=30, **causes)))
     colors = {to_hex(bar.get_facecolor()) for bar in figure.axes[0].patches}
     assert len({(to_hex(bar.get_facecolor()), bar.get_hatch()) for bar in figure.axes[0].patches}) == len(RETRIES)
-    assert not colors & {RED, *(look_of(name).color for name in ("optimistic", "atomic", "coalesced"))}
+    assert not colors & {RED, *(style_for(name).color for name in ("optimistic", "atomic", "coalesced"))}
 
 
 @pytest.mark.parametrize(
@@ -990,9 +990,9 @@ def test_controls_are_marked_in_every_chart():
 
 def test_a_strategy_looks_the_same_in_every_run():
     """The look hangs on the name alone: known names have theirs, others one that no neighbour changes."""
-    assert look_of("atomic").color == "#009e73"
-    assert look_of("my_own") == look_of("my_own")
-    assert look_of("my_own") != look_of("my_other")
+    assert style_for("atomic").color == "#009e73"
+    assert style_for("my_own") == style_for("my_own")
+    assert style_for("my_own") != style_for("my_other")
     alone = charts.tickets_sold(measures_of(trial("my_own")))
     among = charts.tickets_sold(measures_of(trial("atomic"), trial("my_own"), trial("zebra")))
     assert alone.axes[0].patches[0].get_facecolor() == among.axes[0].patches[2].get_facecolor()

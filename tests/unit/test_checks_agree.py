@@ -6,7 +6,7 @@ from random_histories import random_case
 from ticketlab.checks import CHECKS
 from ticketlab.checks.search.linearizability import linearizable
 from ticketlab.checks.verdict import Status, overall
-from ticketlab.history.index import Case
+from ticketlab.history.index import IndexedHistory
 
 HISTORIES = 2_000
 AT_ONCE = 100
@@ -16,7 +16,7 @@ MODEL = [each for each in CHECKS if each.name not in {"no_deadlock", "durable", 
 
 def verdicts(seed):
     history, ledger = random_case(seed)
-    case = Case(history, ledger)
+    case = IndexedHistory(history, ledger)
     return overall(each.decide(case) for each in MODEL), linearizable(history, ledger).status
 
 

@@ -14,7 +14,7 @@ from ticketlab.checks import (
     tickets_accounted_for,
 )
 from ticketlab.checks.verdict import Status
-from ticketlab.history.index import Case
+from ticketlab.history.index import IndexedHistory
 from ticketlab.history.recording import NOT_SEEN
 
 VALID, INVALID = Status.VALID, Status.INVALID
@@ -189,7 +189,7 @@ class TestWithoutVersions:
         verdict = no_oversell(sales, books)
         assert verdict.status is VALID
         assert verdict.summary.endswith("; 2 sales carry no version, so the order is not decided")
-        assert Case(sales, books).sales_without_version == 2
+        assert IndexedHistory(sales, books).sales_without_version == 2
 
     def test_where_every_sale_has_its_version_nothing_is_said(self, history, ledger):
         """The usual case."""

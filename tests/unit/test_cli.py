@@ -127,7 +127,7 @@ def test_a_defect_is_told_without_a_traceback(tmp_path, monkeypatch):
     def broken():
         raise ZeroDivisionError("oops")
 
-    monkeypatch.setattr(servers, "survey", broken)
+    monkeypatch.setattr(servers, "diagnose", broken)
     told = call("doctor", cwd=tmp_path)
     assert told.returncode == 3
     assert "a defect of ticketlab: ZeroDivisionError: oops" in told.stderr

@@ -162,7 +162,7 @@ def run_with(*rows):
 def shown_faults(*rows):
     """What a terminal of 80 columns shows of them."""
     out = StringIO()
-    Console(file=out, width=80, color_system=None).print(*console.faults(run_with(*rows)), sep="\n")
+    Console(file=out, width=80, color_system=None).print(*console.violations(run_with(*rows)), sep="\n")
     return out.getvalue()
 
 

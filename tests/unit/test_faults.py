@@ -13,7 +13,7 @@ from ticketlab.errors import InvalidInputError, ServerError
 from ticketlab.faults.schedule import Trigger
 from ticketlab.history.features import LoadPart
 from ticketlab.load import Fault, FaultKind, Plan
-from ticketlab.load.driver import drive
+from ticketlab.load.driver import run_load
 from ticketlab.outcomes import Outcome
 from ticketlab.report.caveats import limits
 from ticketlab.runs import lab
@@ -49,7 +49,7 @@ class Shop:
 
 def driven(shop, wanted, actions, **plan):
     plan = Plan(**{"buyers": 1, "purchases": 20, "warm_up_s": 0, "seconds": LONG_S} | plan)
-    return drive(shop, plan, [EVENT], warm_up_event=WARM_UP, faults=wanted, actions=actions)
+    return run_load(shop, plan, [EVENT], warm_up_event=WARM_UP, faults=wanted, actions=actions)
 
 
 class TestFault:

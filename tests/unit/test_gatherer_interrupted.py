@@ -18,7 +18,7 @@ def interrupt(monkeypatch):
     """
     due = {}
 
-    class Interruptible(batch_queue._Place):
+    class Interruptible(batch_queue._Waiter):
         __slots__ = ()
 
         def __init__(self, request):
@@ -35,7 +35,7 @@ def interrupt(monkeypatch):
 
                 self.wait = wait
 
-    monkeypatch.setattr(batch_queue, "_Place", Interruptible)
+    monkeypatch.setattr(batch_queue, "_Waiter", Interruptible)
 
     def arrange(quantity, *, after=False):
         due[quantity] = Event(), after

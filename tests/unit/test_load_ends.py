@@ -11,7 +11,7 @@ from ticketlab import EventRepository, Settings, adopt
 from ticketlab.errors import OwnCodeError, TerminatedError, TicketlabError
 from ticketlab.history.recording import Recorder, collect
 from ticketlab.load import Plan, driver
-from ticketlab.load.driver import drive
+from ticketlab.load.driver import run_load
 from ticketlab.outcomes import Cause, Kind, Outcome
 from ticketlab.tickets import PurchaseResult
 
@@ -84,7 +84,7 @@ def drive_in_time(*words, **options):
 def _driven(shop, **options):
     plan = Plan(**PLAN | options.pop("plan", {}))
     try:
-        return drive(shop, plan, [EVENT], warm_up_event=WARM_UP, **options)
+        return run_load(shop, plan, [EVENT], warm_up_event=WARM_UP, **options)
     except BaseException as error:
         return error
 

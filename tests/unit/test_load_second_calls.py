@@ -11,8 +11,8 @@ import pytest
 from ticketlab.history.measures import double_called, second_calls
 from ticketlab.history.recording import Recorder, collect
 from ticketlab.load import Plan, buyers
-from ticketlab.load.driver import drive
-from ticketlab.load.plan import Second, When, Wish
+from ticketlab.load.driver import run_load
+from ticketlab.load.plan import PurchaseIntent, Second, When
 from ticketlab.load.second_calls import Call, Offers, Once, SecondCalls
 from ticketlab.outcomes import Cause, Outcome
 from ticketlab.tickets import PurchaseResult
@@ -20,7 +20,7 @@ from ticketlab.tickets import PurchaseResult
 EVENTS = (UUID(int=1), UUID(int=2), UUID(int=3))
 WARM_UP = UUID(int=99)
 DEADLINE_S = 10.0
-WISH = Wish(((0, 2),), UUID(int=7))
+WISH = PurchaseIntent(((0, 2),), UUID(int=7))
 AT_ONCE, LATER, BY_ANOTHER = (Second(when, False, 0) for when in When)
 
 
@@ -288,7 +288,7 @@ def test_another_buyer_calls_the_id_while_the_first_call_is_under_way():
     }
     leader = []
     shop = Shop(answer, ids_buy_once=False)
-    history = drive(shop, plan, EVENTS, warm_up_event=WARM_UP).history
+    history = run_load(shop, plan, EVENTS, warm_up_event=WARM_UP).history
     rows = history[[UUID(bytes=each) == leader[0] for each in history["purchase_id"]]].sort_values("invoked_ns")
     (one, two) = rows.to_dict("records")
     assert one["buyer"] != two["buyer"]

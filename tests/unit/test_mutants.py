@@ -5,7 +5,7 @@ import pytest
 from ticketlab.errors import NotFoundError
 from ticketlab.tickets import strategies
 from ticketlab.tickets.strategies import mutants
-from ticketlab.tickets.strategies.mutants import Setting
+from ticketlab.tickets.strategies.mutants import Trigger
 
 MUTANTS = mutants.registry()
 CLAIMS = {
@@ -75,7 +75,7 @@ def test_only_mutants_that_show_in_baskets_sell_them(name):
     """A basket is sold by the mistake, or not at all: never by the twin, where nothing is wrong."""
     shown = MUTANTS[name]
     twin = strategies.get(shown.twin)
-    in_baskets = shown.shows is Setting.BASKETS
+    in_baskets = shown.shows is Trigger.BASKETS
     assert shown.strategy.for_baskets is in_baskets
     assert (shown.strategy.basket is not None) is in_baskets
     assert shown.strategy.basket is not twin.basket or not in_baskets

@@ -8,7 +8,7 @@ import pytest
 
 from ticketlab import jupyter, notebook
 from ticketlab.errors import InvalidInputError
-from ticketlab.history.live_counts import SoFar
+from ticketlab.history.live_counts import LiveCounts
 from ticketlab.outcomes import Outcome
 from ticketlab.report.style import Chart
 from ticketlab.runs import lab
@@ -40,7 +40,7 @@ def places(monkeypatch):
 
 def step(number, *, sold=0, seconds=0.0, finished=0):
     plan = Experiment(strategies=("naive", "atomic"), repeats=2).trials()[number - 1]
-    so_far = SoFar(seconds=seconds, outcomes={Outcome.SOLD: sold} if sold else {}, tickets=sold)
+    so_far = LiveCounts(seconds=seconds, outcomes={Outcome.SOLD: sold} if sold else {}, tickets=sold)
     return lab.Progress(trial=number, trials=4, doing=plan.strategy, plan=plan, so_far=so_far, finished=finished)
 
 
@@ -118,12 +118,12 @@ def test_code_is_hashed_in_its_order_and_to_the_letter():
 def test_the_notebooks_are_laid_out_once_and_never_overwritten(tmp_path):
     """What is there stays as it is; what is missing comes; who changed something is told that it was kept."""
     folder = tmp_path / "mine"
-    first = jupyter.lay_out(folder)
+    first = jupyter.copy_notebooks(folder)
     assert {"01_oversell.ipynb", "report.ipynb", "README.md", "images/01_oversell.png"} <= set(first.copied)
     assert not any(name.endswith(".py") for name in first.copied)
     (folder / "01_oversell.ipynb").write_text("my own work")
     (folder / "02_conflicts.ipynb").unlink()
-    second = jupyter.lay_out(folder)
+    second = jupyter.copy_notebooks(folder)
     assert (second.copied, second.kept) == (("02_conflicts.ipynb",), ("01_oversell.ipynb",))
     assert (folder / "01_oversell.ipynb").read_text() == "my own work"
 
@@ -132,7 +132,7 @@ def test_a_folder_that_can_not_be_made_is_said(tmp_path):
     """A file where the folder should be."""
     (tmp_path / "taken").write_text("a file")
     with pytest.raises(InvalidInputError, match="Name another folder"):
-        jupyter.lay_out(tmp_path / "taken")
+        jupyter.copy_notebooks(tmp_path / "taken")
 
 
 @pytest.mark.parametrize(("user", "more"), [(0, ["--allow-root"]), (1000, [])])

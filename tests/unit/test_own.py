@@ -250,7 +250,7 @@ class TestByName:
     def shop(self, tmp_path, monkeypatch):
         """Write the source of a module that can be imported, and return its name."""
         monkeypatch.syspath_prepend(str(tmp_path))
-        user_code.named.cache_clear()
+        user_code.load_reference.cache_clear()
 
         def write(source, name="shop_of_a_test"):
             monkeypatch.delitem(sys.modules, name, raising=False)
@@ -258,15 +258,15 @@ class TestByName:
             return name
 
         yield write
-        user_code.named.cache_clear()
+        user_code.load_reference.cache_clear()
 
     def test_a_function_is_found_by_module_and_name(self, shop):
         """It is known by the name that was typed, so that the command can be typed again."""
         module = shop("def buy(connection, event_id, quantity, purchase_id):\n    return True\n")
         assert strategies.get(f"{module}:buy").name == f"{module}:buy"
-        assert strategies.is_own(f"{module}:buy")
-        assert not strategies.is_own("atomic")
-        assert not strategies.is_own("pessimistic_unlocked")
+        assert strategies.is_external(f"{module}:buy")
+        assert not strategies.is_external("atomic")
+        assert not strategies.is_external("pessimistic_unlocked")
 
     def test_a_function_is_found_in_a_file(self, shop, tmp_path):
         """Wherever it lies; what lies beside it can be imported."""
@@ -324,10 +324,10 @@ class TestByName:
             monkeypatch.setattr(
                 strategies, "entry_points", lambda *, group: points if group == strategies.GROUP else []
             )
-            strategies.announced.cache_clear()
+            strategies.entry_point_strategies.cache_clear()
 
         yield announce
-        strategies.announced.cache_clear()
+        strategies.entry_point_strategies.cache_clear()
 
     def test_a_name_of_something_else_is_refused(self, shop):
         """Be it a text: what it says is not looked up in turn."""
@@ -338,7 +338,7 @@ class TestByName:
     def test_a_package_announces_its_strategies(self, announcing):
         """They are found by their entry point's name, and do not hide ours."""
         announcing("theirs", "atomic")
-        assert list(strategies.announced()) == ["gone", "theirs"]
+        assert list(strategies.entry_point_strategies()) == ["gone", "theirs"]
         assert strategies.get("theirs").name == "theirs"
         assert strategies.get("atomic") is atomic
 

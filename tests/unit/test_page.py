@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from ticketlab.report import charts, page
-from ticketlab.report.captions import Finding
+from ticketlab.report.captions import Caption
 from ticketlab.report.model import Report
-from ticketlab.report.page import Picture, comparison_of, timeline_of
+from ticketlab.report.page import ReportImage, comparison_of, timeline_of
 from ticketlab.report.tables import EVIDENCE_SHOWN, SECTIONS, found
 
 HOSTILE = '<script>alert("1")</script>'
@@ -339,5 +339,5 @@ def test_a_chart_of_very_many_points_becomes_a_small_picture(trial):
     for place in range(300):
         many.text(place / 300, 0.5, "every letter is a path")
     for chart, kind in ((few, "svg+xml"), (many, "png")):
-        picture = Picture(name="throughput", chart=chart, finding=Finding(kind="a chart", title="shows"))
+        picture = ReportImage(name="throughput", chart=chart, finding=Caption(kind="a chart", title="shows"))
         assert picture.address.startswith(f"data:image/{kind};base64,")

@@ -6,7 +6,7 @@ import pytest
 
 from ticketlab.errors import InvalidInputError
 from ticketlab.load import Plan
-from ticketlab.load.plan import Second, When, Wish
+from ticketlab.load.plan import PurchaseIntent, Second, When
 
 
 def wishes(plan, buyer=0, count=5_000):
@@ -193,7 +193,7 @@ def test_wishes_and_refunds_are_the_same_with_double_calls_or_without(basket):
 )
 def test_a_call_that_differs_is_for_another_quantity_or_another_event_that_is_wanted(plan, wanted):
     """Of one ticket more or fewer, or of another event under the same id; a basket is called for the same again."""
-    plan, wish = Plan(**plan), Wish(((0, 2),), UUID(int=7))
+    plan, wish = Plan(**plan), PurchaseIntent(((0, 2),), UUID(int=7))
     drawn = {plan.second_wish(wish, Second(When.LATER, True, number)) for number in range(12)}
     assert {each.lines for each in drawn} == {(line,) for line in wanted}
     assert {each.purchase_id for each in drawn} == {UUID(int=7)}
@@ -203,7 +203,7 @@ def test_a_call_that_differs_is_for_another_quantity_or_another_event_that_is_wa
 @pytest.mark.parametrize(("quantity", "others"), [(1, {2}), (2**31 - 1, {2**31 - 2})])
 def test_another_quantity_can_be_sent(quantity, others):
     """Never none, and never more than the column holds."""
-    wish = Wish(((0, quantity),), UUID(int=7))
+    wish = PurchaseIntent(((0, quantity),), UUID(int=7))
     drawn = {Plan().second_wish(wish, Second(When.LATER, True, number)).lines[0][1] for number in range(8)}
     assert drawn == others
 

@@ -6,19 +6,19 @@ from random import Random
 import pytest
 
 from ticketlab import power
-from ticketlab.checks.mutation_baseline import KnownMutant, KnownPower, known
+from ticketlab.checks.mutation_baseline import MutantBaseline, MutationBaseline, load_baseline
 from ticketlab.checks.verdict import Anomaly, Status, Verdict
 from ticketlab.errors import InvalidInputError, NotFoundError
 from ticketlab.history.features import LoadPart
 from ticketlab.load import FaultKind
 from ticketlab.power import storage
-from ticketlab.power.detection import Catch, Chase, Seen, until_caught
-from ticketlab.power.false_positives import SafeTrial, drawn, judged
-from ticketlab.power.plan import BUYERS, Exam, Turn, chosen, step
+from ticketlab.power.detection import Detection, DetectionRun, TrialOutcome, run_until_detected
+from ticketlab.power.false_positives import SafeTrial, judged, random_trials
+from ticketlab.power.plan import BUYERS, MutationPlan, ScheduledRun, escalated_trial, select_mutants
 from ticketlab.power.results import Results, examined, needs_of
 from ticketlab.tickets import strategies
 from ticketlab.tickets.strategies import mutants
-from ticketlab.tickets.strategies.mutants import Setting
+from ticketlab.tickets.strategies.mutants import Trigger
 
 UNLOCKED = mutants.registry()["pessimistic_unlocked"]
 OTHER = mutants.registry()["nowait_uncommitted"]
@@ -35,7 +35,9 @@ def verdict(check, status):
 
 def seen(purchases=100, *, seconds=0.5, invalid=(), unknown=()):
     verdicts = [verdict(each, Status.INVALID) for each in invalid] + [verdict(each, Status.UNKNOWN) for each in unknown]
-    return Seen(purchases=purchases, seconds=seconds, verdicts=(*verdicts, verdict("no_deadlock", Status.VALID)))
+    return TrialOutcome(
+        purchases=purchases, seconds=seconds, verdicts=(*verdicts, verdict("no_deadlock", Status.VALID))
+    )
 
 
 def chased(*trials, most=20_000):
@@ -46,15 +48,15 @@ def chased(*trials, most=20_000):
         asked.append(pressed)
         return next(told)
 
-    turn = Turn("pessimistic_unlocked", 1)
-    return until_caught(turn, UNLOCKED, most=most, seed=1, observe=observe), asked
+    turn = ScheduledRun("pessimistic_unlocked", 1)
+    return run_until_detected(turn, UNLOCKED, most=most, seed=1, observe=observe), asked
 
 
 def chase(repeat, *, mutant=UNLOCKED, needed=100, buyers=2, by=None):
     """A chase that the check which is meant ended after so many purchases; with None none did."""
     check = mutant.breaks
-    catches = (Catch(check=by or check, buyers=buyers, purchases=needed, seconds=0.25),) if needed else ()
-    return Chase(
+    catches = (Detection(check=by or check, buyers=buyers, purchases=needed, seconds=0.25),) if needed else ()
+    return DetectionRun(
         mutant=mutant.strategy.name,
         repeat=repeat,
         check=check,
@@ -75,12 +77,12 @@ NEEDS = ((), (LoadPart.BASKETS,), (LoadPart.CRASH,), (LoadPart.QUANTITIES, LoadP
 def needing(needs):
     """A mutant that is detected within 100 purchases where the load has what it needs."""
     about = {"name": "m", "twin": "t", "mistake": "?", "check": "c"}
-    return KnownMutant(**about, purchases=(100,), buyers=(2,), needs=needs)
+    return MutantBaseline(**about, purchases=(100,), buyers=(2,), needs=needs)
 
 
 def results(*chases, safe=(), repeats=20, trials=0):
     family = [UNLOCKED, OTHER] if any(each.mutant == OTHER.strategy.name for each in chases) else [UNLOCKED]
-    exam = Exam(mutants=tuple(each.strategy.name for each in family), repeats=repeats, trials=trials)
+    exam = MutationPlan(mutants=tuple(each.strategy.name for each in family), repeats=repeats, trials=trials)
     return Results(
         exam=exam,
         environment=ENVIRONMENT,
@@ -94,7 +96,7 @@ class TestCounting:
     def test_purchases_and_seconds_of_all_trials_until_the_catch_count(self):
         """Two trials that show nothing, and a third one that does: the catch is by all three."""
         made, _ = chased(seen(100), seen(150), seen(300, seconds=1.0, invalid=["no_oversell"]))
-        assert made.catch == Catch(check="no_oversell", buyers=8, purchases=550, seconds=2.0)
+        assert made.catch == Detection(check="no_oversell", buyers=8, purchases=550, seconds=2.0)
         assert (made.purchases, made.seconds) == (550, 2.0)
 
     def test_a_catch_by_another_check_does_not_end_the_chase(self):
@@ -106,8 +108,8 @@ class TestCounting:
         )
         assert len(asked) == 3
         assert made.catches == (
-            Catch(check="strict_serializability", buyers=2, purchases=100, seconds=0.5),
-            Catch(check="no_oversell", buyers=8, purchases=300, seconds=1.5),
+            Detection(check="strict_serializability", buyers=2, purchases=100, seconds=0.5),
+            Detection(check="no_oversell", buyers=8, purchases=300, seconds=1.5),
         )
 
     def test_unknown_is_no_catch(self):
@@ -125,51 +127,53 @@ class TestCounting:
 class TestContention:
     def test_buyers_rise_and_then_begin_again(self):
         """From two on, each time twice as many."""
-        steps = [step(Setting.LOAD, number, most=20_000, chance=Random(1)) for number in range(6)]
+        steps = [escalated_trial(Trigger.LOAD, number, most=20_000, chance=Random(1)) for number in range(6)]
         assert [each.plan.buyers for each in steps] == [*BUYERS, BUYERS[0]]
 
     def test_the_first_trial_is_short_and_none_is_long(self):
         """What is easily caught is told to be; what is not is pressed by thousands."""
-        purchases = [step(Setting.LOAD, number, most=20_000, chance=Random(1)).plan.purchases for number in range(8)]
+        purchases = [
+            escalated_trial(Trigger.LOAD, number, most=20_000, chance=Random(1)).plan.purchases for number in range(8)
+        ]
         assert purchases == [100, 200, 400, 800, 1_600, 2_000, 2_000, 2_000]
 
     def test_stock_runs_out_but_where_something_is_to_be_lost(self):
         """The last seats are where many mistakes show; a refusal writes nothing that a crash could take."""
-        stock = {each: step(each, 0, most=20_000, chance=Random(1)).plan for each in Setting}
-        assert stock[Setting.LOAD].stock < 100 * 2
-        assert stock[Setting.BASKETS].stock * stock[Setting.BASKETS].events < 100 * 2 * 2.5
-        assert {stock[each].stock for each in (Setting.CRASH, Setting.DISCONNECT, Setting.LOSE_REPLY)} == {1_000_000}
+        stock = {each: escalated_trial(each, 0, most=20_000, chance=Random(1)).plan for each in Trigger}
+        assert stock[Trigger.LOAD].stock < 100 * 2
+        assert stock[Trigger.BASKETS].stock * stock[Trigger.BASKETS].events < 100 * 2 * 2.5
+        assert {stock[each].stock for each in (Trigger.CRASH, Trigger.DISCONNECT, Trigger.LOSE_REPLY)} == {1_000_000}
 
     @pytest.mark.parametrize("number", range(8))
     def test_faults_come_while_purchases_are_still_to_come(self, number):
         """One crash; cuts again and again; neither elsewhere."""
-        faults = {each: step(each, number, most=20_000, chance=Random(1)).faults for each in Setting}
-        purchases = step(Setting.LOAD, number, most=20_000, chance=Random(1)).plan.purchases
-        assert [each.kind for each in faults[Setting.CRASH]] == [FaultKind.CRASH]
-        assert len(faults[Setting.DISCONNECT]) == len(faults[Setting.LOSE_REPLY]) >= 3
-        assert {each.kind for each in faults[Setting.DISCONNECT]} == {FaultKind.DISCONNECT}
-        assert {each.kind for each in faults[Setting.LOSE_REPLY]} == {FaultKind.LOSE_REPLY}
+        faults = {each: escalated_trial(each, number, most=20_000, chance=Random(1)).faults for each in Trigger}
+        purchases = escalated_trial(Trigger.LOAD, number, most=20_000, chance=Random(1)).plan.purchases
+        assert [each.kind for each in faults[Trigger.CRASH]] == [FaultKind.CRASH]
+        assert len(faults[Trigger.DISCONNECT]) == len(faults[Trigger.LOSE_REPLY]) >= 3
+        assert {each.kind for each in faults[Trigger.DISCONNECT]} == {FaultKind.DISCONNECT}
+        assert {each.kind for each in faults[Trigger.LOSE_REPLY]} == {FaultKind.LOSE_REPLY}
         assert all(0 < each.after < purchases for made in faults.values() for each in made)
-        assert faults[Setting.LOAD] == faults[Setting.BASKETS] == faults[Setting.DOUBLE_CALLS] == ()
+        assert faults[Trigger.LOAD] == faults[Trigger.BASKETS] == faults[Trigger.DOUBLE_CALLS] == ()
 
     def test_half_of_the_ids_are_called_twice_where_only_that_shows_a_mistake(self):
         """Of several events, for some calls are for another one; elsewhere no id is called twice."""
-        plans = {each: step(each, 0, most=20_000, chance=Random(1)).plan for each in Setting}
-        assert (plans[Setting.DOUBLE_CALLS].double_calls, plans[Setting.DOUBLE_CALLS].events) == (0.5, 3)
-        assert {each.double_calls for name, each in plans.items() if name is not Setting.DOUBLE_CALLS} == {0.0}
+        plans = {each: escalated_trial(each, 0, most=20_000, chance=Random(1)).plan for each in Trigger}
+        assert (plans[Trigger.DOUBLE_CALLS].double_calls, plans[Trigger.DOUBLE_CALLS].events) == (0.5, 3)
+        assert {each.double_calls for name, each in plans.items() if name is not Trigger.DOUBLE_CALLS} == {0.0}
 
     def test_even_a_single_purchase_can_be_tried(self):
         """Where so few are left."""
-        for setting in Setting:
-            assert step(setting, 4, most=1, chance=Random(1)).plan.buyers == 1
+        for setting in Trigger:
+            assert escalated_trial(setting, 4, most=1, chance=Random(1)).plan.buyers == 1
 
     def test_each_repeat_wants_something_else_and_the_same_each_time(self):
         """By its seed, its mutant and its number."""
 
         def seeds(repeat, seed=1):
             asked = []
-            until_caught(
-                Turn("pessimistic_unlocked", repeat),
+            run_until_detected(
+                ScheduledRun("pessimistic_unlocked", repeat),
                 UNLOCKED,
                 most=300,
                 seed=seed,
@@ -184,9 +188,11 @@ class TestContention:
 class TestExam:
     def test_every_mutant_has_its_turn_in_every_repeat(self):
         """In an order of its own in each, the same for the same seed."""
-        exam = Exam(repeats=3)
+        exam = MutationPlan(repeats=3)
         turns = list(exam.turns())
-        assert sorted(turns) == sorted(Turn(name, repeat) for name in mutants.registry() for repeat in (1, 2, 3))
+        assert sorted(turns) == sorted(
+            ScheduledRun(name, repeat) for name in mutants.registry() for repeat in (1, 2, 3)
+        )
         names = [[name for name, repeat in turns if repeat == number] for number in (1, 2)]
         assert names[0] != names[1]
         assert turns == list(exam.turns())
@@ -194,7 +200,7 @@ class TestExam:
     def test_a_mutant_that_there_is_not_is_told_with_those_that_there_are(self):
         """A typing error is answered by the list."""
         with pytest.raises(InvalidInputError, match=r"no mutant 'pesimistic'.*pessimistic_unlocked"):
-            Exam(mutants=("pesimistic",))
+            MutationPlan(mutants=("pesimistic",))
 
     @pytest.mark.parametrize(
         ("changes", "said"),
@@ -210,31 +216,31 @@ class TestExam:
     def test_what_can_not_be_is_refused(self, changes, said):
         """Before anything is started."""
         with pytest.raises(InvalidInputError, match=said):
-            Exam(**changes)
+            MutationPlan(**changes)
 
     def test_mutants_can_be_chosen_by_the_check_that_is_meant_for_them(self):
         """All of a check, or of those that are named the ones that are meant for it."""
-        assert set(chosen((), ("no_deadlock",))) == {
+        assert set(select_mutants((), ("no_deadlock",))) == {
             name for name, each in mutants.registry().items() if each.breaks == "no_deadlock"
         }
         named = ("pessimistic_shared", "pessimistic_unlocked")
-        assert chosen(named, ("no_deadlock",)) == ("pessimistic_shared",)
-        assert chosen((), ()) == tuple(mutants.registry())
+        assert select_mutants(named, ("no_deadlock",)) == ("pessimistic_shared",)
+        assert select_mutants((), ()) == tuple(mutants.registry())
 
     def test_a_check_that_no_mutant_is_meant_for_is_told(self):
         """With those that have one; and where nobody is left, that too."""
         with pytest.raises(InvalidInputError, match=r"'oversell'.*no_oversell"):
-            chosen((), ("oversell",))
+            select_mutants((), ("oversell",))
         with pytest.raises(InvalidInputError, match="leave one of the two out"):
-            chosen(("pessimistic_unlocked",), ("no_deadlock",))
+            select_mutants(("pessimistic_unlocked",), ("no_deadlock",))
 
 
 class TestSafeTrials:
     def test_plans_differ_and_are_the_same_for_the_same_seed(self):
         """Two hundred of them, all safe strategies among them, every kind of fault, baskets and hot events."""
-        trials = list(drawn(strategies.registry(), trials=200, seed=1, may_crash=True))
-        assert trials == list(drawn(strategies.registry(), trials=200, seed=1, may_crash=True))
-        assert trials != list(drawn(strategies.registry(), trials=200, seed=2, may_crash=True))
+        trials = list(random_trials(strategies.registry(), trials=200, seed=1, may_crash=True))
+        assert trials == list(random_trials(strategies.registry(), trials=200, seed=1, may_crash=True))
+        assert trials != list(random_trials(strategies.registry(), trials=200, seed=2, may_crash=True))
         safe = {each.name for each in strategies.registry().values() if each.safe}
         functions = {"locks_the_row", "takes_if_enough", "by_the_orm"}
         assert {each.strategy.name for each in trials} == safe | functions
@@ -249,17 +255,17 @@ class TestSafeTrials:
 
     def test_only_strategies_that_sell_baskets_are_asked_for_them(self):
         """Of ten thousand plans none can not be made."""
-        for each in drawn(strategies.registry(), trials=10_000, seed=3, may_crash=False):
+        for each in random_trials(strategies.registry(), trials=10_000, seed=3, may_crash=False):
             assert each.strategy.basket is not None or not each.step.plan.sells_baskets
 
     def test_a_server_that_can_not_be_crashed_is_not(self):
         """The trial is made without."""
-        trials = drawn(strategies.registry(), trials=200, seed=1, may_crash=False)
+        trials = random_trials(strategies.registry(), trials=200, seed=1, may_crash=False)
         assert FaultKind.CRASH not in {fault.kind for each in trials for fault in each.step.faults}
 
     def test_what_was_said_is_kept_with_its_load(self):
         """An alarm can be looked into: the seed, the strategy, the load, and the check's own words."""
-        made = next(drawn(strategies.registry(), trials=1, seed=1, may_crash=False))
+        made = next(random_trials(strategies.registry(), trials=1, seed=1, may_crash=False))
         kept = judged(made, seen(40, invalid=["durable"], unknown=["atomic"]))
         assert kept.invalid == {"durable": "durable says so"}
         assert kept.unknown == {"atomic": "atomic says so"}
@@ -372,7 +378,7 @@ class TestKnown:
         kept.write(tmp_path / "power.json")
         text = (tmp_path / "power.json").read_text()
         assert len([line for line in text.splitlines() if '"name"' in line]) == 1
-        assert KnownPower.read(tmp_path / "power.json") == kept
+        assert MutationBaseline.read(tmp_path / "power.json") == kept
 
     @pytest.mark.parametrize(
         ("purchases", "buyers", "count"), [(99, 32, 0), (100, 1, 0), (100, 2, 1), (499, 8, 1), (500, 4, 2), (500, 8, 2)]
@@ -390,7 +396,7 @@ class TestKnown:
 
     def test_a_mutant_counts_only_where_the_load_has_what_it_needs(self):
         """Of four one needs nothing, two a fault or baskets, and one baskets of several tickets."""
-        power = KnownPower(conditions="", mutants=tuple(map(needing, NEEDS)), trials=0, false_alarms=0)
+        power = MutationBaseline(conditions="", mutants=tuple(map(needing, NEEDS)), trials=0, false_alarms=0)
 
         def detected(*tried):
             said = power.sentence(purchases=100, buyers=2, tried=tried)
@@ -405,7 +411,7 @@ class TestKnown:
 
     def test_one_miss_of_twenty_is_still_caught_and_two_are_not(self):
         """As in the exam."""
-        twenty = KnownMutant(
+        twenty = MutantBaseline(
             name="m",
             twin="t",
             mistake="?",
@@ -419,12 +425,12 @@ class TestKnown:
 
     def test_what_ships_is_of_mutants_that_there_are(self):
         """Where something ships: else reports would speak of others."""
-        kept = known()
+        kept = load_baseline()
         assert kept is None or {each.name for each in kept.mutants} == set(mutants.registry())
 
     def test_what_ships_knows_what_each_mutant_needs(self):
         """As its record says."""
-        kept = known()
+        kept = load_baseline()
         assert kept is not None
         assert {each.name: each.needs for each in kept.mutants} == {
             name: needs_of(each) for name, each in mutants.registry().items()
@@ -438,4 +444,4 @@ class TestKnown:
 
     def test_every_setting_of_a_mutant_is_a_part_of_a_load(self):
         """But the plain load itself."""
-        assert {str(each) for each in Setting} - {"load"} <= {str(each) for each in LoadPart}
+        assert {str(each) for each in Trigger} - {"load"} <= {str(each) for each in LoadPart}

@@ -8,12 +8,12 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from ticketlab import cli, power
-from ticketlab.checks.mutation_baseline import KnownPower
+from ticketlab.checks.mutation_baseline import MutationBaseline
 from ticketlab.errors import InvalidInputError
 from ticketlab.power import storage, tables
-from ticketlab.power.detection import Catch, Chase
+from ticketlab.power.detection import Detection, DetectionRun
 from ticketlab.power.false_positives import SafeTrial
-from ticketlab.power.plan import Exam
+from ticketlab.power.plan import MutationPlan
 from ticketlab.power.results import Results, examined
 from ticketlab.power.runner import Done
 from ticketlab.tickets.strategies import mutants
@@ -33,8 +33,8 @@ ALL = tuple(mutants.registry())
 def chase(name, repeat, *, caught=True):
     check = mutants.registry()[name].breaks
     checks = (check, "strict_serializability") if check != "strict_serializability" else (check,)
-    catches = tuple(Catch(check=each, buyers=2, purchases=repeat * 100, seconds=0.25) for each in checks)
-    return Chase(
+    catches = tuple(Detection(check=each, buyers=2, purchases=repeat * 100, seconds=0.25) for each in checks)
+    return DetectionRun(
         mutant=name,
         repeat=repeat,
         check=check,
@@ -55,7 +55,7 @@ def results(*, names=ALL, repeats=3, made=None, missed=(), invalid=None):
         unknown={},
     )
     return Results(
-        exam=Exam(mutants=names, repeats=repeats, trials=1),
+        exam=MutationPlan(mutants=names, repeats=repeats, trials=1),
         environment=ENVIRONMENT,
         mutants=tuple(examined(mutants.registry()[name]) for name in names),
         chases=tuple(
@@ -165,7 +165,7 @@ def test_without_options_everything_is_asked_for(monkeypatch, tmp_path):
     )
     CliRunner().invoke(cli.app, ["power"])
     CliRunner().invoke(cli.app, ["power", "-m", "atomic_one_off"])
-    assert asked == [Exam(), Exam(mutants=("atomic_one_off",), trials=0)]
+    assert asked == [MutationPlan(), MutationPlan(mutants=("atomic_one_off",), trials=0)]
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ class TestKeep:
     def kept(self, monkeypatch):
         """What would be kept for reports."""
         kept = []
-        monkeypatch.setattr(KnownPower, "write", lambda measured: kept.append(measured) or None)
+        monkeypatch.setattr(MutationBaseline, "write", lambda measured: kept.append(measured) or None)
         return kept
 
     def test_a_whole_exam_is_kept(self, monkeypatch, tmp_path, kept):

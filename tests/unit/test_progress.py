@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from ticketlab.checks.progress import ProgressCount, progress
-from ticketlab.history.index import Case
+from ticketlab.history.index import IndexedHistory
 
 S = 1_000_000_000
 
@@ -17,7 +17,7 @@ def counted(history, ledger):
 
     def count(*operations, total=10, tickets=(), events=None, crashes_ns=(), faults_ns=()):
         books = replace(ledger(total=total, tickets=tickets, events=events), crashes_ns=crashes_ns)
-        found = progress(Case(history(*operations), books), faults_ns=faults_ns)
+        found = progress(IndexedHistory(history(*operations), books), faults_ns=faults_ns)
         return found.failed, found.sold
 
     return count
@@ -155,4 +155,4 @@ def test_progress_as_plain_data():
 
 def test_an_empty_history_is_not_tried(history, ledger):
     """No purchase, no crash, no failure."""
-    assert progress(Case(history(), ledger(total=3))).verdict == "NOT TRIED"
+    assert progress(IndexedHistory(history(), ledger(total=3))).verdict == "NOT TRIED"

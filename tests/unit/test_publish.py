@@ -127,14 +127,14 @@ def test_the_newest_run_is_taken_where_none_is_named(folder, tmp_path, monkeypat
     (tmp_path / "notebooks").mkdir()
     for place in (tmp_path, tmp_path / "notebooks"):
         monkeypatch.chdir(place)
-        assert [each.folder.name for each in report_writer.find([])] == ["last"]
+        assert [each.folder.name for each in report_writer.load_runs([])] == ["last"]
 
 
 def test_where_no_run_is_that_is_said(tmp_path, monkeypatch):
     """With what to do."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(NotFoundError, match=r"There is no run under runs/\. Make one with `ticketlab run`"):
-        report_writer.find([])
+        report_writer.load_runs([])
 
 
 def test_the_forms_are_views_of_one_report(folder):

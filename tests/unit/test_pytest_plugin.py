@@ -8,7 +8,7 @@ import pytest
 
 from ticketlab.errors import InvalidInputError
 from ticketlab.pytest_plugin import options, summary
-from ticketlab.pytest_plugin.resolve import Said, demand
+from ticketlab.pytest_plugin.resolve import LoadOptions, resolve_run
 from ticketlab.runs.experiment import Experiment
 from ticketlab.tickets import strategies
 
@@ -16,11 +16,11 @@ HEAVY = ("pandas", "sqlalchemy", "psycopg", "pydantic", "rich", "numpy", "matplo
 
 
 def said(**layers):
-    return Said(**{"configured": {}, "marked": {}, "called": {}, "commanded": {}} | layers)
+    return LoadOptions(**{"configured": {}, "marked": {}, "called": {}, "commanded": {}} | layers)
 
 
 def asked(given="atomic", *, own=(), workers=1, **layers):
-    return demand(given, said(**layers), own=own, test="test_it[a/b]", workers=workers)
+    return resolve_run(given, said(**layers), own=own, test="test_it[a/b]", workers=workers)
 
 
 def row(**fields):

@@ -147,12 +147,12 @@ def test_a_local_installation_is_looked_for_from_the_newest_on():
 
 def test_a_folder_is_closed_to_another_user_if_any_folder_above_it_is(tmp_path):
     """Rights are looked at all the way up."""
-    other = paths.Account(name="other", uid=os.geteuid() + 4242, gid=os.getegid() + 4242)
+    other = paths.OsUser(name="other", uid=os.geteuid() + 4242, gid=os.getegid() + 4242)
     inner = tmp_path / "closed" / "open"
     inner.mkdir(parents=True)
     inner.parent.chmod(0o700)
     assert not other.can_enter(inner)
-    assert paths.Account(name="own", uid=os.geteuid(), gid=os.getegid()).can_enter(inner)
+    assert paths.OsUser(name="own", uid=os.geteuid(), gid=os.getegid()).can_enter(inner)
 
 
 def test_a_user_without_a_home_has_no_cache(monkeypatch):
@@ -185,7 +185,7 @@ def test_the_survey_answers_soon_and_for_everything(monkeypatch):
     monkeypatch.setattr(installation, "local_binaries", lambda: iter(()))
     monkeypatch.setattr(paths, "cache_location", lambda: Path("/nowhere/cache"))
     began = time.monotonic()
-    findings = servers.survey()
+    findings = servers.diagnose()
     assert time.monotonic() - began < 3
     assert {finding.name: finding.found for finding in findings} == {
         "container engine": False,
@@ -200,7 +200,7 @@ def test_the_survey_answers_soon_and_for_everything(monkeypatch):
 def test_a_probe_that_fails_is_a_finding_and_not_a_failure():
     """The doctor is asked when something is wrong."""
     finding = doctor._look("anything", lambda: 1 / 0)
-    assert finding == servers.Finding(name="anything", found=False, detail="division by zero")
+    assert finding == servers.Probe(name="anything", found=False, detail="division by zero")
 
 
 def test_the_watcher_imports_nothing_but_the_standard_library_when_it_starts():

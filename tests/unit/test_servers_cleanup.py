@@ -12,7 +12,7 @@ import pytest
 
 from ticketlab.errors import ServerError
 from ticketlab.servers import cleanup, reaper
-from ticketlab.servers.cleanup import watched
+from ticketlab.servers.cleanup import cleanup_guard
 
 DEADLINE_S = 20
 
@@ -22,7 +22,7 @@ from pathlib import Path
 from ticketlab.servers import cleanup
 
 folder = Path(sys.argv[1])
-with cleanup.watched("folder", path=str(folder)):
+with cleanup.cleanup_guard("folder", path=str(folder)):
     print(cleanup._watchers[os.getpid()]._process.pid, flush=True)
     {then}
 """
@@ -66,7 +66,7 @@ def end(tmp_path):
 def test_a_watched_folder_is_gone_after_its_block_and_so_is_the_watcher(tmp_path):
     """The last thing to be forgotten ends the watcher."""
     folder = tmp_path / "folder"
-    with watched("folder", path=str(folder)):
+    with cleanup_guard("folder", path=str(folder)):
         (folder / "data").mkdir(parents=True)
         watcher = cleanup._watchers[os.getpid()]._process
         assert watcher.poll() is None
@@ -76,9 +76,9 @@ def test_a_watched_folder_is_gone_after_its_block_and_so_is_the_watcher(tmp_path
 
 def test_one_watcher_watches_everything_of_a_process(tmp_path):
     """Things named later share it, and one that is done with does not end it."""
-    with watched("folder", path=str(tmp_path / "a")):
+    with cleanup_guard("folder", path=str(tmp_path / "a")):
         watcher = cleanup._watchers[os.getpid()]._process
-        with watched("folder", path=str(tmp_path / "b")):
+        with cleanup_guard("folder", path=str(tmp_path / "b")):
             assert cleanup._watchers[os.getpid()]._process is watcher
         assert watcher.poll() is None
 
@@ -148,18 +148,18 @@ def ignores(pid, number):
 
 def test_a_watcher_that_was_killed_is_replaced_and_told_everything_anew(tmp_path):
     """What was named to the first is known to the second."""
-    with watched("folder", path=str(tmp_path / "a")):
+    with cleanup_guard("folder", path=str(tmp_path / "a")):
         mine = cleanup._watchers[os.getpid()]
         mine._process.kill()
         mine._process.communicate()
-        with watched("folder", path=str(tmp_path / "b")):
+        with cleanup_guard("folder", path=str(tmp_path / "b")):
             assert mine._process.poll() is None
             assert [Path(remains["path"]).name for remains in mine._watched] == ["a", "b"]
 
 
 def test_a_watcher_that_was_killed_does_not_keep_the_block_from_ending(tmp_path):
     """Its work has been done here."""
-    with watched("folder", path=str(tmp_path / "a")):
+    with cleanup_guard("folder", path=str(tmp_path / "a")):
         (tmp_path / "a").mkdir()
         process = cleanup._watchers[os.getpid()]._process
         process.kill()
@@ -172,7 +172,10 @@ def test_a_block_whose_thing_can_not_be_removed_ends_in_an_error_and_the_watcher
     monkeypatch.setattr(reaper, "FOLDER_PATIENCE_S", 0.0)
     monkeypatch.setattr(reaper.shutil, "rmtree", lambda *_, **__: None)
     folder = tmp_path / "folder"
-    with pytest.raises(ServerError, match=f"Could not remove the folder {folder}"), watched("folder", path=str(folder)):
+    with (
+        pytest.raises(ServerError, match=f"Could not remove the folder {folder}"),
+        cleanup_guard("folder", path=str(folder)),
+    ):
         folder.mkdir()
     mine = cleanup._watchers.pop(os.getpid())
     mine._process.communicate(timeout=DEADLINE_S)

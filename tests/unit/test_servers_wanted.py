@@ -8,7 +8,7 @@ from ticketlab import servers
 from ticketlab.errors import InvalidInputError, ServerError
 from ticketlab.faults.schedule import Fault
 from ticketlab.runs.experiment import Experiment
-from ticketlab.servers import Wanted, container, installation, paths, spec
+from ticketlab.servers import ServerSpec, container, installation, paths, spec
 from ticketlab.servers.installation import Installation
 
 
@@ -41,7 +41,7 @@ def machine(monkeypatch, tmp_path):
 )
 def test_a_server_is_a_kind_and_perhaps_a_version(text, kind, major):
     """Written with a colon between them."""
-    assert Wanted.parse(text) == Wanted(kind=kind, major=major)
+    assert ServerSpec.parse(text) == ServerSpec(kind=kind, major=major)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_without_any_installation_a_version_is_missing_as_all_are(machine):
 def test_what_is_at_hand_is_each_version_once_the_oldest_first(machine):
     """As it can be asked for."""
     machine("18.6", "9.6.24", "15.14", "15.9", "19beta1", images=(14, 18))
-    assert spec.at_hand() == [
+    assert spec.available() == [
         "embedded:9",
         "embedded:15",
         "embedded:18",
@@ -157,7 +157,7 @@ def test_of_whatever_version_only_an_embedded_server_can_be_crashed():
 def test_a_container_that_can_not_be_had_is_told_which_servers_are_here(machine, monkeypatch):
     """An image is asked for by its version, so no variable that names another one is spoken of."""
     machine("18.6", images=(15,))
-    monkeypatch.setattr(container, "hindrance", lambda *_version, **_patience: "no image")
+    monkeypatch.setattr(container, "unavailable_reason", lambda *_version, **_patience: "no image")
     with pytest.raises(ServerError, match=r"no image.*here: embedded:18, container:15\.") as refused:
         servers.open("container:16").__enter__()
     assert container.IMAGE_VARIABLE not in str(refused.value)
@@ -177,13 +177,13 @@ def test_a_container_that_can_not_be_had_is_told_which_servers_are_here(machine,
 def test_a_url_alone_means_the_server_there(kind, url, meant, monkeypatch):
     """And an external server without one is where DB_* say."""
     monkeypatch.setenv("DB_HOST", "db.of.ours")
-    assert servers.meant(kind, url) == meant
+    assert servers.resolve(kind, url) == meant
 
 
 def test_an_unknown_kind_is_told_before_the_environment_is_read(monkeypatch):
     """Of two mistakes the one on the command line is nearer."""
     monkeypatch.setenv("DB_PORT", "none")
     with pytest.raises(InvalidInputError, match="no kind of server 'docker'"):
-        servers.meant("docker", None)
+        servers.resolve("docker", None)
     with pytest.raises(InvalidInputError, match="DB_PORT"):
-        servers.meant("external", None)
+        servers.resolve("external", None)

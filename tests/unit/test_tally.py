@@ -2,7 +2,7 @@
 
 import pytest
 
-from ticketlab.history.live_counts import SoFar, Tally
+from ticketlab.history.live_counts import LiveCounter, LiveCounts
 from ticketlab.history.recording import Recorder, collect
 from ticketlab.outcomes import Cause, Kind, Outcome
 
@@ -22,12 +22,12 @@ def buyers():
 
 def test_nothing_recorded_is_nothing_counted(buyers):
     """Before the first purchase there is nothing but the time."""
-    assert Tally(buyers).read(1.5) == SoFar(seconds=1.5, outcomes={}, tickets=0)
+    assert LiveCounter(buyers).read(1.5) == LiveCounts(seconds=1.5, outcomes={}, tickets=0)
 
 
 def test_each_purchase_is_counted_once_however_often_it_is_looked(buyers):
     """A second reading adds only what is new since the first."""
-    tally = Tally(buyers)
+    tally = LiveCounter(buyers)
     record(buyers[0], invoked_ns=1, quantity=3)
     record(buyers[2], invoked_ns=1, outcome=Outcome.SOLD_OUT, quantity=4)
     assert tally.read(0.1).outcomes == {Outcome.SOLD: 1, Outcome.SOLD_OUT: 1}
@@ -41,19 +41,19 @@ def test_each_purchase_is_counted_once_however_often_it_is_looked(buyers):
 
 def test_a_basket_is_one_purchase_and_all_its_tickets(buyers):
     """Its lines are counted as one, also where it was looked between two of them."""
-    tally = Tally(buyers)
+    tally = LiveCounter(buyers)
     record(buyers[0], invoked_ns=7, quantity=1)
     record(buyers[0], invoked_ns=9, quantity=2)
     record(buyers[0], invoked_ns=9, quantity=3, line=1)
-    assert tally.read(0.1) == SoFar(seconds=0.1, outcomes={Outcome.SOLD: 2}, tickets=6)
+    assert tally.read(0.1) == LiveCounts(seconds=0.1, outcomes={Outcome.SOLD: 2}, tickets=6)
     record(buyers[0], invoked_ns=9, quantity=4, line=2)
     record(buyers[1], invoked_ns=9, quantity=5)
-    assert tally.read(0.2) == SoFar(seconds=0.2, outcomes={Outcome.SOLD: 3}, tickets=15)
+    assert tally.read(0.2) == LiveCounts(seconds=0.2, outcomes={Outcome.SOLD: 3}, tickets=15)
 
 
 def test_what_was_given_back_is_no_purchase_and_owned_no_more(buyers):
     """Refunds have counts of their own, failed ones too; a repeated one gives nothing back a second time."""
-    tally = Tally(buyers)
+    tally = LiveCounter(buyers)
     refund = {"kind": Kind.REFUND, "quantity": 3}
     record(buyers[0], invoked_ns=1, quantity=3)
     record(buyers[0], invoked_ns=2, outcome=Outcome.REFUNDED, **refund)
@@ -73,7 +73,7 @@ def test_a_call_that_tells_nothing_new_is_not_counted(buyers):
     record(buyers[1], invoked_ns=2, quantity=3, again=True)
     record(buyers[1], invoked_ns=2, quantity=2, line=1, again=True)
     record(buyers[2], invoked_ns=3, outcome=Outcome.FAILED, cause=Cause.REPEATED, again=True)
-    so_far = Tally(buyers).read(0.1)
+    so_far = LiveCounter(buyers).read(0.1)
     assert (so_far.outcomes, so_far.tickets) == ({Outcome.SOLD: 1}, 3)
     assert [len(each) for each in buyers] == [1, 0, 0]
     told = collect(buyers, start_ns=0)
@@ -83,7 +83,7 @@ def test_a_call_that_tells_nothing_new_is_not_counted(buyers):
 
 def test_a_refund_of_a_basket_is_one_and_returns_all_its_tickets(buyers):
     """Its lines are counted as one, also where it was looked between two of them."""
-    tally = Tally(buyers)
+    tally = LiveCounter(buyers)
     for line, quantity in enumerate((3, 4)):
         record(buyers[0], invoked_ns=1, quantity=quantity, line=line)
     record(buyers[0], invoked_ns=2, quantity=3, outcome=Outcome.REFUNDED, kind=Kind.REFUND)

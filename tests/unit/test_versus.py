@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from ticketlab.errors import InvalidInputError
-from ticketlab.report.compare import Turn, doubtful, news_of, shortfalls, versus
+from ticketlab.report.compare import ChangeKind, inconclusive, news_of, regressions, versus
 from ticketlab.report.compare.output import as_json, printed
 from ticketlab.report.model import Report
 
@@ -96,21 +96,26 @@ class TestNews:
     @pytest.mark.parametrize(
         ("before", "after", "turn", "said"),
         [
-            ([], ["oversell"], Turn.WRONG, "VALID in the first run, INVALID in the second: oversell. In trial 1"),
-            (["oversell"], ["oversell", "deadlock"], Turn.WORSE, "INVALID as before, with a new anomaly: deadlock."),
-            (["oversell"], [], Turn.NOT_SEEN, "INVALID in the first run, VALID in the second."),
+            ([], ["oversell"], ChangeKind.WRONG, "VALID in the first run, INVALID in the second: oversell. In trial 1"),
+            (
+                ["oversell"],
+                ["oversell", "deadlock"],
+                ChangeKind.WORSE,
+                "INVALID as before, with a new anomaly: deadlock.",
+            ),
+            (["oversell"], [], ChangeKind.NOT_SEEN, "INVALID in the first run, VALID in the second."),
         ],
     )
     def test_a_verdict_that_turned_is_told(self, judged, before, after, turn, said):
         """What was found, by its name, and where."""
         (news,) = news_of(both(judged("one", "atomic", *before), judged("two", "atomic", *after)))
-        assert (news.turn, news.alarming) == (turn, turn is not Turn.NOT_SEEN)
+        assert (news.turn, news.alarming) == (turn, turn is not ChangeKind.NOT_SEEN)
         assert said in news.sentence
 
     def test_a_verdict_that_became_undecided_is_told(self, judged):
         """UNKNOWN is not VALID."""
         (news,) = news_of(both(judged("one", "atomic"), judged("two", "atomic", status="UNKNOWN")))
-        assert (news.turn, news.alarming) == (Turn.UNDECIDED, True)
+        assert (news.turn, news.alarming) == (ChangeKind.UNDECIDED, True)
         assert "VALID in the first run, UNKNOWN in the second: no_oversell. In trial 1, no_oversell: " in news.sentence
 
     @pytest.mark.parametrize("anomalies", [[], ["oversell"]])
@@ -153,7 +158,7 @@ class TestGate:
     )
     def test_it_fails_where_the_whole_interval_is_below(self, run, before, after, below, why):
         """Where there is no interval the ratio itself counts, and what sold nothing before can not have got slower."""
-        found = shortfalls(both(run("one", atomic=before), run("two", atomic=after)), below=below)
+        found = regressions(both(run("one", atomic=before), run("two", atomic=after)), below=below)
         assert found == ([f"atomic sold {why}."] if why else [])
 
     @pytest.mark.parametrize(
@@ -167,34 +172,34 @@ class TestGate:
     )
     def test_it_fails_where_a_safe_strategy_is_newly_wrong(self, judged, strategy, before, after, fails):
         """A control may be caught, and what was wrong before is no regression."""
-        found = shortfalls(both(judged("one", strategy, *before), judged("two", strategy, *after)), below=0.9)
+        found = regressions(both(judged("one", strategy, *before), judged("two", strategy, *after)), below=0.9)
         sentence = "atomic claims to be safe, and was found wrong in the second run and not in the first."
         assert found == ([sentence] if fails else [])
 
     def test_it_fails_where_a_safe_strategy_is_no_longer_shown_to_be_right(self, judged):
         """As `ticketlab run` ends with 1 then; once proven wrong it fails too, though it was doubted before."""
         doubted = judged("two", "atomic", status="UNKNOWN", wrong=["atomic"])
-        assert len(shortfalls(both(judged("one", "atomic"), doubted), below=0.9)) == 1
+        assert len(regressions(both(judged("one", "atomic"), doubted), below=0.9)) == 1
         proven = judged("three", "atomic", "oversell", wrong=["atomic"])
-        assert len(shortfalls(both(doubted, proven), below=0.9)) == 1
+        assert len(regressions(both(doubted, proven), below=0.9)) == 1
 
     def test_what_may_be_below_and_passes_is_named(self, run):
         """Too few repeats, or too far apart, pass any gate: that is said."""
         speeds = {"nowait": HALF, "advisory": BEFORE}
         first = run("one", atomic=BEFORE, nowait=BEFORE, advisory=BEFORE)
-        assert doubtful(both(first, run("two", atomic=[40.0, 70.0, 190.0], **speeds)), below=0.9) == ["atomic"]
+        assert inconclusive(both(first, run("two", atomic=[40.0, 70.0, 190.0], **speeds)), below=0.9) == ["atomic"]
 
     @pytest.mark.parametrize("below", [0, -1, float("nan"), float("inf")])
     def test_a_limit_that_is_none_is_refused(self, run, below):
         """A ratio of positive numbers lies above 0."""
         compared = both(run("one", atomic=BEFORE), run("two", atomic=HALF))
         with pytest.raises(InvalidInputError, match=r"--fail-below takes a ratio above 0, such as 0\.9"):
-            shortfalls(compared, below=below)
+            regressions(compared, below=below)
 
     def test_runs_that_share_nothing_do_not_pass(self, run):
         """A gate that compared nothing must not look open."""
         with pytest.raises(InvalidInputError, match="nothing for --fail-below to go by"):
-            shortfalls(both(run("one", atomic=BEFORE), run("two", nowait=BEFORE)), below=0.9)
+            regressions(both(run("one", atomic=BEFORE), run("two", nowait=BEFORE)), below=0.9)
 
 
 class TestViews:

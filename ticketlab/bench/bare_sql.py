@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 
-from ticketlab.bench.subject import Claim, Ground
+from ticketlab.bench.subject import BenchContext, Claim
 from ticketlab.load import buyer_threads
 from ticketlab.tickets.database import CONNECTION
 from ticketlab.tickets.sql import SELL
@@ -43,9 +43,9 @@ PURCHASES: Final[Mapping[str, Purchase]] = {"atomic": buy_atomically, "pessimist
 """The loops by the name of their strategy."""
 
 
-def sell(purchase: Purchase, ground: Ground) -> Claim:
+def sell(purchase: Purchase, ground: BenchContext) -> Claim:
     """Sell from one thread and one connection a buyer; the claim is how often the loop went round."""
-    race = _Race(ground)
+    race = _StartGate(ground)
     with ThreadPoolExecutor(max_workers=ground.plan.buyers, thread_name_prefix="bare") as threads:
         lives = [threads.submit(race.run, purchase) for _ in range(ground.plan.buyers)]
         try:
@@ -59,10 +59,10 @@ def sell(purchase: Purchase, ground: Ground) -> Claim:
     return Claim(sold=sold, per_s=sold / seconds, purchases=sold)
 
 
-class _Race:
+class _StartGate:
     """The start that all buyers wait for, and the end."""
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self, ground: BenchContext) -> None:
         self.start_ns = 0
         self._ground = ground
         self._barrier = threading.Barrier(ground.plan.buyers, action=self._start)
@@ -71,7 +71,7 @@ class _Race:
     def run(self, purchase: Purchase) -> tuple[int, int]:
         """One buyer from connecting to the end: how often he bought, and when he was done."""
         ground = self._ground
-        buyer_threads.share_one()  # as the buyers of the lab do
+        buyer_threads.pin_to_one_cpu()  # as the buyers of the lab do
         try:
             with psycopg.connect(ground.database.settings.url, **CONNECTION) as connection:
                 self._buy(purchase, connection, ground.warm_up_event, ground.plan.warm_up_s, time.perf_counter_ns())

@@ -9,7 +9,7 @@ from typing import Final
 
 import psycopg
 
-from ticketlab.bench.subject import Claim, Ground
+from ticketlab.bench.subject import BenchContext, Claim
 from ticketlab.tickets.database import CONNECTION
 
 TICKETS: Final = 50_000
@@ -26,7 +26,7 @@ SELECT id, gen_random_uuid() FROM event, generate_series(1, %(tickets)s)
 """
 
 
-def sell(ground: Ground) -> Claim:
+def sell(ground: BenchContext) -> Claim:
     """Sell TICKETS tickets at once, whatever the plan's buyers and seconds."""
     url = ground.database.settings.url
     with ground.database.reachable(), psycopg.connect(url, **CONNECTION) as connection:

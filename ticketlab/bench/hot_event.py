@@ -21,7 +21,7 @@ def safe_strategies() -> tuple[str, ...]:
     return tuple(each.name for each in strategies.registry().values() if each.safe)
 
 
-class Turn(NamedTuple):
+class ScheduledTrial(NamedTuple):
     """Whose turn it is."""
 
     contender: str
@@ -75,11 +75,11 @@ class HotEvent:
         """Seats of the event, more than can be sold in the time."""
         return min(MAX_INTEGER, _SEATS + int(_SEATS_PER_S * self.seconds))
 
-    def plan(self, turn: Turn) -> Plan:
+    def plan(self, turn: ScheduledTrial) -> Plan:
         """The load of one trial; the same purchases for all contenders of a repeat."""
         return Plan(buyers=turn.buyers, seconds=self.seconds, stock=self.seats, seed=self.seed * 1_000 + turn.repeat)
 
-    def turns(self, contenders: Iterable[str]) -> Iterator[Turn]:
+    def turns(self, contenders: Iterable[str]) -> Iterator[ScheduledTrial]:
         """Every turn. In each repeat all contenders come one after another at each number of buyers, both shuffled.
 
         So a drift of the machine hits all alike, and those that are compared stand close in time.
@@ -89,4 +89,4 @@ class HotEvent:
         for repeat in range(1, self.repeats + 1):
             for buyers in generator.sample(self.buyers, len(self.buyers)):
                 for name in generator.sample(names, len(names)):
-                    yield Turn(name, buyers, repeat)
+                    yield ScheduledTrial(name, buyers, repeat)

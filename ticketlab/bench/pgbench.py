@@ -17,7 +17,7 @@ import numpy as np
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from ticketlab import environment
-from ticketlab.bench.subject import Claim, Ground
+from ticketlab.bench.subject import BenchContext, Claim
 from ticketlab.errors import TicketlabError
 
 FOR_UPDATE: Final = """\
@@ -59,7 +59,7 @@ class Counted(NamedTuple):
     """Of those that are counted."""
 
 
-def sell(program: Path, script: str, ground: Ground) -> Claim:
+def sell(program: Path, script: str, ground: BenchContext) -> Claim:
     """Let pgbench sell; its claim is one ticket for each transaction.
 
     Raises:

@@ -1,16 +1,18 @@
 """Contenders that sell through the repository, as an application does: any strategy, driven by the lab's own load."""
 
-from ticketlab.bench.subject import Claim, Ground
+from ticketlab.bench.subject import BenchContext, Claim
 from ticketlab.history.recording import purchases_of
-from ticketlab.load.driver import drive
+from ticketlab.load.driver import run_load
 from ticketlab.outcomes import Outcome
 from ticketlab.tickets import EventRepository, Strategy
 
 
-def sell(strategy: Strategy, ground: Ground) -> Claim:
+def sell(strategy: Strategy, ground: BenchContext) -> Claim:
     """Sell by a strategy; the claim is what its buyers were told."""
     repository = EventRepository(ground.database, strategy)
-    driven = drive(repository, ground.plan, [ground.event], warm_up_event=ground.warm_up_event, on_tick=ground.on_tick)
+    driven = run_load(
+        repository, ground.plan, [ground.event], warm_up_event=ground.warm_up_event, on_tick=ground.on_tick
+    )
     if driven.interrupted:
         raise KeyboardInterrupt
     if driven.stuck:

@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterator, Sequence
 
 from ticketlab import checks, servers
 from ticketlab.bench import subjects
-from ticketlab.bench.hot_event import HotEvent, Turn
+from ticketlab.bench.hot_event import HotEvent, ScheduledTrial
 from ticketlab.bench.results import Results, Trial
-from ticketlab.bench.subject import Claim, Contender, Ground
+from ticketlab.bench.subject import BenchContext, Claim, Contender
 from ticketlab.checks.verdict import Status
 from ticketlab.errors import InvalidInputError, TicketlabError
 from ticketlab.history.ledger import Ledger
-from ticketlab.history.live_counts import SoFar
+from ticketlab.history.live_counts import LiveCounts
 from ticketlab.runs import lab
 from ticketlab.runs.lab import Progress
 from ticketlab.runs.trial_runner import read_ledger
@@ -18,7 +18,7 @@ from ticketlab.settings import Settings
 from ticketlab.tickets import Database, EventRepository, migrations, strategies, trial_tables
 
 
-def fault(claim: Claim, ledger: Ledger) -> str:
+def verify_claim(claim: Claim, ledger: Ledger) -> str:
     """What is wrong with a claim, in a sentence; "" where the ledger proves it.
 
     The ledger is of the one event that was sold. Every ticket claimed must be there, and no other, and the stock must
@@ -72,7 +72,7 @@ def run(
                 migrations.upgrade(database)
                 trials = list(_trials(bench, sellers, database, on_progress=on_progress))
         except TicketlabError as error:
-            lab.note_log(error, server)
+            lab.attach_server_log(error, server)
             raise
         return Results(bench=bench, server=server, contenders=sellers, trials=trials)
 
@@ -92,7 +92,9 @@ def _trials(
         step = Progress(trial=done + 1, trials=len(turns), doing=doing, finished=done)
         try:
             on_progress(step)
-            yield _observe(by_name[turn.contender], turn, bench, database, on_tick=lab.ticker(step, on_progress))
+            yield _observe(
+                by_name[turn.contender], turn, bench, database, on_tick=lab.progress_callback(step, on_progress)
+            )
         except KeyboardInterrupt:
             if not done:
                 raise
@@ -103,14 +105,19 @@ def _trials(
 
 
 def _observe(
-    contender: Contender, turn: Turn, bench: HotEvent, database: Database, *, on_tick: Callable[[SoFar], None]
+    contender: Contender,
+    turn: ScheduledTrial,
+    bench: HotEvent,
+    database: Database,
+    *,
+    on_tick: Callable[[LiveCounts], None],
 ) -> Trial:
     """One turn on empty tables, and what the ledger says of it."""
-    (event,), warm_up_event = trial_tables.put_on_sale(EventRepository(database), events=1, stock=bench.seats)
+    (event,), warm_up_event = trial_tables.create_events(EventRepository(database), events=1, stock=bench.seats)
     # A pool of the trial's own: one that a larger trial has filled hands out its connections in turn, cold ones too.
     with Database(database.settings) as own, strategies.blaming(contender.name):
         claim = contender.sell(
-            Ground(database=own, event=event, warm_up_event=warm_up_event, plan=bench.plan(turn), on_tick=on_tick)
+            BenchContext(database=own, event=event, warm_up_event=warm_up_event, plan=bench.plan(turn), on_tick=on_tick)
         )
     return Trial(
         contender=contender.name,
@@ -120,7 +127,7 @@ def _observe(
         purchases=claim.purchases,
         conflicts=claim.conflicts,
         unanswered=claim.unanswered,
-        fault=fault(claim, read_ledger(database, [event])),
+        fault=verify_claim(claim, read_ledger(database, [event])),
     )
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pandas as pd
 
-from ticketlab.history.live_counts import SoFar
+from ticketlab.history.live_counts import LiveCounts
 from ticketlab.load import Plan
 from ticketlab.tickets import Database
 
@@ -27,14 +27,14 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ground:
+class BenchContext:
     """Where a contender sells: a database whose tables hold two new events, one of them for warming up."""
 
     database: Database
     event: UUID
     warm_up_event: UUID
     plan: Plan
-    on_tick: Callable[[SoFar], None] = lambda _so_far: None
+    on_tick: Callable[[LiveCounts], None] = lambda _so_far: None
     """To be called with how the trial stands, where the contender knows it."""
 
 
@@ -56,7 +56,7 @@ class Claim:
     """Every purchase as its buyer saw it, where the contender keeps that: for the checks."""
 
 
-Sell: TypeAlias = Callable[[Ground], Claim]
+Sell: TypeAlias = Callable[[BenchContext], Claim]
 """Sells for as long as the plan says.
 
 Raises:

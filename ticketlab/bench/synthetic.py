@@ -77,7 +77,7 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
+class SyntheticHistory:
     """A history, its ledger, and where its end is."""
 
     history: pd.DataFrame
@@ -107,7 +107,7 @@ class _Calls:
     """A row an operation, a column a line."""
 
 
-def make(shape: Shape) -> Made:
+def generate(shape: Shape) -> SyntheticHistory:
     """The history of a shape, always the same for the same shape, and its ledger; the server crashed after it all."""
     generator = np.random.default_rng(shape.seed)
     calls = _calls(shape, generator)
@@ -149,7 +149,7 @@ def make(shape: Shape) -> Made:
         handed_digest=digest[order],
     )
     last_sale, last = (int(np.flatnonzero(of == each)[0]) for each in (shape.last_sale, shape.operations - 1))
-    return Made(history=history, ledger=ledger, last_sale=last_sale, last_refusal=last)
+    return SyntheticHistory(history=history, ledger=ledger, last_sale=last_sale, last_refusal=last)
 
 
 def _calls(shape: Shape, generator: np.random.Generator) -> _Calls:
@@ -169,22 +169,22 @@ def _calls(shape: Shape, generator: np.random.Generator) -> _Calls:
     sales = int(count * _SOLD_AT_FIRST)
     calls.effect[:sales] = True
     calls.outcome[:sales] = OUTCOMES.index(Outcome.SOLD)
-    _leave_unanswered(calls, sales, shape.unknown, generator)
-    _ask_in_vain(calls, sales, shape.events)
+    _add_unknown_outcomes(calls, sales, shape.unknown, generator)
+    _add_refusals(calls, sales, shape.events)
     if shape.refunds:
         _give_back(calls, sales, shape.last_sale - _CYCLE)
-    _end(calls, shape)
+    _add_final_sale(calls, shape)
     return calls
 
 
-def _leave_unanswered(calls: _Calls, sales: int, share: float, generator: np.random.Generator) -> None:
+def _add_unknown_outcomes(calls: _Calls, sales: int, share: float, generator: np.random.Generator) -> None:
     """Let some of the first sales be of unknown outcome, and half of them have no effect."""
     unanswered = np.flatnonzero(generator.random(sales) < share) if share else np.empty(0, np.int64)
     calls.outcome[unanswered] = OUTCOMES.index(Outcome.UNKNOWN)
     calls.effect[unanswered[generator.random(len(unanswered)) < 0.5]] = False  # noqa: PLR2004 - half
 
 
-def _ask_in_vain(calls: _Calls, sales: int, events: int) -> None:
+def _add_refusals(calls: _Calls, sales: int, events: int) -> None:
     """Two seats of event 0 are left: whoever asks for it wants three or four."""
     line = np.arange(calls.quantity.shape[1])
     asked = (calls.first[sales:, None] + line * calls.apart[sales:, None]) % events
@@ -209,7 +209,7 @@ def _give_back(calls: _Calls, sales: int, until: int) -> None:
     calls.outcome[again] = OUTCOMES.index(Outcome.SOLD)
 
 
-def _end(calls: _Calls, shape: Shape) -> None:
+def _add_final_sale(calls: _Calls, shape: Shape) -> None:
     """The sale of the last two seats of event 0, and as the last operation of all a refusal of it."""
     sale, refusal = shape.last_sale, shape.operations - 1
     for each, quantity in ((sale, _LAST_QUANTITY), (refusal, _LAST_QUANTITY + 1)):

@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 
 from ticketlab.checks.atomicity import atomic, durable, exactly_once
-from ticketlab.checks.capacity import and_more, no_oversell, sales_in_ledger, setup_unchanged, tickets_accounted_for
+from ticketlab.checks.capacity import no_oversell, sales_in_ledger, setup_unchanged, tickets_accounted_for, with_count
 from ticketlab.checks.check import Check, check
 from ticketlab.checks.handed_tickets import answers_match_tickets
 from ticketlab.checks.order import no_false_sold_out, strict_serializability
 from ticketlab.checks.side_effects import leaves_connection_clean, no_deadlock
 from ticketlab.checks.verdict import Status, Verdict, unknown
-from ticketlab.history.index import Case
+from ticketlab.history.index import IndexedHistory
 from ticketlab.history.ledger import Ledger
 
 __all__ = [
@@ -60,15 +60,15 @@ _NOT_ANSWERED: Final = "no purchase was answered: nothing was shown"
 
 def judge(history: pd.DataFrame, ledger: Ledger, checks: Iterable[Check] = CHECKS) -> tuple[Verdict, ...]:
     """The verdict of each check on a history and a ledger; see `decide`."""
-    return decide(Case(history, ledger), checks)
+    return decide(IndexedHistory(history, ledger), checks)
 
 
-def decide(case: Case, checks: Iterable[Check] = CHECKS) -> tuple[Verdict, ...]:
+def decide(case: IndexedHistory, checks: Iterable[Check] = CHECKS) -> tuple[Verdict, ...]:
     """The verdict of each check. Where nobody was surely answered nothing was shown, and no check is VALID."""
     known = case.ledger.events["event"].to_numpy()
     missing = {int(each) for column in (case.event, case.ticket_event) for each in np.setdiff1d(column, known)}
     if missing:
-        return _undecided(checks, f"the ledger lacks {and_more(len(missing), f'event {min(missing)}', 'event')}")
+        return _undecided(checks, f"the ledger lacks {with_count(len(missing), f'event {min(missing)}', 'event')}")
     answered = (case.sold | case.refused | case.refunded).any()
     nothing_seen = not case.perhaps_sold.any() and case.ledger.tickets.empty and not case.ledger.facts.left_behind
     if not answered and nothing_seen:

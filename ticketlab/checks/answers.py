@@ -23,12 +23,12 @@ import pandas as pd
 
 from ticketlab.checks.verdict import Anomaly, Verdict, invalid
 from ticketlab.history.arrays import NEVER, Integers, Mask
-from ticketlab.history.index import Case
+from ticketlab.history.index import IndexedHistory
 from ticketlab.history.recording import NOT_SEEN
 from ticketlab.history.text import counted, verb
 
 
-def oversold_by_answers(case: Case, name: str) -> Verdict | None:
+def oversold_by_answers(case: IndexedHistory, name: str) -> Verdict | None:
     """The oversell that the answers show, as a verdict of the check `name`; its evidence is the sale beyond the seats.
 
     A reported stock below 0 is one too.
@@ -50,14 +50,14 @@ def oversold_by_answers(case: Case, name: str) -> Verdict | None:
     return invalid(name, text, case.rows(np.array([last])), Anomaly.OVERSELL)
 
 
-def _seats(case: Case) -> Integers:
+def _seats(case: IndexedHistory) -> Integers:
     """By event its seats; of an event that the ledger does not have there is no limit."""
     seats = np.full(case.events, NEVER)
     seats[case.ledger.events["event"].to_numpy()] = case.ledger.events["total"].to_numpy()
     return seats
 
 
-def _of_too_many(case: Case) -> Mask:
+def _of_too_many(case: IndexedHistory) -> Mask:
     """Sales of events of which more tickets were answered as sold than there are seats, at whatever time."""
     sold = case.sold & ~case.repeated
     answered = np.bincount(case.event[sold], weights=case.quantity[sold], minlength=case.events)
@@ -65,7 +65,7 @@ def _of_too_many(case: Case) -> Mask:
     return too_many
 
 
-def _owned_until(case: Case, rows: Integers) -> Integers:
+def _owned_until(case: IndexedHistory, rows: Integers) -> Integers:
     """Of each of these sales the first moment at which its tickets may have gone back, or NEVER."""
     until = np.full(len(rows), NEVER)
     back = np.flatnonzero((case.refunded | case.perhaps_refunded) & case.leads)
@@ -79,7 +79,7 @@ def _owned_until(case: Case, rows: Integers) -> Integers:
     return until
 
 
-def _first_beyond(case: Case, rows: Integers, until: Integers) -> tuple[int, int] | None:
+def _first_beyond(case: IndexedHistory, rows: Integers, until: Integers) -> tuple[int, int] | None:
     """The first of these sales at whose completion more tickets were owned than there are seats, and the number owned.
 
     None if there is none.

@@ -7,12 +7,12 @@ from ticketlab.checks.check import check
 from ticketlab.checks.snapshots import apart_for_a_moment
 from ticketlab.checks.verdict import Anomaly, Verdict, invalid, valid
 from ticketlab.history.arrays import NEVER, Integers, Mask
-from ticketlab.history.index import Case
+from ticketlab.history.index import IndexedHistory
 from ticketlab.history.text import counted, every, verb
 
 
 @check
-def exactly_once(case: Case) -> Verdict:
+def exactly_once(case: IndexedHistory) -> Verdict:
     """A purchase id owns exactly its quantity of tickets, or none; never a part, never twice, whatever was retried.
 
     Where the strategy claims that an id buys once however often it is called, a repeated call must not be answered
@@ -48,14 +48,14 @@ def exactly_once(case: Case) -> Verdict:
     return invalid(name, text, shown, Anomaly.HALF_PURCHASE if half else Anomaly.DOUBLE_SALE)
 
 
-def _may_own(case: Case) -> Mask:
+def _may_own(case: IndexedHistory) -> Mask:
     """Purchases by whose quantity the tickets of their id are judged: those that took effect or may have."""
     certain = case.sold & (~case.repeated | case.surely_sold)
     rows: Mask = (certain | case.perhaps_sold) & case.decided_alone[case.id]
     return rows
 
 
-def _sold_twice(case: Case) -> Mask:
+def _sold_twice(case: IndexedHistory) -> Mask:
     """Sales of an id that was sold several times, without having been given back in between as often."""
     sold = case.sold & ~case.repeated
     if not case.effects.impossible.any():
@@ -64,7 +64,7 @@ def _sold_twice(case: Case) -> Mask:
     return sold & ((sales > back + 1) & case.effects.impossible)[case.id]
 
 
-def _refused_though_owned(case: Case) -> Mask:
+def _refused_though_owned(case: IndexedHistory) -> Mask:
     """Refusals of ids that had bought the same tickets before, and have not been given back since."""
     rows = case.refused & case.effects.irregular[case.id]
     if not (case.ledger.facts.idempotent and rows.any()):
@@ -81,10 +81,10 @@ def _refused_though_owned(case: Case) -> Mask:
 
 
 @check
-def atomic(case: Case) -> Verdict:
+def atomic(case: IndexedHistory) -> Verdict:
     """No purchase is half there: all its tickets of all its events or none, and no stock taken without a ticket."""
     name = "atomic"
-    may_own = _wanted(case)
+    may_own = _judged_purchases(case)
     halves = may_own & (case.owned[case.id] > 0) & (case.held < case.quantity)
     if halves.any():
         rows = first_operation(case, may_own & np.isin(case.operation, case.operation[halves]))
@@ -106,7 +106,7 @@ def atomic(case: Case) -> Verdict:
     return valid(name, f"{purchases_are} whole, in stock and tickets")
 
 
-def _wanted(case: Case) -> Mask:
+def _judged_purchases(case: IndexedHistory) -> Mask:
     """Of each id the purchase by whose quantities its tickets are to be judged; also one that was told to have failed.
 
     A refused basket has rows for those events only that refused it.
@@ -118,7 +118,7 @@ def _wanted(case: Case) -> Mask:
 
 
 @check
-def durable(case: Case) -> Verdict:
+def durable(case: IndexedHistory) -> Verdict:
     """What was answered before the server crashed holds after it: a sale is there, a refund is made."""
     name = "durable"
     crashes = case.ledger.crashes_ns
@@ -142,7 +142,7 @@ def durable(case: Case) -> Verdict:
     return valid(name, f"{what} answered before the crash {verb(answered, 'was')} there after it")
 
 
-def _latest_operation(case: Case, rows: Mask) -> Integers:
+def _latest_operation(case: IndexedHistory, rows: Mask) -> Integers:
     """The one told last before the crash: of what an unfinished disk loses the nearest to it."""
     places = np.flatnonzero(rows)
     last = places[np.argmax(case.completed[places])]

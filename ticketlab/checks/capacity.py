@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from ticketlab.checks.check import check
 from ticketlab.checks.verdict import Anomaly, Verdict, invalid, valid
-from ticketlab.history.index import Case
+from ticketlab.history.index import IndexedHistory
 from ticketlab.history.recording import NOT_SEEN
 from ticketlab.history.text import counted, every, verb
 
@@ -20,7 +20,7 @@ from ticketlab.history.text import plural
 
 
 @check
-def setup_unchanged(case: Case) -> Verdict:
+def setup_unchanged(case: IndexedHistory) -> Verdict:
     """The events and their seats are still those that the lab put on sale.
 
     What the lab set up is known from its plan. So a purchase function that raises `total_tickets`, adds or deletes an
@@ -33,7 +33,7 @@ def setup_unchanged(case: Case) -> Verdict:
     changed = events[events["total_found"] != events["total"]]
     if not changed.empty:
         return invalid(
-            name, and_more(len(changed), _difference(changed.iloc[0]), "event"), changed, Anomaly.CHANGED_SETUP
+            name, with_count(len(changed), _difference(changed.iloc[0]), "event"), changed, Anomaly.CHANGED_SETUP
         )
     if facts.events_added:
         text = f"the tables hold {counted(facts.events_added, 'event')} that the lab did not put there"
@@ -52,7 +52,7 @@ def _difference(event: "pd.Series[int]") -> str:
 
 
 @check
-def no_oversell(case: Case) -> Verdict:
+def no_oversell(case: IndexedHistory) -> Verdict:
     """Every event has at most as many tickets as seats, and its stock is what is left of them.
 
     The evidence of an oversell is the first sale beyond the last seat, in the order of the event's version; where
@@ -70,13 +70,13 @@ def no_oversell(case: Case) -> Verdict:
         text = f"{_tickets_for_seats(int(seats['tickets'].sum()), int(seats['total'].sum()))}, and {stock}"
         return valid(name, text + _order_undecided(case))
     first = wrong.sort_values("oversold", ascending=False, kind="stable").head(1)
-    text = and_more(len(wrong), _disagreement(first.iloc[0]), "event") + _order_undecided(case)
+    text = with_count(len(wrong), _disagreement(first.iloc[0]), "event") + _order_undecided(case)
     beyond = _first_beyond_the_last_seat(case, first.iloc[0])
-    anomaly = _of_the_stock(first.iloc[0])
+    anomaly = _stock_anomaly(first.iloc[0])
     return invalid(name, text, first if beyond.empty or anomaly is not Anomaly.OVERSELL else beyond, anomaly)
 
 
-def _same_ticket_again(case: Case, name: str) -> Verdict | None:
+def _same_ticket_again(case: IndexedHistory, name: str) -> Verdict | None:
     """One ticket of an event that was sold more than once, where the ledger knows the ids of its tickets."""
     marks = case.ledger.tickets["ticket"].to_numpy()
     ascending = np.sort(marks[marks != NOT_SEEN])
@@ -94,7 +94,7 @@ def _same_ticket_again(case: Case, name: str) -> Verdict | None:
     return invalid(name, text, case.rows(np.flatnonzero(bought)).assign(ticket=mark[again[0]]), Anomaly.OVERSELL)
 
 
-def _of_the_stock(event: "pd.Series[int]") -> Anomaly:
+def _stock_anomaly(event: "pd.Series[int]") -> Anomaly:
     """What went wrong where tickets and stock do not go together."""
     if event["oversold"] > 0:
         return Anomaly.OVERSELL
@@ -117,7 +117,7 @@ def _tickets_for_seats(tickets: int, seats: int) -> str:
     return f"{counted(tickets, 'ticket')} for {counted(seats, 'seat')}"
 
 
-def _first_beyond_the_last_seat(case: Case, event: "pd.Series[int]") -> pd.DataFrame:
+def _first_beyond_the_last_seat(case: IndexedHistory, event: "pd.Series[int]") -> pd.DataFrame:
     """Where tickets were given back meanwhile the sales alone do not show it, and there may be none."""
     rows = np.flatnonzero(case.changed & (case.event == event["event"]))
     seen = (case.version[rows] != NOT_SEEN).all()
@@ -127,7 +127,7 @@ def _first_beyond_the_last_seat(case: Case, event: "pd.Series[int]") -> pd.DataF
 
 
 @check
-def sales_in_ledger(case: Case) -> Verdict:
+def sales_in_ledger(case: IndexedHistory) -> Verdict:
     """Every sale that was answered is in the ledger, for the right events and with its quantities.
 
     A purchase id owns its quantity once, however often it was answered "sold". What was given back, or may have been,
@@ -153,13 +153,13 @@ def sales_in_ledger(case: Case) -> Verdict:
     return valid(name, text + (f", but for {returned:,} that {verb(returned, 'was')} refunded" if returned else ""))
 
 
-def _perhaps_given_back(case: Case) -> Mask:
+def _perhaps_given_back(case: IndexedHistory) -> Mask:
     """By id: whether a refund of it was made, or perhaps made."""
     given_back: Mask = case.per_id(case.refunded | case.perhaps_refunded) > 0
     return given_back
 
 
-def _given_back_last(case: Case) -> Mask:
+def _given_back_last(case: IndexedHistory) -> Mask:
     """By id: whether a refund of it, made or perhaps made, can be the last of its calls to take effect."""
     back = case.refunded | case.perhaps_refunded
     if not back.any():
@@ -173,13 +173,13 @@ def _given_back_last(case: Case) -> Mask:
 
 
 @check
-def tickets_accounted_for(case: Case) -> Verdict:
+def tickets_accounted_for(case: IndexedHistory) -> Verdict:
     """Every ticket in the ledger belongs to a purchase that was sold, or whose outcome is unknown and then whole.
 
     Whole means: all the tickets of all its events, or none of any. A purchase that was given back owns none.
     """
     name = "tickets_accounted_for"
-    nobodys = ~_asked_for(case)
+    nobodys = ~_has_buyer(case)
     kept = (case.per_id(case.refunded) > 0) & case.decided_alone & ~_bought_last(case)
     kept_tickets = kept[case.ticket_id] & ~nobodys
     alone = case.decided_alone[case.id]
@@ -206,14 +206,14 @@ def tickets_accounted_for(case: Case) -> Verdict:
     return invalid(name, text, case.rows(rows).assign(tickets=case.held[rows]), Anomaly.HALF_PURCHASE)
 
 
-def _bought_last(case: Case) -> Mask:
+def _bought_last(case: IndexedHistory) -> Mask:
     """By id: whether it has more sales, made or perhaps made, than refunds."""
     sales = case.per_id((case.sold & ~case.repeated) | case.perhaps_sold)
     more: Mask = (sales > case.per_id(case.refunded)) & case.effects.irregular
     return more
 
 
-def _asked_for(case: Case) -> Mask:
+def _has_buyer(case: IndexedHistory) -> Mask:
     """Which tickets are of an event that a purchase of their id asked for which took effect, or may have."""
     rows = case.surely_sold | (case.undecided & case.purchases)
     event = np.full(case.ids, NOT_SEEN)
@@ -225,7 +225,7 @@ def _asked_for(case: Case) -> Mask:
     return asked
 
 
-def _first_purchase(case: Case, tickets: Mask) -> pd.DataFrame:
+def _first_purchase(case: IndexedHistory, tickets: Mask) -> pd.DataFrame:
     """The purchase of the first of these tickets as the ledger has it, and what its buyer was told, if anybody."""
     first = np.flatnonzero(tickets)[0]
     rows = np.flatnonzero((case.id == case.ticket_id[first]) & (case.event == case.ticket_event[first]))
@@ -235,7 +235,7 @@ def _first_purchase(case: Case, tickets: Mask) -> pd.DataFrame:
     return case.ledger.tickets[["event", "purchase_id"]].iloc[[first]].assign(tickets=count)
 
 
-def first_operation(case: Case, rows: Mask) -> Integers:
+def first_operation(case: IndexedHistory, rows: Mask) -> Integers:
     """Of these rows those of the operation that was called first."""
     places = np.flatnonzero(rows)
     first = places[np.argmin(case.invoked[places])]
@@ -243,18 +243,18 @@ def first_operation(case: Case, rows: Mask) -> Integers:
     return of_it
 
 
-def operations(case: Case, rows: Mask) -> int:
+def operations(case: IndexedHistory, rows: Mask) -> int:
     """How many operations these rows are of."""
     return len(np.unique(case.operation[rows]))
 
 
-def _order_undecided(case: Case) -> str:
+def _order_undecided(case: IndexedHistory) -> str:
     count = case.sales_without_version
     carry = f"{counted(count, 'sale')} {verb(count, 'carries')}"
     return f"; {carry} no version, so the order is not decided" if count else ""
 
 
-def and_more(count: int, first: str, noun: str) -> str:
+def with_count(count: int, first: str, noun: str) -> str:
     """The first of several, and how many more there are."""
     more = count - 1
     return f"{first} (and {more:,} more {plural(more, noun)})" if more else first

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ticketlab.checks.verdict import Verdict, unknown
-from ticketlab.history.index import Case
+from ticketlab.history.index import IndexedHistory
 from ticketlab.history.ledger import Ledger
 
 
@@ -18,14 +18,14 @@ class Check:
     """What it is called everywhere: in tables, verdicts and files."""
     summary: str
     """What is claimed, in a line."""
-    judge: Callable[[Case], Verdict]
+    judge: Callable[[IndexedHistory], Verdict]
     """Decides a case; may raise, which decides nothing."""
 
     def __call__(self, history: pd.DataFrame, ledger: Ledger) -> Verdict:
         """The verdict on a history and a ledger, of this check alone."""
-        return self.judge(Case(history, ledger))
+        return self.judge(IndexedHistory(history, ledger))
 
-    def decide(self, case: Case) -> Verdict:
+    def decide(self, case: IndexedHistory) -> Verdict:
         """The verdict on a case; UNKNOWN where the check itself fails: whatever went wrong in it decided nothing."""
         try:
             return self.judge(case)
@@ -33,6 +33,6 @@ class Check:
             return unknown(self.name, f"the check itself failed: {type(error).__name__}: {error}")
 
 
-def check(judge: Callable[[Case], Verdict]) -> Check:
+def check(judge: Callable[[IndexedHistory], Verdict]) -> Check:
     """Make a function a check of the function's name; the first line of its docstring is what it claims."""
     return Check(getattr(judge, "__name__", repr(judge)), (judge.__doc__ or "").partition("\n")[0], judge)

@@ -8,13 +8,13 @@ from ticketlab.checks.capacity import first_operation, operations
 from ticketlab.checks.check import check
 from ticketlab.checks.verdict import Anomaly, Verdict, invalid, valid
 from ticketlab.history.arrays import Integers, Mask
-from ticketlab.history.index import Case
+from ticketlab.history.index import IndexedHistory
 from ticketlab.history.recording import NOT_SEEN
 from ticketlab.history.text import counted, every, verb
 
 
 @check
-def answers_match_tickets(case: Case) -> Verdict:
+def answers_match_tickets(case: IndexedHistory) -> Verdict:
     """The tickets in each answer are those that the purchase owns in the ledger.
 
     An answer "sold" with tickets has as many as were bought, and each of them names its purchase and event. Where the
@@ -47,7 +47,7 @@ def _text(found: int, count: int, carried: str) -> str:
 class _Handed:
     """What the answers of a history hand out, beside what the ledger has."""
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, case: IndexedHistory) -> None:
         self.case = case
         self.tickets: Integers = case.history["handed"].to_numpy()
         """Of each row how many tickets its answer carries."""

@@ -21,7 +21,7 @@ ENOUGH: Final = 0.95
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KnownMutant:
+class MutantBaseline:
     """A safe strategy with one mistake, and how soon the check that it is meant for said INVALID."""
 
     name: str
@@ -49,18 +49,18 @@ class KnownMutant:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KnownPower:
+class MutationBaseline:
     """The power of all checks, as it was measured once."""
 
     conditions: str
     """Where and how, in a line."""
-    mutants: tuple[KnownMutant, ...]
+    mutants: tuple[MutantBaseline, ...]
     trials: int
     """Of safe strategies."""
     false_alarms: int
     """Of these, those in which a check said INVALID."""
 
-    def caught(self, *, purchases: int, buyers: int, tried: Collection[LoadPart]) -> Sequence[KnownMutant]:
+    def caught(self, *, purchases: int, buyers: int, tried: Collection[LoadPart]) -> Sequence[MutantBaseline]:
         """The mutants that the checks detect under a load of this size and with these parts, as far as was measured.
 
         The calibration sold the last tickets of one event, 1 to 3 in a purchase, with the faults that a mutant needs.
@@ -104,7 +104,7 @@ class KnownPower:
         Raises:
             OSError: it can not be written there.
         """
-        adapter = TypeAdapter(KnownMutant)
+        adapter = TypeAdapter(MutantBaseline)
         rows = ",\n  ".join(adapter.dump_json(each).decode() for each in self.mutants)
         head = TypeAdapter(dict[str, str | int]).dump_json(
             {"conditions": self.conditions, "trials": self.trials, "false_alarms": self.false_alarms}
@@ -113,6 +113,6 @@ class KnownPower:
 
 
 @cache
-def known() -> KnownPower | None:
+def load_baseline() -> MutationBaseline | None:
     """What was measured last; None where nothing ships."""
-    return KnownPower.read(KEPT) if KEPT.exists() else None
+    return MutationBaseline.read(KEPT) if KEPT.exists() else None

@@ -9,15 +9,15 @@ from ticketlab.checks.answers import oversold_by_answers
 from ticketlab.checks.capacity import first_operation, operations
 from ticketlab.checks.check import check
 from ticketlab.checks.serializability import missing_versions, refunds, unversioned, versions
-from ticketlab.checks.serializability.seat_bounds import surely_free
-from ticketlab.checks.serializability.versions import Finding, Told, Undecided
+from ticketlab.checks.serializability.seat_bounds import min_free_seats
+from ticketlab.checks.serializability.versions import Undecided, VersionedRows, Violation
 from ticketlab.checks.verdict import Anomaly, Verdict, invalid, unknown, valid
-from ticketlab.history.index import Case
+from ticketlab.history.index import IndexedHistory
 from ticketlab.history.text import counted, every, verb
 
 
 @check
-def no_false_sold_out(case: Case) -> Verdict:
+def no_false_sold_out(case: IndexedHistory) -> Verdict:
     """No answer was "sold out" while enough seats were left.
 
     A refusal is false where the buyer was shown a stock that would have done, and where the seats that were surely
@@ -28,7 +28,7 @@ def no_false_sold_out(case: Case) -> Verdict:
     name = "no_false_sold_out"
     rows = np.flatnonzero(case.refused)
     count = int((case.refused & case.leads).sum())
-    free = surely_free(case, rows)
+    free = min_free_seats(case, rows)
     false = (case.quantity[rows] <= case.available[rows]) | (case.quantity[rows] <= free)
     if not false.any():
         return valid(name, f"{every(count, 'refusal')} {verb(count, 'was')} right: too few seats were left")
@@ -45,11 +45,11 @@ def no_false_sold_out(case: Case) -> Verdict:
     return invalid(name, text, shown, Anomaly.FALSE_SOLD_OUT)
 
 
-Stage: TypeAlias = Callable[[Told], Finding | None]
+Stage: TypeAlias = Callable[[VersionedRows], Violation | None]
 
 
 @check
-def strict_serializability(case: Case) -> Verdict:
+def strict_serializability(case: IndexedHistory) -> Verdict:
     """All purchases and refunds go one after another, in the order of the versions, and as time has it.
 
     That is: every change made a version of its own, none is missing, and each left the stock of the one before it plus
@@ -59,7 +59,7 @@ def strict_serializability(case: Case) -> Verdict:
     the claim holds if it does for some choice.
     """
     name = "strict_serializability"
-    facts = Told.of(case)
+    facts = VersionedRows.of(case)
     try:
         finding = _first_finding(facts)
     except Undecided as open_question:
@@ -73,18 +73,18 @@ def strict_serializability(case: Case) -> Verdict:
     return valid(name, _summary(facts))
 
 
-def _first_finding(facts: Told) -> Finding | None:
+def _first_finding(facts: VersionedRows) -> Violation | None:
     return next(filter(None, (stage(facts) for stage in STAGES)), None)
 
 
-def _valid_as_answered(case: Case, name: str) -> Verdict | None:
+def _valid_as_answered(case: IndexedHistory, name: str) -> Verdict | None:
     """The verdict where every call that was answered as sold has sold; None where that explains nothing.
 
     Of two calls of one id, of which one was lost, either can have made the sale. One order is enough to be right.
     """
     if not case.undecided.any():
         return None
-    facts = Told.of(Case(case.history, case.ledger, trusting=True))
+    facts = VersionedRows.of(IndexedHistory(case.history, case.ledger, trusting=True))
     try:
         return None if _first_finding(facts) else valid(name, _summary(facts))
     except Undecided:
@@ -92,18 +92,18 @@ def _valid_as_answered(case: Case, name: str) -> Verdict | None:
 
 
 STAGES: Final[Sequence[Stage]] = (
-    versions.versions,
-    versions.stocks,
-    versions.refusals,
-    versions.times,
+    versions.check_versions,
+    versions.check_stock,
+    versions.check_refusals,
+    versions.check_real_time,
     refunds.impossible_ids,
     refunds.refunds,
-    missing_versions.gaps,
+    missing_versions.check_missing_versions,
     unversioned.refusals,
 )
 
 
-def _summary(facts: Told) -> str:
+def _summary(facts: VersionedRows) -> str:
     count = int(facts.case.leads.sum())
     text = f"{counted(count, 'operation')}, one after another"
     if len(facts.makers):

@@ -1,7 +1,7 @@
 """Whether a strategy sells while it can: a verdict beside that of the checks. Pure: opens no connection.
 
-In: a history with its ledger as a `Case`, and the instants of injected faults. Out: how many purchases were sold, how
-many failed while seats were left, and whether their share is beyond a limit.
+In: a history with its ledger as an `IndexedHistory`, and the instants of injected faults. Out: how many purchases were
+sold, how many failed while seats were left, and whether their share is beyond a limit.
 
 A purchase fails here when it ends as FAILED, CONFLICT, UNAVAILABLE or UNKNOWN. Seats were left if, when it ended, every
 event that it asked for had as many as it wanted, by the sales and refunds that buyers were told of until then. Not
@@ -20,7 +20,7 @@ from typing import Any, Final
 import numpy as np
 
 from ticketlab.history.arrays import Integers, Mask
-from ticketlab.history.index import Case
+from ticketlab.history.index import IndexedHistory
 from ticketlab.outcomes import Cause
 
 MAX_FAILURES: Final = 0.05
@@ -80,7 +80,7 @@ class ProgressCount:
         return counts | {"limit": self.limit, "verdict": str(self.verdict)}
 
 
-def progress(case: Case, *, faults_ns: Sequence[int] = (), limit: float = MAX_FAILURES) -> ProgressCount:
+def progress(case: IndexedHistory, *, faults_ns: Sequence[int] = (), limit: float = MAX_FAILURES) -> ProgressCount:
     """The progress of one trial.
 
     Args:
@@ -104,14 +104,14 @@ def worst_progress(verdicts: Iterable[str]) -> str:
     return str(next((each for each in order if each in found), ProgressStatus.NOT_TRIED))
 
 
-def _failures(case: Case) -> Mask:
+def _failures(case: IndexedHistory) -> Mask:
     """Rows of purchases that were neither sold nor refused, of ids that were not sold in another call."""
     sold_ids = np.bincount(case.id[case.sold], minlength=case.ids) > 0
     failures: Mask = case.purchases & ~case.sold & ~case.refused & ~case.repeated & ~sold_ids[case.id]
     return failures
 
 
-def _left(case: Case) -> Integers:
+def _left(case: IndexedHistory) -> Integers:
     """For each row the seats of its event that were left when the row's operation ended, as buyers were told.
 
     A sale counts from its answer on and a refund from its call on. The changes are sorted by event and time, so that
@@ -129,14 +129,14 @@ def _left(case: Case) -> Integers:
     return left
 
 
-def _totals(case: Case) -> Integers:
+def _totals(case: IndexedHistory) -> Integers:
     """The seats of each event, by its number."""
     totals = np.zeros(case.events, np.int64)
     totals[case.ledger.events["event"].to_numpy()] = case.ledger.events["total"].to_numpy()
     return totals
 
 
-def _met_a_fault(case: Case, faults_ns: Sequence[int]) -> Mask:
+def _met_a_fault(case: IndexedHistory, faults_ns: Sequence[int]) -> Mask:
     """Rows under way at the instant of a fault, and those near it that lost their connection."""
     lost = (case.history["cause"] == Cause.CONNECTION).to_numpy()
     met = np.zeros(len(case), np.bool_)
@@ -146,7 +146,7 @@ def _met_a_fault(case: Case, faults_ns: Sequence[int]) -> Mask:
     return met
 
 
-def _while_down(case: Case) -> Mask:
+def _while_down(case: IndexedHistory) -> Mask:
     """Rows under way while the server was down after a crash: until the answer of a purchase that was called later."""
     down = np.zeros(len(case), np.bool_)
     answered = case.sold | case.refused

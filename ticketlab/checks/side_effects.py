@@ -6,14 +6,14 @@ import pandas as pd
 from ticketlab.checks.capacity import first_operation
 from ticketlab.checks.check import check
 from ticketlab.checks.verdict import Anomaly, Verdict, invalid, valid
-from ticketlab.history.index import Case
+from ticketlab.history.index import IndexedHistory
 from ticketlab.history.recording import RETRIES
 from ticketlab.history.text import counted
 from ticketlab.outcomes import Cause
 
 
 @check
-def leaves_connection_clean(case: Case) -> Verdict:
+def leaves_connection_clean(case: IndexedHistory) -> Verdict:
     """Every purchase gives its connection back as it got it, and leaves nothing in the server.
 
     What is left is met by the next purchase on that connection, or by whoever waits for that lock. The lab looks at
@@ -35,7 +35,7 @@ def _times(count: int) -> str:
 
 
 @check
-def no_deadlock(case: Case) -> Verdict:
+def no_deadlock(case: IndexedHistory) -> Verdict:
     """No purchase met a deadlock.
 
     A deadlock harms nobody's tickets: PostgreSQL ends one of the transactions that wait for each other, and another

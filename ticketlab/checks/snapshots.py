@@ -6,12 +6,12 @@ In: the samples of a ledger, each of one event in one snapshot. None where there
 import pandas as pd
 
 from ticketlab.checks.verdict import Anomaly, Verdict, invalid
-from ticketlab.history.index import Case
+from ticketlab.history.index import IndexedHistory
 from ticketlab.history.recording import NOT_SEEN
 from ticketlab.history.text import counted
 
 
-def oversold_for_a_moment(case: Case, name: str) -> Verdict | None:
+def oversold_for_a_moment(case: IndexedHistory, name: str) -> Verdict | None:
     """More tickets than seats at one moment."""
     samples = _samples(case)
     wrong = samples[samples["tickets"] > samples["seats"]]
@@ -23,7 +23,7 @@ def oversold_for_a_moment(case: Case, name: str) -> Verdict | None:
     return invalid(name, text, _shown(wrong), Anomaly.OVERSELL)
 
 
-def apart_for_a_moment(case: Case, name: str) -> Verdict | None:
+def apart_for_a_moment(case: IndexedHistory, name: str) -> Verdict | None:
     """Stock and tickets that did not add up to the seats at one moment, though they do at the end.
 
     Events whose stock is wrong at the end too are left out, for another check reports them. So are strategies that
@@ -45,7 +45,7 @@ def apart_for_a_moment(case: Case, name: str) -> Verdict | None:
     return invalid(name, text, _shown(wrong), Anomaly.HALF_PURCHASE)
 
 
-def _samples(case: Case) -> pd.DataFrame:
+def _samples(case: IndexedHistory) -> pd.DataFrame:
     samples = case.ledger.samples
     if samples is None:
         return pd.DataFrame({"at_ns": [], "event": [], "available": [], "tickets": [], "seats": []})

@@ -16,7 +16,7 @@ from ticketlab.cli.export import export
 from ticketlab.cli.help import EXIT_CODES, Commands
 from ticketlab.cli.migrate import migrate
 from ticketlab.cli.options import EXIT_BAD_INPUT, EXIT_DEFECT
-from ticketlab.cli.output import complain
+from ticketlab.cli.output import print_error
 from ticketlab.cli.power import power
 from ticketlab.cli.shells import completion
 from ticketlab.errors import TicketlabError
@@ -63,12 +63,12 @@ def main() -> None:
     try:
         app()
     except TicketlabError as error:
-        complain("\n".join([str(error), *getattr(error, "__notes__", [])]))
+        print_error("\n".join([str(error), *getattr(error, "__notes__", [])]))
         sys.exit(EXIT_BAD_INPUT)
     except Exception as error:
         if os.environ.get("TICKETLAB_DEBUG"):
             raise
-        complain(
+        print_error(
             "\n".join(
                 [
                     f"This is a defect of ticketlab: {type(error).__name__}: {error}",

@@ -47,7 +47,7 @@ def hot_event(
     from ticketlab import servers
     from ticketlab.bench.hot_event import HotEvent, safe_strategies
 
-    place, url = servers.meant(server, url)
+    place, url = servers.resolve(server, url)
     asked = HotEvent(
         strategies=tuple(strategy or safe_strategies()),
         buyers=integers("--buyers", buyers, separator=","),

@@ -9,9 +9,9 @@ if TYPE_CHECKING:
 
 def all_that_sell(*, baskets: bool) -> list[str]:
     """The strategies of --all: those that sell baskets, or those whose flaw does not need baskets."""
-    from ticketlab.tickets.strategies import announced, get, registry
+    from ticketlab.tickets.strategies import entry_point_strategies, get, registry
 
-    family = {name: get(name) for name in (*registry(), *announced())}
+    family = {name: get(name) for name in (*registry(), *entry_point_strategies())}
     return [name for name, each in family.items() if (each.basket if baskets else not each.for_baskets)]
 
 

@@ -42,7 +42,7 @@ def compare(
     Example: ticketlab compare runs/20261122-141500-main runs/20261122-142000-change -s atomic --fail-below 0.9
     """
     from ticketlab import report_writer
-    from ticketlab.report.compare import check_limit, doubtful, shortfalls, versus
+    from ticketlab.report.compare import check_limit, inconclusive, regressions, versus
     from ticketlab.runs.run import Run
 
     if fail_below is not None:
@@ -52,11 +52,11 @@ def compare(
     runs = [Run(first), Run(second)]
     with working("Judging both runs", quiet=as_json):
         both = versus(report_writer.report_of(runs), strategies=strategy or ())
-        failed = [] if fail_below is None else shortfalls(both, below=fail_below)
+        failed = [] if fail_below is None else regressions(both, below=fail_below)
     if as_json:
         from ticketlab.report.compare.output import as_json as plain
 
-        unsure = [] if fail_below is None else doubtful(both, below=fail_below)
+        unsure = [] if fail_below is None else inconclusive(both, below=fail_below)
         print_json(plain(both) | {"fail_below": fail_below, "failed": failed, "not_surely": unsure})
     else:
         from ticketlab.report.compare import output

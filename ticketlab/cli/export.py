@@ -49,10 +49,10 @@ def export(
     """
     from ticketlab.formats import FORMATS
     from ticketlab.runs.run import Run
-    from ticketlab.runs.trial_data import reading
+    from ticketlab.runs.trial_data import wrapping_read_errors
 
     trial = _trial_of(Run(folder).trials, number, folder)
-    with reading(trial.folder):
+    with wrapping_read_errors(trial.folder):
         observed, ledger = trial.history(), trial.ledger()
     lines = FORMATS[form](observed, ledger)
     if out == "-":

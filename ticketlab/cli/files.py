@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from ticketlab.cli.options import EXIT_WRONG
-from ticketlab.cli.output import complain, print_json, show
+from ticketlab.cli.output import print_error, print_json, show
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ticketlab.checks.verdict import Verdict
-    from ticketlab.formats.imports import Foreign, Table
+    from ticketlab.formats.imports import ImportedHistory, Table
 
 RunOrFile = Annotated[
     Path,
@@ -70,7 +70,9 @@ def check(
     else:
         _show(read, found)
     if strict and not imports.is_decided(found):
-        complain("--strict fails this file: no check could decide anything. Give --tickets, what was sold in the end.")
+        print_error(
+            "--strict fails this file: no check could decide anything. Give --tickets, what was sold in the end."
+        )
         raise typer.Exit(EXIT_WRONG)
     raise typer.Exit(EXIT_WRONG if overall(found) is Status.INVALID else 0)
 
@@ -83,13 +85,13 @@ def _table(source: Path) -> "Table":
     return Table.read(source)
 
 
-def _show(read: "Foreign", found: "Sequence[Verdict]") -> None:
+def _show(read: "ImportedHistory", found: "Sequence[Verdict]") -> None:
     from ticketlab import console
 
-    show(*console.judgement(found, unit=read.unit), "", console.in_words(found), *read.notes)
+    show(*console.verdict_table(found, unit=read.unit), "", console.verdict_line(found), *read.notes)
 
 
-def _as_json(source: Path, read: "Foreign", found: "Sequence[Verdict]") -> dict[str, Any]:
+def _as_json(source: Path, read: "ImportedHistory", found: "Sequence[Verdict]") -> dict[str, Any]:
     from ticketlab.checks.verdict import overall
     from ticketlab.report.explain import story_of
 

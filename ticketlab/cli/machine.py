@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ticketlab.cli.options import EXIT_BAD_INPUT, AsJson
-from ticketlab.cli.output import complain, print_json, show
+from ticketlab.cli.output import print_error, print_json, show
 from ticketlab.errors import TicketlabError
 
 if TYPE_CHECKING:
@@ -36,13 +36,13 @@ def strategies(as_json: AsJson = False) -> None:
 
 def _announced() -> "Iterator[Strategy]":
     """Those of packages; what can not be imported is told, and keeps nobody from the others."""
-    from ticketlab.tickets.strategies import announced, get
+    from ticketlab.tickets.strategies import entry_point_strategies, get
 
-    for name in announced():
+    for name in entry_point_strategies():
         try:
             yield get(name)
         except TicketlabError as error:
-            complain(str(error))
+            print_error(str(error))
 
 
 def _listed(family: "Sequence[Strategy]") -> "Table":
@@ -89,7 +89,7 @@ def lab(
     """
     from ticketlab import jupyter
 
-    laid_out = jupyter.lay_out(folder)
+    laid_out = jupyter.copy_notebooks(folder)
     typer.echo(f"{folder}: {len(laid_out.copied)} files copied")
     if laid_out.kept:
         typer.echo(
@@ -109,7 +109,7 @@ def doctor(as_json: AsJson = False) -> None:
 
     from ticketlab import environment, servers
 
-    machine, findings = environment.describe(), servers.survey()
+    machine, findings = environment.describe(), servers.diagnose()
     usable = any(each.found for each in findings if each.name != "cache folder")
     if as_json:
         found = {each.name: {"found": each.found, "detail": each.detail} for each in findings}

@@ -40,7 +40,7 @@ class _Output(io.FileIO):
             raise InvalidInputError(f"Standard output can not be written: {error.strerror}.") from error
 
 
-def end_with_the_reader() -> None:
+def exit_on_broken_pipe() -> None:
     """From now on `ticketlab … | head -1` ends quietly when it was read enough of, with an exit code of its own."""
     if sys.stdout is None or sys.stdout.isatty():
         return
@@ -65,7 +65,7 @@ def print_json(value: "dict[str, Any] | Iterable[Any]") -> None:
     typer.echo(json.dumps(value, indent=2))
 
 
-def complain(text: str) -> None:
+def print_error(text: str) -> None:
     """Say what is wrong, beside the output."""
     typer.echo(f"Error: {text}", err=True)
 

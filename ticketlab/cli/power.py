@@ -14,14 +14,14 @@ from ticketlab.cli.options import (
     Url,
     server_option,
 )
-from ticketlab.cli.output import complain, print_json, show, terminal
+from ticketlab.cli.output import print_error, print_json, show, terminal
 from ticketlab.cli.shells import check_names, mutant_names
 from ticketlab.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ticketlab.power import Exam, Results
+    from ticketlab.power import MutationPlan, Results
     from ticketlab.power.runner import Done
 
 
@@ -49,7 +49,7 @@ def power(
     purchases: Annotated[int, typer.Option(help="A chase without a catch ends after so many.")] = 20_000,
     trials: Annotated[
         int | None,
-        typer.Option(help="Trials of safe strategies.", show_default="400, or none where mutants are chosen"),
+        typer.Option(help="Trials of safe strategies.", show_default="400, or none where mutants are select_mutants"),
     ] = None,
     seed: Annotated[int, typer.Option(help="What the buyers want, and every plan of the safe.")] = 1,
     server: Annotated[str | None, server_option(usual="embedded")] = None,
@@ -70,14 +70,14 @@ def power(
     Example: ticketlab power -m pessimistic_unlocked -m atomic_tickets_apart --repeats 5
     """
     from ticketlab import servers
-    from ticketlab.power.plan import Exam, chosen
+    from ticketlab.power.plan import MutationPlan, select_mutants
 
-    names = chosen(mutant or (), check or ())
+    names = select_mutants(mutant or (), check or ())
     if list_mutants:
         _list(names, as_json=as_json)
         return
-    place, url = servers.meant(server or ("auto" if url else "embedded"), url)
-    exam = Exam(
+    place, url = servers.resolve(server or ("auto" if url else "embedded"), url)
+    exam = MutationPlan(
         mutants=names,
         repeats=repeats,
         purchases=purchases,
@@ -101,18 +101,18 @@ def _list(names: "Sequence[str]", *, as_json: bool) -> None:
     from dataclasses import asdict
 
     from ticketlab.power import tables
-    from ticketlab.power.plan import Exam
+    from ticketlab.power.plan import MutationPlan
     from ticketlab.power.results import examined
     from ticketlab.tickets.strategies import mutants
 
-    listed = [mutants.registry()[name] for name in Exam(mutants=tuple(names)).mutants]
+    listed = [mutants.registry()[name] for name in MutationPlan(mutants=tuple(names)).mutants]
     if as_json:
         print_json([asdict(examined(each)) for each in listed])
     else:
         show(tables.mutants(listed))
 
 
-def _run(exam: "Exam", *, out: Path, url: str | None, quiet: bool) -> "Done":
+def _run(exam: "MutationPlan", *, out: Path, url: str | None, quiet: bool) -> "Done":
     from ticketlab import console, power
 
     if quiet:
@@ -130,11 +130,11 @@ def _show(done: "Done") -> None:
     typer.echo(f"Saved: {done.folder}")
 
 
-def _check_worth_keeping(exam: "Exam") -> None:
+def _check_worth_keeping(exam: "MutationPlan") -> None:
     """Reports speak by what is kept: it is of every mutant, and of enough repeats, or not kept."""
-    from ticketlab.power.plan import Exam
+    from ticketlab.power.plan import MutationPlan
 
-    whole = Exam()
+    whole = MutationPlan()
     if set(exam.mutants) < set(whole.mutants) or exam.repeats < whole.repeats or exam.trials < whole.trials:
         raise InvalidInputError(
             f"Only an exam of every mutant, of at least {whole.repeats} repeats and {whole.trials} trials of safe "
@@ -147,12 +147,12 @@ def _keep(results: "Results") -> bool:
     from ticketlab.checks import mutation_baseline
 
     if results.ended_early:
-        complain("The exam was ended early, so its results are not kept for reports.")
+        print_error("The exam was ended early, so its results are not kept for reports.")
         return False
     try:
         results.known().write()
     except OSError as error:
-        complain(f"The results can not be kept in {mutation_baseline.KEPT}: {error.strerror}.")
+        print_error(f"The results can not be kept in {mutation_baseline.KEPT}: {error.strerror}.")
         return False
     typer.echo(f"Kept for reports: {mutation_baseline.KEPT}", err=True)
     return True

@@ -22,7 +22,7 @@ from ticketlab.cli.options import (
     number_range,
     setting_of,
 )
-from ticketlab.cli.output import complain, print_json, show, terminal, working
+from ticketlab.cli.output import print_error, print_json, show, terminal, working
 from ticketlab.cli.shells import strategy_names
 from ticketlab.errors import InvalidInputError, TerminatedError, TicketlabError
 from ticketlab.report.formats import Format
@@ -114,15 +114,15 @@ def run(
     """
     from ticketlab import servers
     from ticketlab.faults.schedule import Fault
-    from ticketlab.runs.experiment import TELLING_FEW, Experiment, ended_by
+    from ticketlab.runs.experiment import DEFAULT_STRATEGIES, Experiment, limits_for_purchases
 
     together = number_range("--basket", basket)
-    names = choice.all_that_sell(baskets=together != (1, 1)) if all_strategies else strategy or TELLING_FEW
-    place, url = servers.meant(server, url)
+    names = choice.all_that_sell(baskets=together != (1, 1)) if all_strategies else strategy or DEFAULT_STRATEGIES
+    place, url = servers.resolve(server, url)
     default = Experiment()
     usual: dict[str, Any] = {"seconds": default.seconds, "stock": default.stock}
     if purchases is not None:
-        usual = ended_by(purchases, events=events)
+        usual = limits_for_purchases(purchases, events=events)
     experiment = Experiment(
         name=name,
         strategies=tuple(names),
@@ -153,12 +153,12 @@ def run(
         reasons = [*error.args, *getattr(error, "__notes__", [])]
         if not (reasons or isinstance(error, TerminatedError)):
             raise
-        complain("\n".join(["The run was ended at once.", *reasons]))
+        print_error("\n".join(["The run was ended at once.", *reasons]))
         raise typer.Exit(EXIT_INTERRUPTED) from error
     try:
         written = _publish(made, as_json=as_json, quiet=quiet)
     except KeyboardInterrupt as error:
-        complain(f"Interrupted. The run is kept: ticketlab report {made.folder} writes its report.")
+        print_error(f"Interrupted. The run is kept: ticketlab report {made.folder} writes its report.")
         raise typer.Exit(EXIT_INTERRUPTED) from error
     ended = EXIT_INTERRUPTED if made.ended_early else 0
     raise typer.Exit(EXIT_WRONG if _fails(made, strict=strict) else ended if written else EXIT_BAD_INPUT)
@@ -207,7 +207,7 @@ def _check_run(folder: Path, *, as_json: bool, strict: bool) -> None:
     if as_json:
         print_json(made.as_json())
     else:
-        show(console.verdicts(made), "", *console.headline(made), "", *console.faults(made), *console.remarks(made))
+        show(console.verdicts(made), "", *console.headline(made), "", *console.violations(made), *console.notes(made))
     raise typer.Exit(EXIT_WRONG if _fails(made, strict=strict) else 0)
 
 
@@ -215,7 +215,7 @@ def _fails(made: "Run", *, strict: bool) -> bool:
     """Whether the exit code is that of a wrong strategy; where only --strict says so, the reasons are printed."""
     reasons = made.strict_failures if strict else []
     if reasons and not made.wrong:
-        complain("\n".join(["--strict fails this run.", *reasons]))
+        print_error("\n".join(["--strict fails this run.", *reasons]))
     return bool(made.wrong or reasons)
 
 
@@ -247,7 +247,7 @@ def report(
     runs = [Run(each) for each in folders]
     with working("Writing the report", quiet=quiet) as on_progress:
         if form is Format.HTML:
-            _load_jupyter()
+            _import_nbformat_fast()
         if out == "-":
             done = report_writer.render(runs, form=form, on_progress=on_progress)
         else:
@@ -293,7 +293,7 @@ def _show(made: "Run") -> None:
     typer.echo(f"Run:    {made.folder}")
 
 
-def _load_jupyter() -> None:
+def _import_nbformat_fast() -> None:
     """Load what reads and checks notebooks, without a grammar that would take a second or more to be compiled.
 
     jsonschema loads it where it is installed, to check addresses of a kind that no notebook has, and does without where
@@ -315,8 +315,8 @@ def _write_report_of(made: "Run", *, quiet: bool) -> Path | None:
 
     try:
         with working("Writing the report", quiet=quiet) as on_progress:
-            _load_jupyter()
+            _import_nbformat_fast()
             return report_writer.write([made], on_progress=on_progress)
     except TicketlabError as error:
-        complain(f"No report was written: {error}\nThe run is kept: ticketlab report {made.folder} writes it.")
+        print_error(f"No report was written: {error}\nThe run is kept: ticketlab report {made.folder} writes it.")
         return None

@@ -80,7 +80,7 @@ def _processes(buyer: Integers, invoked: Integers, completed: Integers, crashed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class VersionInfo:
     """What the rows tell of the versions of their events."""
 
     event: Integers

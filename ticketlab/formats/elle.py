@@ -50,7 +50,7 @@ import numpy as np
 import pandas as pd
 
 from ticketlab.errors import InvalidInputError
-from ticketlab.formats.calls import FIRST_VERSION, Calls, Integers, Mask, Told, is_any
+from ticketlab.formats.calls import FIRST_VERSION, Calls, Integers, Mask, VersionInfo, is_any
 from ticketlab.history.ledger import Ledger
 from ticketlab.outcomes import Outcome
 
@@ -67,12 +67,12 @@ def append(history: pd.DataFrame, ledger: Ledger) -> Iterator[str]:
     Raises:
         InvalidInputError: the lists that were read are too long to be written out.
     """
-    told, calls = Told.of(history, ledger), Calls.of(history)
+    told, calls = VersionInfo.of(history, ledger), Calls.of(history)
     last = told.last(ledger)
     made_above = told.made & (told.version > _by_event(last, len(told.ordered))[told.event])
     plain = told.alone & ~made_above
     whole = told.made & ~plain
-    reading = told.seen & (_tightest(told, history) | _of_baskets(calls, len(history)))
+    reading = told.seen & (_bounding_reads(told, history) | _of_baskets(calls, len(history)))
     _refuse_what_is_too_long(told, last, whole=whole, reading=reading)
     lists = _Lists(told, last, first=told.first, upto=whole | reading)
 
@@ -99,7 +99,7 @@ def append(history: pd.DataFrame, ledger: Ledger) -> Iterator[str]:
 
 def register(history: pd.DataFrame, ledger: Ledger) -> Iterator[str]:
     """The lines of a history for Elle's rw-register; see above."""
-    told, calls = Told.of(history, ledger), Calls.of(history)
+    told, calls = VersionInfo.of(history, ledger), Calls.of(history)
     event, version = told.event.tolist(), told.version.tolist()
     written = np.where(told.first, told.version, -1 - np.arange(len(history))).tolist()
     codes = np.select([told.perhaps, told.seen, told.made], ["write", "read", "update"], "").tolist()
@@ -125,7 +125,7 @@ def _read(key: int, version: int, answered: bool) -> str:
 class _Lists:
     """The list of each event at each of its versions, as JSON."""
 
-    def __init__(self, told: Told, last: Mapping[int, int], *, first: Mask, upto: Mask) -> None:
+    def __init__(self, told: VersionInfo, last: Mapping[int, int], *, first: Mask, upto: Mask) -> None:
         """Lists up to the last version of each event, and to that of each of the rows `upto`."""
         highest = _by_event(last, len(told.ordered))
         np.maximum.at(highest, told.event[upto], told.version[upto])
@@ -162,7 +162,7 @@ def _by_event(last: Mapping[int, int], events: int) -> Integers:
     return numbers
 
 
-def _tightest(told: Told, history: pd.DataFrame) -> Mask:
+def _bounding_reads(told: VersionInfo, history: pd.DataFrame) -> Mask:
     """Of the refusals at one version of an event the one answered first and the one called last."""
     rows = np.flatnonzero(told.seen)
     times = pd.DataFrame({name: history[name].to_numpy()[rows] for name in ("invoked_ns", "completed_ns")})
@@ -178,7 +178,7 @@ def _of_baskets(calls: Calls, rows: int) -> Mask:
     return np.repeat(lines > 1, lines) if len(lines) else np.zeros(rows, np.bool_)
 
 
-def _refuse_what_is_too_long(told: Told, last: Mapping[int, int], *, whole: Mask, reading: Mask) -> None:
+def _refuse_what_is_too_long(told: VersionInfo, last: Mapping[int, int], *, whole: Mask, reading: Mask) -> None:
     above = np.maximum(told.version - FIRST_VERSION, 0)
     count = sum(last.values()) + int(above[reading].sum()) + 2 * int(above[whole].sum())
     if count > MOST_ELEMENTS:

@@ -30,7 +30,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from ticketlab.formats.calls import Calls, Told, is_any
+from ticketlab.formats.calls import Calls, VersionInfo, is_any
 from ticketlab.history.ledger import Ledger
 from ticketlab.history.recording import NOT_SEEN
 from ticketlab.outcomes import Cause, Outcome
@@ -38,7 +38,7 @@ from ticketlab.outcomes import Cause, Outcome
 
 def operations(history: pd.DataFrame, ledger: Ledger) -> Iterator[str]:
     """The lines of a history, an operation each and a read of each event in the end; see above."""
-    told, calls = Told.of(history, ledger), Calls.of(history)
+    told, calls = VersionInfo.of(history, ledger), Calls.of(history)
     totals = dict(zip(ledger.events["event"].tolist(), ledger.events["total"].tolist(), strict=True))
     asked, answers = _lines(history, told, totals)
     lead = history.iloc[calls.first]
@@ -64,7 +64,7 @@ def operations(history: pd.DataFrame, ledger: Ledger) -> Iterator[str]:
     yield from _reads(ledger, told, calls)
 
 
-def _lines(history: pd.DataFrame, told: Told, totals: dict[int, int]) -> tuple[list[str], list[str]]:
+def _lines(history: pd.DataFrame, told: VersionInfo, totals: dict[int, int]) -> tuple[list[str], list[str]]:
     """Each row as a line of an input, and as one of an output."""
     event, quantity, available = (history[name].tolist() for name in ("event", "quantity", "available"))
     version = np.where(told.ordered[told.event], told.version, NOT_SEEN).tolist()
@@ -82,7 +82,7 @@ def _states(versions: Sequence[int], stocks: Sequence[int]) -> list[str]:
     ]
 
 
-def _reads(ledger: Ledger, told: Told, calls: Calls) -> Iterator[str]:
+def _reads(ledger: Ledger, told: VersionInfo, calls: Calls) -> Iterator[str]:
     """What the ledger holds of each event, as read by one more client when all was over."""
     names = ("event", "total", "version", "available", "tickets")
     rows = ledger.seats()[list(names)].to_numpy().tolist()

@@ -18,7 +18,7 @@ NEVER: Final = np.iinfo(np.int64).max
 """The time by which something that has no upper end must have happened."""
 
 
-class Columns:
+class HistoryArrays:
     """What was told. Rows are those of the history, counted from 0."""
 
     def __init__(self, history: pd.DataFrame) -> None:

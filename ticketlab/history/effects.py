@@ -27,7 +27,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from ticketlab.history.arrays import Columns, Integers, Mask
+from ticketlab.history.arrays import HistoryArrays, Integers, Mask
 from ticketlab.history.calls import Call, Merged, as_answered, explanations, merged
 from ticketlab.history.recording import NOT_SEEN
 
@@ -120,7 +120,7 @@ def _enter_merged(effects: Effects, one: Merged) -> None:
         effects.since[rows] = np.maximum(effects.since[rows], one.refund_since)
 
 
-def decide(columns: Columns, reports: Reports, owners: Owners, *, trusting: bool = False) -> Effects:
+def decide(columns: HistoryArrays, reports: Reports, owners: Owners, *, trusting: bool = False) -> Effects:
     """The effects of a history.
 
     Args:
@@ -154,7 +154,7 @@ def decide(columns: Columns, reports: Reports, owners: Owners, *, trusting: bool
 class _Counts:
     """Counts operations by id."""
 
-    def __init__(self, columns: Columns, owners: Owners) -> None:
+    def __init__(self, columns: HistoryArrays, owners: Owners) -> None:
         self.owners = owners
         self._leads = columns.leads
 
@@ -163,7 +163,7 @@ class _Counts:
         return np.bincount(self.owners.id[rows & self._leads], minlength=self.owners.ids)
 
 
-def _decide_unknown(effects: Effects, columns: Columns, counts: _Counts, regular: Mask) -> None:
+def _decide_unknown(effects: Effects, columns: HistoryArrays, counts: _Counts, regular: Mask) -> None:
     """Unknown outcomes of ids with one purchase and one refund at most: what the id owns at the end decides."""
     id_, owners = counts.owners.id, counts.owners
     owns = np.bincount(owners.ticket_id, minlength=owners.ids) > 0
@@ -177,7 +177,7 @@ def _decide_unknown(effects: Effects, columns: Columns, counts: _Counts, regular
 
 
 def irregular_ids(
-    columns: Columns, reports: Reports, owners: Owners, irregular: Mask
+    columns: HistoryArrays, reports: Reports, owners: Owners, irregular: Mask
 ) -> Iterator[tuple[int, list[Call], dict[int, int]]]:
     """Each irregular id by its number, with its calls in the order of the history, and what it owns."""
     owned: dict[int, Counter[int]] = defaultdict(Counter)
@@ -194,7 +194,7 @@ def irregular_ids(
         yield number, made, dict(owned[number])
 
 
-def _call(columns: Columns, reports: Reports, rows: list[int], *, is_certain: bool) -> Call:
+def _call(columns: HistoryArrays, reports: Reports, rows: list[int], *, is_certain: bool) -> Call:
     first = rows[0]
     events = columns.event[rows].tolist()
     versions, stocks = (

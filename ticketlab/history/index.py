@@ -10,14 +10,14 @@ import numpy as np
 import pandas as pd
 
 from ticketlab.history import effects, ids
-from ticketlab.history.arrays import Columns, Integers, Mask
+from ticketlab.history.arrays import HistoryArrays, Integers, Mask
 from ticketlab.history.calls import Call
 from ticketlab.history.effects import Effects, Owners, Reports
 from ticketlab.history.ledger import Ledger
 from ticketlab.history.recording import NOT_SEEN
 
 
-class Case(Columns):
+class IndexedHistory(HistoryArrays):
     """What the checks go by. Ids are small numbers, shared by the rows of the history and the tickets of the ledger."""
 
     def __init__(self, history: pd.DataFrame, ledger: Ledger, *, trusting: bool = False) -> None:

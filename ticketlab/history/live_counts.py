@@ -21,7 +21,7 @@ Column: TypeAlias = "np.ndarray[tuple[int], np.dtype[np.int64]]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SoFar:
+class LiveCounts:
     """How a trial stands."""
 
     seconds: float = 0.0
@@ -39,7 +39,7 @@ class SoFar:
         return sum(self.outcomes.values())
 
 
-class Tally:
+class LiveCounter:
     """Counts what recorders hold, each row once."""
 
     def __init__(self, recorders: Sequence[Recorder]) -> None:
@@ -49,7 +49,7 @@ class Tally:
         self._ends = np.zeros(len(ENDS), np.int64)
         self._tickets = 0
 
-    def read(self, seconds: float) -> SoFar:
+    def read(self, seconds: float) -> LiveCounts:
         """What was recorded up to now, `seconds` after the start. Recorders are numbered by their buyers, from 0."""
         fresh = [each.since(seen) for each, seen in zip(self._recorders, self._seen, strict=True)]
         self._seen = [seen + len(rows) // len(NUMBERS) for seen, rows in zip(self._seen, fresh, strict=True)]
@@ -61,7 +61,7 @@ class Tally:
         self._ends += np.bincount(end[first], minlength=2 * len(ENDS))[: len(ENDS)]  # none of the calls `again`
         given_back = (end == _REFUNDED) & (cause != _REPEATED)
         self._tickets += int(quantity[end == _SOLD].sum()) - int(quantity[given_back].sum())
-        return SoFar(
+        return LiveCounts(
             seconds=seconds,
             outcomes=self._counts(Kind.PURCHASE),
             refunds=self._counts(Kind.REFUND),

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ticketlab.history import ids
-from ticketlab.history.arrays import Columns, Integers, Mask
+from ticketlab.history.arrays import HistoryArrays, Integers, Mask
 from ticketlab.history.ledger import Ledger
 from ticketlab.history.recording import RETRIES, of_kind, operations_of, purchases_of
 from ticketlab.outcomes import Cause, Kind, Outcome
@@ -21,7 +21,7 @@ def second_calls(history: pd.DataFrame) -> Mask:
 
     The first call of an id is the one that was invoked first. An id that buys again after a refund is among them.
     """
-    told = Columns(history)
+    told = HistoryArrays(history)
     rows, numbers = _called_again(told, told.purchases)
     order = np.lexsort((rows, told.invoked[rows], numbers))
     return _of_operations(told, rows[order][~_starts(numbers[order])])
@@ -33,7 +33,7 @@ def told_again(history: pd.DataFrame) -> Mask:
     An id was sold once, and once more for each refund that gave something back: so many of its answers tell of a sale,
     first those without the cause REPEATED, in the order in which they were answered. The others only confirm.
     """
-    told = Columns(history)
+    told = HistoryArrays(history)
     rows, numbers = _called_again(told, told.sold)
     if not len(rows):
         return np.zeros(len(told), np.bool_)
@@ -46,12 +46,12 @@ def told_again(history: pd.DataFrame) -> Mask:
 
 def double_called(history: pd.DataFrame) -> int:
     """How many purchase ids were called more than once."""
-    told = Columns(history)
+    told = HistoryArrays(history)
     _, numbers = _called_again(told, told.purchases)
     return len(np.unique(numbers))
 
 
-def _called_again(told: Columns, chosen: Mask) -> tuple[Integers, Integers]:
+def _called_again(told: HistoryArrays, chosen: Mask) -> tuple[Integers, Integers]:
     """Of ids with several chosen operations: the first row of each of these operations, and the number of its id."""
     rows = np.flatnonzero(chosen & told.leads)
     column = told.history["purchase_id"].iloc[rows]
@@ -69,7 +69,7 @@ def _starts(numbers: Integers) -> Mask:
     return starts
 
 
-def _refunds(told: Columns, rows: Integers) -> Integers:
+def _refunds(told: HistoryArrays, rows: Integers) -> Integers:
     """For each row how many refunds of its id gave something back."""
     refunds = np.flatnonzero(told.refunded & told.leads)
     if not len(refunds):
@@ -80,7 +80,7 @@ def _refunds(told: Columns, rows: Integers) -> Integers:
     return counts[of_rows]
 
 
-def _of_operations(told: Columns, rows: Integers) -> Mask:
+def _of_operations(told: HistoryArrays, rows: Integers) -> Mask:
     """All rows of the operations that begin with these."""
     chosen = np.zeros(len(told), np.bool_)
     chosen[rows] = True

@@ -83,7 +83,7 @@ class Ratio:
         return (self.high if self.has_interval else self.value) < limit
 
 
-def typical(sample: Sequence[float]) -> float:
+def geometric_mean(sample: Sequence[float]) -> float:
     """The geometric mean, in the middle of log-normal numbers; where one of them is 0, their median. NaN of none."""
     values = np.asarray(sample, dtype=float)
     if not len(values):
@@ -97,16 +97,16 @@ def ratio_of(first: Sequence[float], second: Sequence[float], *, confidence: flo
     There is no interval where a sample has a single number, which shows no spread, or a 0, which has no logarithm.
     Numbers that do not vary at all have one of no width.
     """
-    base = typical(first)
-    value = typical(second) / base if base else nan
+    base = geometric_mean(first)
+    value = geometric_mean(second) / base if base else nan
     if min(len(first), len(second)) < _FEWEST or not (all(first) and all(second)):
         return Ratio(value=value)
-    reach = _reach(np.log(first), np.log(second), confidence)
+    reach = _half_width(np.log(first), np.log(second), confidence)
     with np.errstate(over="ignore"):  # two repeats far apart leave nearly everything possible
         return Ratio(value=value, low=float(value * np.exp(-reach)), high=float(value * np.exp(reach)))
 
 
-def _reach(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64], confidence: float) -> float:
+def _half_width(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64], confidence: float) -> float:
     """How far from the difference of the means its limits lie, with Welch's and Satterthwaite's degrees of freedom."""
     from scipy.special import stdtrit  # takes long to import
 

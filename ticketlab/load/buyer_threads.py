@@ -13,7 +13,7 @@ from ticketlab.history.recording import Recorder
 from ticketlab.tickets.user_errors import Place, place_of
 
 
-def share_one() -> bool:
+def pin_to_one_cpu() -> bool:
     """Keep the calling thread on the one processor that all buyers of this process share; False where it can not be.
 
     Python runs one thread at a time. Spread over several processors, threads that wake one another spend more time on

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from ticketlab.history.recording import Recorder
 from ticketlab.load.handed import Rows, handed, rows_of
-from ticketlab.load.plan import Plan, Wish
+from ticketlab.load.plan import Plan, PurchaseIntent
 from ticketlab.load.second_calls import Call, Offers, SecondCalls
 from ticketlab.outcomes import Cause, Kind, Outcome
 from ticketlab.tickets import EventRepository, PurchaseResult
@@ -115,7 +115,7 @@ def buy(
         if is_given_back and result.success and call is None:
             invoked_ns = time.perf_counter_ns()
             recorder.under_way = (Kind.REFUND, wish.lines, wish.purchase_id, invoked_ns)
-            result, told = _give_back(repository, events, wish)
+            result, told = _refund(repository, events, wish)
             _record(recorder, wish, result, told, events=events, invoked_ns=invoked_ns, kind=Kind.REFUND)
     if again is not None:
         call_again(again.rest())
@@ -129,7 +129,7 @@ def _second_calls(repository: EventRepository, plan: Plan, buyer: int, offers: O
 
 def _record(
     recorder: Recorder,
-    wish: Wish,
+    wish: PurchaseIntent,
     result: PurchaseResult,
     told: Rows,
     *,
@@ -162,13 +162,17 @@ def _record(
         recorder.said.setdefault(f"ended {result.outcome} ({result.cause})", " ".join(result.detail.split()))
 
 
-def _purchase_one(repository: EventRepository, events: Sequence[UUID], wish: Wish) -> tuple[PurchaseResult, Rows]:
+def _purchase_one(
+    repository: EventRepository, events: Sequence[UUID], wish: PurchaseIntent
+) -> tuple[PurchaseResult, Rows]:
     ((event, quantity),) = wish.lines
     result = repository.purchase_tickets(events[event], quantity, wish.purchase_id)
     return result, rows_of(result, ((event, quantity, result.version, result.available_tickets),), events)
 
 
-def _purchase_basket(repository: EventRepository, events: Sequence[UUID], wish: Wish) -> tuple[PurchaseResult, Rows]:
+def _purchase_basket(
+    repository: EventRepository, events: Sequence[UUID], wish: PurchaseIntent
+) -> tuple[PurchaseResult, Rows]:
     """Of a basket that was sold out only those events are told that refused it; of any other one all."""
     quantities = {events[event]: quantity for event, quantity in wish.lines}
     result = repository.purchase_basket(quantities, wish.purchase_id)
@@ -182,7 +186,7 @@ def _purchase_basket(repository: EventRepository, events: Sequence[UUID], wish: 
     return result, rows_of(result, asked, events)
 
 
-def _give_back(repository: EventRepository, events: Sequence[UUID], wish: Wish) -> tuple[PurchaseResult, Rows]:
+def _refund(repository: EventRepository, events: Sequence[UUID], wish: PurchaseIntent) -> tuple[PurchaseResult, Rows]:
     """Of what came back each event is told that it came back to; where nothing did, each that was wished for."""
     result = repository.cancel_purchase(wish.purchase_id)
     numbers = {events[event]: event for event, _ in wish.lines}

@@ -15,7 +15,7 @@ import pandas as pd
 from ticketlab.errors import TerminatedError, TicketlabError
 from ticketlab.faults.schedule import Actions, Fault, FaultKind, Trigger
 from ticketlab.history import recording
-from ticketlab.history.live_counts import SoFar, Tally
+from ticketlab.history.live_counts import LiveCounter, LiveCounts
 from ticketlab.history.recording import Recorder
 from ticketlab.load import buyer_threads, buyers
 from ticketlab.load.buyer_threads import Life
@@ -40,7 +40,7 @@ LONGEST_S = 75.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Driven:
+class LoadResult:
     """What came of a load."""
 
     history: pd.DataFrame
@@ -79,7 +79,7 @@ class Driven:
         return self.interrupted or self.stuck is not None
 
 
-def drive(
+def run_load(
     repository: EventRepository,
     plan: Plan,
     events: Sequence[UUID],
@@ -87,9 +87,9 @@ def drive(
     warm_up_event: UUID,
     faults: Sequence[Fault] = (),
     actions: Actions = MappingProxyType({}),
-    on_tick: Callable[[SoFar], None] = lambda _so_far: None,
+    on_tick: Callable[[LiveCounts], None] = lambda _so_far: None,
     before_cut: Callable[[], None] = lambda: None,
-) -> Driven:
+) -> LoadResult:
     """Let the plan's buyers buy from `events`, and return what they saw.
 
     Each of the `faults` is made by the action of its kind while they buy; one whose number of purchases is not
@@ -105,12 +105,12 @@ def drive(
     start = _Start(plan)
     recorders = [Recorder(buyer) for buyer in range(plan.buyers)]
     offers = Offers()
-    tally = Tally(recorders)
+    tally = LiveCounter(recorders)
     trigger = Trigger(faults, actions)
     warm_up_deadlocks: list[int] = []
 
     def live(recorder: Recorder) -> None:
-        buyer_threads.share_one()
+        buyer_threads.pin_to_one_cpu()
         try:
             reported = buyers.warm_up(repository, plan, recorder.buyer, warm_up_event, stopped=stop.is_set)
             warm_up_deadlocks.append(reported)
@@ -124,7 +124,7 @@ def drive(
     ending = _Ending()
     try:
         _start_all(live, recorders, lives)
-        _await(
+        _monitor(
             lives,
             stop,
             start.overdue,
@@ -141,7 +141,7 @@ def drive(
         ending.wait_for(lives, repository.database.sever, before_cut, overdue=start.overdue())
     _raise_first(lives)
     left = [each for each in lives if not each.done()]
-    return Driven(
+    return LoadResult(
         history=recording.collect(buyer_threads.recorded(recorders, left), start_ns=start.instant_ns),
         interrupted=ending.interrupted,
         faults_ns=_by_kind(trigger.instants_ns, start.instant_ns),
@@ -210,7 +210,7 @@ def _start_all(live: Callable[[Recorder], None], recorders: Sequence[Recorder], 
         lives.append(life)
 
 
-def _await(
+def _monitor(
     lives: Sequence[Life],
     stop: threading.Event,
     overdue: Callable[[], bool],

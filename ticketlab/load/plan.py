@@ -26,7 +26,7 @@ _MOST_EVENTS = 10_000
 """Far beyond what one process can drive: a slip of the keyboard is told, not tried."""
 
 
-class Wish(NamedTuple):
+class PurchaseIntent(NamedTuple):
     """One purchase that a buyer will make."""
 
     lines: tuple[tuple[int, int], ...]
@@ -147,7 +147,7 @@ class Plan:
             return None
         return self.purchases // self.buyers + (buyer < self.purchases % self.buyers)
 
-    def wishes(self, buyer: int, left: AbstractSet[int]) -> Iterator[Wish]:
+    def wishes(self, buyer: int, left: AbstractSet[int]) -> Iterator[PurchaseIntent]:
         """What this buyer will want; the same for the same seed.
 
         Wishes for one event know nothing of `left`, the events that the buyer still asks for, and have no end: he
@@ -184,7 +184,7 @@ class Plan:
             for is_doubled, kind, number in zip(doubled, kinds, numbers, strict=True):
                 yield Second(*_SECONDS[kind], number) if is_doubled else None
 
-    def second_wish(self, wish: Wish, second: Second) -> Wish:
+    def second_wish(self, wish: PurchaseIntent, second: Second) -> PurchaseIntent:
         """What a second call asks for: the same, or of a wish for one event another quantity or another event."""
         if not second.differs or self.sells_baskets:
             return wish
@@ -196,9 +196,9 @@ class Plan:
             quantity -= 1
         else:
             quantity += 1
-        return Wish(((event, quantity),), wish.purchase_id)
+        return PurchaseIntent(((event, quantity),), wish.purchase_id)
 
-    def _single_wishes(self, seed: np.random.SeedSequence) -> Iterator[Wish]:
+    def _single_wishes(self, seed: np.random.SeedSequence) -> Iterator[PurchaseIntent]:
         generator = np.random.default_rng(seed)
         fewest, most = self.quantity
         while True:
@@ -206,7 +206,7 @@ class Plan:
             quantities = generator.integers(fewest, most, size=_BLOCK, endpoint=True).tolist()
             ids = generator.bytes(16 * _BLOCK)
             for place, line in enumerate(zip(events, quantities, strict=True)):
-                yield Wish((line,), UUID(bytes=ids[16 * place : 16 * (place + 1)], version=4))
+                yield PurchaseIntent((line,), UUID(bytes=ids[16 * place : 16 * (place + 1)], version=4))
 
     def _draw_events(self, generator: np.random.Generator) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         if self.hot is None or self.events == 1:
@@ -214,7 +214,7 @@ class Plan:
         others = generator.integers(1, self.events, size=_BLOCK)
         return np.where(generator.random(_BLOCK) < self.hot, 0, others)
 
-    def _baskets(self, seed: np.random.SeedSequence, left: AbstractSet[int]) -> Iterator[Wish]:
+    def _baskets(self, seed: np.random.SeedSequence, left: AbstractSet[int]) -> Iterator[PurchaseIntent]:
         chance = random.Random(seed.generate_state(4).tobytes())
         available: list[int] = []
         while len(left) >= self.basket[0]:
@@ -222,7 +222,7 @@ class Plan:
                 available = sorted(left)
             events = self._draw_basket(chance, available)
             lines = tuple((event, chance.randint(*self.quantity)) for event in events)
-            yield Wish(lines, UUID(int=chance.getrandbits(128), version=4))
+            yield PurchaseIntent(lines, UUID(int=chance.getrandbits(128), version=4))
 
     def _draw_basket(self, chance: random.Random, left: Sequence[int]) -> list[int]:
         """Distinct events in random order; the hot one among them in its share, or where there are too few others."""

@@ -60,7 +60,7 @@ class Sampler:
             thread.join(_LAST_READING_S)  # a reading that takes longer is not waited for: it holds nothing
 
     def _run(self) -> None:
-        buyer_threads.share_one()
+        buyer_threads.pin_to_one_cpu()
         self._read()  # opens the connection, which takes longer than all that follows
         rest_s = _SHORTEST_REST_S
         while not self._stop.wait(rest_s):

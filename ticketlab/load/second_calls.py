@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Final
 
-from ticketlab.load.plan import Plan, Second, When, Wish
+from ticketlab.load.plan import Plan, PurchaseIntent, Second, When
 from ticketlab.outcomes import Outcome
 
 _LONGEST_DELAY: Final = 8
@@ -39,7 +39,7 @@ class Call:
 
     __slots__ = ("buyer", "claim", "told", "wish")
 
-    def __init__(self, wish: Wish, *, buyer: int, told: Once) -> None:
+    def __init__(self, wish: PurchaseIntent, *, buyer: int, told: Once) -> None:
         self.wish = wish
         """What it asks for."""
         self.buyer = buyer
@@ -97,7 +97,7 @@ class SecondCalls:
         self._waiting: list[tuple[int, Call]] = []
         """Pairs: after so many answers this buyer makes the call, unless another buyer has made it."""
 
-    def purchase_starts(self, wish: Wish, second: Second | None) -> Call | None:
+    def purchase_starts(self, wish: PurchaseIntent, second: Second | None) -> Call | None:
         """Call this just before a purchase. Returns its second call, which is on offer already if it is due at once."""
         if second is None:
             return None
@@ -111,7 +111,9 @@ class SecondCalls:
             self._offers.put(call)
         return call
 
-    def purchase_answered(self, wish: Wish, second: Second | None, call: Call | None, outcome: Outcome) -> Call | None:
+    def purchase_answered(
+        self, wish: PurchaseIntent, second: Second | None, call: Call | None, outcome: Outcome
+    ) -> Call | None:
         """Call this when the purchase is answered. Returns the call to make at once, where the answer was lost."""
         self._answered += 1
         if call is not None and second is not None and second.when is When.LATER_BY_ANOTHER:

@@ -8,9 +8,9 @@ Every mutant, a safe strategy with one mistake, sells under rising contention un
 for says INVALID; safe strategies sell by plans drawn at random, and every INVALID is a false alarm.
 """
 
-from ticketlab.power.plan import Exam
+from ticketlab.power.plan import MutationPlan
 from ticketlab.power.results import Results
 from ticketlab.power.runner import run
 from ticketlab.power.storage import read
 
-__all__ = ["Exam", "Results", "read", "run"]
+__all__ = ["MutationPlan", "Results", "read", "run"]

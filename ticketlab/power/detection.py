@@ -6,12 +6,12 @@ from random import Random
 from typing import TypeAlias
 
 from ticketlab.checks.verdict import Status, Verdict
-from ticketlab.power.plan import Step, Turn, step
+from ticketlab.power.plan import ScheduledRun, TrialSpec, escalated_trial
 from ticketlab.tickets.strategies.mutants import Mutant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class TrialOutcome:
     """What came of one trial."""
 
     purchases: int
@@ -21,7 +21,7 @@ class Seen:
     verdicts: tuple[Verdict, ...]
 
 
-Observe: TypeAlias = Callable[[Step], Seen]
+Observe: TypeAlias = Callable[[TrialSpec], TrialOutcome]
 """Makes a trial.
 
 Raises:
@@ -30,7 +30,7 @@ Raises:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Catch:
+class Detection:
     """The first time that a check said INVALID of a mutant."""
 
     check: str
@@ -43,7 +43,7 @@ class Catch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chase:
+class DetectionRun:
     """One mutant once, until it was caught by the check that its mistake is meant for, or was not."""
 
     mutant: str
@@ -52,28 +52,28 @@ class Chase:
     """The check that is meant."""
     purchases: int
     seconds: float
-    catches: tuple[Catch, ...]
+    catches: tuple[Detection, ...]
     """By every check that caught it on the way, in that order."""
 
     @property
-    def catch(self) -> Catch | None:
+    def catch(self) -> Detection | None:
         """By the check that is meant; None where it was not caught."""
         return next((each for each in self.catches if each.check == self.check), None)
 
 
-def until_caught(turn: Turn, mutant: Mutant, *, most: int, seed: int, observe: Observe) -> Chase:
+def run_until_detected(turn: ScheduledRun, mutant: Mutant, *, most: int, seed: int, observe: Observe) -> DetectionRun:
     """Press a mutant with more and more buyers until it is caught, or `most` purchases were made."""
     chance = Random(f"{seed} {turn.mutant} {turn.repeat}")  # of a text it is the same in every process
-    catches: dict[str, Catch] = {}
+    catches: dict[str, Detection] = {}
     purchases, seconds, number = 0, 0.0, 0
     while purchases < most and mutant.breaks not in catches:
-        pressed = step(mutant.shows, number, most=most - purchases, chance=chance)
+        pressed = escalated_trial(mutant.shows, number, most=most - purchases, chance=chance)
         seen = observe(pressed)
         purchases, seconds, number = purchases + seen.purchases, seconds + seen.seconds, number + 1
         for check in _found_wrong(seen.verdicts):
-            first = Catch(check=check, buyers=pressed.plan.buyers, purchases=purchases, seconds=seconds)
+            first = Detection(check=check, buyers=pressed.plan.buyers, purchases=purchases, seconds=seconds)
             catches.setdefault(check, first)
-    return Chase(
+    return DetectionRun(
         mutant=turn.mutant,
         repeat=turn.repeat,
         check=mutant.breaks,

@@ -8,10 +8,10 @@ from typing import Final
 
 from ticketlab import checks, servers
 from ticketlab.history import recording
-from ticketlab.history.live_counts import SoFar
-from ticketlab.power.detection import Seen
-from ticketlab.power.plan import Step
-from ticketlab.runs.trial_runner import observe
+from ticketlab.history.live_counts import LiveCounts
+from ticketlab.power.detection import TrialOutcome
+from ticketlab.power.plan import TrialSpec
+from ticketlab.runs.trial_runner import run_trial
 from ticketlab.servers import Server
 from ticketlab.settings import Settings
 from ticketlab.tickets import Database, Strategy, migrations
@@ -26,14 +26,19 @@ SETTINGS: Final = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class ServerSlot:
     """A server, and the database on it that is sold in: it is emptied before each trial."""
 
     server: Server
 
     def observe(
-        self, strategy: Strategy, step: Step, *, pool_size: int, on_tick: Callable[[SoFar], None] = lambda _so_far: None
-    ) -> Seen:
+        self,
+        strategy: Strategy,
+        step: TrialSpec,
+        *,
+        pool_size: int,
+        on_tick: Callable[[LiveCounts], None] = lambda _so_far: None,
+    ) -> TrialOutcome:
         """Make a trial on a pool of its own, and let every check judge it.
 
         Raises:
@@ -41,13 +46,13 @@ class Place:
             TicketlabError: the database could not be reached before or after it.
         """
         with Database(Settings.from_url(self.server.url, pool_size=pool_size)) as database:
-            observed = observe(strategy, step.plan, database, server=self.server, faults=step.faults, on_tick=on_tick)
+            observed = run_trial(strategy, step.plan, database, server=self.server, faults=step.faults, on_tick=on_tick)
             if observed.driven.interrupted:
                 raise KeyboardInterrupt
             ledger = observed.ledger()
         observed.raise_error()
         observed_history = observed.driven.history
-        return Seen(
+        return TrialOutcome(
             purchases=len(recording.purchases_of(observed_history)),
             seconds=float(observed_history["completed_ns"].max()) / 1e9 if len(observed_history) else 0.0,
             verdicts=checks.judge(observed_history, ledger),
@@ -55,11 +60,11 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ground:
+class Environment:
     """Where everything is measured."""
 
-    usual: Place
-    crashing: Place | None
+    usual: ServerSlot
+    crashing: ServerSlot | None
     """Where the server may be crashed; None where that is not needed."""
 
     @property
@@ -69,7 +74,7 @@ class Ground:
 
 
 @contextmanager
-def opened(kind: str, *, url: str | None, crashes: bool) -> Iterator[Ground]:
+def open_environment(kind: str, *, url: str | None, crashes: bool) -> Iterator[Environment]:
     """Bring up what is needed, the tables made; servers go at the end of the block.
 
     An external server's settings are its owner's, and it is never crashed.
@@ -84,10 +89,10 @@ def opened(kind: str, *, url: str | None, crashes: bool) -> Iterator[Ground]:
         crashing = usual if usual.server.can_crash else None
         if crashes and crashing is None:
             crashing = _migrated(held.enter_context(servers.open("embedded", settings=SETTINGS)))
-        yield Ground(usual=usual, crashing=crashing)
+        yield Environment(usual=usual, crashing=crashing)
 
 
-def _migrated(server: Server) -> Place:
+def _migrated(server: Server) -> ServerSlot:
     with Database(Settings.from_url(server.url)) as database:
         migrations.upgrade(database)
-    return Place(server=server)
+    return ServerSlot(server=server)

@@ -18,8 +18,8 @@ from sqlalchemy.orm import Session
 
 from ticketlab.checks.verdict import Status
 from ticketlab.load import CUTS, Fault, FaultKind, Plan
-from ticketlab.power.detection import Seen
-from ticketlab.power.plan import Step
+from ticketlab.power.detection import TrialOutcome
+from ticketlab.power.plan import TrialSpec
 from ticketlab.tickets import Strategy
 from ticketlab.tickets.models import Event, Ticket
 from ticketlab.tickets.user_code import adopt
@@ -103,16 +103,18 @@ class SafeTrial:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SafeStep:
+class SafeTrialSpec:
     """One trial to be made."""
 
     number: int
     strategy: Strategy
-    step: Step
+    step: TrialSpec
     pool_size: int
 
 
-def drawn(family: Mapping[str, Strategy], *, trials: int, seed: int, may_crash: bool) -> Iterator[SafeStep]:
+def random_trials(
+    family: Mapping[str, Strategy], *, trials: int, seed: int, may_crash: bool
+) -> Iterator[SafeTrialSpec]:
     """The trials: all safe strategies of a family and the functions in turn, each by a plan of its own."""
     turns = zip(cycle(each for each in family.values() if each.safe), cycle(strategies()), strict=False)
     in_turn = chain.from_iterable(turns)
@@ -122,7 +124,7 @@ def drawn(family: Mapping[str, Strategy], *, trials: int, seed: int, may_crash: 
         yield _drawn(number, strategy, chance, may_crash=may_crash, is_function=is_function)
 
 
-def _drawn(number: int, strategy: Strategy, chance: Random, *, may_crash: bool, is_function: bool) -> SafeStep:
+def _drawn(number: int, strategy: Strategy, chance: Random, *, may_crash: bool, is_function: bool) -> SafeTrialSpec:
     events = chance.choice(EVENTS)
     most_tickets = chance.choice(MOST_TICKETS)
     hot = chance.choice(HOT) if events > 1 else None
@@ -149,7 +151,9 @@ def _drawn(number: int, strategy: Strategy, chance: Random, *, may_crash: bool, 
     faults, pool_size = _faults(purchases, chance, cut=cut, may_crash=may_crash), chance.choice(POOL_SIZES)
     if strategy.idempotent:
         plan = replace(plan, double_calls=chance.choice(DOUBLE_CALLS))
-    return SafeStep(number=number, strategy=strategy, step=Step(plan=plan, faults=faults), pool_size=pool_size)
+    return SafeTrialSpec(
+        number=number, strategy=strategy, step=TrialSpec(plan=plan, faults=faults), pool_size=pool_size
+    )
 
 
 def _faults(purchases: int, chance: Random, *, cut: float, may_crash: bool) -> tuple[Fault, ...]:
@@ -159,7 +163,7 @@ def _faults(purchases: int, chance: Random, *, cut: float, may_crash: bool) -> t
     return (Fault(kind=kind, after=after),) if kind and (may_crash or kind is not FaultKind.CRASH) else ()
 
 
-def judged(made: SafeStep, seen: Seen) -> SafeTrial:
+def judged(made: SafeTrialSpec, seen: TrialOutcome) -> SafeTrial:
     """What was said of a trial that was made."""
     said = {
         status: {each.check: each.summary for each in seen.verdicts if each.status is status}
@@ -176,7 +180,7 @@ def judged(made: SafeStep, seen: Seen) -> SafeTrial:
     )
 
 
-def in_words(made: SafeStep) -> str:
+def in_words(made: SafeTrialSpec) -> str:
     """The load of a trial, as a reader needs it to make it again."""
     plan = made.step.plan
     parts = [

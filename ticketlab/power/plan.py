@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from ticketlab.errors import InvalidInputError
 from ticketlab.load import Fault, FaultKind, Plan
 from ticketlab.tickets.strategies import mutants
-from ticketlab.tickets.strategies.mutants import Mutant, Setting
+from ticketlab.tickets.strategies.mutants import Mutant, Trigger
 
 BUYERS: Final = (2, 4, 8, 16, 32)
 """At once, in one trial after the other, and then from the beginning again."""
@@ -20,29 +20,29 @@ _SHORTAGE: Final = 0.7
 """Seats, as a share of the tickets that will be wanted: the last ones are where many mistakes show."""
 _PLENTY: Final = 1_000_000
 _BASKET: Final = (2, 3)
-_EVENTS: Final = {Setting.BASKETS: 3, Setting.CRASH: 5, Setting.DOUBLE_CALLS: 3}
+_EVENTS: Final = {Trigger.BASKETS: 3, Trigger.CRASH: 5, Trigger.DOUBLE_CALLS: 3}
 """Elsewhere all want one. A crash is to find a sale under way of as many events as there may be."""
 _DOUBLE_CALLS: Final = 0.5
 """The share of purchases whose id is called twice, for mutants that only this shows."""
 _SECONDS: Final = 30.0
-_CUT_BY: Final = {Setting.DISCONNECT: FaultKind.DISCONNECT, Setting.LOSE_REPLY: FaultKind.LOSE_REPLY}
+_CUT_BY: Final = {Trigger.DISCONNECT: FaultKind.DISCONNECT, Trigger.LOSE_REPLY: FaultKind.LOSE_REPLY}
 _CUTS: Final = 10
 _FEWEST_BETWEEN_CUTS: Final = 25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class TrialSpec:
     """One trial of a chase."""
 
     plan: Plan
     faults: tuple[Fault, ...] = ()
 
 
-def step(setting: Setting, number: int, *, most: int, chance: Random) -> Step:
+def escalated_trial(setting: Trigger, number: int, *, most: int, chance: Random) -> TrialSpec:
     """The trial of this number, from 0, with `most` purchases at most; its wishes are drawn by `chance`."""
     buyers = BUYERS[number % len(BUYERS)]
     purchases = min(_FIRST * 2**number, _LARGEST, most)
-    sells_baskets = setting is Setting.BASKETS
+    sells_baskets = setting is Trigger.BASKETS
     events = _EVENTS.get(setting, 1)
     plan = Plan(
         buyers=min(buyers, purchases),
@@ -53,22 +53,22 @@ def step(setting: Setting, number: int, *, most: int, chance: Random) -> Step:
         stock=_stock(setting, purchases, events),
         quantity=QUANTITY,
         basket=_BASKET if sells_baskets else (1, 1),
-        double_calls=_DOUBLE_CALLS if setting is Setting.DOUBLE_CALLS else 0.0,
+        double_calls=_DOUBLE_CALLS if setting is Trigger.DOUBLE_CALLS else 0.0,
         seed=chance.getrandbits(31),
     )
-    return Step(plan=plan, faults=_faults(setting, purchases))
+    return TrialSpec(plan=plan, faults=_faults(setting, purchases))
 
 
-def _stock(setting: Setting, purchases: int, events: int) -> int:
-    if setting is Setting.CRASH or setting in _CUT_BY:
+def _stock(setting: Trigger, purchases: int, events: int) -> int:
+    if setting is Trigger.CRASH or setting in _CUT_BY:
         return _PLENTY  # who is told "sold out" writes nothing that could be lost
-    wanted = purchases * sum(QUANTITY) / 2 * (sum(_BASKET) / 2 if setting is Setting.BASKETS else 1)
+    wanted = purchases * sum(QUANTITY) / 2 * (sum(_BASKET) / 2 if setting is Trigger.BASKETS else 1)
     return max(1, int(_SHORTAGE * wanted / events))
 
 
-def _faults(setting: Setting, purchases: int) -> tuple[Fault, ...]:
+def _faults(setting: Trigger, purchases: int) -> tuple[Fault, ...]:
     """A crash in mid-run, or a cut of all connections every now and then; the last purchases have none."""
-    if setting is Setting.CRASH:
+    if setting is Trigger.CRASH:
         return (Fault(kind=FaultKind.CRASH, after=max(1, purchases // 2)),)
     if setting in _CUT_BY:
         every = max(_FEWEST_BETWEEN_CUTS, purchases // _CUTS)
@@ -80,7 +80,7 @@ _MOST: Final = 100_000
 """Of repeats, and of trials: a slip of the keyboard is told, not tried."""
 
 
-class Turn(NamedTuple):
+class ScheduledRun(NamedTuple):
     """Whose turn it is."""
 
     mutant: str
@@ -89,7 +89,7 @@ class Turn(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exam:
+class MutationPlan:
     """Each mutant is chased `repeats` times, and safe strategies sell in `trials` of their own.
 
     Raises:
@@ -129,17 +129,17 @@ class Exam:
     @property
     def crashes(self) -> bool:
         """Whether a mutant is among them that shows only where the server dies."""
-        return any(mutants.registry()[name].shows is Setting.CRASH for name in self.mutants)
+        return any(mutants.registry()[name].shows is Trigger.CRASH for name in self.mutants)
 
-    def turns(self) -> Iterator[Turn]:
+    def turns(self) -> Iterator[ScheduledRun]:
         """Every chase: in each repeat all mutants in random order, so that a drift of the machine hits all alike."""
         chance = Random(self.seed)
         for repeat in range(1, self.repeats + 1):
             for name in chance.sample(self.mutants, len(self.mutants)):
-                yield Turn(name, repeat)
+                yield ScheduledRun(name, repeat)
 
 
-def chosen(names: Sequence[str], checks: Sequence[str]) -> tuple[str, ...]:
+def select_mutants(names: Sequence[str], checks: Sequence[str]) -> tuple[str, ...]:
     """The mutants of these names that one of these checks is meant for; of an empty list all.
 
     Raises:

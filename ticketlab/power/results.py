@@ -9,18 +9,18 @@ from typing import Any
 
 import pandas as pd
 
-from ticketlab.checks.mutation_baseline import ENOUGH, KnownMutant, KnownPower
+from ticketlab.checks.mutation_baseline import ENOUGH, MutantBaseline, MutationBaseline
 from ticketlab.history.features import LoadPart
 from ticketlab.history.statistics import interval, upper_bound
-from ticketlab.power.detection import Catch, Chase
+from ticketlab.power.detection import Detection, DetectionRun
 from ticketlab.power.false_positives import SafeTrial
-from ticketlab.power.plan import BUYERS, POOL_SIZE, Exam, mistake_of
+from ticketlab.power.plan import BUYERS, POOL_SIZE, MutationPlan, mistake_of
 from ticketlab.report.model import DURABILITY
-from ticketlab.tickets.strategies.mutants import Mutant, Setting
+from ticketlab.tickets.strategies.mutants import Mutant, Trigger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Examined:
+class MutantInfo:
     """A mutant as it was: what is said of it is kept with what was measured."""
 
     name: str
@@ -33,9 +33,9 @@ class Examined:
     """The parts of a load without which the mistake cannot show."""
 
 
-def examined(mutant: Mutant) -> Examined:
+def examined(mutant: Mutant) -> MutantInfo:
     """What is kept of a mutant."""
-    return Examined(
+    return MutantInfo(
         name=mutant.strategy.name,
         twin=mutant.twin,
         mistake=mistake_of(mutant),
@@ -48,19 +48,19 @@ def examined(mutant: Mutant) -> Examined:
 def needs_of(mutant: Mutant) -> tuple[LoadPart, ...]:
     """The parts of a load without which a mutant's mistake cannot show."""
     quantities = (LoadPart.QUANTITIES,) if mutant.needs_quantity else ()
-    return quantities if mutant.shows is Setting.LOAD else (*quantities, LoadPart(str(mutant.shows)))
+    return quantities if mutant.shows is Trigger.LOAD else (*quantities, LoadPart(str(mutant.shows)))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class MutantResult:
     """A mutant, and the chases of it, of which there is at least one."""
 
-    mutant: Examined
-    chases: Sequence[Chase]
+    mutant: MutantInfo
+    chases: Sequence[DetectionRun]
     """In order of the repeats."""
 
     @cached_property
-    def caught(self) -> list[Catch]:
+    def caught(self) -> list[Detection]:
         """Its catches by the check that is meant, of those repeats in which there was one."""
         return [each.catch for each in self.chases if each.catch is not None]
 
@@ -105,22 +105,22 @@ class Found:
 class Results:
     """Everything that was measured, and where."""
 
-    exam: Exam
+    exam: MutationPlan
     """What was asked for."""
     environment: Mapping[str, Any]
     """As `run_folder.surroundings` has it."""
-    mutants: tuple[Examined, ...]
+    mutants: tuple[MutantInfo, ...]
     """Those that were chased, with the check that is meant for each."""
-    chases: tuple[Chase, ...]
+    chases: tuple[DetectionRun, ...]
     """Those that were made, in order of execution."""
     safe: tuple[SafeTrial, ...]
     """The trials of safe strategies, in which every INVALID is a false alarm."""
 
     @cached_property
-    def found(self) -> list[Found]:
+    def found(self) -> list[MutantResult]:
         """What came of each mutant that was chased at least once."""
         chases = {each.name: [chase for chase in self.chases if chase.mutant == each.name] for each in self.mutants}
-        return [Found(mutant=each, chases=chases[each.name]) for each in self.mutants if chases[each.name]]
+        return [MutantResult(mutant=each, chases=chases[each.name]) for each in self.mutants if chases[each.name]]
 
     @property
     def weak(self) -> list[str]:
@@ -199,9 +199,9 @@ class Results:
         columns = ["mutant", "repeat", "meant", "check", "buyers", "purchases", "seconds"]
         return pd.DataFrame(rows, columns=columns)
 
-    def known(self) -> KnownPower:
+    def known(self) -> MutationBaseline:
         """What is worth shipping of it."""
-        return KnownPower(
+        return MutationBaseline(
             conditions=self.conditions,
             mutants=tuple(map(_known, self.found)),
             trials=len(self.safe),
@@ -227,9 +227,9 @@ class Results:
         }
 
 
-def _known(found: Found) -> KnownMutant:
+def _known(found: MutantResult) -> MutantBaseline:
     mutant, until = found.mutant, _until_caught(found)
-    return KnownMutant(
+    return MutantBaseline(
         name=mutant.name,
         twin=mutant.twin,
         mistake=mutant.mistake,
@@ -240,7 +240,7 @@ def _known(found: Found) -> KnownMutant:
     )
 
 
-def _until_caught(found: Found) -> dict[str, tuple[int | None, ...]]:
+def _until_caught(found: MutantResult) -> dict[str, tuple[int | None, ...]]:
     """Of each repeat the purchases until it was caught, and the buyers of the trial that caught it."""
     catches = [each.catch for each in found.chases]
     return {
@@ -249,7 +249,7 @@ def _until_caught(found: Found) -> dict[str, tuple[int | None, ...]]:
     }
 
 
-def _as_json(found: Found) -> dict[str, Any]:
+def _as_json(found: MutantResult) -> dict[str, Any]:
     about = asdict(found.mutant)
     del about["name"]
     return about | {

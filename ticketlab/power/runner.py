@@ -9,25 +9,25 @@ from typing import Any, NamedTuple, TypeAlias
 
 from ticketlab.errors import TicketlabError
 from ticketlab.power import false_positives, storage
-from ticketlab.power.detection import Chase, until_caught
-from ticketlab.power.environment import Ground, Place, opened
+from ticketlab.power.detection import DetectionRun, run_until_detected
+from ticketlab.power.environment import Environment, ServerSlot, open_environment
 from ticketlab.power.false_positives import SafeTrial
-from ticketlab.power.plan import POOL_SIZE, Exam, Turn
+from ticketlab.power.plan import POOL_SIZE, MutationPlan, ScheduledRun
 from ticketlab.power.results import Results, examined
 from ticketlab.runs import lab, new_folder
-from ticketlab.runs.lab import Progress, note_log
+from ticketlab.runs.lab import Progress, attach_server_log
 from ticketlab.tickets import strategies
 from ticketlab.tickets.strategies import mutants
-from ticketlab.tickets.strategies.mutants import Setting
+from ticketlab.tickets.strategies.mutants import Trigger
 
 OnProgress: TypeAlias = Callable[[Progress], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Made:
+class _Progress:
     """What is made so far."""
 
-    chases: list[Chase] = field(default_factory=list)
+    chases: list[DetectionRun] = field(default_factory=list)
     safe: list[SafeTrial] = field(default_factory=list)
 
 
@@ -40,7 +40,7 @@ class Done(NamedTuple):
 
 
 def run(
-    exam: Exam,
+    exam: MutationPlan,
     *,
     out: Path = Path("runs"),
     url: str | None = None,
@@ -65,12 +65,12 @@ def run(
     """
     began = datetime.now().astimezone()
     on_progress(Progress(trial=0, trials=0, doing=f"starting a server ({exam.server})"))
-    made = _Made()
-    with opened(exam.server, url=url, crashes=exam.crashes) as ground:
-        environment = new_folder.surroundings(ground.usual.server, seed=exam.seed, began=began)
+    made = _Progress()
+    with open_environment(exam.server, url=url, crashes=exam.crashes) as ground:
+        environment = new_folder.environment_info(ground.usual.server, seed=exam.seed, began=began)
         try:
             _chase_all(exam, ground, made, on_progress)
-            _try_the_safe(exam, ground, made, on_progress)
+            _run_safe_trials(exam, ground, made, on_progress)
         except KeyboardInterrupt:
             if not (made.chases or made.safe):
                 raise
@@ -83,7 +83,7 @@ def run(
     return Done(results, storage.write(results, out))
 
 
-def _results(exam: Exam, environment: Mapping[str, Any], made: _Made) -> Results:
+def _results(exam: MutationPlan, environment: Mapping[str, Any], made: _Progress) -> Results:
     return Results(
         exam=exam,
         environment=environment,
@@ -93,18 +93,20 @@ def _results(exam: Exam, environment: Mapping[str, Any], made: _Made) -> Results
     )
 
 
-def _chase_all(exam: Exam, ground: Ground, made: _Made, on_progress: OnProgress) -> None:
+def _chase_all(exam: MutationPlan, ground: Environment, made: _Progress, on_progress: OnProgress) -> None:
     for turn in exam.turns():
         doing = f"{turn.mutant}, repeat {turn.repeat}"
-        with _telling(doing, exam, made, ground, on_progress) as step:
+        with _reporting(doing, exam, made, ground, on_progress) as step:
             made.chases.append(_chase(turn, exam, ground, step, on_progress))
 
 
-def _chase(turn: Turn, exam: Exam, ground: Ground, step: Progress, on_progress: OnProgress) -> Chase:
+def _chase(
+    turn: ScheduledRun, exam: MutationPlan, ground: Environment, step: Progress, on_progress: OnProgress
+) -> DetectionRun:
     mutant = mutants.registry()[turn.mutant]
     place = _place_of(mutant.shows, ground)
-    on_tick = lab.ticker(step, on_progress)
-    return until_caught(
+    on_tick = lab.progress_callback(step, on_progress)
+    return run_until_detected(
         turn,
         mutant,
         most=exam.purchases,
@@ -113,25 +115,29 @@ def _chase(turn: Turn, exam: Exam, ground: Ground, step: Progress, on_progress: 
     )
 
 
-def _place_of(setting: Setting, ground: Ground) -> Place:
-    if setting is not Setting.CRASH:
+def _place_of(setting: Trigger, ground: Environment) -> ServerSlot:
+    if setting is not Trigger.CRASH:
         return ground.usual
     assert ground.crashing is not None
     return ground.crashing
 
 
-def _try_the_safe(exam: Exam, ground: Ground, made: _Made, on_progress: OnProgress) -> None:
-    drawn = false_positives.drawn(strategies.registry(), trials=exam.trials, seed=exam.seed, may_crash=ground.may_crash)
+def _run_safe_trials(exam: MutationPlan, ground: Environment, made: _Progress, on_progress: OnProgress) -> None:
+    drawn = false_positives.random_trials(
+        strategies.registry(), trials=exam.trials, seed=exam.seed, may_crash=ground.may_crash
+    )
     for each in drawn:
         doing = f"{each.strategy.name}, safe, trial {each.number}"
-        with _telling(doing, exam, made, ground, on_progress) as step:
-            on_tick = lab.ticker(step, on_progress)
+        with _reporting(doing, exam, made, ground, on_progress) as step:
+            on_tick = lab.progress_callback(step, on_progress)
             seen = ground.usual.observe(each.strategy, each.step, pool_size=each.pool_size, on_tick=on_tick)
             made.safe.append(false_positives.judged(each, seen))
 
 
 @contextmanager
-def _telling(doing: str, exam: Exam, made: _Made, ground: Ground, on_progress: OnProgress) -> Iterator[Progress]:
+def _reporting(
+    doing: str, exam: MutationPlan, made: _Progress, ground: Environment, on_progress: OnProgress
+) -> Iterator[Progress]:
     """Around one chase or trial: tells that it begins, and where it fails what it was."""
     done = len(made.chases) + len(made.safe)
     trials = len(exam.mutants) * exam.repeats + exam.trials
@@ -142,5 +148,5 @@ def _telling(doing: str, exam: Exam, made: _Made, ground: Ground, on_progress: O
     except Exception as error:
         error.add_note(f"It happened in the exam to {doing}.")
         if isinstance(error, TicketlabError):
-            note_log(error, ground.usual.server)
+            attach_server_log(error, ground.usual.server)
         raise

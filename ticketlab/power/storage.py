@@ -9,9 +9,9 @@ from pydantic import TypeAdapter
 
 from ticketlab.errors import NotFoundError
 from ticketlab.history import parquet
-from ticketlab.power.results import Found, Results
+from ticketlab.power.results import MutantResult, Results
 from ticketlab.runs import new_folder
-from ticketlab.runs.trial_data import reading
+from ticketlab.runs.trial_data import wrapping_read_errors
 
 
 def page(results: Results) -> str:
@@ -47,7 +47,7 @@ def by_check(results: Results) -> str:
     )
 
 
-def _of_check(check: str, found: Sequence[Found]) -> Sequence[str]:
+def _of_check(check: str, found: Sequence[MutantResult]) -> Sequence[str]:
     needed = [catch.purchases for each in found for catch in each.caught]
     return (
         f"`{check}`",
@@ -59,7 +59,7 @@ def _of_check(check: str, found: Sequence[Found]) -> Sequence[str]:
     )
 
 
-def _purchases(found: Found) -> str:
+def _purchases(found: MutantResult) -> str:
     if found.median_purchases is None:
         return "–"
     return f"{found.median_purchases:,.0f} ({found.most_purchases:,})"
@@ -99,5 +99,5 @@ def read(folder: Path) -> Results:
     """
     if not (folder / _FILE).is_file():
         raise NotFoundError(f"There are no results in {folder}: no {_FILE}. `ticketlab power` prints its folder.")
-    with reading(folder):
+    with wrapping_read_errors(folder):
         return TypeAdapter(Results).validate_json((folder / _FILE).read_bytes())

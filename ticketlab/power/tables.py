@@ -7,7 +7,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from ticketlab.power.results import Found, Results, examined
+from ticketlab.power.results import MutantResult, Results, examined
 from ticketlab.tickets.strategies.mutants import Mutant
 
 _CHECK_WIDTH: Final = 25
@@ -76,12 +76,12 @@ def _mutant(name: str, mistake: str) -> Text:
     return Text.assemble(name, (f"\n{mistake}", "dim"))
 
 
-def _checks(found: Found) -> Text:
+def _checks(found: MutantResult) -> Text:
     others = [f"\n{name} {count}" for name, count in found.by.items() if name != found.mutant.check]
     return Text.assemble(found.mutant.check, ("".join(others), "dim"))
 
 
-def _numbers(found: Found) -> tuple[Text, Text, Text]:
+def _numbers(found: MutantResult) -> tuple[Text, Text, Text]:
     low, high = found.interval
     count = f"{len(found.caught)}/{len(found.chases)}"
     power = Text.assemble((count, "green" if found.surely else "bold red"), (f"\n{low:.0%}–{high:.0%}", "dim"))

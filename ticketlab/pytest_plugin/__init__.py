@@ -15,7 +15,7 @@ import pytest
 from ticketlab.pytest_plugin import options
 
 if TYPE_CHECKING:
-    from ticketlab.pytest_plugin.resources import Lend
+    from ticketlab.pytest_plugin.resources import DatabaseFactory
     from ticketlab.pytest_plugin.runner import Runner
     from ticketlab.servers import Server
     from ticketlab.tickets import Database
@@ -54,7 +54,7 @@ def _ticketlab_template(ticketlab_server: "Server") -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def _ticketlab_copies(ticketlab_server: "Server", _ticketlab_template: str) -> "Iterator[Lend]":
+def _ticketlab_copies(ticketlab_server: "Server", _ticketlab_template: str) -> "Iterator[DatabaseFactory]":
     """What lends copies of the template."""
     from ticketlab.pytest_plugin import resources
 
@@ -63,7 +63,7 @@ def _ticketlab_copies(ticketlab_server: "Server", _ticketlab_template: str) -> "
 
 
 @pytest.fixture
-def ticketlab_database(_ticketlab_copies: "Lend") -> "Iterator[Database]":
+def ticketlab_database(_ticketlab_copies: "DatabaseFactory") -> "Iterator[Database]":
     """A ticketlab.Database of the test's own: migrated, empty, and dropped afterwards."""
     with _ticketlab_copies() as database:
         yield database

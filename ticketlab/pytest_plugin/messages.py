@@ -16,10 +16,10 @@ from ticketlab.errors import InvalidInputError
 from ticketlab.pytest_plugin import options
 from ticketlab.report.concerns import doubts
 from ticketlab.report.formats import Format
-from ticketlab.report.phrases import counted, listed
+from ticketlab.report.phrases import join_names, pluralize
 from ticketlab.runs.experiment import Experiment
 from ticketlab.runs.run import Run
-from ticketlab.runs.trial_data import writing
+from ticketlab.runs.trial_data import wrapping_write_errors
 from ticketlab.servers.server import address_of
 
 _WIDTH: Final = 80
@@ -61,7 +61,7 @@ def failure(run: Run, strict: Sequence[str] = (), *, kept: str, report: str, com
     `strict` has the reasons for which it fails only because the test is strict.
     """
     ran = run.experiment
-    load = f"{listed(list(map(str, ran.buyers)))} buyers, {counted(ran.repeats, 'repeat')}, seed {ran.seed}"
+    load = f"{join_names(list(map(str, ran.buyers)))} buyers, {pluralize(ran.repeats, 'repeat')}, seed {ran.seed}"
     return "\n".join(
         [
             *(f"{each}: {_faults(run, each)}. It claims to be safe ({load})." for each in run.wrong),
@@ -105,7 +105,7 @@ def is_worker(config: pytest.Config) -> bool:
 def write_report(run: Run, place: Path, *, here: Path) -> str:
     """Write the run's report as markdown, without figures; says where it is as seen from `here`, or why it is not."""
     try:
-        with writing(place.parent):
+        with wrapping_write_errors(place.parent):
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_text(report_writer.render([run], form=Format.MD), encoding="utf-8")
     except InvalidInputError as error:
@@ -128,13 +128,13 @@ def _faults(run: Run, strategy: str) -> str:
     """The names of what went wrong; where nothing did, that it was not decided."""
     rows = [each for each in run.verdict_rows() if each["strategy"] == strategy and each["status"] == Status.INVALID]
     names = list(dict.fromkeys(each["anomaly"] or each["check"] for each in rows))
-    return listed(names) if names else "not decided"
+    return join_names(names) if names else "not decided"
 
 
 def _told(run: Run) -> list[str]:
     """What did not hold, as the command line tells it: without colours, and 80 columns wide."""
     text = io.StringIO()
     Console(file=text, width=_WIDTH, color_system=None).print(
-        *console.faults(run), *run.unanswered, sep="\n", highlight=False, markup=False
+        *console.violations(run), *run.unanswered, sep="\n", highlight=False, markup=False
     )
     return [line.rstrip() for line in text.getvalue().rstrip().splitlines()]

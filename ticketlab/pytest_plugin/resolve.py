@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
 from ticketlab.pytest_plugin import options
-from ticketlab.runs.experiment import Experiment, ended_by
+from ticketlab.runs.experiment import Experiment, limits_for_purchases
 from ticketlab.tickets import Strategy, strategies
-from ticketlab.tickets.user_code import Buys, adopt
+from ticketlab.tickets.user_code import PurchaseFunction, adopt
 
-Given: TypeAlias = Strategy | Experiment | Buys | str
+Given: TypeAlias = Strategy | Experiment | PurchaseFunction | str
 """What is to be judged: by its name or as it is, or a whole experiment."""
 
 _LONGEST_NAME: Final = 60
@@ -19,18 +19,18 @@ _FEWEST: Final = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Demand:
+class ResolvedRun:
     """What is to be run."""
 
     experiment: Experiment
-    own: Sequence[Strategy | Buys]
+    own: Sequence[Strategy | PurchaseFunction]
     """The strategies of it that are nobody else's."""
     divided: bool
     """Whether there would be more buyers, were it not for other workers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
+class LoadOptions:
     """What was said of the load, and where."""
 
     configured: Mapping[str, Any]
@@ -55,7 +55,9 @@ class Said:
         return _fields({**self.called, **self.commanded})
 
 
-def demand(given: Given, said: Said, *, own: Sequence[Strategy | Buys], test: str, workers: int) -> Demand:
+def resolve_run(
+    given: Given, said: LoadOptions, *, own: Sequence[Strategy | PurchaseFunction], test: str, workers: int
+) -> ResolvedRun:
     """The experiment that a test asks for.
 
     Args:
@@ -75,15 +77,15 @@ def demand(given: Given, said: Said, *, own: Sequence[Strategy | Buys], test: st
         experiment = Experiment(name=_name(test), strategies=(name,), **_rounded(said.of_the_load))
     buyers = tuple(dict.fromkeys(_share(each, workers) for each in experiment.buyers))
     divided = buyers != experiment.buyers
-    return Demand(experiment=replace(experiment, buyers=buyers), own=mine, divided=divided)
+    return ResolvedRun(experiment=replace(experiment, buyers=buyers), own=mine, divided=divided)
 
 
-def _strategy(given: Strategy | Buys | str) -> tuple[str, list[Strategy | Buys]]:
+def _strategy(given: Strategy | PurchaseFunction | str) -> tuple[str, list[Strategy | PurchaseFunction]]:
     """Its name, and itself where nobody would find it by that name."""
     if isinstance(given, str):
         return given, []
     strategy = adopt(given)
-    known = not strategies.is_own(strategy.name) and strategies.get(strategy.name) is strategy
+    known = not strategies.is_external(strategy.name) and strategies.get(strategy.name) is strategy
     return strategy.name, [] if known else [strategy]
 
 
@@ -95,7 +97,7 @@ def _rounded(load: dict[str, Any]) -> dict[str, Any]:
     """Where a number of purchases is to end a trial, time enough for them and too few seats, if not said otherwise."""
     if "purchases" not in load:
         return load
-    return ended_by(load["purchases"], events=load.get("events", 1)) | load
+    return limits_for_purchases(load["purchases"], events=load.get("events", 1)) | load
 
 
 def _name(test: str) -> str:

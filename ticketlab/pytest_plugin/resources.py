@@ -13,7 +13,7 @@ from ticketlab.errors import TicketlabError
 from ticketlab.settings import Settings
 from ticketlab.tickets import Database, migrations
 
-Lend: TypeAlias = Callable[[], AbstractContextManager[Database]]
+DatabaseFactory: TypeAlias = Callable[[], AbstractContextManager[Database]]
 
 
 @contextmanager
@@ -21,8 +21,8 @@ def server(commanded: Mapping[str, Any], configured: Mapping[str, Any]) -> Itera
     """The server that the options ask for, with the durability that it has by itself."""
     asked = {**configured, **commanded}
     with ExitStack() as stack:
-        with told():
-            kind, url = servers.meant(asked.get("server", "auto"), asked.get("url"))
+        with failing_without_traceback():
+            kind, url = servers.resolve(asked.get("server", "auto"), asked.get("url"))
             running = stack.enter_context(servers.open(kind, url=url))
         yield running
 
@@ -31,7 +31,7 @@ def server(commanded: Mapping[str, Any], configured: Mapping[str, Any]) -> Itera
 def template(on: servers.Server) -> Iterator[str]:
     """The name of a migrated database, in which nobody is any more."""
     with ExitStack() as stack:
-        with told():
+        with failing_without_traceback():
             url = stack.enter_context(servers.scratch_database(on.url, prefix="ticketlab_template"))
             with Database(Settings.from_url(url)) as database:
                 migrations.upgrade(database)
@@ -39,7 +39,7 @@ def template(on: servers.Server) -> Iterator[str]:
 
 
 @contextmanager
-def copies(on: servers.Server, template: str) -> Iterator[Lend]:
+def copies(on: servers.Server, template: str) -> Iterator[DatabaseFactory]:
     """What lends copies of the template, open. While one is in use the next is made, so that nobody waits for it."""
     ahead: list[Future[tuple[ExitStack, str]]] = []
 
@@ -51,11 +51,11 @@ def copies(on: servers.Server, template: str) -> Iterator[Lend]:
 
         @contextmanager
         def lend() -> Iterator[Database]:
-            with told():
+            with failing_without_traceback():
                 stack, url = (ahead.pop() if ahead else maker.submit(made)).result()
             ahead.append(maker.submit(made))
             with stack, ExitStack() as held:
-                with told():
+                with failing_without_traceback():
                     lent = held.enter_context(Database(Settings.from_url(url)))
                 yield lent
 
@@ -68,7 +68,7 @@ def copies(on: servers.Server, template: str) -> Iterator[Lend]:
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def failing_without_traceback() -> Iterator[None]:
     """Let what ticketlab foresees fail a test with its sentences alone: the lab's traceback is nobody's concern."""
     try:
         yield

@@ -10,13 +10,13 @@ import pytest
 from ticketlab import servers
 from ticketlab.errors import InvalidInputError
 from ticketlab.pytest_plugin import messages, options
-from ticketlab.pytest_plugin.resolve import Given, Said, demand
-from ticketlab.pytest_plugin.resources import told
+from ticketlab.pytest_plugin.resolve import Given, LoadOptions, resolve_run
+from ticketlab.pytest_plugin.resources import failing_without_traceback
 from ticketlab.runs import lab, new_folder
 from ticketlab.runs.run import Run
-from ticketlab.runs.trial_data import writing
+from ticketlab.runs.trial_data import wrapping_write_errors
 from ticketlab.tickets import Strategy
-from ticketlab.tickets.user_code import Buys
+from ticketlab.tickets.user_code import PurchaseFunction
 
 _KEPT: Final = "ticketlab-runs"
 
@@ -46,7 +46,7 @@ class Runner:
             raise LookupError("No run was made yet: call ticketlab_run, or name a strategy in the stress mark.")
         return self._runs[-1]
 
-    def __call__(self, given: Given, /, *, own: Sequence[Strategy | Buys] = (), **load: object) -> Run:
+    def __call__(self, given: Given, /, *, own: Sequence[Strategy | PurchaseFunction] = (), **load: object) -> Run:
         """Make a run and judge it.
 
         Args:
@@ -59,9 +59,9 @@ class Runner:
             pytest.fail.Exception: what claims to be safe was found wrong or not decided, or nothing could be run; where
                 the test is strict also what `Run.strict_failures` says.
         """
-        with told():
+        with failing_without_traceback():
             said = self._said(load)
-            wanted = demand(given, said, own=own, test=self._item.name, workers=self._workers)
+            wanted = resolve_run(given, said, own=own, test=self._item.name, workers=self._workers)
             run = lab.run_on(self._server, wanted.experiment, own=wanted.own, out=self._out, template=self._template)
         if run.ended_early:  # it was Ctrl-C, which the lab makes a run of, and which is meant for the session
             raise KeyboardInterrupt
@@ -90,14 +90,14 @@ class Runner:
             if each.folder not in self._kept:
                 shutil.rmtree(each.folder)
 
-    def _said(self, load: dict[str, object]) -> Said:
+    def _said(self, load: dict[str, object]) -> LoadOptions:
         marked = {name: value for name, value in options.load_of(self._item).items() if name != options.STRATEGY}
         try:
             called = options.load(load, "ticketlab_run")
         except ValueError as error:
             raise InvalidInputError(str(error)) from None
         config = self._item.config
-        return Said(
+        return LoadOptions(
             configured=options.configured(config), marked=marked, called=called, commanded=options.commanded(config)
         )
 
@@ -116,7 +116,7 @@ class Runner:
         place = _place(self._item.config)
         try:
             kept = new_folder.new(place, run.folder.name)
-            with writing(kept):
+            with wrapping_write_errors(kept):
                 shutil.copytree(run.folder, kept, dirs_exist_ok=True)
         except InvalidInputError:
             kept = run.folder

@@ -12,10 +12,10 @@ import pandas as pd
 
 from ticketlab.checks.verdict import Status, worst
 from ticketlab.report.concerns import ConcernKind, no_control_text
-from ticketlab.report.confidence import each_bound, powerful, purchases_by, untried
+from ticketlab.report.confidence import detection_sentence, each_bound, purchases_by, untried
 from ticketlab.report.fastest import fastest
 from ticketlab.report.model import RunResults
-from ticketlab.report.phrases import counted, listed, number, shown_name
+from ticketlab.report.phrases import display_name, join_names, number, pluralize
 
 _REPEATED: Final = (
     "With this command. The seed reproduces the same purchase requests and the same order of trials.",
@@ -67,7 +67,7 @@ def _safe(run: RunResults) -> Iterator[str]:
     held, wrong, undecided = (_claiming(run, status) for status in (Status.VALID, Status.INVALID, Status.UNKNOWN))
     if held:
         trials = int(run.measures["strategy"].isin(held).sum())
-        yield f"As far as this run can tell: {_all(held)}, without a violation in {counted(trials, 'trial')}."
+        yield f"As far as this run can tell: {_all(held)}, without a violation in {pluralize(trials, 'trial')}."
     for name in wrong:
         yield f"Not {name}: {_told(_faults(run, name))}."
     yield from _concerns(run, ConcernKind.NO_PROGRESS)
@@ -84,7 +84,7 @@ def _lost(run: RunResults) -> Iterator[str]:
     for name, trials in run.measures.groupby("strategy", sort=False):
         if lost := [f"{number(count)} {words}" for column, words in _UNSOLD.items() if (count := trials[column].sum())]:
             purchases = trials[["sales", "sold_out", *_UNSOLD]].to_numpy().sum()
-            yield f"{_named(run, name)}: of {counted(purchases, 'purchase')}, {listed(lost)}."
+            yield f"{_named(run, name)}: of {pluralize(purchases, 'purchase')}, {join_names(lost)}."
     if not run.measures[list(_UNSOLD)].to_numpy().any():
         yield "Every purchase was answered: none was given up after conflicts, none failed."
     for name in run.measures["strategy"].unique():
@@ -99,9 +99,9 @@ def _oversold(run: RunResults) -> Iterator[str]:
     for name, trials in over.groupby("strategy", sort=False):
         worst_trial = trials.nlargest(1, "oversold").iloc[0]
         yield (
-            f"{_named(run, name)} sold {counted(trials['oversold'].sum(), 'ticket')} too many in "
-            f"{counted(len(trials), 'trial')}, at worst {number(worst_trial['oversold'])} beyond "
-            f"{counted(worst_trial['seats'], 'seat')} (trial {worst_trial['trial']})."
+            f"{_named(run, name)} sold {pluralize(trials['oversold'].sum(), 'ticket')} too many in "
+            f"{pluralize(len(trials), 'trial')}, at worst {number(worst_trial['oversold'])} beyond "
+            f"{pluralize(worst_trial['seats'], 'seat')} (trial {worst_trial['trial']})."
         )
     if over.empty:
         yield "No ticket was oversold."
@@ -112,12 +112,12 @@ def _oversold(run: RunResults) -> Iterator[str]:
 def _sure(run: RunResults) -> Iterator[str]:
     yield from _weight(run)
     if caught := [_caught(run, name) for name in _controls(run, Status.INVALID)]:
-        yield f"The checks could have seen a flaw: under the same load they caught {listed(caught, len(caught))}."
+        yield f"The checks could have seen a flaw: under the same load they caught {join_names(caught, len(caught))}."
     yield from _concerns(run, ConcernKind.LITTLE_EVIDENCE)
     if not _controls(run):
         yield from _concerns(run, ConcernKind.NO_CONTROL) or [no_control_text()]
     if undecided := [each for each in run.verdicts if each["status"] == Status.UNKNOWN]:
-        yield f"Undecided: {counted(len(undecided), 'verdict')} of {number(len(run.verdicts))}."
+        yield f"Undecided: {pluralize(len(undecided), 'verdict')} of {number(len(run.verdicts))}."
     yield from run.notes
 
 
@@ -129,12 +129,13 @@ def _weight(run: RunResults) -> Iterator[str]:
     purchases = purchases_by(run.measures, held)
     trials = int(run.measures["strategy"].isin(held).sum())
     each = f", at least {number(purchases.min())} by each strategy" if len(held) > 1 else ""
-    yield f"It rests on {counted(purchases.sum(), 'purchase')} in {counted(trials, 'trial')} without a violation{each}."
+    made = f"{pluralize(purchases.sum(), 'purchase')} in {pluralize(trials, 'trial')}"
+    yield f"It rests on {made} without a violation{each}."
     yield each_bound(run.measures, held)
     yield _MEANS
     yield _MEANS_NOT
     if run.power is not None:
-        detected = powerful(run.power, run.measures, held, run.tried)
+        detected = detection_sentence(run.power, run.measures, held, run.tried)
         yield f"{detected} The calibration: {run.power.conditions}."
     if said := untried(run.tried):
         yield said
@@ -149,7 +150,7 @@ def _caught(run: RunResults, control: str) -> str:
     verdicts = run.measures.loc[run.measures["strategy"] == control, "verdict"]
     checks = list(dict.fromkeys(each["check"] for each in _faults(run, control)))
     count = int((verdicts == Status.INVALID).sum())
-    return f"the control {control} in {count} of {counted(len(verdicts), 'trial')} ({_all(checks)})"
+    return f"the control {control} in {count} of {pluralize(len(verdicts), 'trial')} ({_all(checks)})"
 
 
 def _claiming(run: RunResults, status: Status) -> list[str]:
@@ -186,9 +187,9 @@ def _told(faults: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _named(run: RunResults, strategy: object) -> str:
-    return shown_name(str(strategy), strategy not in _controls(run))
+    return display_name(str(strategy), strategy not in _controls(run))
 
 
 def _all(names: Sequence[str]) -> str:
     """Every name: who is left out might be the one that is asked about."""
-    return listed(names, most=len(names))
+    return join_names(names, most=len(names))

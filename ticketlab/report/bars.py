@@ -11,23 +11,23 @@ from matplotlib.patches import Patch
 from ticketlab.history.recording import RETRIES
 from ticketlab.outcomes import Cause, Outcome
 from ticketlab.report import captions
-from ticketlab.report.grouping import GROUP, alike
+from ticketlab.report.grouping import GROUP, matching_rows
 from ticketlab.report.layout import (
     BAR,
     HEADING_PT,
     LEGEND_COLUMNS,
     LEGEND_LINE_IN,
-    beside,
     dots,
     heading,
     key_text,
     legend,
-    placed,
     row_sheet,
     spaced,
+    value_label,
+    with_positions,
 )
-from ticketlab.report.phrases import counted, exact, number, percent, several
-from ticketlab.report.style import INK, MUTED, RED, THOUSANDS, Chart, look_of
+from ticketlab.report.phrases import exact, has_multiple, number, percent, pluralize
+from ticketlab.report.style import INK, MUTED, RED, THOUSANDS, Chart, style_for
 from ticketlab.report.summary import summarise
 
 # Neutral tones and hatches: colours tell strategies apart, and red is kept for what was oversold.
@@ -63,16 +63,16 @@ def tickets_sold(measures: pd.DataFrame, *, conditions: str) -> Chart:
     rows = summarise(measures)
     subtitle = f"{key_text(rows, 'Bar', interval=False)} Red: tickets sold beyond the seats."
     chart, axes = row_sheet(rows, captions.tickets_sold(measures).title, subtitle, conditions)
-    for place, row in placed(rows):
-        look = look_of(row["strategy"])
-        trials = alike(measures, row)
+    for place, row in with_positions(rows):
+        look = style_for(row["strategy"])
+        trials = matching_rows(measures, row)
         over = float(trials["oversold"].median())
         axes.barh(place, row["sold"] - over, BAR, color=look.color, hatch=look.hatch, edgecolor="white", linewidth=0)
         axes.barh(place, over, BAR, left=row["sold"] - over, color=RED, linewidth=0, gid="oversold")
         axes.plot([row["seats"]] * 2, [place - 0.5, place + 0.5], color=INK, linewidth=1.4, gid="seats")
         dots(axes, place, trials["tickets"])
         text, color = _sold_text(row, over)
-        beside(axes, place, text, color)
+        value_label(axes, place, text, color)
     heading(axes, "median (beyond the seats)")
     _name_seats(axes, rows, most := max(rows["seats"].max(), measures["tickets"].max()))
     axes.set_xlim(0, most * 1.04)
@@ -95,13 +95,13 @@ def outcomes(measures: pd.DataFrame, *, conditions: str) -> Chart:
     title = captions.outcomes(measures).title
     chart, axes = row_sheet(rows, title, subtitle, conditions, legend_in=legend_in)
     conflict_share = captions.conflict_share(rows)
-    for index, (place, row) in enumerate(placed(rows)):
+    for index, (place, row) in enumerate(with_positions(rows)):
         left = 0.0
         for outcome in shown:
             share = shares[_OUTCOME_COLUMNS[outcome]].iloc[index]
             axes.barh(place, share, BAR, left=left, edgecolor=MUTED, linewidth=0.5, **OUTCOME_LOOKS[outcome])
             left += share
-        beside(axes, place, f"{percent(conflict_share.iloc[index])} · {number(row['retries_per_sale'])}")
+        value_label(axes, place, f"{percent(conflict_share.iloc[index])} · {number(row['retries_per_sale'])}")
     heading(axes, "conflicts · retries per sale")
     handles = [Patch(edgecolor=MUTED, linewidth=0.5, label=spaced(each), **OUTCOME_LOOKS[each]) for each in shown]
     legend(chart, axes, handles, above_pt=HEADING_PT)  # where names are long, it is wider than the axes
@@ -123,16 +123,16 @@ def retries(measures: pd.DataFrame, *, conditions: str) -> Chart:
     subtitle = f"Bar: all repeats together.{' Dot: one repeat.' if rows['repeats'].max() > 1 else ''}"
     subtitle += " Not drawn: rows without a retry." if len(drawn) < len(measures) else ""
     chart, axes = row_sheet(rows, title, subtitle, conditions, legend_in=legend_in)
-    for index, (place, row) in enumerate(placed(rows)):
+    for index, (place, row) in enumerate(with_positions(rows)):
         left = 0.0
         for cause in shown:
             length = float(per_sale[RETRIES[cause]].fillna(0).iloc[index])
             axes.barh(place, length, BAR, left=left, edgecolor=MUTED, linewidth=0.5, gid=cause, **CAUSE_LOOKS[cause])
             left += length
-        trials = alike(measures, row)
+        trials = matching_rows(measures, row)
         if len(trials) > 1:
             dots(axes, place, trials["retries"] / trials["sales"].where(trials["sales"] > 0))
-        beside(axes, place, captions.retries_text(row, trials))
+        value_label(axes, place, captions.retries_text(row, trials))
     heading(axes, "retries per sale")
     handles = [Patch(edgecolor=MUTED, linewidth=0.5, label=spaced(each), **CAUSE_LOOKS[each]) for each in shown]
     legend(chart, axes, handles, above_pt=HEADING_PT)
@@ -153,7 +153,8 @@ def _name_seats(axes: Axes, rows: pd.DataFrame, most: float) -> None:
     """The seats' number over their line, on the side where nothing else stands."""
     seats = rows["seats"].iloc[0]
     right = seats > most / 2
+    name = "seats" if has_multiple(rows["seats"]) else pluralize(seats, "seat")
     axes.annotate(
-        "seats" if several(rows["seats"]) else counted(seats, "seat"), (seats, 1), xycoords=("data", "axes fraction"),
+        name, (seats, 1), xycoords=("data", "axes fraction"),
         xytext=(2 if right else -2, 3), textcoords="offset points", ha="right" if right else "left", fontsize=8.5,
     )  # fmt: skip

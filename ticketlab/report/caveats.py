@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from ticketlab.history.features import LoadPart, words_of
 from ticketlab.report.model import RunResults
-from ticketlab.report.phrases import counted, listed
+from ticketlab.report.phrases import join_names, pluralize
 
 _CLOSED: Final = (
     "Each buyer asks again as soon as it was answered: the load follows the strategy, and is not that of a crowd that "
@@ -34,7 +34,7 @@ def _shared(environment: Mapping[str, Any]) -> str:
     if server.get("kind") == "external":
         return "The server is an external one: the way to it, and whoever else uses it, is in every number."
     cpus = machine.get("cpus")
-    processors = f"the {counted(cpus, 'processor')} of one machine" if isinstance(cpus, int) else "one machine"
+    processors = f"the {pluralize(cpus, 'processor')} of one machine" if isinstance(cpus, int) else "one machine"
     return (
         f"Buyers and server shared {processors}: speeds compare strategies with one another, not with other machines."
     )
@@ -44,7 +44,7 @@ def _untried(run: RunResults) -> str:
     """What the load did not have; a fault is named by the text of its option, such as "crash@500"."""
     faults = [str(each) for each in run.experiment.get("faults", ())]
     parts = words_of(set(LoadPart) - set(run.tried))
-    moments = [f"faults at any other moment than {listed(faults)}"] if faults else []
+    moments = [f"faults at any other moment than {join_names(faults)}"] if faults else []
     machine = [_MACHINE] if LoadPart.CRASH in run.tried else []
     return f"Not tried: {', '.join([*parts, *moments, *machine])}, and any other load than this one. {_NO_PROOF}"
 

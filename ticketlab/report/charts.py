@@ -12,11 +12,11 @@ from typing import Final
 import pandas as pd
 
 from ticketlab.report import bars, captions, curves, lines, marks
-from ticketlab.report.captions import Finding, has_timeline
+from ticketlab.report.captions import Caption, has_timeline
 from ticketlab.report.comparison import comparison as draw_comparison
-from ticketlab.report.grouping import varied
+from ticketlab.report.grouping import varying_columns
 from ticketlab.report.phrases import NO_TRIALS
-from ticketlab.report.style import MUTED, Chart, drawn, sheet
+from ticketlab.report.style import MUTED, Chart, new_chart, with_style
 from ticketlab.report.timeline import timeline as draw_timeline
 
 __all__ = [
@@ -36,13 +36,13 @@ __all__ = [
 ]
 
 
-@drawn
+@with_style
 def tickets_sold(measures: pd.DataFrame, conditions: str = "") -> Chart:
     """Tickets sold against the seats there were; tickets beyond the seats are red."""
     return _empty(conditions) if measures.empty else bars.tickets_sold(measures, conditions=conditions)
 
 
-@drawn
+@with_style
 def stock_over_time(stock: pd.DataFrame, conditions: str = "", *, controls: Collection[str] = ()) -> Chart:
     """Tickets left over time, a curve a trial; `controls` are the strategies to be marked as such."""
     return (
@@ -50,46 +50,46 @@ def stock_over_time(stock: pd.DataFrame, conditions: str = "", *, controls: Coll
     )
 
 
-@drawn
+@with_style
 def outcomes(measures: pd.DataFrame, conditions: str = "") -> Chart:
     """How purchases ended, as shares of them all."""
     return _empty(conditions) if measures.empty else bars.outcomes(measures, conditions=conditions)
 
 
-@drawn
+@with_style
 def throughput(measures: pd.DataFrame, conditions: str = "") -> Chart:
     """Purchases sold per second: a row a strategy, or a line over the buyers or the pool where they differ."""
     if measures.empty:
         return _empty(conditions)
-    chart = lines.throughput if varied(measures) else marks.throughput
+    chart = lines.throughput if varying_columns(measures) else marks.throughput
     return chart(measures, conditions=conditions)
 
 
-@drawn
+@with_style
 def latency(measures: pd.DataFrame, conditions: str = "") -> Chart:
     """The latency percentiles in milliseconds: a row a strategy, or lines where the buyers or the pool differ."""
     if measures.empty:
         return _empty(conditions)
-    chart = lines.latency if varied(measures) else marks.latency
+    chart = lines.latency if varying_columns(measures) else marks.latency
     return chart(measures, conditions=conditions)
 
 
-@drawn
+@with_style
 def retries(measures: pd.DataFrame, conditions: str = "") -> Chart:
     """Attempts that were followed by another, per sale and by their cause."""
     return _empty(conditions) if measures.empty else bars.retries(measures, conditions=conditions)
 
 
-@drawn
+@with_style
 def wasted(measures: pd.DataFrame, conditions: str = "") -> Chart:
     """The share of attempts made for nothing though seats were left; see `summary.wasted`."""
     if measures.empty:
         return _empty(conditions)
-    chart = lines.wasted if varied(measures) else marks.wasted
+    chart = lines.wasted if varying_columns(measures) else marks.wasted
     return chart(measures, conditions=conditions)
 
 
-@drawn
+@with_style
 def comparison(measures: pd.DataFrame, conditions: str = "") -> Chart:
     """Purchases sold per second of several runs, with one more column `run`: a mark a run in each row.
 
@@ -98,7 +98,7 @@ def comparison(measures: pd.DataFrame, conditions: str = "") -> Chart:
     return _empty(conditions) if measures.empty else draw_comparison(measures, conditions=conditions)
 
 
-@drawn
+@with_style
 def timeline(
     operations: pd.DataFrame, conditions: str = "", *, title: str = "", crashes_ns: Collection[int] = ()
 ) -> Chart:
@@ -136,7 +136,7 @@ def controls_of(measures: pd.DataFrame) -> set[str]:
     return set(measures.loc[~measures["safe"].astype(bool), "strategy"])
 
 
-def captions_of(measures: pd.DataFrame, stock: pd.DataFrame) -> dict[str, Finding]:
+def captions_of(measures: pd.DataFrame, stock: pd.DataFrame) -> dict[str, Caption]:
     """What each chart shows, by the names of `figures`: its title, its caption and its alt text."""
     found = {
         "tickets_sold": captions.tickets_sold(measures),
@@ -161,6 +161,6 @@ _EMPTY_IN: Final = 0.6
 
 def _empty(conditions: str, title: str = NO_TRIALS) -> Chart:
     """A chart that says that there is nothing to draw."""
-    chart = sheet(title=title, subtitle="", conditions=conditions, body_in=_EMPTY_IN)
+    chart = new_chart(title=title, subtitle="", conditions=conditions, body_in=_EMPTY_IN)
     chart.text(0.5, 0.5, "no data", ha="center", va="center", color=MUTED)
     return chart

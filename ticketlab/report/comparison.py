@@ -6,11 +6,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from ticketlab.history.statistics import typical
+from ticketlab.history.statistics import geometric_mean
 from ticketlab.report import captions
-from ticketlab.report.grouping import alike
+from ticketlab.report.grouping import matching_rows
 from ticketlab.report.layout import (
-    beside,
     dots,
     heading,
     interval,
@@ -18,12 +17,13 @@ from ticketlab.report.layout import (
     key_height_in,
     key_text,
     mark,
-    placed,
     row_sheet,
     value_axis,
+    value_label,
+    with_positions,
 )
 from ticketlab.report.phrases import number
-from ticketlab.report.style import INK, Chart, elided, shades
+from ticketlab.report.style import INK, Chart, shades, truncate_middle
 from ticketlab.report.summary import summarise
 
 _LINE_IN: Final = 0.2
@@ -45,16 +45,16 @@ def comparison(measures: pd.DataFrame, *, conditions: str) -> Chart:
     subtitle += " Beside: what it is, and how many times that of the first run."
     title = captions.comparison(measures).title
     chart, axes = row_sheet(rows, title, subtitle, conditions, row_in=row_in, legend_in=key_height_in(len(looks)))
-    key_above(chart, [_key(elided(run, _RUN_LENGTH), look) for run, look in looks.items()])
+    key_above(chart, [_key(truncate_middle(run, _RUN_LENGTH), look) for run, look in looks.items()])
     changes = captions.changes_of(measures)
-    for place, row in placed(rows):
+    for place, row in with_positions(rows):
         for line, (run, look) in enumerate(looks.items()):
             y = place + (line - (len(looks) - 1) / 2) * _LINE_IN / row_in
-            rates = alike(measures[measures["run"] == run], row)["purchases_per_s"]
+            rates = matching_rows(measures[measures["run"] == run], row)["purchases_per_s"]
             if not rates.empty:
-                middle, change = typical(rates.tolist()), alike(changes[changes["run"] == run], row)
+                middle, change = geometric_mean(rates.tolist()), matching_rows(changes[changes["run"] == run], row)
                 _draw_run(axes, y, rates, middle, look)
-                beside(axes, y, number(middle) + _change_text(change))
+                value_label(axes, y, number(middle) + _change_text(change))
     heading(axes, "mean · × the first")
     value_axis(axes, measures, ["purchases_per_s"], "purchases sold per second")
     return chart

@@ -14,7 +14,7 @@ from ticketlab.checks.progress import MAX_FAILURES, ProgressStatus
 from ticketlab.checks.verdict import Status, worst
 from ticketlab.report.confidence import purchases_by
 from ticketlab.report.grouping import GROUP
-from ticketlab.report.phrases import counted, listed, number
+from ticketlab.report.phrases import join_names, number, pluralize
 
 FEWEST_REPEATS: Final = 3
 FEWEST_PURCHASES: Final = 300
@@ -113,10 +113,10 @@ def _no_progress(safe: pd.DataFrame, max_failures: float) -> Iterator[Concern]:
         if stuck.empty:
             continue
         at_worst = stuck.nlargest(1, "failure_share").iloc[0]
-        failed = f"{number(at_worst['failed_with_seats'])} of {counted(at_worst['found_seats'], 'purchase')}"
+        failed = f"{number(at_worst['failed_with_seats'])} of {pluralize(at_worst['found_seats'], 'purchase')}"
         share = f"{number(100 * at_worst['failure_share'])} %, at most {100 * max_failures:g} % may"
         text = (
-            f"{name} made no progress in {number(len(stuck))} of {counted(len(trials), 'trial')}: at worst {failed} "
+            f"{name} made no progress in {number(len(stuck))} of {pluralize(len(trials), 'trial')}: at worst {failed} "
             f"failed while seats were left ({share}; trial {at_worst['trial']})."
         )
         yield Concern(kind=ConcernKind.NO_PROGRESS, strategies=(str(name),), text=text)
@@ -130,20 +130,20 @@ def _little_evidence(measures: pd.DataFrame, held: Sequence[str]) -> Iterator[Co
     if few:
         yield _evidence(
             few,
-            f"{listed(list(few))} had {counted(min(few.values()), 'repeat')}; at least {FEWEST_REPEATS} show whether a "
-            "result holds again.",
+            f"{join_names(list(few))} had {pluralize(min(few.values()), 'repeat')}; at least {FEWEST_REPEATS} show "
+            "whether a result holds again.",
         )
     counts = {str(name): int(count) for name, count in purchases_by(measures, held).items()}
     few = {name: count for name, count in counts.items() if count < FEWEST_PURCHASES}
     if few:
-        made = listed([f"{name} made {counted(count, 'purchase')}" for name, count in few.items()])
+        made = join_names([f"{name} made {pluralize(count, 'purchase')}" for name, count in few.items()])
         yield _evidence(few, f"{made}; at least {FEWEST_PURCHASES} are needed to say that at most 1 % go wrong.")
     idle = trials.groupby("strategy", sort=False)["progress"].agg(lambda each: set(each) == {ProgressStatus.NOT_TRIED})
     without_seats = [str(name) for name, none in idle.items() if none]
     if without_seats:
         yield _evidence(
             without_seats,
-            f"no purchase of {listed(without_seats)} found seats, so nothing could be oversold. Put seats on sale: "
+            f"no purchase of {join_names(without_seats)} found seats, so nothing could be oversold. Put seats on sale: "
             "--stock.",
         )
 

@@ -9,10 +9,10 @@ from typing import Final
 
 import pandas as pd
 
-from ticketlab.checks.mutation_baseline import KnownPower
+from ticketlab.checks.mutation_baseline import MutationBaseline
 from ticketlab.history.features import LoadPart, words_of
 from ticketlab.history.statistics import CONFIDENCE, upper_bound
-from ticketlab.report.phrases import counted, listed, number
+from ticketlab.report.phrases import join_names, number, pluralize
 
 MADE: Final = ("sales", "sold_out", "conflicts", "failed", "unknown")
 """The columns of measures that together count the purchases that were sent."""
@@ -26,8 +26,8 @@ def purchases_by(measures: pd.DataFrame, strategies: Sequence[str]) -> "pd.Serie
     return made.reindex(list(strategies), fill_value=0).astype("int64")
 
 
-def powerful(
-    power: KnownPower, measures: pd.DataFrame, strategies: Sequence[str], tried: Collection[LoadPart] = ()
+def detection_sentence(
+    power: MutationBaseline, measures: pd.DataFrame, strategies: Sequence[str], tried: Collection[LoadPart] = ()
 ) -> str:
     """What the checks detect with the buyers of these strategies, the fewest purchases of any, and what was tried."""
     buyers = int(measures.loc[measures["strategy"].isin(strategies), "buyers"].max())
@@ -39,7 +39,7 @@ def untried(tried: Collection[LoadPart]) -> str:
     parts = words_of(set(LoadPart) - set(tried))
     if not parts:
         return ""
-    return f"Not tried: {listed(parts, most=len(parts))}. {_THOROUGH}"
+    return f"Not tried: {join_names(parts, most=len(parts))}. {_THOROUGH}"
 
 
 def at_most(purchases: int) -> str:
@@ -55,9 +55,9 @@ def bound(measures: pd.DataFrame, strategies: Sequence[str]) -> str:
     purchases = purchases_by(measures, strategies)
     fewest = int(purchases.min())
     if len(purchases) == 1:
-        return f"0 violations in {counted(fewest, 'purchase')}: {at_most(fewest)} go wrong, {CONFIDENT}."
+        return f"0 violations in {pluralize(fewest, 'purchase')}: {at_most(fewest)} go wrong, {CONFIDENT}."
     return (
-        f"0 violations in {counted(purchases.sum(), 'purchase')}, at least {number(fewest)} by each strategy: "
+        f"0 violations in {pluralize(purchases.sum(), 'purchase')}, at least {number(fewest)} by each strategy: "
         f"{at_most(fewest)} of a strategy's purchases go wrong, {CONFIDENT}."
     )
 
@@ -65,7 +65,7 @@ def bound(measures: pd.DataFrame, strategies: Sequence[str]) -> str:
 def each_bound(measures: pd.DataFrame, strategies: Sequence[str]) -> str:
     """The bound of each of them, in one sentence."""
     told = [
-        f"{name} 0 in {counted(count, 'purchase')}, {at_most(count)}"
+        f"{name} 0 in {pluralize(count, 'purchase')}, {at_most(count)}"
         for name, count in purchases_by(measures, strategies).items()
     ]
     return f"What goes wrong {CONFIDENT}, exact (Clopper and Pearson, one-sided): {'; '.join(told)}."

@@ -11,10 +11,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
 from ticketlab.report import captions
-from ticketlab.report.grouping import GROUP, SETTING, alike, setting_parts, varied
+from ticketlab.report.grouping import GROUP, SETTING, matching_rows, setting_parts, varying_columns
 from ticketlab.report.layout import FEW, GREY, label, line_name, name_panel, panels
-from ticketlab.report.phrases import number, several
-from ticketlab.report.style import INK, PALE_RED, RED, THOUSANDS, Chart, look_of, shades
+from ticketlab.report.phrases import has_multiple, number
+from ticketlab.report.style import INK, PALE_RED, RED, THOUSANDS, Chart, shades, style_for
 
 _TALL: Final = 4
 """So many settings stand one below the other, each with its own key; more stand in a grid, with one key."""
@@ -89,8 +89,8 @@ def _by_setting(view: _View) -> tuple[Chart, list[Axes]]:
     panel_in = max(_AXES_IN if len(view.settings) == 1 else _AXES_IN * 0.75, _KEY_IN * len(view.names))
     chart, all_axes = view.panels(len(view.settings), columns=1, panel_in=panel_in, subtitle=_ONE_A_REPEAT)
     for axes, (_, setting) in zip(all_axes, view.settings.iterrows(), strict=True):
-        _curves(axes, alike(view.stock, setting, SETTING))
-        _key_beside(axes, alike(view.ends, setting, SETTING), view)
+        _curves(axes, matching_rows(view.stock, setting, SETTING))
+        _key_beside(axes, matching_rows(view.ends, setting, SETTING), view)
         axes.set_title(", ".join(setting_parts(setting, view.settings)))
     return chart, all_axes
 
@@ -98,20 +98,20 @@ def _by_setting(view: _View) -> tuple[Chart, list[Axes]]:
 def _in_a_grid(view: _View) -> tuple[Chart, list[Axes]]:
     """A small panel a setting, where both were varied a line of them a number of buyers, and one key over them all."""
     pools = view.settings["pool_size"].nunique()
-    columns = pools if 1 < pools <= _COLUMNS and several(view.settings["buyers"]) else _COLUMNS
+    columns = pools if 1 < pools <= _COLUMNS and has_multiple(view.settings["buyers"]) else _COLUMNS
     key = [_key(name, view.named(name)) for name in view.names]
     chart, all_axes = view.panels(
         len(view.settings), columns=columns, panel_in=_GRID_IN, subtitle=_ONE_A_REPEAT, key=key
     )
     for axes, (_, setting) in zip(all_axes, view.settings.iterrows(), strict=True):
-        _curves(axes, alike(view.stock, setting, SETTING))
+        _curves(axes, matching_rows(view.stock, setting, SETTING))
         name_panel(axes, ", ".join(setting_parts(setting, view.settings)))
     return chart, all_axes
 
 
 def _by_strategy(view: _View) -> tuple[Chart, list[Axes]]:
     """A panel a strategy with its curves, and all curves in grey behind them."""
-    by = ", then ".join(_DARKER[column] for column in varied(view.ends))
+    by = ", then ".join(_DARKER[column] for column in varying_columns(view.ends))
     subtitle = "One curve a trial, as the buyers were told. In grey: all the others." + (
         f" Darker: {by}." if by else ""
     )
@@ -134,7 +134,7 @@ def _thinned(curve: pd.DataFrame) -> pd.DataFrame:
 def _curves(axes: Axes, stock: pd.DataFrame) -> None:
     """The curves as they are; of one strategy a later setting is darker."""
     for name, curves in stock.groupby("strategy", sort=False):
-        look = look_of(str(name))
+        look = style_for(str(name))
         by_setting = curves.groupby(list(SETTING))
         for color, (_, repeats) in zip(shades(look.color, by_setting.ngroups), by_setting, strict=True):
             for _, curve in repeats.groupby("repeat"):
@@ -193,5 +193,5 @@ def _ending(ends: pd.DataFrame) -> str:
 
 
 def _key(strategy: str, text: str) -> Line2D:
-    look = look_of(strategy)
+    look = style_for(strategy)
     return Line2D([], [], color=look.color, linestyle=look.line, marker=look.marker, markersize=5, label=text)

@@ -10,12 +10,12 @@ from itertools import groupby
 import pandas as pd
 
 from ticketlab.checks.verdict import Status
-from ticketlab.report.phrases import counted, listed, number, several
+from ticketlab.report.phrases import has_multiple, join_names, number, pluralize
 from ticketlab.report.summary import summarise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Race:
+class Ranking:
     """The strategies at one number of buyers, the fastest first."""
 
     buyers: int
@@ -41,9 +41,9 @@ def fastest(measures: pd.DataFrame) -> Iterator[str]:
         yield "None can be said to be: no strategy that claims to be safe sold anything without a violation."
         return
     yield from _stretches(summarise(ranked))
-    if not several(ranked["strategy"]):
+    if not has_multiple(ranked["strategy"]):
         yield "No other strategy that claims to be safe went without a violation: there is none to compare it with."
-    if not several(ranked["repeat"]):
+    if not has_multiple(ranked["repeat"]):
         yield "Each setting was run once, which shows no spread: the order may be chance."
 
 
@@ -65,46 +65,46 @@ def _stretches(rows: pd.DataFrame) -> Iterator[str]:
             yield f"{where}{pool}: {_ahead(stretch)}."
 
 
-def _races(rows: pd.DataFrame) -> list[Race]:
+def _races(rows: pd.DataFrame) -> list[Ranking]:
     """One for each number of buyers, the fewest first."""
     sold = rows[rows["per_s"] > 0].sort_values("per_s", ascending=False)
-    return [Race(buyers=each, ranked=sold[sold["buyers"] == each]) for each in sorted(rows["buyers"].unique())]
+    return [Ranking(buyers=each, ranked=sold[sold["buyers"] == each]) for each in sorted(rows["buyers"].unique())]
 
 
-def _where(stretch: Sequence[Race], *, last: bool, of: int) -> str:
+def _where(stretch: Sequence[Ranking], *, last: bool, of: int) -> str:
     """At which numbers of buyers; the last of several stretches is where it goes on from."""
-    numbers = listed([number(race.buyers) for race in stretch], most=len(stretch))
+    numbers = join_names([number(race.buyers) for race in stretch], most=len(stretch))
     if last and of > 1:
-        return f"From {counted(stretch[0].buyers, 'buyer')} on"
+        return f"From {pluralize(stretch[0].buyers, 'buyer')} on"
     if len(stretch) > 1 and of == 1:
         return f"At every number of buyers that was tried ({numbers})"
     return f"With {numbers} buyer{'' if numbers == '1' else 's'}"
 
 
-def _ahead(stretch: Sequence[Race]) -> str:
+def _ahead(stretch: Sequence[Ranking]) -> str:
     """Who leads in all these races, and by how much in the last of them."""
     race = stretch[-1]
     if race.ranked.empty:
         return "nothing was sold"
     if len(race.names) > 1:
-        names = listed(race.names, most=len(race.names))
+        names = join_names(race.names, most=len(race.names))
         return f"too close to call between {names}, at {_speeds(stretch)}: their intervals over the repeats overlap"
     best = race.ranked.iloc[0]
     ahead = f"{best['strategy']}, at {_speeds(stretch)}"
     if len(race.ranked) == 1:
         return ahead
     following = race.ranked.iloc[1]
-    at = f" with {counted(race.buyers, 'buyer')}" if len(stretch) > 1 else ""
+    at = f" with {pluralize(race.buyers, 'buyer')}" if len(stretch) > 1 else ""
     return f"{ahead}; {number(best['per_s'] / following['per_s'], 2)} times the next, {following['strategy']}{at}"
 
 
-def _speeds(stretch: Sequence[Race]) -> str:
+def _speeds(stretch: Sequence[Ranking]) -> str:
     """The speed of the fastest of each race: of one with its interval over the repeats, of several at its buyers."""
     fastest_of = [race.ranked.iloc[0] for race in stretch]
     first = fastest_of[0]
     if len(stretch) > 1:
         told = [f"{number(row['per_s'])} with {number(row['buyers'])}" for row in fastest_of]
-        return f"{listed(told, most=len(told))} buyers, in purchases/s"
+        return f"{join_names(told, most=len(told))} buyers, in purchases/s"
     if first["repeats"] == 1:
         return f"{number(first['per_s'])} purchases/s"
     return f"{number(first['per_s'])} purchases/s ({number(first['per_s_min'])} to {number(first['per_s_max'])})"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ticketlab.history.faults_met import Met
-from ticketlab.report.phrases import counted, listed
+from ticketlab.report.phrases import join_names, pluralize
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +57,7 @@ def _by_fault(faults: Sequence[FaultMet]) -> dict[str, Met | None]:
 def _sentence(name: str, met: Met) -> str:
     counts = {"purchase": (met.purchases, met.committed), "refund": (met.refunds, met.refunded)}
     parts = [
-        f"{counted(count, noun)}; {_number(committed)} of them had committed"
+        f"{pluralize(count, noun)}; {_number(committed)} of them had committed"
         for noun, (count, committed) in counts.items()
         if count
     ]
@@ -70,7 +70,7 @@ def _where_untested(name: str, faults: Sequence[FaultMet]) -> Iterator[str]:
         each for each in strategies if untested([met for met in faults if (met.fault, met.strategy) == (name, each)])
     ]
     if without:
-        yield f"{name} met no purchase of {listed(without)}: there it was not tested."
+        yield f"{name} met no purchase of {join_names(without)}: there it was not tested."
 
 
 def _number(count: int) -> str:

@@ -6,12 +6,12 @@ from typing import Final
 
 import pandas as pd
 
-from ticketlab.checks.mutation_baseline import KnownPower
+from ticketlab.checks.mutation_baseline import MutationBaseline
 from ticketlab.checks.verdict import Status, worst
 from ticketlab.history.features import LoadPart
 from ticketlab.report.concerns import Concern, ConcernKind
-from ticketlab.report.confidence import bound, powerful, untried
-from ticketlab.report.phrases import NO_TRIALS, counted, listed, oversold_text
+from ticketlab.report.confidence import bound, detection_sentence, untried
+from ticketlab.report.phrases import NO_TRIALS, join_names, oversold_text, pluralize
 
 IN_WORDS: Final = {
     Status.VALID: "No violation found",
@@ -47,7 +47,7 @@ class Headline:
 
 def headline(
     measures: pd.DataFrame,
-    power: KnownPower | None = None,
+    power: MutationBaseline | None = None,
     *,
     concerns: Sequence[Concern] = (),
     tried: Collection[LoadPart] | None = None,
@@ -78,14 +78,14 @@ def headline(
             sentences.append(_verdict_sentence(status, names, int(trials[names].sum())))
         if names and status is Status.VALID:
             sentences.append(bound(measures, names))
-            sentences += [powerful(power, measures, names, tried or ())] if power else []
+            sentences += [detection_sentence(power, measures, names, tried or ())] if power else []
             sentences += [said] if tried is not None and (said := untried(tried)) else []
     controls = found[~found["safe"]]
     caught = controls[controls["verdict"] == Status.INVALID]
     missed = controls[controls["verdict"] != Status.INVALID]
     sentences += [_caught_sentence(str(name), measures) for name in caught["strategy"]]
     if len(missed):
-        controls_missed = listed(list(missed["strategy"]))
+        controls_missed = join_names(list(missed["strategy"]))
         sentences.append(
             f"Not caught: the control {controls_missed}. This run does not show that the checks could have seen it."
         )
@@ -102,10 +102,10 @@ def headline(
 def _verdict_sentence(status: Status, names: Sequence[str], trials: int) -> str:
     many = len(names) > 1
     if status is Status.INVALID:
-        return f"Wrong: {listed(names)} broke what {'they promise' if many else 'it promises'}."
+        return f"Wrong: {join_names(names)} broke what {'they promise' if many else 'it promises'}."
     if status is Status.UNKNOWN:
-        return f"{listed(names)}: the checks could not decide."
-    return f"{listed(names)}: {counted(trials, 'trial')} without a violation."
+        return f"{join_names(names)}: the checks could not decide."
+    return f"{join_names(names)}: {pluralize(trials, 'trial')} without a violation."
 
 
 def _caught_sentence(control: str, measures: pd.DataFrame) -> str:

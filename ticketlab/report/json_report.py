@@ -8,7 +8,7 @@ from ticketlab.report.answers import answers
 from ticketlab.report.caveats import limits
 from ticketlab.report.jsonable import jsonable
 from ticketlab.report.model import Report, RunResults
-from ticketlab.report.side_by_side import DRIFT, differences, side_by_side
+from ticketlab.report.side_by_side import DRIFT_WARNING, differences, side_by_side
 from ticketlab.report.summary import summarise
 
 VERSION: Final = 1
@@ -20,7 +20,7 @@ def as_json(report: Report) -> dict[str, Any]:
     told: dict[str, Any] = {"ticketlab_report": VERSION, "runs": [_run(each) for each in report.runs]}
     if report.several:
         compared = {"differences": differences(report), "comparison": side_by_side(report).to_dict("records")}
-        told |= compared | {"warning": DRIFT}
+        told |= compared | {"warning": DRIFT_WARNING}
     plain: dict[str, Any] = jsonable(told)
     return plain
 

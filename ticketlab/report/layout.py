@@ -13,9 +13,9 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 from matplotlib.transforms import ScaledTranslation
 
-from ticketlab.report.grouping import setting_parts, varied
-from ticketlab.report.phrases import counted, shown_name
-from ticketlab.report.style import INK, MUTED, THOUSANDS, Chart, elided, far_apart, log_axis, sheet
+from ticketlab.report.grouping import setting_parts, varying_columns
+from ticketlab.report.phrases import display_name, pluralize
+from ticketlab.report.style import INK, MUTED, THOUSANDS, Chart, log_axis, needs_log_scale, new_chart, truncate_middle
 
 ROW_IN: Final = 0.34
 LEGEND_LINE_IN: Final = 0.2
@@ -33,10 +33,10 @@ def row_sheet(
     rows: pd.DataFrame, title: str, subtitle: str, conditions: str, *, row_in: float | None = None, legend_in: float = 0
 ) -> tuple[Chart, Axes]:
     """An empty chart with a named row for each row of the summary, the first on top."""
-    places = [place for place, _ in placed(rows)]
+    places = [place for place, _ in with_positions(rows)]
     row_in = row_in or (ROW_IN if len(rows) <= _MANY else _DENSE_ROW_IN)
     body_in = _AXIS_IN + legend_in + row_in * (max(places, default=0) + 1)
-    chart = sheet(title=title, subtitle=subtitle, conditions=conditions, body_in=body_in)
+    chart = new_chart(title=title, subtitle=subtitle, conditions=conditions, body_in=body_in)
     axes: Axes = chart.subplots()
     axes.set_yticks(places, labels=_names(rows))
     axes.set_ylim(max(places, default=0) + 0.6, -0.6)
@@ -44,9 +44,9 @@ def row_sheet(
     return chart, axes
 
 
-def placed(rows: pd.DataFrame) -> Iterable[tuple[float, pd.Series]]:
+def with_positions(rows: pd.DataFrame) -> Iterable[tuple[float, pd.Series]]:
     """The rows with their heights on the axis; strategies with several rows stand a little apart."""
-    gap = 0.5 if varied(rows) else 0.0
+    gap = 0.5 if varying_columns(rows) else 0.0
     starts = rows["strategy"].ne(rows["strategy"].shift()).cumsum() - 1
     return [(index + gap * float(starts.iloc[index]), row) for index, (_, row) in enumerate(rows.iterrows())]
 
@@ -55,10 +55,10 @@ def _names(rows: pd.DataFrame) -> list[str]:
     """What stands at each row: the strategy, and the setting where it differs."""
     first = rows["strategy"].ne(rows["strategy"].shift())
     names = [
-        elided(shown_name(strategy, safe), _NAME_LENGTH)
+        truncate_middle(display_name(strategy, safe), _NAME_LENGTH)
         for strategy, safe in zip(rows["strategy"], rows["safe"], strict=True)
     ]
-    if not varied(rows):
+    if not varying_columns(rows):
         return names
     settings = [", ".join(setting_parts(row, rows)) for _, row in rows.iterrows()]
     return [f"{name}   {each}" if new else each for name, each, new in zip(names, settings, first, strict=True)]
@@ -69,7 +69,7 @@ def key_text(rows: pd.DataFrame, mark: str, *, interval: bool, dot: bool = True,
     least, most = rows["repeats"].min(), rows["repeats"].max()
     if most == 1:
         return f"{mark}: the only repeat; it shows no spread."
-    repeats = counted(most, "repeat") if least == most else f"{least} to {most} repeats"
+    repeats = pluralize(most, "repeat") if least == most else f"{least} to {most} repeats"
     return (
         f"{mark}: {middle} of {repeats}."
         + (" Line: least to most of them." if interval else "")
@@ -97,7 +97,7 @@ def mark(axes: Axes, place: float, value: float, color: str, marker: str) -> Non
     axes.plot(value, place, marker=marker, markersize=8, color=color, markeredgecolor="white", clip_on=False)
 
 
-def beside(axes: Axes, place: float, text: str, color: str = INK) -> None:
+def value_label(axes: Axes, place: float, text: str, color: str = INK) -> None:
     """A number in the column beside the rows."""
     axes.text(1.02, place, text, transform=axes.get_yaxis_transform(), va="center", color=color, fontsize=8.5)
 
@@ -126,7 +126,7 @@ def spaced(name: str) -> str:
 def value_axis(axes: Axes, measures: pd.DataFrame, columns: Sequence[str], name: str) -> None:
     """An axis of what these columns hold, from 0, or a log one that is named as such."""
     values = measures[list(columns)].to_numpy(dtype=float)
-    if far_apart(values.flat):
+    if needs_log_scale(values.flat):
         log_axis(axes.xaxis, values.flat)
         axes.set_xlabel(f"{name} (log scale)")
         return
@@ -157,7 +157,7 @@ _TIE: Final[dict[str, Any]] = {"arrowstyle": "-", "linewidth": 0.6, "shrinkA": 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class End:
+class LineLabel:
     """Where a line ends, in data coordinates, and what is to stand there."""
 
     x: float
@@ -183,7 +183,7 @@ def panels(
     """
     lines = ceil(count / columns)
     body_in = 0.35 + key_height_in(len(key)) + lines * panel_in
-    chart = sheet(title=title, subtitle=subtitle, conditions=conditions, body_in=body_in)
+    chart = new_chart(title=title, subtitle=subtitle, conditions=conditions, body_in=body_in)
     if key:
         key_above(chart, key)
     grid = chart.subplots(lines, columns, sharex=True, sharey=one_scale, squeeze=False).flatten()
@@ -224,8 +224,8 @@ def label(all_axes: Sequence[Axes], below: str, beside: str) -> None:
 
 def line_name(strategy: str, *, safe: bool, most: int = _LINE_NAME_LENGTH) -> str:
     """A strategy's name as it fits beside its line or over its panel; that it is a control is never left out."""
-    mark = shown_name("", safe)
-    return elided(strategy, most - len(mark)) + mark
+    mark = display_name("", safe)
+    return truncate_middle(strategy, most - len(mark)) + mark
 
 
 def name_panel(axes: Axes, name: str) -> None:
@@ -233,7 +233,7 @@ def name_panel(axes: Axes, name: str) -> None:
     axes.set_title(name, fontsize=8.5)
 
 
-def name_lines(axes: Axes, ends: Sequence[End], *, panel_in: float) -> None:
+def name_lines(axes: Axes, ends: Sequence[LineLabel], *, panel_in: float) -> None:
     """The name of each line at its end; names that would touch are moved apart, and tied to their ends.
 
     The limits of the axes must have been set.
@@ -241,7 +241,9 @@ def name_lines(axes: Axes, ends: Sequence[End], *, panel_in: float) -> None:
     to_fraction = axes.transScale + axes.transLimits
     places = {id(end): float(to_fraction.transform((end.x, end.y))[1]) for end in ends}
     ascending = sorted(ends, key=lambda end: places[id(end)])
-    heights = spread([places[id(end)] for end in ascending], gap=_NAME_HEIGHT_IN / (panel_in - _AROUND_IN), top=1)
+    heights = spread_labels(
+        [places[id(end)] for end in ascending], gap=_NAME_HEIGHT_IN / (panel_in - _AROUND_IN), top=1
+    )
     for end, height in zip(ascending, heights, strict=True):
         axes.annotate(
             end.name, (end.x, end.y), xytext=(1.04, height), textcoords="axes fraction", color=INK, fontsize=8.5,
@@ -249,7 +251,7 @@ def name_lines(axes: Axes, ends: Sequence[End], *, panel_in: float) -> None:
         )  # fmt: skip
 
 
-def spread(wanted: Sequence[float], *, gap: float, top: float) -> list[float]:
+def spread_labels(wanted: Sequence[float], *, gap: float, top: float) -> list[float]:
     """Ascending heights moved apart to at least `gap`, as little as need be, and none above `top`."""
     heights: list[float] = []
     for height in wanted:

@@ -14,10 +14,31 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from ticketlab.report import captions, summary
-from ticketlab.report.grouping import GROUP, SETTING, varied
-from ticketlab.report.layout import FEW, GREY, End, count_axis, label, line_name, name_lines, name_panel, panels, wide
+from ticketlab.report.grouping import GROUP, SETTING, varying_columns
+from ticketlab.report.layout import (
+    FEW,
+    GREY,
+    LineLabel,
+    count_axis,
+    label,
+    line_name,
+    name_lines,
+    name_panel,
+    panels,
+    wide,
+)
 from ticketlab.report.phrases import number
-from ticketlab.report.style import INK, THOUSANDS, WIDTH_IN, Chart, Look, far_apart, log_axis, look_of, shades
+from ticketlab.report.style import (
+    INK,
+    THOUSANDS,
+    WIDTH_IN,
+    Chart,
+    SeriesStyle,
+    log_axis,
+    needs_log_scale,
+    shades,
+    style_for,
+)
 
 _AXES_IN: Final = 2.9
 _NAME_IN: Final = 0.33
@@ -56,7 +77,7 @@ class _Line:
 
     name: str
     """What stands at its end."""
-    look: Look
+    look: SeriesStyle
     points: pd.DataFrame
     """As `summary.spread` gives them."""
     trials: pd.DataFrame
@@ -100,7 +121,7 @@ def wasted(measures: pd.DataFrame, *, conditions: str) -> Chart:
 
 def _chart(measures: pd.DataFrame, quantity: _Quantity, title: str, conditions: str) -> Chart:
     few = measures["strategy"].nunique() <= FEW
-    both = len(varied(measures)) == len(SETTING)
+    both = len(varying_columns(measures)) == len(SETTING)
     shown = (_both_varied if both else _together if few else _apart)(measures, quantity)
     columns = min(len(shown), 2 if few else 3) if both or not few else 1
     longest = max(len(panel.lines) for panel in shown)
@@ -139,7 +160,7 @@ def _draw_panel(axes: Axes, panel: _Panel, across: str, *, panel_in: float) -> N
 
 def _across(measures: pd.DataFrame) -> str:
     """What the axis below counts: where both were varied the pool, for its size is what one chooses."""
-    return varied(measures)[-1]
+    return varying_columns(measures)[-1]
 
 
 def _together(measures: pd.DataFrame, quantity: _Quantity) -> list[_Panel]:
@@ -178,7 +199,7 @@ def _both_varied(measures: pd.DataFrame, quantity: _Quantity) -> list[_Panel]:
 
 def _a_line_a_number_of_buyers(points: pd.DataFrame, measures: pd.DataFrame, column: str) -> list[_Line]:
     by_buyers = points.groupby("buyers")
-    look = look_of(str(points["strategy"].iloc[0]))
+    look = style_for(str(points["strategy"].iloc[0]))
     return [
         replace(
             _line(part, measures, column),
@@ -197,7 +218,7 @@ def _line(points: pd.DataFrame, measures: pd.DataFrame, column: str) -> _Line:
     strategy = str(points["strategy"].iloc[0])
     trials = measures[(measures["strategy"] == strategy) & measures["buyers"].isin(points["buyers"])]
     return _Line(
-        name=_name(points), look=look_of(strategy), points=points.dropna(), trials=trials, column=column, gid=strategy
+        name=_name(points), look=style_for(strategy), points=points.dropna(), trials=trials, column=column, gid=strategy
     )
 
 
@@ -205,9 +226,9 @@ def _name(points: pd.DataFrame, **limit: int) -> str:
     return line_name(str(points["strategy"].iloc[0]), safe=bool(points["safe"].iloc[0]), **limit)
 
 
-def _end(line: _Line, across: str) -> End:
+def _end(line: _Line, across: str) -> LineLabel:
     last = line.points.iloc[-1]
-    return End(x=last[across], y=last["median"], name=line.name, color=line.look.color)
+    return LineLabel(x=last[across], y=last["median"], name=line.name, color=line.look.color)
 
 
 def _draw(axes: Axes, line: _Line, across: str) -> None:
@@ -229,7 +250,7 @@ def _scale(all_axes: Sequence[Axes], shown: Sequence[_Panel], *, one_scale: bool
     # Where all have one scale, it is that of the first.
     scaled = [(all_axes[0], np.concatenate(own))] if one_scale else list(zip(all_axes, own, strict=True))
     known = [values for _, values in scaled if len(values)]
-    logarithmic = most is None and bool(known) and all(map(far_apart, known))
+    logarithmic = most is None and bool(known) and all(map(needs_log_scale, known))
     for axes, values in scaled:
         if logarithmic and len(values):
             log_axis(axes.yaxis, values)

@@ -11,9 +11,9 @@ from ticketlab.report.answers import answers
 from ticketlab.report.caveats import limits
 from ticketlab.report.formats import Format
 from ticketlab.report.model import Report
-from ticketlab.report.page import TEMPLATES, Picture, comparison_of, pictures, timeline_of
-from ticketlab.report.phrases import capital, exact, number, shown_name
-from ticketlab.report.side_by_side import DRIFT, differences
+from ticketlab.report.page import TEMPLATES, ReportImage, comparison_of, pictures, timeline_of
+from ticketlab.report.phrases import capital, display_name, exact, number
+from ticketlab.report.side_by_side import DRIFT_WARNING, differences
 from ticketlab.report.tables import SECTIONS, comparison_rows, found, pools_differ, strategy_rows
 
 _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>#|~])")
@@ -39,7 +39,7 @@ def files(report: Report) -> dict[str, bytes]:
     return {name: picture.png for name, picture in shown.items()}
 
 
-def picture_name(place: int, picture: Picture) -> str:
+def picture_name(place: int, picture: ReportImage) -> str:
     """The file of a picture of the run at a place from 1, or of all runs at 0."""
     return f"{place}-{picture.name}.png"
 
@@ -79,13 +79,13 @@ def _template() -> jinja2.Template:
         "capital": capital,
         "number": number,
         "exact": exact,
-        "shown_name": shown_name,
+        "shown_name": display_name,
     }
     functions = (
         answers, comparison_of, found, limits, picture_name, pictures, pools_differ, strategy_rows, timeline_of
     )  # fmt: skip
     templates.globals |= {each.__name__: each for each in functions}
-    templates.globals |= {"DRIFT": DRIFT, "SECTIONS": SECTIONS}
+    templates.globals |= {"DRIFT": DRIFT_WARNING, "SECTIONS": SECTIONS}
     return templates.get_template("report.md.j2")
 
 

@@ -6,24 +6,24 @@ import pandas as pd
 from matplotlib.lines import Line2D
 
 from ticketlab.report import captions, summary
-from ticketlab.report.grouping import alike
+from ticketlab.report.grouping import matching_rows
 from ticketlab.report.layout import (
     LEGEND_LINE_IN,
     ROW_IN,
-    beside,
     dots,
     heading,
     interval,
     key_text,
     legend,
     mark,
-    placed,
     row_sheet,
     spaced,
     value_axis,
+    value_label,
+    with_positions,
 )
 from ticketlab.report.phrases import number
-from ticketlab.report.style import MUTED, Chart, look_of
+from ticketlab.report.style import MUTED, Chart, style_for
 
 _BELOW: Final = 0.28
 """The repeats stand so far below the mark of their median, which would hide one of them."""
@@ -35,12 +35,12 @@ def throughput(measures: pd.DataFrame, *, conditions: str) -> Chart:
     rows = summary.summarise(measures)
     subtitle = key_text(rows, "Mark", interval=True)
     chart, axes = row_sheet(rows, captions.throughput(measures).title, subtitle, conditions)
-    for place, row in placed(rows):
-        look = look_of(row["strategy"])
+    for place, row in with_positions(rows):
+        look = style_for(row["strategy"])
         interval(axes, place, row["per_s_min"], row["per_s_max"], look.color)
         mark(axes, place, row["per_s"], look.color, look.marker)
-        dots(axes, place + _BELOW, alike(measures, row)["purchases_per_s"])
-        beside(axes, place, captions.rate_text(row))
+        dots(axes, place + _BELOW, matching_rows(measures, row)["purchases_per_s"])
+        value_label(axes, place, captions.rate_text(row))
     heading(axes, "median (least to most)")
     value_axis(axes, measures, ["purchases_per_s"], "purchases sold per second")
     return chart
@@ -53,16 +53,16 @@ def latency(measures: pd.DataFrame, *, conditions: str) -> Chart:
     chart, axes = row_sheet(
         rows, captions.latency(measures).title, subtitle, conditions, row_in=ROW_IN * 1.25, legend_in=LEGEND_LINE_IN
     )
-    for place, row in placed(rows):
-        look = look_of(row["strategy"])
+    for place, row in with_positions(rows):
+        look = style_for(row["strategy"])
         for column, (marker, offset) in _PERCENTILE_LOOKS.items():
-            values = alike(measures, row)[column].dropna()
+            values = matching_rows(measures, row)[column].dropna()
             if values.empty:
                 continue
             y = place + offset
             interval(axes, y, values.min(), values.max(), look.color)
             mark(axes, y, row[column], look.color, marker)
-        beside(axes, place, " / ".join(number(row[column]) for column in _PERCENTILE_LOOKS))
+        value_label(axes, place, " / ".join(number(row[column]) for column in _PERCENTILE_LOOKS))
     heading(axes, "p50 / p95 / p99, ms")
     legend(chart, axes, [_key(marker, spaced(column)[:3]) for column, (marker, _) in _PERCENTILE_LOOKS.items()])
     value_axis(axes, measures, list(_PERCENTILE_LOOKS), "latency, ms")
@@ -76,12 +76,12 @@ def wasted(measures: pd.DataFrame, *, conditions: str) -> Chart:
     shares = summary.spread(measures, "wasted")
     subtitle = f"{key_text(rows, 'Mark', interval=True)} {captions.WASTED}"
     chart, axes = row_sheet(rows, captions.wasted(measures).title, subtitle, conditions)
-    for (place, row), (_, share) in zip(placed(rows), shares.iterrows(), strict=True):
-        look = look_of(row["strategy"])
+    for (place, row), (_, share) in zip(with_positions(rows), shares.iterrows(), strict=True):
+        look = style_for(row["strategy"])
         interval(axes, place, share["least"], share["most"], look.color)
         mark(axes, place, share["median"], look.color, look.marker)
-        dots(axes, place + _BELOW, alike(measures, row)["wasted"])
-        beside(axes, place, captions.share_text(share))
+        dots(axes, place + _BELOW, matching_rows(measures, row)["wasted"])
+        value_label(axes, place, captions.share_text(share))
     heading(axes, "median (least to most)")
     axes.set_xlim(0, 100)
     axes.set_xlabel("attempts made for nothing, %")

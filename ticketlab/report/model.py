@@ -6,11 +6,11 @@ from typing import Any, Final
 
 import pandas as pd
 
-from ticketlab.checks.mutation_baseline import KnownPower
+from ticketlab.checks.mutation_baseline import MutationBaseline
 from ticketlab.history.features import LoadPart
 from ticketlab.report.concerns import Concern
 from ticketlab.report.headline import Headline, headline
-from ticketlab.report.phrases import listed
+from ticketlab.report.phrases import join_names
 
 DURABILITY: Final = ("fsync", "full_page_writes", "synchronous_commit")
 """The settings of PostgreSQL that decide what a commit is worth: on by default, and told with every number."""
@@ -49,7 +49,7 @@ class RunResults:
     """Why the run is amber where it has no violation."""
     tried: Collection[LoadPart] = ()
     """The parts of a load that the run had."""
-    power: KnownPower | None = None
+    power: MutationBaseline | None = None
     """What the checks were measured to catch, where that is known."""
 
     @property
@@ -81,7 +81,7 @@ class Report:
     def title(self) -> str:
         """The name of the experiment, or of those that are compared."""
         names = list(dict.fromkeys(each.name for each in self.runs))
-        return f"{len(self.runs)} runs of {listed(names)}" if self.several else names[0]
+        return f"{len(self.runs)} runs of {join_names(names)}" if self.several else names[0]
 
 
 def flat(values: Mapping[str, Any], above: str = "") -> dict[str, str]:

@@ -13,11 +13,11 @@ import pandas as pd
 
 from ticketlab.report import captions, charts
 from ticketlab.report.answers import answers as answers_of
-from ticketlab.report.captions import Finding
+from ticketlab.report.captions import Caption
 from ticketlab.report.caveats import limits
 from ticketlab.report.model import DURABILITY, Report, RunResults
-from ticketlab.report.phrases import capital, exact, number, shown_name
-from ticketlab.report.side_by_side import DRIFT, differences, labelled_measures
+from ticketlab.report.phrases import capital, display_name, exact, number
+from ticketlab.report.side_by_side import DRIFT_WARNING, differences, labelled_measures
 from ticketlab.report.style import Chart, settings
 from ticketlab.report.tables import SECTIONS, causes_of, comparison_rows, found, pools_differ, strategy_rows
 
@@ -32,12 +32,12 @@ _PART: Final = " · "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Picture:
+class ReportImage:
     """A chart, and what it shows in words."""
 
     name: str
     chart: Chart
-    finding: Finding
+    finding: Caption
 
     @property
     def address(self) -> str:
@@ -51,21 +51,21 @@ class Picture:
         return self.chart.png(dpi=200)
 
 
-def pictures(run: RunResults) -> list[Picture]:
+def pictures(run: RunResults) -> list[ReportImage]:
     """Every chart of a run, in the order of the report."""
     found = charts.captions_of(run.measures, run.stock)
     figures = charts.figures(run.measures, run.stock, run.conditions)
-    return [Picture(name=name, chart=chart, finding=found[name]) for name, chart in figures.items()]
+    return [ReportImage(name=name, chart=chart, finding=found[name]) for name, chart in figures.items()]
 
 
-def comparison_of(report: Report) -> Picture:
+def comparison_of(report: Report) -> ReportImage:
     """How fast the strategies of several runs were, side by side."""
     measures = labelled_measures(report)
     chart = charts.comparison(measures, _shared(report))
-    return Picture(name="comparison", chart=chart, finding=captions.comparison(measures))
+    return ReportImage(name="comparison", chart=chart, finding=captions.comparison(measures))
 
 
-def timeline_of(violation: Mapping[str, Any], conditions: str) -> Picture | None:
+def timeline_of(violation: Mapping[str, Any], conditions: str) -> ReportImage | None:
     """The operations that the `story` of a violation tells of, and no others; None where it tells of none."""
     story = violation["story"]
     operations = pd.DataFrame([dict(each) for each in story.operations])
@@ -73,7 +73,7 @@ def timeline_of(violation: Mapping[str, Any], conditions: str) -> Picture | None
         return None
     finding = captions.story(story.name, story.short, operations)
     chart = charts.timeline(operations, conditions, title=finding.title, crashes_ns=story.crashes_ns)
-    return Picture(name=f"timeline-{violation['trial']}-{violation['check']}", chart=chart, finding=finding)
+    return ReportImage(name=f"timeline-{violation['trial']}-{violation['check']}", chart=chart, finding=finding)
 
 
 def _shared(report: Report) -> str:
@@ -193,13 +193,13 @@ def _templates() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters |= {"capital": capital, "number": number, "exact": exact, "shown_name": shown_name}
+    templates.filters |= {"capital": capital, "number": number, "exact": exact, "shown_name": display_name}
     functions = (
         causes_of, comparison_of, comparison_rows, differences, found, limits, pictures, pools_differ, strategy_rows,
         timeline_of,
     )  # fmt: skip
     templates.globals |= {each.__name__: each for each in functions}
-    templates.globals |= {"answers_of": answers_of, "DRIFT": DRIFT, "SECTIONS": SECTIONS}
+    templates.globals |= {"answers_of": answers_of, "DRIFT": DRIFT_WARNING, "SECTIONS": SECTIONS}
     return templates
 
 

@@ -28,7 +28,7 @@ def exact(value: float) -> str:
     return f"{value:,.10g}"
 
 
-def counted(count: float, noun: str) -> str:
+def pluralize(count: float, noun: str) -> str:
     """A count with its noun, in the plural where it must be."""
     return f"{number(count)} {noun}{'' if count == 1 else 's'}"
 
@@ -42,19 +42,19 @@ def percent(share: float) -> str:
     return "over 99 %" if 1 - _ONE_PERCENT < share < 1 else f"{share * 100:.0f} %"
 
 
-def several(column: pd.Series) -> bool:
+def has_multiple(column: pd.Series) -> bool:
     """Whether a column holds more than one value."""
     return len(column.unique()) > 1
 
 
-def listed(names: Sequence[str], most: int = _LISTED) -> str:
+def join_names(names: Sequence[str], most: int = _LISTED) -> str:
     """Names as a sentence lists them."""
     if len(names) > most:
         names = [*names[: most - 1], f"{len(names) - most + 1} more"]
     return " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
 
 
-def shown_name(strategy: str, safe: bool) -> str:
+def display_name(strategy: str, safe: bool) -> str:
     """A strategy's name, with a control marked as one."""
     return strategy if safe else f"{strategy} (control)"
 
@@ -64,7 +64,7 @@ def capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def named(value: object) -> str:
+def format_id(value: object) -> str:
     """A buyer or an event by its number, or as a file of others calls it; a column with holes holds floats."""
     return f"{value:.0f}" if isinstance(value, float) else str(value)
 
@@ -86,5 +86,5 @@ def retries_by_cause(measures: pd.DataFrame) -> list[str]:
 def oversold_text(trial: pd.Series) -> str:
     """What a trial sold beyond its seats; with several events, tickets and seats alone might not show it."""
     if trial["tickets"] - trial["seats"] == trial["oversold"]:
-        return f"{number(trial['tickets'])} tickets for {counted(trial['seats'], 'seat')}"
-    return f"{counted(trial['oversold'], 'ticket')} too many"
+        return f"{number(trial['tickets'])} tickets for {pluralize(trial['seats'], 'seat')}"
+    return f"{pluralize(trial['oversold'], 'ticket')} too many"

@@ -7,7 +7,17 @@ from matplotlib.axes import Axes
 
 from ticketlab.outcomes import OUTCOMES, Outcome
 from ticketlab.report.bars import OUTCOME_LOOKS
-from ticketlab.report.style import INK, MUTED, PALE_RED, THOUSANDS, Chart, drawn, elided, look_of, sheet
+from ticketlab.report.style import (
+    INK,
+    MUTED,
+    PALE_RED,
+    THOUSANDS,
+    Chart,
+    new_chart,
+    style_for,
+    truncate_middle,
+    with_style,
+)
 
 _LEAST_IN: Final = 1.9
 _ROW_IN: Final = 0.24
@@ -16,7 +26,7 @@ _NAME_LENGTH: Final = 18
 _BAR: Final = 0.62
 
 
-@drawn
+@with_style
 def live(samples: pd.DataFrame, title: str) -> Chart:
     """Trials so far, the one under way among them.
 
@@ -28,7 +38,7 @@ def live(samples: pd.DataFrame, title: str) -> Chart:
     last = samples.groupby("trial", sort=False).tail(1)
     names = list(dict.fromkeys(samples["strategy"]))
     body_in = max(_LEAST_IN, _AXIS_IN + _ROW_IN * len(names))
-    chart = sheet(
+    chart = new_chart(
         title=title, subtitle="As the buyers were told, a curve and a dot a trial.", conditions="", body_in=body_in
     )
     stock, speed, ends = chart.subplots(1, 3, width_ratios=(1.3, 1, 1))
@@ -38,14 +48,14 @@ def live(samples: pd.DataFrame, title: str) -> Chart:
     for axes in (speed, ends):
         axes.set_ylim(len(names) - 0.4, -0.6)
         axes.grid(visible=False, axis="y")
-        axes.set_yticks(range(len(names)), labels=[elided(each, _NAME_LENGTH) for each in names])
+        axes.set_yticks(range(len(names)), labels=[truncate_middle(each, _NAME_LENGTH) for each in names])
     ends.tick_params(labelleft=False)
     return chart
 
 
 def _stock(axes: Axes, samples: pd.DataFrame) -> None:
     for _, curve in samples.groupby("trial", sort=False):
-        look = look_of(curve["strategy"].iloc[0])
+        look = style_for(curve["strategy"].iloc[0])
         axes.plot(curve["seconds"], curve["left"], color=look.color, linestyle=look.line, linewidth=1.3, gid="stock")
     bottom = min(samples["left"].min(), 0) - 0.05 * samples["left"].max()
     axes.axhspan(bottom, 0, color=PALE_RED, linewidth=0, zorder=0)
@@ -59,7 +69,7 @@ def _stock(axes: Axes, samples: pd.DataFrame) -> None:
 
 def _speed(axes: Axes, last: pd.DataFrame, names: list[str]) -> None:
     for row in last[last["seconds"] > 0].to_dict("records"):
-        look = look_of(row["strategy"])
+        look = style_for(row["strategy"])
         axes.plot(
             row[Outcome.SOLD] / row["seconds"], names.index(row["strategy"]), marker=look.marker, color=look.color,
             markersize=7, markeredgecolor="white", gid="speed",

@@ -9,7 +9,7 @@ from ticketlab.report.grouping import GROUP
 from ticketlab.report.model import Report, flat
 from ticketlab.report.summary import summarise
 
-DRIFT: Final = (
+DRIFT_WARNING: Final = (
     "These runs were made at different times, and a machine that others use drifts between them: a difference smaller "
     "than the spread of the repeats says nothing, and strategies are best compared within one run."
 )

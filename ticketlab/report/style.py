@@ -88,7 +88,7 @@ Line: TypeAlias = Literal["-", "--", "-.", ":"] | tuple[int, tuple[int, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class SeriesStyle:
     """How one strategy is drawn, in every chart of every run."""
 
     color: str
@@ -98,12 +98,12 @@ class Look:
 
 
 _KNOWN: Final = {
-    "naive": Look(color="#6e7781", marker="X", hatch="", line="-"),
-    "pessimistic": Look(color="#0072b2", marker="o", hatch="", line="-"),
-    "optimistic": Look(color="#e69f00", marker="s", hatch="", line="-"),
-    "atomic": Look(color="#009e73", marker="D", hatch="", line="-"),
-    "serializable": Look(color="#b3589a", marker="^", hatch="", line="-"),
-    "coalesced": Look(color="#56b4e9", marker="v", hatch="", line="-"),
+    "naive": SeriesStyle(color="#6e7781", marker="X", hatch="", line="-"),
+    "pessimistic": SeriesStyle(color="#0072b2", marker="o", hatch="", line="-"),
+    "optimistic": SeriesStyle(color="#e69f00", marker="s", hatch="", line="-"),
+    "atomic": SeriesStyle(color="#009e73", marker="D", hatch="", line="-"),
+    "serializable": SeriesStyle(color="#b3589a", marker="^", hatch="", line="-"),
+    "coalesced": SeriesStyle(color="#56b4e9", marker="v", hatch="", line="-"),
 }
 _COLORS: Final = ("#832db6", "#a96b59", "#8f8440", "#27408b", "#1b8a9a", "#4b7a1e", "#3d4f4f")
 _MARKERS: Final = ("P", "p", "h", "<", ">", "d", "*")
@@ -139,7 +139,7 @@ def settings() -> Iterator[None]:
         yield
 
 
-def drawn(chart: Callable[_P, _R]) -> Callable[_P, _R]:
+def with_style(chart: Callable[_P, _R]) -> Callable[_P, _R]:
     """A chart function that draws in our hand."""
 
     @wraps(chart)
@@ -150,14 +150,16 @@ def drawn(chart: Callable[_P, _R]) -> Callable[_P, _R]:
     return draw
 
 
-def look_of(strategy: str) -> Look:
+def style_for(strategy: str) -> SeriesStyle:
     """The look of a strategy. It depends on the name alone, so that a new strategy changes none of the others."""
     if strategy in _KNOWN:
         return _KNOWN[strategy]
     rest, color = divmod(crc32(strategy.encode()), len(_COLORS))
     rest, marker = divmod(rest, len(_MARKERS))
     rest, hatch = divmod(rest, len(_HATCHES))
-    return Look(color=_COLORS[color], marker=_MARKERS[marker], hatch=_HATCHES[hatch], line=_LINES[rest % len(_LINES)])
+    return SeriesStyle(
+        color=_COLORS[color], marker=_MARKERS[marker], hatch=_HATCHES[hatch], line=_LINES[rest % len(_LINES)]
+    )
 
 
 def shades(color: str, count: int) -> list[str]:
@@ -168,7 +170,7 @@ def shades(color: str, count: int) -> list[str]:
     return [to_hex((red + (1 - red) * w, green + (1 - green) * w, blue + (1 - blue) * w)) for w in whites]
 
 
-def sheet(*, title: str, subtitle: str, conditions: str, body_in: float) -> Chart:
+def new_chart(*, title: str, subtitle: str, conditions: str, body_in: float) -> Chart:
     """An empty chart with its words in place; `body_in` inches of height are left for what is drawn.
 
     The words are wrapped to the width, and the chart grows with them: nothing is cut off, however long they are.
@@ -190,7 +192,7 @@ def sheet(*, title: str, subtitle: str, conditions: str, body_in: float) -> Char
     return chart
 
 
-def far_apart(values: Iterable[float]) -> bool:
+def needs_log_scale(values: Iterable[float]) -> bool:
     """Whether values range so far that an axis from 0 would hide the small ones; a log axis can not show a 0."""
     known = [value for value in values if not np.isnan(value)]
     return bool(known) and 0 < min(known) * _LOG_FROM < max(known)
@@ -209,7 +211,7 @@ def log_axis(axis: XAxis | YAxis, values: Iterable[float]) -> None:
     axis.set_major_formatter(THOUSANDS)
 
 
-def elided(text: str, most: int) -> str:
+def truncate_middle(text: str, most: int) -> str:
     """A text of at most so many characters, its middle left out where it is longer."""
     tail = (most - 1) // 3
     return text if len(text) <= most else f"{text[: most - 1 - tail]}…{text[-tail:]}"

@@ -10,9 +10,9 @@ from ticketlab.history.recording import RETRIES
 from ticketlab.report.captions import change_text, rate_text
 from ticketlab.report.concerns import Concern, doubts, is_amber
 from ticketlab.report.explain import story_of
-from ticketlab.report.grouping import alike, setting_parts, varied
+from ticketlab.report.grouping import matching_rows, setting_parts, varying_columns
 from ticketlab.report.model import Report, RunResults
-from ticketlab.report.phrases import shown_name
+from ticketlab.report.phrases import display_name
 from ticketlab.report.side_by_side import side_by_side
 from ticketlab.report.summary import summarise
 
@@ -36,7 +36,7 @@ SECTIONS: Final = {
 def strategy_rows(run: RunResults) -> list[dict[str, Any]]:
     """The summary as the table shows it, each row with the numbers of its trials."""
     rows = summarise(run.measures)
-    trials = [list(alike(run.measures, row)["trial"]) for _, row in rows.iterrows()]
+    trials = [list(matching_rows(run.measures, row)["trial"]) for _, row in rows.iterrows()]
     return [{**row, "trials": numbers} for row, numbers in zip(_records(rows, run.concerns), trials, strict=True)]
 
 
@@ -49,7 +49,7 @@ def comparison_rows(report: Report) -> list[dict[str, Any]]:
 
 def _records(rows: pd.DataFrame, concerns: Sequence[Concern] = ()) -> list[dict[str, Any]]:
     """Rows of a summary as a table shows them: names, speeds with their interval, and the verdict in words."""
-    names = [shown_name(*each) for each in zip(rows["strategy"], rows["safe"], strict=True)]
+    names = [display_name(*each) for each in zip(rows["strategy"], rows["safe"], strict=True)]
     rates = [rate_text(row) for _, row in rows.iterrows()]
     verdicts = [", ".join([row["verdict"], *doubts(row, concerns)]) for _, row in rows.iterrows()]
     amber = [is_amber(row, concerns) for _, row in rows.iterrows()]
@@ -59,7 +59,7 @@ def _records(rows: pd.DataFrame, concerns: Sequence[Concern] = ()) -> list[dict[
 
 def pools_differ(*runs: RunResults) -> bool:
     """Whether the size of the pool tells trials apart: else it stands among the conditions, and in no table."""
-    return "pool_size" in varied(pd.concat([each.measures for each in runs]))
+    return "pool_size" in varying_columns(pd.concat([each.measures for each in runs]))
 
 
 def causes_of(measures: pd.DataFrame) -> dict[str, str]:
@@ -81,7 +81,7 @@ def found(run: RunResults) -> dict[str, Any]:
 def _name(verdict: Mapping[str, Any], measures: pd.DataFrame) -> str:
     """Which trial a verdict is of, in words: the strategy, its setting where there are several, the repeat."""
     setting = setting_parts(pd.Series(verdict), measures)
-    return ", ".join([shown_name(verdict["strategy"], verdict["safe"]), *setting, f"repeat {verdict['repeat']}"])
+    return ", ".join([display_name(verdict["strategy"], verdict["safe"]), *setting, f"repeat {verdict['repeat']}"])
 
 
 def first_of_a_kind(violations: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

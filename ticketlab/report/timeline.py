@@ -13,9 +13,9 @@ from ticketlab.history.recording import NOT_SEEN
 from ticketlab.outcomes import Outcome
 from ticketlab.report import captions
 from ticketlab.report.bars import OUTCOME_LOOKS
-from ticketlab.report.layout import BAR, LEGEND_COLUMNS, LEGEND_LINE_IN, beside, legend, spaced
-from ticketlab.report.phrases import counted, named, number, several
-from ticketlab.report.style import INK, MUTED, RED, THOUSANDS, Chart, sheet
+from ticketlab.report.layout import BAR, LEGEND_COLUMNS, LEGEND_LINE_IN, legend, spaced, value_label
+from ticketlab.report.phrases import format_id, has_multiple, number, pluralize
+from ticketlab.report.style import INK, MUTED, RED, THOUSANDS, Chart, new_chart
 
 _ROW_IN: Final = 0.26
 _TOLD_ROW_IN: Final = 0.46
@@ -43,7 +43,7 @@ def timeline(operations: pd.DataFrame, *, conditions: str, title: str = "", cras
     body_in = _AXIS_IN + ceil(len(outcomes) / LEGEND_COLUMNS) * LEGEND_LINE_IN + row_in * len(drawn)
     title = title or captions.timeline(drawn).title
     subtitle = _subtitle(drawn, of=len(operations), crashed=bool(crashes_ns))
-    chart = sheet(title=title, subtitle=subtitle, conditions=conditions, body_in=body_in)
+    chart = new_chart(title=title, subtitle=subtitle, conditions=conditions, body_in=body_in)
     axes: Axes = chart.subplots()
     _span(axes, drawn, crashes_ns)
     _bars(axes, drawn)
@@ -107,7 +107,7 @@ def _span(axes: Axes, drawn: pd.DataFrame, crashes_ns: Collection[int]) -> None:
 
 
 def _bars(axes: Axes, drawn: pd.DataFrame) -> None:
-    told_apart = [name for name in ("event", "outcome") if name in drawn and several(drawn[name])]
+    told_apart = [name for name in ("event", "outcome") if name in drawn and has_multiple(drawn[name])]
     overwrote, wrong, endless = captions.overwrote(drawn), _wrong(drawn), _open(drawn)
     for place, (_, operation) in enumerate(drawn.iterrows()):
         from_ms, to_ms = (operation[name] / 1e6 for name in ("invoked_ns", "completed_ns"))
@@ -123,7 +123,7 @@ def _bars(axes: Axes, drawn: pd.DataFrame) -> None:
             text += f" · {operation['wrong']}"
         elif "wrong" not in drawn and overwrote[place]:
             text += " · overwrote"
-        (_above if "wrong" in drawn else beside)(axes, place, text, color=RED if wrong[place] else INK)
+        (_above if "wrong" in drawn else value_label)(axes, place, text, color=RED if wrong[place] else INK)
 
 
 def _above(axes: Axes, place: float, text: str, color: str) -> None:
@@ -135,17 +135,17 @@ def _above(axes: Axes, place: float, text: str, color: str) -> None:
 
 def _who(operation: pd.Series) -> str:
     buyer = operation.get("buyer")
-    return "" if buyer is None or pd.isna(buyer) else f"buyer {named(buyer)}"
+    return "" if buyer is None or pd.isna(buyer) else f"buyer {format_id(buyer)}"
 
 
 def _told(operation: pd.Series, told_apart: Collection[str]) -> str:
     """What stands beside a bar: version, quantity and stock as far as they are known, event and outcome if several."""
     known = operation.dropna()
-    parts = [f"event {named(known['event'])}"] if "event" in told_apart and "event" in known else []
+    parts = [f"event {format_id(known['event'])}"] if "event" in told_apart and "event" in known else []
     if "version" in known:
         parts.append("no version" if known["version"] == NOT_SEEN else f"version {number(known['version'])}")
     if "quantity" in known:
-        parts.append(counted(known["quantity"], "ticket"))
+        parts.append(pluralize(known["quantity"], "ticket"))
     if known.get("available", NOT_SEEN) != NOT_SEEN:
         parts.append(f"{number(known['available'])} left")
     if "outcome" in told_apart and "outcome" in known:

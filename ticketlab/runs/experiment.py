@@ -17,7 +17,7 @@ from ticketlab.faults.schedule import Fault, FaultKind
 from ticketlab.history.features import LoadPart
 from ticketlab.load.plan import Plan
 
-TELLING_FEW: Final = ("naive", "pessimistic", "optimistic", "serializable", "atomic", "coalesced")
+DEFAULT_STRATEGIES: Final = ("naive", "pessimistic", "optimistic", "serializable", "atomic", "coalesced")
 """What is compared when nothing else is asked for: a control that oversells, and five that do not."""
 
 DOUBLE_CALLS: Final = 0.02
@@ -75,7 +75,7 @@ class Experiment:
 
     name: str = "hot-event"
     """Part of the run folder's name."""
-    strategies: tuple[str, ...] = TELLING_FEW
+    strategies: tuple[str, ...] = DEFAULT_STRATEGIES
     """By the names of the registry; controls are welcome, for they prove that the checks can see."""
     buyers: tuple[int, ...] = (16,)
     """Numbers of buyers at once; a trial for each."""
@@ -247,7 +247,7 @@ class Experiment:
         return TypeAdapter(cls).validate_json(path.read_bytes())
 
 
-def ended_by(purchases: int, *, events: int) -> dict[str, Any]:
+def limits_for_purchases(purchases: int, *, events: int) -> dict[str, Any]:
     """Where a number of purchases is to end a trial: time enough for them, and seats for half of them at most."""
     return {"seconds": 60.0, "stock": max(1, purchases // (2 * max(1, events)))}
 

@@ -8,16 +8,16 @@ from typing import Final
 
 from ticketlab import servers
 from ticketlab.errors import InvalidInputError, OwnCodeError, TerminatedError, TicketlabError
-from ticketlab.history.live_counts import SoFar
+from ticketlab.history.live_counts import LiveCounts
 from ticketlab.load import Fault
 from ticketlab.runs import new_folder
 from ticketlab.runs.experiment import Experiment, TrialPlan
 from ticketlab.runs.run import Run
 from ticketlab.runs.trial_data import Trial
-from ticketlab.runs.trial_runner import observe
+from ticketlab.runs.trial_runner import run_trial
 from ticketlab.settings import Settings
 from ticketlab.tickets import Database, Strategy, migrations, strategies
-from ticketlab.tickets.user_code import Buys, adopt
+from ticketlab.tickets.user_code import PurchaseFunction, adopt
 
 _DEFAULT_MAX_CONNECTIONS: Final = 100
 SPARE_CONNECTIONS: Final = 10
@@ -35,7 +35,7 @@ class Progress:
     """What is being done, in a few words."""
     plan: TrialPlan | None = None
     """The trial under way, of an experiment; None before the first and after the last, and in a bench."""
-    so_far: SoFar = field(default_factory=SoFar)
+    so_far: LiveCounts = field(default_factory=LiveCounts)
     """How the trial under way stands."""
     finished: int = 0
     """Trials that are over."""
@@ -44,7 +44,7 @@ class Progress:
 def run(
     experiment: Experiment,
     *,
-    own: Sequence[Strategy | Buys] = (),
+    own: Sequence[Strategy | PurchaseFunction] = (),
     out: Path = Path("runs"),
     url: str | None = None,
     on_progress: Callable[[Progress], None] = lambda _progress: None,
@@ -71,11 +71,11 @@ def run(
             experiment has them, or one of your own has a name that is taken; nothing was started. The server that
             was chosen can not be crashed, and the experiment wants it to be; nothing was written.
     """
-    chosen = _chosen(experiment, own)
+    chosen = _resolve_strategies(experiment, own)
     on_progress(Progress(trial=0, trials=len(experiment.trials()), doing=f"starting a server ({experiment.server})"))
     settings = {**settings_for(max(experiment.pool_sizes), server=experiment.server), **experiment.server_settings}
     with servers.open(experiment.server, settings=settings, url=url) as server:
-        folder = _observed(experiment, chosen, server, out, on_progress)
+        folder = _run_trials(experiment, chosen, server, out, on_progress)
     return _judge(folder)
 
 
@@ -83,7 +83,7 @@ def run_on(
     server: servers.Server,
     experiment: Experiment,
     *,
-    own: Sequence[Strategy | Buys] = (),
+    own: Sequence[Strategy | PurchaseFunction] = (),
     out: Path = Path("runs"),
     template: str = "template0",
     on_progress: Callable[[Progress], None] = lambda _progress: None,
@@ -102,7 +102,7 @@ def run_on(
         NotFoundError, OwnCodeError, InvalidInputError: as for `run`; or the experiment has settings for its server.
         ServerError: the server does not answer, or its role may not create databases; nothing was written.
     """
-    chosen = _chosen(experiment, own)
+    chosen = _resolve_strategies(experiment, own)
     if experiment.server_settings:
         raise InvalidInputError(
             f"This server runs already: {', '.join(experiment.server_settings)} can not be set. Leave it out, or give "
@@ -110,11 +110,11 @@ def run_on(
         )
     with servers.scratch_database(server.url, template=template) as url:
         asked, here = replace(experiment, server=server.kind), replace(server, url=url)
-        folder = _observed(asked, chosen, here, out, on_progress)
+        folder = _run_trials(asked, chosen, here, out, on_progress)
     return _judge(folder)
 
 
-def _observed(
+def _run_trials(
     experiment: Experiment,
     chosen: Mapping[str, Strategy],
     server: servers.Server,
@@ -131,7 +131,7 @@ def _observed(
     try:
         with Database(Settings.from_url(server.url)) as database:
             migrations.upgrade(database)
-            _observe_all(experiment, chosen, database, folder / "trials", server=server, on_progress=on_progress)
+            _run_each(experiment, chosen, database, folder / "trials", server=server, on_progress=on_progress)
     except KeyboardInterrupt as error:
         if not _has_trials(folder):
             raise
@@ -143,17 +143,17 @@ def _observed(
         if _has_trials(folder):
             _judge(folder)
         error.add_note(f"What was measured before is kept in {folder}.")
-        note_log(error, server)
+        attach_server_log(error, server)
         raise
     trials = len(experiment.trials())
     on_progress(Progress(trial=trials, trials=trials, doing="judging", finished=trials))
     return folder
 
 
-def _chosen(experiment: Experiment, own: Sequence[Strategy | Buys]) -> dict[str, Strategy]:
+def _resolve_strategies(experiment: Experiment, own: Sequence[Strategy | PurchaseFunction]) -> dict[str, Strategy]:
     adopted = [adopt(each) for each in own]
     named = {each.name: each for each in adopted}
-    taken = [name for name in named if not strategies.is_own(name)]
+    taken = [name for name in named if not strategies.is_external(name)]
     if taken or len(named) < len(own):
         raise InvalidInputError(f"A strategy of your own needs a name of its own: {', '.join(taken or named)}.")
     chosen = {name: named.get(name) or strategies.get(name) for name in experiment.strategies}
@@ -181,7 +181,7 @@ def _has_trials(folder: Path) -> bool:
     return any(folder.glob("trials/*/trial.json"))
 
 
-def _observe_all(
+def _run_each(
     experiment: Experiment,
     chosen: Mapping[str, Strategy],
     database: Database,
@@ -200,14 +200,14 @@ def _observe_all(
         on_progress(step)
         # A pool of the trial's own: one that another has filled hands out its connections in turn, cold ones too.
         with _database_of(chosen[trial.strategy], settings) as own:
-            saved = _observe(
+            saved = _run_and_save(
                 trial,
                 chosen[trial.strategy],
                 own,
                 folder,
                 faults=experiment.faults,
                 server=server,
-                on_tick=ticker(step, on_progress),
+                on_tick=progress_callback(step, on_progress),
             )
         if saved.interrupted:
             return
@@ -223,7 +223,7 @@ def _database_of(strategy: Strategy, settings: Settings) -> Iterator[Database]:
         yield held.enter_context(Database(settings))
 
 
-def _observe(
+def _run_and_save(
     trial: TrialPlan,
     strategy: Strategy,
     database: Database,
@@ -231,12 +231,12 @@ def _observe(
     *,
     faults: Sequence[Fault],
     server: servers.Server,
-    on_tick: Callable[[SoFar], None],
+    on_tick: Callable[[LiveCounts], None],
 ) -> Trial:
     """Run one trial on empty tables, and save it."""
     plan = trial.plan_for(idempotent=strategy.idempotent)
     with strategies.blaming(trial.strategy):
-        observed = observe(strategy, plan, database, server=server, faults=faults, on_tick=on_tick)
+        observed = run_trial(strategy, plan, database, server=server, faults=faults, on_tick=on_tick)
     driven = observed.driven
     saved = Trial(
         folder=folder / str(trial.number),
@@ -266,12 +266,12 @@ def _observe(
     return saved
 
 
-def ticker(step: Progress, on_progress: Callable[[Progress], None]) -> Callable[[SoFar], None]:
+def progress_callback(step: Progress, on_progress: Callable[[Progress], None]) -> Callable[[LiveCounts], None]:
     """What a trial's ticks are told to: the step of its run, with how the trial stands."""
     return lambda so_far: on_progress(replace(step, so_far=so_far))
 
 
-def note_log(error: TicketlabError, server: servers.Server) -> None:
+def attach_server_log(error: TicketlabError, server: servers.Server) -> None:
     """Add the last line of the server's log to an error, unless it came of the user's code: no server knows of that."""
     if not isinstance(error, OwnCodeError):
         error.add_note(f"Last in the server's log: {server.log().strip().rpartition(chr(10))[2]}")

@@ -17,10 +17,10 @@ from ticketlab.tickets import Strategy, strategies
 
 def of_experiment(experiment: Experiment, chosen: Mapping[str, Strategy], server: Server, out: Path) -> Path:
     """A new folder for the run, holding what is known before its first trial."""
-    own = {name: each for name, each in chosen.items() if strategies.is_own(name)}
+    own = {name: each for name, each in chosen.items() if strategies.is_external(name)}
     began = datetime.now().astimezone()
     folder = new(out, f"{began:%Y%m%d-%H%M%S}-{experiment.name}")
-    described = surroundings(server, seed=experiment.seed, began=began) | {
+    described = environment_info(server, seed=experiment.seed, began=began) | {
         "own_strategies": {name: _source(each) for name, each in own.items()},
         "own_tables": [name for name, each in own.items() if each.schema is not None],
         "unseen": {name: each.unseen for name, each in own.items() if each.unseen},
@@ -30,7 +30,7 @@ def of_experiment(experiment: Experiment, chosen: Mapping[str, Strategy], server
     return folder
 
 
-def surroundings(server: Server, *, seed: int, began: datetime) -> dict[str, Any]:
+def environment_info(server: Server, *, seed: int, began: datetime) -> dict[str, Any]:
     """What a run is made with and on: the machine, the versions, the server and its settings, as plain data."""
     return environment.describe() | {
         "began": began.isoformat(timespec="seconds"),

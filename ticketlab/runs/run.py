@@ -28,10 +28,18 @@ from ticketlab.report import double_calls
 from ticketlab.report.concerns import Concern, concerns, strict_failures
 from ticketlab.report.faults import FaultMet, sentences, untested
 from ticketlab.report.model import DURABILITY
-from ticketlab.report.phrases import counted
+from ticketlab.report.phrases import pluralize
 from ticketlab.report.summary import summarise
 from ticketlab.runs.experiment import Experiment
-from ticketlab.runs.trial_data import Judged, Trial, judge, reading, trial_as_json, verdict_as_json, writing
+from ticketlab.runs.trial_data import (
+    Trial,
+    TrialAnalysis,
+    judge,
+    trial_as_json,
+    verdict_as_json,
+    wrapping_read_errors,
+    wrapping_write_errors,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +65,7 @@ class Run:
         if not (folder / "experiment.json").is_file():
             raise NotFoundError(f"There is no run in {folder}: no experiment.json. `ticketlab run` prints its folder.")
         self.folder = folder
-        with reading(folder):
+        with wrapping_read_errors(folder):
             self.experiment = Experiment.read(folder / "experiment.json")
             self.environment: Mapping[str, Any] = json.loads((folder / "environment.json").read_text())
             self._server = TypeAdapter(_Server).validate_python(self.environment["server"])
@@ -67,7 +75,7 @@ class Run:
             raise NotFoundError(f"The run in {folder} was ended before its first trial was over: nothing to judge.")
 
     @cached_property
-    def _judged(self) -> list[Judged]:
+    def _judged(self) -> list[TrialAnalysis]:
         return [judge(trial, max_failures=self.experiment.max_failures) for trial in self.trials]
 
     @property
@@ -240,7 +248,7 @@ class Run:
         """What refunds do to the numbers, and how many of them came to nothing."""
         if not self.experiment.refunds:
             return
-        came_back = counted(int(self.measures["refunded"].sum()), "ticket")
+        came_back = pluralize(int(self.measures["refunded"].sum()), "ticket")
         yield (
             f"{came_back} came back: sold are those that did not. A buyer who was told that an event is sold out "
             "asks no more, so seats that came back later may be left."
@@ -307,7 +315,7 @@ class Run:
             InvalidInputError: the folder can not be written.
         """
         verdicts = json.dumps(self.verdict_rows(), indent=2) + "\n"
-        with writing(self.folder):
+        with wrapping_write_errors(self.folder):
             (self.folder / "verdicts.json").write_text(verdicts)
             self.measures.to_parquet(self.folder / "measures.parquet", index=False)
 

@@ -22,7 +22,7 @@ from ticketlab.errors import InvalidInputError
 from ticketlab.faults.schedule import Fault, FaultKind
 from ticketlab.history import measures, recording
 from ticketlab.history.faults_met import Met, Span, met
-from ticketlab.history.index import Case
+from ticketlab.history.index import IndexedHistory
 from ticketlab.history.ledger import Facts, Ledger
 from ticketlab.report.explain import story_of
 from ticketlab.report.faults import FaultMet
@@ -91,7 +91,7 @@ class Trial:
     @property
     def history_sha256(self) -> str:
         """The SHA-256 of history.parquet, in hexadecimal: whoever holds the file can tell that a number is of it."""
-        with reading(self.folder), (self.folder / "history.parquet").open("rb") as file:
+        with wrapping_read_errors(self.folder), (self.folder / "history.parquet").open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     def history(self) -> pd.DataFrame:
@@ -123,7 +123,7 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
+class TrialAnalysis:
     """What follows from one trial."""
 
     trial: Trial
@@ -145,7 +145,7 @@ class Judged:
         return [FaultMet(fault=str(each), strategy=self.trial.strategy, met=met.get(each)) for each in wanted]
 
 
-def judge(trial: Trial, *, max_failures: float = MAX_FAILURES) -> Judged:
+def judge(trial: Trial, *, max_failures: float = MAX_FAILURES) -> TrialAnalysis:
     """Read a trial, measure it, and let every check judge it.
 
     Args:
@@ -155,12 +155,12 @@ def judge(trial: Trial, *, max_failures: float = MAX_FAILURES) -> Judged:
     Raises:
         InvalidInputError: its files can not be read, or do not hold what they should.
     """
-    with reading(trial.folder):
+    with wrapping_read_errors(trial.folder):
         observed, ledger = trial.history(), trial.ledger()
         measured = measures.measure(observed, ledger)
         stock = measures.stock_over_time(observed, ledger)
-    case = Case(observed, ledger)
-    return Judged(
+    case = IndexedHistory(observed, ledger)
+    return TrialAnalysis(
         trial=trial,
         verdicts=checks.decide(case),
         measures=measured,
@@ -172,7 +172,7 @@ def judge(trial: Trial, *, max_failures: float = MAX_FAILURES) -> Judged:
     )
 
 
-def trial_as_json(row: Mapping[Any, Any], judged: Judged, wanted: Sequence[Fault] = ()) -> dict[str, Any]:
+def trial_as_json(row: Mapping[Any, Any], judged: TrialAnalysis, wanted: Sequence[Fault] = ()) -> dict[str, Any]:
     """A trial as `ticketlab run --json` prints it: its row of measures, and its verdicts without what proves them.
 
     `wanted` are the faults of its experiment.
@@ -187,7 +187,7 @@ def trial_as_json(row: Mapping[Any, Any], judged: Judged, wanted: Sequence[Fault
         "retries_by_cause": {str(cause): row[column] for cause, column in recording.RETRIES.items()},
         "latency_ms": latency,
         "faults": [each.as_json() for each in judged.faults(wanted)],
-        "checks": {each.check: _told(verdict_as_json(trial, each)) for each in verdicts},
+        "checks": {each.check: _summary_fields(verdict_as_json(trial, each)) for each in verdicts},
     }
 
 
@@ -204,13 +204,13 @@ def verdict_as_json(trial: Trial, verdict: Verdict) -> dict[str, Any]:
     return found | {"story": story_of(found | known).sentences if verdict.status is Status.INVALID else []}
 
 
-def _told(verdict: Mapping[str, Any]) -> dict[str, Any]:
+def _summary_fields(verdict: Mapping[str, Any]) -> dict[str, Any]:
     """A verdict of a trial without what proves it, which the run's folder has."""
     return {name: verdict[name] for name in ("status", "anomaly", "summary", "story")}
 
 
 @contextmanager
-def reading(folder: Path) -> Iterator[None]:
+def wrapping_read_errors(folder: Path) -> Iterator[None]:
     """Around reading saved files: whatever is wrong with them is told as one error that names the folder."""
     try:
         yield
@@ -221,7 +221,7 @@ def reading(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def writing(folder: Path) -> Iterator[None]:
+def wrapping_write_errors(folder: Path) -> Iterator[None]:
     """Around writing files: what stands in the way is told as one error that names the folder."""
     try:
         yield

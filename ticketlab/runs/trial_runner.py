@@ -14,9 +14,9 @@ from uuid import UUID
 from ticketlab.errors import OwnCodeError, TicketlabError
 from ticketlab.faults import connections
 from ticketlab.history.ledger import Facts, Ledger
-from ticketlab.history.live_counts import SoFar
+from ticketlab.history.live_counts import LiveCounts
 from ticketlab.load import Actions, Fault, FaultKind, Plan
-from ticketlab.load.driver import Driven, drive
+from ticketlab.load.driver import LoadResult, run_load
 from ticketlab.load.sampler import Sampler
 from ticketlab.servers import Server
 from ticketlab.tickets import Database, EventRepository, Strategy, closing, leftovers, trial_tables
@@ -28,10 +28,10 @@ _BY_A_CUT: Final = {leftovers.CLOSED, leftovers.UNFINISHED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Observed:
+class TrialData:
     """What came of one load on a database."""
 
-    driven: Driven
+    driven: LoadResult
     """What its buyers saw."""
     ledger: Callable[..., Ledger]
     """Reads what the database holds, and closes it: apart, as it may prove out of reach when the buyers are done. Where
@@ -45,23 +45,23 @@ class Observed:
             raise each
 
 
-def observe(
+def run_trial(
     strategy: Strategy,
     plan: Plan,
     database: Database,
     *,
     server: Server,
     faults: Sequence[Fault] = (),
-    on_tick: Callable[[SoFar], None] = lambda _so_far: None,
-) -> Observed:
+    on_tick: Callable[[LiveCounts], None] = lambda _so_far: None,
+) -> TrialData:
     """Let a strategy sell once by a plan, on tables that are emptied before."""
     repository = EventRepository(database, strategy)
     before = closing.before(database)
-    events, warm_up_event = trial_tables.put_on_sale(repository, events=plan.events, stock=plan.stock)
+    events, warm_up_event = trial_tables.create_events(repository, events=plan.events, stock=plan.stock)
     snapshots = Snapshots(database, events, strategy.schema)
     sampler = Sampler(snapshots.read, (plan.stock,) * plan.events)
     with contextlib.closing(snapshots), sampler.running():
-        driven = drive(
+        driven = run_load(
             repository,
             plan,
             events,
@@ -73,7 +73,7 @@ def observe(
         )
     errors = [driven.stuck] if driven.stuck else []
 
-    tables: list[trial_tables.Books] = []
+    tables: list[trial_tables.TableSnapshot] = []
 
     def ledger(*, at_once: bool = driven.at_once) -> Ledger:
         if driven.crashes_ns:  # a Ctrl-C may have come before it was up again, and sound connections in the pool
@@ -99,12 +99,12 @@ def observe(
         kept = (each._replace(at_ns=each.at_ns - driven.start_ns) for each in sampler.kept)
         return replace(held.with_samples(kept), crashes_ns=driven.crashes_ns)
 
-    return Observed(driven=driven, ledger=ledger, errors=errors)
+    return TrialData(driven=driven, ledger=ledger, errors=errors)
 
 
 def _close(
     database: Database,
-    driven: Driven,
+    driven: LoadResult,
     before: closing.Before,
     plan: Plan,
     errors: list[TicketlabError],
@@ -128,7 +128,7 @@ def _close(
     return max(0, deadlocks - driven.warm_up_deadlocks)
 
 
-def _left_behind(database: Database, driven: Driven) -> dict[str, int]:
+def _left_behind(database: Database, driven: LoadResult) -> dict[str, int]:
     """What was left behind, without what a fault may have caused."""
     was_faulty = any(driven.faults_ns.values())
     excused = _BY_A_CUT if was_faulty or driven.cut else set()

@@ -15,23 +15,23 @@ from typing import Final
 
 from ticketlab.errors import InvalidInputError, ServerError
 from ticketlab.servers import container, embedded, external
-from ticketlab.servers.doctor import Finding, survey
+from ticketlab.servers.doctor import Probe, diagnose
 from ticketlab.servers.external import scratch_database
 from ticketlab.servers.installation import program
 from ticketlab.servers.server import Server, address_of, checked_settings
-from ticketlab.servers.spec import KINDS, Wanted, at_hand, meant
+from ticketlab.servers.spec import KINDS, ServerSpec, available, resolve
 
 __all__ = [
     "KINDS",
-    "Finding",
+    "Probe",
     "Server",
-    "Wanted",
-    "at_hand",
-    "meant",
+    "ServerSpec",
+    "available",
+    "diagnose",
     "open",
     "program",
+    "resolve",
     "scratch_database",
-    "survey",
 ]
 
 ASKED_FOR: Final = "asked for by name"
@@ -56,7 +56,7 @@ def open(  # noqa: A001  # read as servers.open(), the counterpart of its `with`
             that can not be had.
         ServerError: on entering the block: no such server can be brought up, or it refused the settings.
     """
-    wanted = Wanted.parse(kind)
+    wanted = ServerSpec.parse(kind)
     checked = checked_settings(settings)
     if wanted.kind == "external":
         return _external(url, checked)
@@ -83,11 +83,11 @@ def _external(url: str | None, settings: Mapping[str, str]) -> AbstractContextMa
 
 @contextlib.contextmanager
 def _container(settings: Mapping[str, str], major: int | None) -> Iterator[Server]:
-    if hindrance := container.hindrance(major, patience_s=container.PATIENCE_S):
+    if hindrance := container.unavailable_reason(major, patience_s=container.PATIENCE_S):
         another = "" if major else f", and {container.IMAGE_VARIABLE} to take another image than {container.image()}"
         raise ServerError(
             f"No container can be had: {hindrance}. Start Docker or Podman, set DOCKER_HOST if its socket is not in "
-            f"the usual place{another}; or take a server that is here: {', '.join(at_hand()) or 'there is none'}."
+            f"the usual place{another}; or take a server that is here: {', '.join(available()) or 'there is none'}."
         )
     with container.serve(settings, major=major, because=ASKED_FOR) as server:
         yield server
@@ -95,7 +95,7 @@ def _container(settings: Mapping[str, str], major: int | None) -> Iterator[Serve
 
 @contextlib.contextmanager
 def _auto(settings: Mapping[str, str], major: int | None) -> Iterator[Server]:
-    if hindrance := container.hindrance(major):
+    if hindrance := container.unavailable_reason(major):
         chosen = embedded.serve(settings, major=major, because=hindrance, tried=[hindrance])
     else:
         because = f"a container engine answered and has {container.image(major)}"

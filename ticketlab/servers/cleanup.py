@@ -18,7 +18,7 @@ ENDING_TIMEOUT_S = 10
 
 
 @contextlib.contextmanager
-def watched(kind: str, **facts: str) -> Iterator[None]:
+def cleanup_guard(kind: str, **facts: str) -> Iterator[None]:
     """Remove a folder, a container or a database at the end of the block, or at the end of this process.
 
     To be entered before the thing is created, so that there is no moment at which a kill -9 would leave it.

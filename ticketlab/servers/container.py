@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import psycopg
 
 from ticketlab.errors import ServerError
-from ticketlab.servers.cleanup import watched
+from ticketlab.servers.cleanup import cleanup_guard
 from ticketlab.servers.reaper import engine_client
 from ticketlab.servers.server import Server, arguments_of, refusal
 
@@ -54,7 +54,7 @@ def serve(settings: Mapping[str, str], *, major: int | None = None, because: str
 
     name = f"ticketlab-{secrets.token_hex(6)}"
     with (
-        watched("container", name=name, engine=engine()),
+        cleanup_guard("container", name=name, engine=engine()),
         _client_of(_container(name, image(major), settings)) as container,
     ):
         log = _Log(container)
@@ -77,7 +77,7 @@ def serve(settings: Mapping[str, str], *, major: int | None = None, because: str
             log.keep()
 
 
-def hindrance(major: int | None = None, *, patience_s: float = PING_TIMEOUT_S) -> str | None:
+def unavailable_reason(major: int | None = None, *, patience_s: float = PING_TIMEOUT_S) -> str | None:
     """Why no container can be had; None if one can. An image that is not here is pulled."""
     import docker
 

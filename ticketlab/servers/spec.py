@@ -11,7 +11,7 @@ KINDS: Final = ("auto", "container", "embedded", "external")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class ServerSpec:
     """A kind of server, and perhaps the major version of its PostgreSQL."""
 
     kind: str
@@ -36,12 +36,12 @@ class Wanted:
         if not (major.isascii() and major.isdigit() and int(major)):
             raise InvalidInputError(
                 f"A server's version is the first number of PostgreSQL's, as in {kind}:18, and not {major!r}. "
-                f"Here are: {', '.join(at_hand()) or 'none'}."
+                f"Here are: {', '.join(available()) or 'none'}."
             )
         return cls(kind=kind, major=int(major))
 
 
-def meant(text: str, url: str | None) -> tuple[str, str | None]:
+def resolve(text: str, url: str | None) -> tuple[str, str | None]:
     """The server that is wanted, and where an external one is: at the URL, else where `DB_*` say.
 
     Whoever gives a URL and leaves the kind to the lab means the server there.
@@ -49,13 +49,13 @@ def meant(text: str, url: str | None) -> tuple[str, str | None]:
     Raises:
         InvalidInputError: as for `Wanted.parse`, or `DB_*` can not be read.
     """
-    kind = Wanted.parse(text).kind
+    kind = ServerSpec.parse(text).kind
     if url is None:
         return text, Settings.load().url if kind == "external" else None
     return "external" if text == "auto" else text, url
 
 
-def at_hand() -> list[str]:
+def available() -> list[str]:
     """Every server that can be had without a download, as `open` takes it: `embedded:15`, `container:16`.
 
     Embedded ones come first, and of a kind the oldest. Looks only: an engine is asked for its images, none is pulled.

@@ -28,11 +28,11 @@ _WOKEN_AT_ONCE: Final = 2
 
 Request: TypeAlias = PurchaseRequest | Basket
 Answer: TypeAlias = PurchaseResult | Exception
-Serve: TypeAlias = Callable[[Connection, Sequence[Request]], Sequence[Answer]]
+BatchHandler: TypeAlias = Callable[[Connection, Sequence[Request]], Sequence[Answer]]
 """Serves a batch in one transaction: an answer each, in the same order; what it raises is the answer of all."""
 
 
-class _Place:
+class _Waiter:
     """One purchase in the queue, and where its buyer waits: for an answer, or for the lead."""
 
     __slots__ = ("answer", "following", "gone", "leads", "request", "wait", "wake")
@@ -41,7 +41,7 @@ class _Place:
         self.request = request
         self.answer: Answer | None = None
         self.leads = False
-        self.following: _Place | None = None
+        self.following: _Waiter | None = None
         self.gone = False
         woken = threading.Lock()
         woken.acquire()
@@ -55,13 +55,13 @@ class _Place:
             following.wake()
 
 
-class Gatherer:
+class BatchQueue:
     """The queues of one database: one for each event on which somebody is at work."""
 
     def __init__(
         self,
         database: Database,
-        serve: Serve,
+        serve: BatchHandler,
         *,
         largest_batch: int = LARGEST_BATCH,
         longest_queue: int = LONGEST_QUEUE,
@@ -71,7 +71,7 @@ class Gatherer:
         self._largest_batch = largest_batch
         self._longest_queue = longest_queue
         self._mutex = threading.Lock()
-        self._queues: dict[UUID, deque[_Place]] = {}
+        self._queues: dict[UUID, deque[_Waiter]] = {}
 
     def purchase(self, request: Request) -> PurchaseResult:
         """Buy in the next transaction on the request's event; a basket waits with the buyers of its first event.
@@ -82,7 +82,7 @@ class Gatherer:
             CommitUnknownError, psycopg.Error: what became of the batch, or of this purchase alone.
         """
         event_id = request.event_id if isinstance(request, PurchaseRequest) else min(request.quantities)
-        place = _Place(request)
+        place = _Waiter(request)
         self._join(event_id, place)
         try:
             if not place.leads:
@@ -100,7 +100,7 @@ class Gatherer:
             raise place.answer
         return place.answer
 
-    def _join(self, event_id: UUID, place: _Place) -> None:
+    def _join(self, event_id: UUID, place: _Waiter) -> None:
         """Take the lead where nobody is at work on the event, else the last place of its queue."""
         with self._mutex:
             queue = self._queues.get(event_id)
@@ -114,7 +114,7 @@ class Gatherer:
                     f"{len(queue):,} purchases wait for event {event_id} already: let fewer buyers in, or try later."
                 )
 
-    def _lead(self, event_id: UUID, place: _Place) -> None:
+    def _lead(self, event_id: UUID, place: _Waiter) -> None:
         """Serve this place and all who wait, let them go, and hand over to the first of those who came meanwhile."""
         batch = [place]
         try:
@@ -133,14 +133,14 @@ class Gatherer:
             finally:
                 self._leave(event_id, place)
 
-    def _gather(self, event_id: UUID, batch: list[_Place], *, at_most: int) -> None:
+    def _gather(self, event_id: UUID, batch: list[_Waiter], *, at_most: int) -> None:
         """Add those who wait, in the order in which they came."""
         with self._mutex:
             queue = self._queues[event_id]
             # A single call, written in C: no Ctrl-C comes in between and loses one who is in neither of the two.
             batch.extend(map(call, repeat(queue.popleft, min(len(queue), at_most - len(batch)))))
 
-    def _answer(self, connection: Connection, batch: Sequence[_Place]) -> None:
+    def _answer(self, connection: Connection, batch: Sequence[_Waiter]) -> None:
         """Serve the batch; whatever goes wrong, all are told of it."""
         try:
             answers = self._serve(connection, [each.request for each in batch])
@@ -150,7 +150,7 @@ class Gatherer:
             for each in batch:
                 each.answer = error
 
-    def _let_go(self, members: Sequence[_Place]) -> None:
+    def _let_go(self, members: Sequence[_Waiter]) -> None:
         """Wake a few; each of them wakes the next one before he goes.
 
         Were all woken at once, all would stand in line for the interpreter's lock, and get there one by one all the
@@ -162,13 +162,13 @@ class Gatherer:
             deque(map(setattr, there, repeat("following"), there[_WOKEN_AT_ONCE:]), maxlen=0)
         deque(map(call, [each.wake for each in there[:_WOKEN_AT_ONCE]]), maxlen=0)
 
-    def _give_up(self, place: _Place) -> None:
+    def _give_up(self, place: _Waiter) -> None:
         """Whoever was interrupted wakes nobody later on: so he does it now, or is passed over."""
         with self._mutex:
             place.gone = True
         place.wake_following()
 
-    def _leave(self, event_id: UUID, place: _Place) -> None:
+    def _leave(self, event_id: UUID, place: _Waiter) -> None:
         """Pass the lead on if this place has it; take it out of the queue if it is there."""
         with self._mutex:
             queue = self._queues.get(event_id)

@@ -27,10 +27,10 @@ def purchase(database: Database, strategy: Strategy, request: PurchaseRequest | 
     """
     if isinstance(request, Basket) and strategy.basket is None:
         raise InvalidInputError(f"The strategy {strategy.name} sells one event at a time, no baskets.")
-    return persist(lambda: _attempt(database, strategy, request), strategy.retry, quantity=request.quantity)
+    return run_with_retries(lambda: _attempt(database, strategy, request), strategy.retry, quantity=request.quantity)
 
 
-def persist(attempt: Callable[[], PurchaseResult], policy: RetryPolicy, *, quantity: int) -> PurchaseResult:
+def run_with_retries(attempt: Callable[[], PurchaseResult], policy: RetryPolicy, *, quantity: int) -> PurchaseResult:
     """The result of the first attempt that has one; failures of the database are outcomes of `quantity` tickets.
 
     The connection goes back to the pool before each pause, so that a buyer who waits keeps nobody from buying.
@@ -57,10 +57,10 @@ def persist(attempt: Callable[[], PurchaseResult], policy: RetryPolicy, *, quant
         except CommitUnknownError as error:
             return _failure(quantity, Outcome.UNKNOWN, Cause.CONNECTION, retries, str(error))
         except (psycopg.Error, sqlalchemy.exc.DBAPIError) as error:
-            said = _said(error)
+            said = _driver_error(error)
             cause, detail = _cause(said), str(said).strip()
         else:
-            return _told_of(result, retries) if retries else result
+            return _with_retries(result, retries) if retries else result
 
         if cause not in policy.causes:
             return _failure(quantity, unanswered, cause, retries, detail)
@@ -87,7 +87,7 @@ def _attempt(database: Database, strategy: Strategy, request: PurchaseRequest | 
                 assert strategy.basket is not None
                 result = strategy.basket(way, request)
     except (psycopg.IntegrityError, sqlalchemy.exc.IntegrityError) as error:
-        if not strategy.ids_buy_once or _said(error).diag.constraint_name != "tickets_pkey":
+        if not strategy.ids_buy_once or _driver_error(error).diag.constraint_name != "tickets_pkey":
             raise
         before = _bought_before(database, request)
         if before is None:
@@ -106,13 +106,13 @@ def _bought_before(database: Database, request: PurchaseRequest | Basket) -> Pur
     return bought_before(request, [SoldTicket._make(row) for row in rows])
 
 
-def _told_of(result: PurchaseResult, retries: list[Cause]) -> PurchaseResult:
+def _with_retries(result: PurchaseResult, retries: list[Cause]) -> PurchaseResult:
     """The result, with what it had to wait for; a refusal, and a sale of before, keep their own cause."""
     cause = retries[-1] if result.cause is Cause.NONE else result.cause
     return replace(result, retries=retries, cause=cause)
 
 
-def _said(error: psycopg.Error | sqlalchemy.exc.DBAPIError) -> psycopg.Error:
+def _driver_error(error: psycopg.Error | sqlalchemy.exc.DBAPIError) -> psycopg.Error:
     """The database's own error, which SQLAlchemy wraps."""
     if isinstance(error, psycopg.Error):
         return error

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from ticketlab.tickets.database import Database, PooledConnection
 from ticketlab.tickets.leftovers import UNCOMMITTED_SALE
-from ticketlab.tickets.strategy import committing
+from ticketlab.tickets.strategy import commit_guard
 
 _SOLD_UNCOMMITTED: Final = "ticketlab_sold_uncommitted"
 _HAS_WRITTEN: Final = "SELECT pg_current_xact_id_if_assigned() IS NOT NULL"
@@ -34,7 +34,7 @@ def committed(database: Database) -> Iterator[psycopg.Connection[TupleRow]]:
         try:
             yield connection
             if not connection.closed:
-                with committing():
+                with commit_guard():
                     connection.commit()
         except BaseException:
             _roll_back(connection)

@@ -13,7 +13,7 @@ from ticketlab.tickets.purchase import (
     ticket_ids,
     unknown_event,
 )
-from ticketlab.tickets.strategy import committing
+from ticketlab.tickets.strategy import commit_guard
 
 
 def sell_if_enough(session: Session, request: PurchaseRequest, event: Event | None) -> PurchaseResult:
@@ -33,7 +33,7 @@ def sell_if_enough(session: Session, request: PurchaseRequest, event: Event | No
     ]
     session.add_all(tickets)
     session.flush()
-    with committing():
+    with commit_guard():
         session.commit()
     return PurchaseResult(
         outcome=Outcome.SOLD,

@@ -48,7 +48,7 @@ RETURNING id, quantity, version, available_tickets
 
 def cancel(database: Database, purchase_id: UUID, retry: RetryPolicy) -> PurchaseResult:
     """Give back whatever the purchase owns, trying again after conflicts as `retry` says; no database error escapes."""
-    return execution.persist(lambda: _give_back(database, purchase_id), retry, quantity=0)
+    return execution.run_with_retries(lambda: _give_back(database, purchase_id), retry, quantity=0)
 
 
 def _give_back(database: Database, purchase_id: UUID) -> PurchaseResult:

@@ -184,7 +184,7 @@ class CommitUnknownError(Exception):
 
 
 @contextmanager
-def committing() -> Iterator[None]:
+def commit_guard() -> Iterator[None]:
     """Around the one statement that commits: a lost connection in here leaves the outcome unknown."""
     try:
         yield
@@ -209,7 +209,7 @@ def transaction(connection: Connection, isolation: Isolation = Isolation.READ_CO
     except BaseException:
         roll_back(connection)
         raise
-    with committing():
+    with commit_guard():
         connection.commit()  # which does nothing after `roll_back`
 
 
@@ -220,7 +220,7 @@ def pipelined_transaction(connection: Connection) -> Iterator[None]:
     A connection that is lost in here leaves the outcome unknown: the COMMIT was on its way.
     """
     try:
-        with committing(), connection.pipeline():
+        with commit_guard(), connection.pipeline():
             connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED", prepare=False)
             yield
             connection.execute("COMMIT", prepare=False)

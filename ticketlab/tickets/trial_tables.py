@@ -18,7 +18,7 @@ from ticketlab.tickets.purchase import checked_uuid
 from ticketlab.tickets.repository import EventRepository
 from ticketlab.tickets.schema import Schema
 from ticketlab.tickets.strategy import Connection, Isolation, transaction
-from ticketlab.tickets.user_errors import blaming
+from ticketlab.tickets.user_errors import wrap_user_errors
 
 WARM_UP_SEATS: Final = 10_000
 """Of the warm-up's event on tables of one's own, which may have a row a seat."""
@@ -52,7 +52,7 @@ FROM tickets JOIN unnest(%s::uuid[]) WITH ORDINALITY AS wanted(id, number) ON wa
 _ADDED: Final = "SELECT count(*) FROM events WHERE NOT id = ANY (%s)"
 
 
-class OnSale(NamedTuple):
+class TrialEvents(NamedTuple):
     """The events of a trial."""
 
     events: Sequence[UUID]
@@ -61,7 +61,7 @@ class OnSale(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Books:
+class TableSnapshot:
     """What both tables hold of some events, which are numbered from 0 in the order they were asked for."""
 
     events: Sequence[tuple[int, int, int | None, int | None]]
@@ -73,7 +73,7 @@ class Books:
     """Events in the tables beside these and the warm-up's."""
 
 
-def put_on_sale(repository: EventRepository, *, events: int, stock: int) -> OnSale:
+def create_events(repository: EventRepository, *, events: int, stock: int) -> TrialEvents:
     """Put so many events of so many seats on sale, and nothing else: whatever was there is deleted.
 
     Raises:
@@ -84,7 +84,7 @@ def put_on_sale(repository: EventRepository, *, events: int, stock: int) -> OnSa
     clear(repository.database)
     date = datetime.now(UTC) + timedelta(days=30)
     made = [repository.create(name=f"event {number}", date=date, total_tickets=stock).id for number in range(events)]
-    return OnSale(made, repository.create(name="warm-up", date=date, total_tickets=MAX_INTEGER).id)
+    return TrialEvents(made, repository.create(name="warm-up", date=date, total_tickets=MAX_INTEGER).id)
 
 
 def clear(database: Database) -> None:
@@ -105,7 +105,7 @@ def clear(database: Database) -> None:
 
 def read(
     database: Database, events: Sequence[UUID], schema: Schema | None = None, *, warm_up: UUID | None = None
-) -> Books:
+) -> TableSnapshot:
     """Read both tables in one snapshot; the warm-up's event is left out.
 
     Raises:
@@ -120,19 +120,19 @@ def read(
         transaction(connection, Isolation.REPEATABLE_READ),
     ):
         _limit(connection)
-        return Books(
+        return TableSnapshot(
             events=connection.execute(_EVENTS, [list(events)]).fetchall(),
             tickets=connection.execute(_TICKETS, [list(events)], binary=True).fetchall(),
             added=_count(connection.execute(_ADDED, [[*events, *([warm_up] if warm_up else [])]]).fetchone()),
         )
 
 
-def _lay_out(database: Database, schema: Schema, *, events: int, stock: int) -> OnSale:
+def _lay_out(database: Database, schema: Schema, *, events: int, stock: int) -> TrialEvents:
     numbered = [UUID(int=number) for number in range(1, events + 2)]
     seats = dict.fromkeys(numbered, stock) | {numbered[-1]: WARM_UP_SEATS}
-    with _plain_connection(database) as connection, blaming("Schema.lay_out"):
+    with _plain_connection(database) as connection, wrap_user_errors("Schema.lay_out"):
         schema.lay_out(connection, seats)
-    return OnSale(numbered[:-1], numbered[-1])
+    return TrialEvents(numbered[:-1], numbered[-1])
 
 
 def _count(row: TupleRow | None) -> int:
@@ -141,19 +141,19 @@ def _count(row: TupleRow | None) -> int:
     return count
 
 
-def _read_own(database: Database, events: Sequence[UUID], schema: Schema, warm_up: UUID | None) -> Books:
+def _read_own(database: Database, events: Sequence[UUID], schema: Schema, warm_up: UUID | None) -> TableSnapshot:
     """What tables of one's own hold, by the numbers of the events; the warm-up's event is left out."""
     with _plain_connection(database) as connection:
-        with blaming("Schema.events"):
+        with wrap_user_errors("Schema.events"):
             event_rows = [*schema.events(connection)]
-        with blaming("Schema.tickets"):
+        with wrap_user_errors("Schema.tickets"):
             ticket_rows = [*schema.tickets(connection)]
     numbers = {event_id: number for number, event_id in enumerate(events)}
     with _reading("Schema.events", "(event_id, seats, seats left or None, version or None)"):
         held = [(checked_uuid("event_id", each), seats, left, version) for each, seats, left, version in event_rows]
     with _reading("Schema.tickets", "(event_id, purchase_id) or (event_id, purchase_id, ticket_id)"):
         sold = [_own_ticket(*row) for row in ticket_rows]
-    return Books(
+    return TableSnapshot(
         events=[
             (numbers[event_id], seats, left, version) for event_id, seats, left, version in held if event_id in numbers
         ],

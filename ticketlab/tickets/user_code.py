@@ -25,8 +25,8 @@ from ticketlab.tickets import lending
 from ticketlab.tickets.database import Database
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult
 from ticketlab.tickets.schema import Schema
-from ticketlab.tickets.strategy import Purchase, RetryPolicy, Strategy, committing, strategy
-from ticketlab.tickets.user_errors import blaming, own_error, place_of
+from ticketlab.tickets.strategy import Purchase, RetryPolicy, Strategy, commit_guard, strategy
+from ticketlab.tickets.user_errors import place_of, user_code_error, wrap_user_errors
 
 Opens: TypeAlias = Callable[[Database], AbstractContextManager[Any]]
 """Opens what a purchase function buys through."""
@@ -36,7 +36,7 @@ def made_once(kind: type) -> Opens:
     """Opens an object of the user's class: one for all buyers of a database, closed with it."""
 
     def make(database: Database) -> Any:  # noqa: ANN401 - of the user's class
-        with blaming(kind.__name__):
+        with wrap_user_errors(kind.__name__):
             made = kind(database.settings)
         if callable(close := getattr(made, "close", None)):
             database.at_close(lambda: _close(f"{kind.__name__}.close", close, database.patience_s))
@@ -62,14 +62,14 @@ def _close(name: str, close: Callable[[], object], patience_s: float) -> None:
         error = OwnCodeError(f"{name} did not return within {patience_s:g} s: it waits in {place.line}.")
         error.add_note(place.stack)
         raise error
-    with blaming(name):
+    with wrap_user_errors(name):
         closed.result()
 
 
-Buys: TypeAlias = Callable[..., PurchaseResult | bool]
+PurchaseFunction: TypeAlias = Callable[..., PurchaseResult | bool]
 """A purchase function: see `adopt`."""
 
-UNSEEN: Final = (
+POOL_BYPASS_NOTE: Final = (
     "it has connections of its own, so the pool's size says nothing of it; a wait for one of them, and what it tries "
     "again by itself, are in its latency, and counted nowhere"
 )
@@ -85,7 +85,7 @@ _FORM: Final = (
 
 
 def adopt(
-    given: Strategy | Buys | str,
+    given: Strategy | PurchaseFunction | str,
     *,
     name: str | None = None,
     summary: str = "",
@@ -130,7 +130,7 @@ def adopt(
         return given
     if isinstance(given, str):
         name = name or given
-        given = named(given)
+        given = load_reference(given)
         if isinstance(given, Strategy):
             return given
     call = _Call.of(given, autocommit=autocommit)
@@ -148,7 +148,7 @@ def adopt(
 
 
 @cache
-def named(reference: str) -> Any:  # noqa: ANN401 - whatever a module has
+def load_reference(reference: str) -> Any:  # noqa: ANN401 - whatever a module has
     """What a module has by a name: "module:name", or "folder/file.py:name".
 
     Raises:
@@ -175,12 +175,12 @@ def _of_name(place: str) -> ModuleType:
         return importlib.import_module(place)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{place}.".startswith(f"{error.name}."):
-            raise own_error(place, error) from error
+            raise user_code_error(place, error) from error
         raise NotFoundError(
             f"There is no module {place!r} to import, from {Path.cwd()} or from what is installed. {_NAMED}"
         ) from None
     except Exception as error:
-        raise own_error(place, error) from error
+        raise user_code_error(place, error) from error
 
 
 def _of_file(path: Path) -> ModuleType:
@@ -193,7 +193,7 @@ def _of_file(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.path.append(str(path.resolve().parent))
     sys.modules[spec.name] = module  # where what it defines, such as a dataclass, looks for its own module
-    with blaming(str(path)):
+    with wrap_user_errors(str(path)):
         spec.loader.exec_module(module)
     return module
 
@@ -201,7 +201,7 @@ def _of_file(path: Path) -> ModuleType:
 class _Call(NamedTuple):
     """How a function is called, as its parameters say."""
 
-    function: Buys
+    function: PurchaseFunction
     through: Opens
     unseen: str
     wanted: Sequence[str]
@@ -214,7 +214,7 @@ class _Call(NamedTuple):
             what = "a coroutine function" if callable(function) else "no function"
             raise InvalidInputError(f"{function!r} is {what}. {_FORM}")
         first, *others = _parameters(function)
-        through, unseen = _way(first.annotation, autocommit=autocommit)
+        through, unseen = _resource_for(first.annotation, autocommit=autocommit)
         whole = len(others) == 1 and (others[0].annotation is PurchaseRequest or others[0].name == "request")
         wanted = [each.name for each in others if each.default is inspect.Parameter.empty]
         if not whole and sorted(wanted) != sorted(_WANTED):
@@ -228,7 +228,7 @@ class _Call(NamedTuple):
 
         @wraps(function)
         def buy(way: Any, request: PurchaseRequest) -> PurchaseResult:  # noqa: ANN401 - what it works through
-            with committing():  # nobody knows which of its statements commits: any that is lost may have
+            with commit_guard():  # nobody knows which of its statements commits: any that is lost may have
                 if wanted is None:
                     returned = function(way, request)
                 else:
@@ -242,7 +242,7 @@ class _Call(NamedTuple):
         return buy
 
 
-def _parameters(function: Buys) -> list[inspect.Parameter]:
+def _parameters(function: PurchaseFunction) -> list[inspect.Parameter]:
     try:
         found = list(inspect.signature(function, eval_str=True).parameters.values())
     except NameError as error:
@@ -260,13 +260,13 @@ def _parameters(function: Buys) -> list[inspect.Parameter]:
     return found
 
 
-def _way(annotation: Any, *, autocommit: bool) -> tuple[Opens, str]:  # noqa: ANN401 - whatever stands there
+def _resource_for(annotation: Any, *, autocommit: bool) -> tuple[Opens, str]:  # noqa: ANN401 - whatever stands there
     """What opens what a function buys through, and what can not be seen of it then."""
     wanted = get_origin(annotation) or annotation
     if wanted is inspect.Parameter.empty or wanted is Any:
         wanted = psycopg.Connection
     if wanted is Settings:
-        return lambda database: nullcontext(database.settings), UNSEEN
+        return lambda database: nullcontext(database.settings), POOL_BYPASS_NOTE
     if not isinstance(wanted, type) or wanted is UnionType or issubclass(wanted, psycopg.AsyncConnection):
         raise InvalidInputError(f"A purchase can not go through {annotation}. {_FORM}")
     ways: dict[type, Opens] = {
@@ -277,7 +277,7 @@ def _way(annotation: Any, *, autocommit: bool) -> tuple[Opens, str]:  # noqa: AN
     for kind, opens in ways.items():
         if issubclass(wanted, kind):
             return opens, ""
-    return made_once(wanted), UNSEEN
+    return made_once(wanted), POOL_BYPASS_NOTE
 
 
 def _result(returned: object, request: PurchaseRequest, name: str) -> PurchaseResult:

@@ -19,14 +19,14 @@ _IMPORTING: Final = (importlib.__file__, "<frozen importlib")
 _LAB: Final = str(_HERE.parent)
 
 
-def is_theirs(error: Exception) -> bool:
+def raised_in_user_code(error: Exception) -> bool:
     """Whether it was raised by what the lab called, and not by the lab itself."""
     theirs = _theirs(error.__traceback__)
     return theirs is not None and not theirs.tb_frame.f_code.co_filename.startswith(_LAB)
 
 
 @contextmanager
-def blaming(what: str, *, when: Callable[[Exception], bool] = lambda _error: True) -> Iterator[None]:
+def wrap_user_errors(what: str, *, when: Callable[[Exception], bool] = lambda _error: True) -> Iterator[None]:
     """Around a call of what the user wrote: whatever it raises that the lab does not foresee is his.
 
     Args:
@@ -42,11 +42,11 @@ def blaming(what: str, *, when: Callable[[Exception], bool] = lambda _error: Tru
         raise
     except Exception as error:
         if when(error):
-            raise own_error(what, error) from error
+            raise user_code_error(what, error) from error
         raise
 
 
-def own_error(what: str, error: Exception) -> OwnCodeError:
+def user_code_error(what: str, error: Exception) -> OwnCodeError:
     """The error to tell a user of whose code `error` came, with his part of the traceback as a note.
 
     Args:

@@ -10,7 +10,7 @@ from ticketlab.checks.check import Check
 from ticketlab.errors import InvalidInputError, NotFoundError
 
 SIZES: Final = (10_000, 100_000, 1_000_000, 10_000_000)
-TOGETHER: Final = "judge"
+ALL_CHECKS: Final = "judge"
 """All checks in one call, as a trial is judged: what they share is worked out once."""
 _MILLION: Final = 1_000_000
 _ENOUGH: Final = 25
@@ -73,7 +73,7 @@ class ChecksBench:
     @property
     def subjects(self) -> tuple[str, ...]:
         """What is timed: each check alone, and where there are several all of them together."""
-        return (*self.checks, TOGETHER) if len(self.checks) > 1 else self.checks
+        return (*self.checks, ALL_CHECKS) if len(self.checks) > 1 else self.checks
 
     def turns(self) -> Iterator[Turn]:
         """A child process each, the small histories first."""

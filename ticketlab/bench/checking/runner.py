@@ -38,7 +38,7 @@ def run(
     try:
         for place, turn in enumerate(bench.turns()):
             try:
-                with contextlib.closing((measure or in_a_process)(bench, turn)) as reports:
+                with contextlib.closing((measure or run_worker)(bench, turn)) as reports:
                     announced = _announced(reports, bench, place, turn, on_progress)
                     sizes[turn.operations] = Size(**next(announced))
                     measured.extend(
@@ -67,7 +67,7 @@ def _announced(
         yield told
 
 
-def in_a_process(bench: ChecksBench, turn: Turn) -> Reports:
+def run_worker(bench: ChecksBench, turn: Turn) -> Reports:
     """What `child.measure` tells, from a process that is gone when this ends, however it ends.
 
     Raises:

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ticketlab import environment
-from ticketlab.bench.checking.plan import TOGETHER
+from ticketlab.bench.checking.plan import ALL_CHECKS
 from ticketlab.bench.checking.results import Measured, Results
 
 _COLUMNS: Final = 5
@@ -49,7 +49,7 @@ def legend(results: Results) -> Text:
         f"seed {bench.seed}",
     ]
     return Text(
-        f"medians of {repeats} repeats; {TOGETHER}: all checks in one call\n"
+        f"medians of {repeats} repeats; {ALL_CHECKS}: all checks in one call\n"
         "slope: by which power of the size the seconds grow, by least squares; 1 is linear\n"
         "not measured here: Elle's own figure is 100,000 to 160,000 transactions/s\n"
         f"{' · '.join(shape)} · one process at a time, {cpus} CPU{'s' if cpus != 1 else ''}",

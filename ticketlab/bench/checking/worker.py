@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from ticketlab import checks
-from ticketlab.bench.checking.plan import TOGETHER, ChecksBench, named_checks
-from ticketlab.bench.seeded_violations import violated
-from ticketlab.bench.synthetic import Made, make
+from ticketlab.bench.checking.plan import ALL_CHECKS, ChecksBench, named_checks
+from ticketlab.bench.seeded_violations import with_violation
+from ticketlab.bench.synthetic import SyntheticHistory, generate
 from ticketlab.checks.check import Check
 from ticketlab.checks.verdict import Verdict, worst
 
@@ -36,24 +36,24 @@ def main() -> None:
 
 def measure(bench: ChecksBench, operations: int, *, valid: bool) -> Iterator[dict[str, Any]]:
     """How large the history is, then for each subject its times, its peak of memory, and its verdict in short."""
-    made = make(bench.shape(operations))
+    made = generate(bench.shape(operations))
     yield {"rows": len(made.history), "tickets": len(made.ledger.tickets), "history_bytes": _size(made)}
     chosen = {name: check for name, check in named_checks().items() if name in bench.checks}
     for subject in bench.subjects:
-        judged_by = tuple(chosen.values()) if subject == TOGETHER else (chosen[subject],)
-        judged = made if valid else violated(made, _violation(subject, bench.checks))
+        judged_by = tuple(chosen.values()) if subject == ALL_CHECKS else (chosen[subject],)
+        judged = made if valid else with_violation(made, _violation(subject, bench.checks))
         yield {"subject": subject, **_timed(judged, judged_by, bench.repeats_of(operations))}
         del judged
 
 
 def _violation(subject: str, names: Iterable[str]) -> str:
     """Whose violation a subject is to find: of all together that of the last, when the others are done."""
-    return list(names)[-1] if subject == TOGETHER else subject
+    return list(names)[-1] if subject == ALL_CHECKS else subject
 
 
-def _timed(made: Made, judged_by: Iterable[Check], repeats: int) -> Mapping[str, Any]:
+def _timed(made: SyntheticHistory, judged_by: Iterable[Check], repeats: int) -> Mapping[str, Any]:
     seconds = []
-    honest = _forget_peak()
+    honest = _reset_peak_rss()
     verdicts: tuple[Verdict, ...] = ()
     for _ in range(repeats):
         began = time.perf_counter()
@@ -68,12 +68,12 @@ def _timed(made: Made, judged_by: Iterable[Check], repeats: int) -> Mapping[str,
     }
 
 
-def _size(made: Made) -> int:
+def _size(made: SyntheticHistory) -> int:
     frames = made.history, made.ledger.events, made.ledger.tickets
     return sum(int(each.memory_usage().sum()) for each in frames)
 
 
-def _forget_peak() -> bool:
+def _reset_peak_rss() -> bool:
     """Let the peak be that of what comes now; where the system can not, it stays that of all that was."""
     gc.collect()
     try:

@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 import pandas as pd
 
-from ticketlab.checks.search.model import MEANINGS, NO_EFFECT, Operations, Partition, State, after, differences
+from ticketlab.checks.search.model import ALLOWED_OUTCOMES, NO_EFFECT, Operations, Partition, State, apply, differences
 from ticketlab.checks.search.partitions import partitions
 from ticketlab.checks.verdict import Status, Verdict, invalid, unknown, valid
 from ticketlab.history.ledger import Ledger
@@ -36,7 +36,7 @@ MOST_OPERATIONS: Final = 10_000
 _Configuration: TypeAlias = tuple[Operations, State]
 
 
-class _Found(NamedTuple):
+class _SearchResult(NamedTuple):
     """How far a search came: VALID, INVALID, or UNKNOWN where its time was up."""
 
     status: Status
@@ -62,7 +62,7 @@ def linearizable(
     The cost may double with each operation more that is under way at once. What is not decided within the limit (of
     which each partition has its share) is UNKNOWN, and so is a history that the model has no meaning for.
     """
-    nonsense = _nonsense(history, ledger)
+    nonsense = _unsupported(history, ledger)
     if nonsense:
         return unknown(NAME, nonsense)
     deadline_s = time.monotonic() + time_limit_s
@@ -84,33 +84,33 @@ def linearizable(
     return valid(NAME, f"an order of {every(count, 'operation')} explains every answer and what is left")
 
 
-def _nonsense(history: pd.DataFrame, ledger: Ledger) -> str:
+def _unsupported(history: pd.DataFrame, ledger: Ledger) -> str:
     """What the model has no meaning for, in a sentence."""
     events = {*history["event"].tolist(), *ledger.tickets["event"].tolist()}
     missing = events - set(ledger.events["event"].tolist())
     if missing:
         return f"the ledger lacks event {min(missing)}"
     for kind, outcome in set(zip(history["kind"].tolist(), history["outcome"].tolist(), strict=True)):
-        if outcome not in MEANINGS[kind] | NO_EFFECT:
+        if outcome not in ALLOWED_OUTCOMES[kind] | NO_EFFECT:
             return f"no {kind} ends as {outcome}"
     return ""
 
 
-def _search(partition: Partition, deadline_s: float) -> _Found:
+def _search(partition: Partition, deadline_s: float) -> _SearchResult:
     """Look for an order, depth first: from one configuration to the next, and to none twice."""
     surely = sum(1 << place for place, each in enumerate(partition.operations) if each.outcome is not Outcome.UNKNOWN)
-    callable_before, due = _callable_before(partition), _due(partition)
+    callable_before, due = _callable_before(partition), _version_deadlines(partition)
     first: _Configuration = (0, State(partition.start, 0))
     seen, ahead = {first}, [first]
-    best = _Found(Status.INVALID, placed=-1)
+    best = _SearchResult(Status.INVALID, placed=-1)
     while ahead:
         if time.monotonic() >= deadline_s:
-            return _Found(Status.UNKNOWN)
+            return _SearchResult(Status.UNKNOWN)
         placed, state = ahead.pop()
         next_ = list(_next(callable_before, placed))
         wrong = differences(partition, state) if placed & surely == surely else []
         if placed & surely == surely and not wrong:
-            return _Found(Status.VALID)
+            return _SearchResult(Status.VALID)
         best = _better(best, (placed & surely).bit_count(), [each for each in next_ if surely >> each & 1], wrong)
         fresh = [each for each in _steps(partition, next_, placed, state) if each not in seen and _in_time(due, *each)]
         seen.update(fresh)
@@ -134,7 +134,7 @@ def _next(callable_before: Sequence[Operations], placed: Operations) -> Iterator
         left &= left - 1
 
 
-def _due(partition: Partition) -> list[tuple[list[int], list[Operations]]]:
+def _version_deadlines(partition: Partition) -> list[tuple[list[int], list[Operations]]]:
     """For each event the reported versions, sorted, each with the operations that report it or a lower one.
 
     Answers that may confirm a sale made before are left out: they may name a version that is past.
@@ -166,7 +166,7 @@ def _steps(partition: Partition, next_: Sequence[int], placed: Operations, state
     """The configurations that one more operation leads to."""
     steps = []
     for number in next_:
-        made = after(partition, number, state)
+        made = apply(partition, number, state)
         if made is state and not partition.operations[number].may_wait:
             # It changes nothing, so whatever order explains the rest does so, too, where this one comes at once.
             return [(placed | 1 << number, state)]
@@ -175,14 +175,16 @@ def _steps(partition: Partition, next_: Sequence[int], placed: Operations, state
     return steps
 
 
-def _better(best: _Found, placed: int, blocked: Sequence[int], wrong: Sequence[Mapping[str, Any]]) -> _Found:
+def _better(
+    best: _SearchResult, placed: int, blocked: Sequence[int], wrong: Sequence[Mapping[str, Any]]
+) -> _SearchResult:
     """The longer order of two, or of two complete ones that from which the ledger differs less."""
     if placed > best.placed or (placed == best.placed and len(wrong) < len(best.differences)):
-        return _Found(Status.INVALID, placed, blocked, wrong)
+        return _SearchResult(Status.INVALID, placed, blocked, wrong)
     return best
 
 
-def _refuted(partition: Partition, found: _Found, history: pd.DataFrame) -> Verdict:
+def _refuted(partition: Partition, found: _SearchResult, history: pd.DataFrame) -> Verdict:
     """INVALID, with what stands in the way of the longest order."""
     if found.differences:
         text = f"{_named(partition)}: no order ends in what the ledger holds"

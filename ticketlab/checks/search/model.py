@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from ticketlab.history.recording import NOT_SEEN
 from ticketlab.outcomes import Kind, Outcome
 
-MEANINGS: Final = {
+ALLOWED_OUTCOMES: Final = {
     Kind.PURCHASE: frozenset({Outcome.SOLD, Outcome.SOLD_OUT, Outcome.UNKNOWN}),
     Kind.REFUND: frozenset({Outcome.REFUNDED, Outcome.UNKNOWN}),
 }
@@ -94,7 +94,7 @@ class Partition:
     """As the ledger has them."""
 
 
-def after(partition: Partition, number: int, state: State) -> State | None:
+def apply(partition: Partition, number: int, state: State) -> State | None:
     """What an operation makes of a state: that very state where it changes nothing, None where it cannot happen."""
     operation = partition.operations[number]
     owned = state.held & partition.same_id[number]

@@ -23,7 +23,7 @@ _TOLD: Final = (
 )  # fmt: skip
 
 
-class _Books(NamedTuple):
+class _EventLedger(NamedTuple):
     """What the ledger has of one event."""
 
     total: int
@@ -43,16 +43,16 @@ def partitions(history: pd.DataFrame, ledger: Ledger, *, versionless: bool | Non
     answered = _operations(history, counts=not ledger.facts.stock_elsewhere)
     if versionless is None:
         versionless = ledger.facts.stock_elsewhere or not any(map(_makes_a_version, answered))
-    told = _informed(answered, tickets)
+    told = _resolve_unknowns(answered, tickets)
     owned = [(line.event, each.purchase_id) for each in told for line in each.lines]
     operations: dict[int, list[Operation]] = defaultdict(list)
     for each in told:
         operations[each.lines[0].event].append(each)
     rows = zip(*(ledger.events[name].tolist() for name in ("event", "total", "available", "version")), strict=True)
-    books = {event: _Books(total, (available, version), {}) for event, total, available, version in rows}
+    books = {event: _EventLedger(total, (available, version), {}) for event, total, available, version in rows}
     for owner, count in tickets.items():
         books[owner[0]].tickets[owner] = count
-    groups = _joined(books, [*owned, *tickets])
+    groups = _group_events(books, [*owned, *tickets])
     return [_partition(group, operations, books, versionless=versionless) for group in groups]
 
 
@@ -106,7 +106,7 @@ def _operation(rows: Sequence[Mapping[Any, Any]], *, counts: bool) -> Operation:
     )
 
 
-def _informed(operations: Sequence[Operation], tickets: Owned) -> list[Operation]:
+def _resolve_unknowns(operations: Sequence[Operation], tickets: Owned) -> list[Operation]:
     """The operations with what the ledger and each other say of them.
 
     A purchase of unknown outcome under an id that owns nothing, and that no refund names, did not happen. One that
@@ -127,7 +127,7 @@ def _informed(operations: Sequence[Operation], tickets: Owned) -> list[Operation
     return informed
 
 
-def _joined(events: Iterable[int], owned: Iterable[tuple[int, bytes]]) -> list[tuple[int, ...]]:
+def _group_events(events: Iterable[int], owned: Iterable[tuple[int, bytes]]) -> list[tuple[int, ...]]:
     """The events in groups: those that have a purchase id in common are in one."""
     groups = {event: {event} for event in events}
     by_id: dict[bytes, set[int]] = defaultdict(set)
@@ -142,7 +142,7 @@ def _joined(events: Iterable[int], owned: Iterable[tuple[int, bytes]]) -> list[t
 def _partition(
     events: Sequence[int],
     operations: Mapping[int, Sequence[Operation]],
-    books: Mapping[int, _Books],
+    books: Mapping[int, _EventLedger],
     *,
     versionless: bool,
 ) -> Partition:

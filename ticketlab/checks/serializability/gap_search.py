@@ -7,13 +7,13 @@ from typing import Final
 
 import numpy as np
 
-from ticketlab.checks.serializability.real_time import Places
+from ticketlab.checks.serializability.real_time import Positions
 from ticketlab.history.arrays import Integers, Mask
 from ticketlab.history.recording import NOT_SEEN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Looker:
+class ReadConstraint:
     """An operation that must have seen a version of one event."""
 
     row: int
@@ -23,7 +23,9 @@ class Looker:
     """Of the versions from the first to the last one given, which ones it can have seen."""
 
 
-def place(lookers: Sequence[Looker], places: Places, *, last: int) -> tuple[dict[int, int], Looker | None]:
+def assign_reads(
+    lookers: Sequence[ReadConstraint], places: Positions, *, last: int
+) -> tuple[dict[int, int], ReadConstraint | None]:
     """A version for each row, and the first looker that has none.
 
     Each takes the earliest that suits it and comes not before what was seen by those who were answered before it was
@@ -57,12 +59,12 @@ _STEPS: Final = 50_000
 """Places tried before the search gives up."""
 
 
-class GaveUpError(Exception):
+class SearchLimitError(Exception):
     """The search has tried what it may, and has neither found a way nor shown that there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Silent:
+class UnackedWrite:
     """An operation that changed the stock and told no version."""
 
     row: int
@@ -78,7 +80,7 @@ class Silent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gaps:
+class VersionGaps:
     """The versions of one event that nobody told to have made, and what is known of those next to them."""
 
     missing: Sequence[int]
@@ -89,7 +91,7 @@ class Gaps:
     """By how much the versions behind a gap changed the stock."""
 
 
-def fill(gaps: Gaps, silent: Sequence[Silent]) -> dict[int, int] | None:
+def assign_versions(gaps: VersionGaps, silent: Sequence[UnackedWrite]) -> dict[int, int] | None:
     """A version for each row, so that every version is made once and the stock is as told, and never below nothing.
 
     None where there is no way to do it. Depth first, who must come earliest being tried first.
@@ -101,24 +103,26 @@ def fill(gaps: Gaps, silent: Sequence[Silent]) -> dict[int, int] | None:
     if len(missing) != len(silent):
         return None
     order = sorted(silent, key=lambda each: (each.latest, each.earliest, each.row))
-    chosen: list[Silent] = []
-    tries = [_fitting(gaps, order, chosen)]
+    chosen: list[UnackedWrite] = []
+    tries = [_candidates(gaps, order, chosen)]
     for _ in range(_STEPS):
         if len(chosen) == len(missing):
             return {each.row: version for each, version in zip(chosen, missing, strict=True)}
         found = next(tries[-1], None)
         if found is not None:
             chosen.append(found)
-            tries.append(_fitting(gaps, order, chosen))
+            tries.append(_candidates(gaps, order, chosen))
             continue
         tries.pop()
         if not tries:
             return None
         chosen.pop()
-    raise GaveUpError
+    raise SearchLimitError
 
 
-def _fitting(gaps: Gaps, order: Sequence[Silent], chosen: Sequence[Silent]) -> Iterator[Silent]:
+def _candidates(
+    gaps: VersionGaps, order: Sequence[UnackedWrite], chosen: Sequence[UnackedWrite]
+) -> Iterator[UnackedWrite]:
     """Who may have made the next missing version, when those `chosen` made the ones before; of equals the first."""
     if len(chosen) == len(gaps.missing):
         return
@@ -137,7 +141,7 @@ def _fitting(gaps: Gaps, order: Sequence[Silent], chosen: Sequence[Silent]) -> I
             yield each
 
 
-def _stock_before(gaps: Gaps, chosen: Sequence[Silent]) -> int:
+def _stock_before(gaps: VersionGaps, chosen: Sequence[UnackedWrite]) -> int:
     """The stock on which the next missing version was made."""
     place, stock = len(chosen), 0
     while gaps.missing[place] - 1 not in gaps.stock:
@@ -146,7 +150,7 @@ def _stock_before(gaps: Gaps, chosen: Sequence[Silent]) -> int:
     return stock + gaps.stock[gaps.missing[place] - 1]
 
 
-def _agrees(gaps: Gaps, version: int, stock: int) -> bool:
+def _agrees(gaps: VersionGaps, version: int, stock: int) -> bool:
     """Whether this stock at a version goes with all that was told of it, and of the version after it."""
     following = gaps.stock.get(version + 1)
     change = gaps.made.get(version + 1)

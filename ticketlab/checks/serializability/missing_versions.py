@@ -11,17 +11,23 @@ from functools import cached_property, partial
 import numpy as np
 
 from ticketlab.checks.serializability import gap_search, real_time, search_fallback
-from ticketlab.checks.serializability.gap_search import Gaps, GaveUpError, Looker, Silent, fill
-from ticketlab.checks.serializability.real_time import Places
-from ticketlab.checks.serializability.versions import Finding, Told
+from ticketlab.checks.serializability.gap_search import (
+    ReadConstraint,
+    SearchLimitError,
+    UnackedWrite,
+    VersionGaps,
+    assign_versions,
+)
+from ticketlab.checks.serializability.real_time import Positions
+from ticketlab.checks.serializability.versions import VersionedRows, Violation
 from ticketlab.checks.verdict import Anomaly
 from ticketlab.history.arrays import Integers, Mask
-from ticketlab.history.index import Case
+from ticketlab.history.index import IndexedHistory
 from ticketlab.history.recording import NOT_SEEN
 from ticketlab.history.text import counted, verb
 
 
-def gaps(told: Told) -> Finding | None:
+def check_missing_versions(told: VersionedRows) -> Violation | None:
     """A version that no operation can have made, or an answer that no version suits.
 
     Raises:
@@ -29,17 +35,17 @@ def gaps(told: Told) -> Finding | None:
     """
     if told.case.versionless:
         return None
-    quiet = _Quiet(told)
+    quiet = UnversionedRows(told)
     open_events: list[int] = []
     placed = told.places
     versions: dict[int, int] = {}
     for event in quiet.events.tolist():
         try:
             made = _fill(quiet, event)
-        except _OpenError:
+        except _NeedsSearchError:
             open_events.append(event)
             continue
-        if isinstance(made, Finding):
+        if isinstance(made, Violation):
             return made
         versions |= made
         if not _reports_agree(told, event, versions):
@@ -47,11 +53,11 @@ def gaps(told: Told) -> Finding | None:
             continue
         placed += _places(told.case, made, seen=0)
     for event in np.setdiff1d(quiet.looked_at, open_events).tolist():
-        seen, without = gap_search.place(
-            list(_lookers(quiet, event, versions)), placed.of_event(event), last=int(told.last[event])
+        seen, without = gap_search.assign_reads(
+            list(_read_constraints(quiet, event, versions)), placed.of_event(event), last=int(told.last[event])
         )
         if without is not None and not quiet.is_open(event):
-            return _nothing_suits(told, event, without.row)
+            return _no_consistent_version(told, event, without.row)
         if without is not None:
             open_events.append(event)
         placed += _places(told.case, seen, seen=1)
@@ -60,14 +66,14 @@ def gaps(told: Told) -> Finding | None:
     return search_fallback.search(told.case, open_events) if open_events else None
 
 
-class _OpenError(Exception):
+class _NeedsSearchError(Exception):
     """Whether the event has an order cannot be decided from here."""
 
 
-class _Quiet:
+class UnversionedRows:
     """The rows that reported no version, by what they are."""
 
-    def __init__(self, told: Told) -> None:
+    def __init__(self, told: VersionedRows) -> None:
         self.told = told
         case = told.case
         without = case.version == NOT_SEEN
@@ -112,43 +118,43 @@ class _Quiet:
         return bool((self.told.case.event[self.silent] == event).any())
 
 
-def _first_of_each_id(case: Case, rows: Mask) -> Integers:
+def _first_of_each_id(case: IndexedHistory, rows: Mask) -> Integers:
     first = np.full(case.ids, -1)
     places = np.flatnonzero(rows)[::-1]
     first[case.id[places]] = places
     return first
 
 
-def _fill(quiet: _Quiet, event: int) -> dict[int, int] | Finding:
+def _fill(quiet: UnversionedRows, event: int) -> dict[int, int] | Violation:
     """A version for each silent row of the event."""
     told, case = quiet.told, quiet.told.case
     if (case.event[quiet.undecided] == event).any():
-        raise _OpenError
+        raise _NeedsSearchError
     silent = quiet.silent[case.event[quiet.silent] == event]
     if quiet.bought_again[case.id[silent]].any():
-        raise _OpenError  # which sale a refund of such an id gives back is not known from one event
+        raise _NeedsSearchError  # which sale a refund of such an id gives back is not known from one event
     missing = int(quiet.missing[event])
     if missing > len(silent):
-        return _made_by_nobody(told, event, missing - len(silent))
+        return _unclaimed_version(told, event, missing - len(silent))
     if missing < len(silent):
         gaps = max(0, missing)
         took_effect = f"{counted(len(silent), 'operation')} without a reported version took effect"
         text = f"event {event}: {took_effect}, but only {counted(gaps, 'version')} {verb(gaps, 'is')} missing"
-        return Finding(text, silent[: missing + 1].tolist(), Anomaly.LOST_UPDATE)
+        return Violation(text, silent[: missing + 1].tolist(), Anomaly.LOST_UPDATE)
     known = _gaps_of(told, event)
     if any(version - 1 not in known.stock for version in known.missing if version - 1 not in known.missing):
-        raise _OpenError  # the stock before a gap was not told
+        raise _NeedsSearchError  # the stock before a gap was not told
     try:
-        made = fill(known, list(_candidates(quiet, event, silent)))
-    except GaveUpError:
-        raise _OpenError from None
+        made = assign_versions(known, list(_candidates(quiet, event, silent)))
+    except SearchLimitError:
+        raise _NeedsSearchError from None
     if made is None:
         text = f"event {event}: no order of the operations without a version explains the versions that are missing"
-        return Finding(text, silent.tolist(), Anomaly.LOST_UPDATE)
+        return Violation(text, silent.tolist(), Anomaly.LOST_UPDATE)
     return made
 
 
-def _gaps_of(told: Told, event: int) -> Gaps:
+def _gaps_of(told: VersionedRows, event: int) -> VersionGaps:
     first, end = np.searchsorted(told.event, [event, event + 1])
     version, rows, last = told.version[first:end], told.makers[first:end], int(told.last[event])
     known = np.concatenate([[1], version, [last + 1]])
@@ -166,10 +172,10 @@ def _gaps_of(told: Told, event: int) -> Gaps:
     stock |= dict(zip(case.version[wanted].tolist(), case.available[wanted].tolist(), strict=True))
     if last in missing and told.left[event] != NOT_SEEN:
         stock[last] = int(told.left[event])
-    return Gaps(missing=missing, stock=stock, made=made)
+    return VersionGaps(missing=missing, stock=stock, made=made)
 
 
-def _made_by_nobody(told: Told, event: int, count: int) -> Finding:
+def _unclaimed_version(told: VersionedRows, event: int, count: int) -> Violation:
     first, end = np.searchsorted(told.event, [event, event + 1])
     gone = np.append(told.version[first:end] != np.arange(end - first) + 2, True)
     behind = first + int(np.argmax(gone))
@@ -177,10 +183,10 @@ def _made_by_nobody(told: Told, event: int, count: int) -> Finding:
     text = f"event {event}: no operation made version {behind - first + 2:,}"
     if count > 1:
         text += f", nor {count - 1:,} more"
-    return Finding(text, rows, Anomaly.PHANTOM_SALE)
+    return Violation(text, rows, Anomaly.PHANTOM_SALE)
 
 
-def _candidates(quiet: _Quiet, event: int, silent: Integers) -> Iterator[Silent]:
+def _candidates(quiet: UnversionedRows, event: int, silent: Integers) -> Iterator[UnackedWrite]:
     """The silent rows of an event, each with the first and the last version that it can have made."""
     told, case = quiet.told, quiet.told.case
     places, last = told.places.of_event(event), int(told.last[event])
@@ -199,10 +205,12 @@ def _candidates(quiet: _Quiet, event: int, silent: Integers) -> Iterator[Silent]
             elif sale >= 0:
                 undoes = sale
         stock = int(case.available[row])
-        yield Silent(row=row, change=int(case.change[row]), earliest=first, latest=end, undoes=undoes, stock=stock)
+        yield UnackedWrite(
+            row=row, change=int(case.change[row]), earliest=first, latest=end, undoes=undoes, stock=stock
+        )
 
 
-def _line_of(case: Case, row: int, event: int) -> int:
+def _line_of(case: IndexedHistory, row: int, event: int) -> int:
     """The row of that event in the operation of the given row, or -1."""
     if row < 0:
         return -1
@@ -210,13 +218,13 @@ def _line_of(case: Case, row: int, event: int) -> int:
     return int(rows[0]) if len(rows) else -1
 
 
-def _lookers(quiet: _Quiet, event: int, versions: dict[int, int]) -> Iterator[Looker]:
+def _read_constraints(quiet: UnversionedRows, event: int, versions: dict[int, int]) -> Iterator[ReadConstraint]:
     """Those who must have seen a version of the event, and did not tell which."""
     case, told = quiet.told.case, quiet.told
     stock = _stocks(told, event, versions)
     for row in quiet.refused[case.event[quiet.refused] == event].tolist():
         low = partial(_too_low, stock, wanted=int(case.quantity[row]), shown=int(case.available[row]))
-        yield Looker(row=row, since=int(case.invoked[row]), until=int(case.completed[row]), suits=low)
+        yield ReadConstraint(row=row, since=int(case.invoked[row]), until=int(case.completed[row]), suits=low)
 
 
 def _too_low(stock: Integers, first: int, last: int, *, wanted: int, shown: int) -> Mask:
@@ -226,7 +234,7 @@ def _too_low(stock: Integers, first: int, last: int, *, wanted: int, shown: int)
     return low
 
 
-def _stocks(told: Told, event: int, versions: dict[int, int]) -> Integers:
+def _stocks(told: VersionedRows, event: int, versions: dict[int, int]) -> Integers:
     """The stock at each version of an event, from 1; place 0 is not used."""
     case = told.case
     changes = np.zeros(int(told.last[event]) + 1, np.int64)
@@ -239,7 +247,7 @@ def _stocks(told: Told, event: int, versions: dict[int, int]) -> Integers:
     return stocks
 
 
-def _reports_agree(told: Told, event: int, versions: dict[int, int]) -> bool:
+def _reports_agree(told: VersionedRows, event: int, versions: dict[int, int]) -> bool:
     """Whether the changes up to each version of the event leave the stock that was reported there, and none below 0."""
     case, stock = told.case, _stocks(told, event, versions)
     if (stock[1:] < 0).any():
@@ -252,20 +260,20 @@ def _reports_agree(told: Told, event: int, versions: dict[int, int]) -> bool:
     return bool(told.left[event] == NOT_SEEN or told.left[event] == stock[-1])
 
 
-def _nothing_suits(told: Told, event: int, row: int) -> Finding:
+def _no_consistent_version(told: VersionedRows, event: int, row: int) -> Violation:
     case = told.case
     wanted = case.quantity[row]
     text = f"event {event}: a call for {counted(wanted, 'ticket')} was refused, but enough were left all the time"
-    return Finding(text, [row], Anomaly.FALSE_SOLD_OUT)
+    return Violation(text, [row], Anomaly.FALSE_SOLD_OUT)
 
 
-def _places(case: Case, versions: dict[int, int], *, seen: int) -> Places:
+def _places(case: IndexedHistory, versions: dict[int, int], *, seen: int) -> Positions:
     rows = np.array(list(versions), np.int64)
     at = 2 * np.array(list(versions.values()), np.int64) + seen
-    return Places.of(rows=rows, event=case.event[rows], at=at, since=case.since[rows], until=case.until[rows])
+    return Positions.of(rows=rows, event=case.event[rows], at=at, since=case.since[rows], until=case.until[rows])
 
 
-def _contradicts(case: Case, placed: Places) -> bool:
+def _contradicts(case: IndexedHistory, placed: Positions) -> bool:
     """Whether the places that were found do not go together, of one event or of several."""
     if real_time.inversion(placed) is not None:
         return True

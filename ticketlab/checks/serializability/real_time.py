@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Places:
+class Positions:
     """Rows of a history by event and place: who made version v stands at 2v, who saw it at 2v + 1.
 
     Makers have a place each. Those who saw the same version stand at one place, in any order among themselves.
@@ -30,23 +30,23 @@ class Places:
     @classmethod
     def of(cls, *, rows: Integers, event: Integers, at: Integers, since: Integers, until: Integers) -> Self:
         """Put into order what is in none."""
-        order = sorting(event, at)
+        order = sort_order(event, at)
         columns = (each[order] for each in (rows, event, at, since, until))
         return cls(**dict(zip(("rows", "event", "at", "since", "until"), columns, strict=True)))
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __add__(self, other: "Places") -> "Places":
+    def __add__(self, other: "Positions") -> "Positions":
         """The rows of both."""
         names = ("rows", "event", "at", "since", "until")
-        return Places.of(**{name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in names})
+        return Positions.of(**{name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in names})
 
-    def of_event(self, event: int) -> "Places":
+    def of_event(self, event: int) -> "Positions":
         """The places of one event."""
         first, last = np.searchsorted(self.event, [event, event + 1])
         names = ("rows", "event", "at", "since", "until")
-        return Places(**{name: getattr(self, name)[first:last] for name in names})
+        return Positions(**{name: getattr(self, name)[first:last] for name in names})
 
     def after(self, moments: Integers) -> Integers:
         """For each moment the last place that was surely taken before it, or -1; for places of one event."""
@@ -63,7 +63,7 @@ class Places:
         return places
 
 
-def sorting(major: Integers, minor: Integers) -> Integers:
+def sort_order(major: Integers, minor: Integers) -> Integers:
     """The order by two columns of numbers that are not negative; fast where they are nearly in order already."""
     if len(major) and (minor[1:] >= minor[:-1]).all() and (major[1:] == major[:-1]).all():
         return np.arange(len(major))
@@ -73,7 +73,7 @@ def sorting(major: Integers, minor: Integers) -> Integers:
     return np.lexsort((minor, major))
 
 
-def inversion(places: Places) -> tuple[int, int] | None:
+def inversion(places: Positions) -> tuple[int, int] | None:
     """Two rows of one event, the first one earlier in its order, though the second was answered before it was called.
 
     None where there are none. Linear: the earliest answer of all that come later is compared with each call.
@@ -94,7 +94,7 @@ def inversion(places: Places) -> tuple[int, int] | None:
     return int(places.rows[first]), int(places.rows[second])
 
 
-def _earliest_answer_from_there_on(places: Places) -> Integers:
+def _earliest_answer_from_there_on(places: Positions) -> Integers:
     """For each row the earliest answer among it and all later rows of its event."""
     ends = np.flatnonzero(np.append(places.event[1:] != places.event[:-1], True))
     if len(ends) == 1:
@@ -108,7 +108,7 @@ def _earliest_answer_from_there_on(places: Places) -> Integers:
     return earliest
 
 
-def _first_of_the_next_place(places: Places) -> Integers:
+def _first_of_the_next_place(places: Positions) -> Integers:
     """For each row where the rows behind its place begin."""
     same = (places.event[1:] == places.event[:-1]) & (places.at[1:] == places.at[:-1])
     begins = np.append(np.flatnonzero(~same) + 1, len(places))
@@ -117,7 +117,7 @@ def _first_of_the_next_place(places: Places) -> Integers:
     return behind
 
 
-def cycle(places: Places, operation: Integers) -> Sequence[int]:
+def cycle(places: Positions, operation: Integers) -> Sequence[int]:
     """Rows of different operations that would each have to come before the next, the last one before the first.
 
     For operations of several events: each event alone may have an order that agrees with time, and all of them
@@ -157,7 +157,7 @@ _TRIED = 50
 """Members of a circle from which the shortest one is looked for."""
 
 
-def _by_event(places: Places, operation: Integers, first: int) -> tuple[Integers, Integers]:
+def _by_event(places: Positions, operation: Integers, first: int) -> tuple[Integers, Integers]:
     """Each row before a bar that stands behind its place, and each bar before the next place; bars follow `first`."""
     opens = np.append(True, (places.event[1:] != places.event[:-1]) | (places.at[1:] != places.at[:-1]))
     starts_event = np.append(True, places.event[1:] != places.event[:-1])

@@ -2,15 +2,15 @@
 
 import numpy as np
 
-from ticketlab.checks.serializability.versions import Finding, Told
+from ticketlab.checks.serializability.versions import VersionedRows, Violation
 from ticketlab.checks.verdict import Anomaly
 from ticketlab.history.arrays import Integers, Mask
-from ticketlab.history.index import Case
+from ticketlab.history.index import IndexedHistory
 from ticketlab.history.recording import NOT_SEEN
 from ticketlab.history.text import counted
 
 
-def refunds(told: Told) -> Finding | None:
+def refunds(told: VersionedRows) -> Violation | None:
     """A refund of what was not bought, of another number of tickets, before it was bought, or once more."""
     case = told.case
     rows = np.flatnonzero(case.surely_refunded & ~case.effects.entangled & ~_is_of_any_sale(case))
@@ -25,11 +25,11 @@ def refunds(told: Told) -> Finding | None:
     for wrong, text, anomaly in flaws:
         if wrong.any():
             row = int(rows[np.flatnonzero(wrong)[0]])
-            return Finding(f"event {case.event[row]}: a purchase {text}", _calls(case, row), anomaly)
+            return Violation(f"event {case.event[row]}: a purchase {text}", _calls(case, row), anomaly)
     return None
 
 
-def impossible_ids(told: Told) -> Finding | None:
+def impossible_ids(told: VersionedRows) -> Violation | None:
     """An id whose own answers, taken together, cannot all be true of the tickets that it owns at the end."""
     case = told.case
     if not case.effects.impossible.any():
@@ -39,28 +39,28 @@ def impossible_ids(told: Told) -> Finding | None:
     mine = case.id == case.id[row]
     event = f"event {case.event[row]}: "
     if (refunded & mine & case.leads).sum() > ((case.sold | case.perhaps_sold) & mine & case.leads).sum():
-        return Finding(event + "a purchase was given back twice", _calls(case, row), Anomaly.DOUBLE_REFUND)
+        return Violation(event + "a purchase was given back twice", _calls(case, row), Anomaly.DOUBLE_REFUND)
     if (case.refunded_nothing & mine).any() and not (refunded & mine).any():
         text = "a refund was answered that the purchase owns nothing, but it owned its tickets at that time"
-        return Finding(event + text, _calls(case, row), Anomaly.STALE_READ)
+        return Violation(event + text, _calls(case, row), Anomaly.STALE_READ)
     if (case.repeated & case.sold & mine).any() and not case.owned[case.id[row]]:
         text = "a call was answered that the purchase had been made before, but it owned nothing at that time"
-        return Finding(event + text, _calls(case, row), Anomaly.STALE_READ)
+        return Violation(event + text, _calls(case, row), Anomaly.STALE_READ)
     owned, asked = int(case.owned[case.id[row]]), int(case.quantity[mine & case.purchases].max(initial=0))
     anomaly = Anomaly.DOUBLE_SALE if owned > asked or (sold & mine & case.leads).sum() > 1 else Anomaly.LOST_SALE
     tickets = counted(owned, "ticket")
     text = f"no order of the calls of one purchase id explains its answers and the {tickets} that it owns"
-    return Finding(event + text, _calls(case, row), anomaly)
+    return Violation(event + text, _calls(case, row), anomaly)
 
 
-def _calls(case: Case, row: int) -> list[int]:
+def _calls(case: IndexedHistory, row: int) -> list[int]:
     """The rows under the id of this row that took effect, may have, or were answered as if they had."""
     answered = case.sold | case.refunded | case.refunded_nothing | case.perhaps_sold | case.perhaps_refunded
     calls: list[int] = np.flatnonzero((case.id == case.id[row]) & answered).tolist()
     return calls
 
 
-def _is_of_any_sale(case: Case) -> Mask:
+def _is_of_any_sale(case: IndexedHistory) -> Mask:
     """Rows of ids with several sales, of which the versions do not say in which order they and the refund come."""
     sales = case.surely_sold | (case.undecided & case.purchases)
     several = case.per_id(sales) > 1
@@ -69,7 +69,7 @@ def _is_of_any_sale(case: Case) -> Mask:
     return unclear
 
 
-def _sale_of(case: Case, rows: Integers) -> Integers:
+def _sale_of(case: IndexedHistory, rows: Integers) -> Integers:
     """The row of the sale that each of these refunds gives back, or -1: the last one before it of its id and event.
 
     Before means in the order of versions where both have one; an id that is not bought again has one sale only.
@@ -90,14 +90,14 @@ def _sale_of(case: Case, rows: Integers) -> Integers:
     return np.where(fits, sales[place], np.where(later, sales[first], -1))
 
 
-def _other_tickets(case: Case, rows: Integers, sale: Integers) -> Mask:
+def _other_tickets(case: IndexedHistory, rows: Integers, sale: Integers) -> Mask:
     lines = np.bincount(case.operation)[case.operation]
     wanted = np.abs(case.change)
     other: Mask = (sale >= 0) & ((wanted[rows] != wanted[sale]) | (lines[rows] != lines[sale]))
     return other
 
 
-def _too_early(case: Case, rows: Integers, sale: Integers) -> Mask:
+def _too_early(case: IndexedHistory, rows: Integers, sale: Integers) -> Mask:
     both = (case.version[rows] != NOT_SEEN) & (case.version[sale] != NOT_SEEN)
     by_version = both & (case.version[rows] < case.version[sale])
     early: Mask = (sale >= 0) & (by_version | (case.until[rows] < case.since[sale]))

@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 
 from ticketlab.checks.search.linearizability import linearizable
-from ticketlab.checks.serializability.versions import Finding, Undecided
+from ticketlab.checks.serializability.versions import Undecided, Violation
 from ticketlab.checks.verdict import Anomaly, Status
 from ticketlab.history.arrays import Mask
-from ticketlab.history.index import Case
+from ticketlab.history.index import IndexedHistory
 from ticketlab.history.text import plural
 
 MOST_ROWS = 2_000
@@ -18,7 +18,7 @@ TIME_LIMIT_S = 5.0
 _MOST_NAMED = 3
 
 
-def search(case: Case, events: Collection[int]) -> Finding | None:
+def search(case: IndexedHistory, events: Collection[int]) -> Violation | None:
     """Look for any order of these events, and of those that baskets tie to them.
 
     Raises:
@@ -44,10 +44,10 @@ def search(case: Case, events: Collection[int]) -> Finding | None:
     if found.status is Status.VALID:
         return None
     shown = np.flatnonzero(rows & (case.undecided | case.perhaps_sold | case.perhaps_refunded | case.refused))
-    return Finding(found.summary, shown.tolist(), Anomaly.STALE_READ)
+    return Violation(found.summary, shown.tolist(), Anomaly.STALE_READ)
 
 
-def _tied_to(case: Case, events: Collection[int]) -> Mask:
+def _tied_to(case: IndexedHistory, events: Collection[int]) -> Mask:
     """The rows on these events, and on all that share a purchase id with one of them, by a call or by a ticket."""
     wanted = np.zeros(case.events, np.bool_)
     wanted[list(events)] = True

@@ -5,10 +5,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from ticketlab.history.arrays import Integers, Mask
-from ticketlab.history.index import Case
+from ticketlab.history.index import IndexedHistory
 
 
-class _Seats(NamedTuple):
+class _SeatTimeline(NamedTuple):
     """Seats that changed hands, ordered by event and time."""
 
     event: Integers
@@ -23,7 +23,7 @@ class _Seats(NamedTuple):
         return places
 
 
-def surely_free(case: Case, refused: Integers) -> Integers:
+def min_free_seats(case: IndexedHistory, refused: Integers) -> Integers:
     """The seats that were free, whatever the order of sales, as long as each refusal was under way.
 
     Every sale that took effect, or may have, is counted from the earliest moment on at which it can have; a refund
@@ -43,12 +43,12 @@ def surely_free(case: Case, refused: Integers) -> Integers:
     return free
 
 
-def _sales(case: Case) -> Mask:
+def _sales(case: IndexedHistory) -> Mask:
     """Every sale that took effect, or may have."""
     return case.surely_sold | (case.undecided & case.purchases)
 
 
-def _holders(case: Case) -> Integers:
+def _holders(case: IndexedHistory) -> Integers:
     """One of these sales for each id and event."""
     rows = np.flatnonzero(_sales(case))
     _, first = np.unique(case.pairs[rows], return_index=True)
@@ -56,19 +56,19 @@ def _holders(case: Case) -> Integers:
     return holders
 
 
-def _taken(case: Case) -> _Seats:
+def _taken(case: IndexedHistory) -> _SeatTimeline:
     """The seats of every sale, or those that its id holds if these are more."""
     held, holders = np.zeros(len(case), np.int64), _holders(case)
     held[holders] = case.held[holders]
     return _ordered(case, _sales(case), case.since, np.maximum(case.quantity, held))
 
 
-def _returned(case: Case) -> _Seats:
+def _returned(case: IndexedHistory) -> _SeatTimeline:
     """The seats that were surely given back, from when that was answered."""
     return _ordered(case, case.refunded & case.surely_refunded, case.completed, case.quantity)
 
 
-def _ordered(case: Case, rows: Mask, at: Integers, seats: Integers) -> _Seats:
+def _ordered(case: IndexedHistory, rows: Mask, at: Integers, seats: Integers) -> _SeatTimeline:
     places = np.flatnonzero(rows)
     places = places[np.lexsort((at[places], case.event[places]))]
-    return _Seats(case.event[places], at[places], seats[places].astype(np.int64))
+    return _SeatTimeline(case.event[places], at[places], seats[places].astype(np.int64))

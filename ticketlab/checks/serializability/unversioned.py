@@ -27,11 +27,11 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from ticketlab.checks.serializability import search_fallback
-from ticketlab.checks.serializability.seat_bounds import surely_free
-from ticketlab.checks.serializability.versions import Finding, Told
+from ticketlab.checks.serializability.seat_bounds import min_free_seats
+from ticketlab.checks.serializability.versions import VersionedRows, Violation
 from ticketlab.checks.verdict import Anomaly
 from ticketlab.history.arrays import Integers
-from ticketlab.history.index import Case
+from ticketlab.history.index import IndexedHistory
 from ticketlab.history.recording import NOT_SEEN
 
 MOST_STEPS: Final = 300_000
@@ -203,7 +203,7 @@ class _Search:
         return False
 
 
-def refusals(told: Told) -> Finding | None:
+def refusals(told: VersionedRows) -> Violation | None:
     """A refusal while enough seats were free in every order, or answers that no order explains.
 
     Raises:
@@ -213,11 +213,11 @@ def refusals(told: Told) -> Finding | None:
     if not case.versionless:
         return None
     refused = np.flatnonzero(case.refused)
-    free = np.maximum(surely_free(case, refused), case.available[refused])
+    free = np.maximum(min_free_seats(case, refused), case.available[refused])
     false = refused[free >= case.quantity[refused]]
     if len(false):
         text = f"event {case.event[false[0]]}: sold out was answered while enough seats were free in every order"
-        return Finding(text, [int(false[0])], Anomaly.FALSE_SOLD_OUT)
+        return Violation(text, [int(false[0])], Anomaly.FALSE_SOLD_OUT)
     joined = np.isin(case.operation, case.operation[~case.leads])
     matters = case.changed | case.undecided | case.refused
     reported = (case.available != NOT_SEEN) & matters
@@ -238,25 +238,25 @@ def refusals(told: Told) -> Finding | None:
     return search_fallback.search(case, left_open) if left_open else None
 
 
-def _search(case: Case, event: int, rows: Integers, total: int) -> Finding | None:
+def _search(case: IndexedHistory, event: int, rows: Integers, total: int) -> Violation | None:
     """None if an order was found; a finding without rows if the search gave up."""
     refunds = rows[case.refund_version[rows] != NOT_SEEN]
     versions, counts = np.unique(case.refund_version[refunds], return_counts=True)
     if (counts > 1).any():
         twice = refunds[case.refund_version[refunds] == versions[counts > 1][0]]
         text = f"event {event}: version {versions[counts > 1][0]:,} was made twice"
-        return Finding(text, twice[:2].tolist(), Anomaly.LOST_UPDATE)
+        return Violation(text, twice[:2].tolist(), Anomaly.LOST_UPDATE)
     answer = search(_items(case, rows), total)
     if answer.found:
         return None
     if not answer.exhausted:
-        return Finding("", (), Anomaly.STALE_READ)
+        return Violation("", (), Anomaly.STALE_READ)
     stuck = np.array(sorted(answer.stuck), np.int64)
     text = f"event {event}: no order of its sales and refunds explains every answer"
-    return Finding(text, stuck.tolist(), Anomaly.STALE_READ)
+    return Violation(text, stuck.tolist(), Anomaly.STALE_READ)
 
 
-def _items(case: Case, rows: Integers) -> list[Item]:
+def _items(case: IndexedHistory, rows: Integers) -> list[Item]:
     sale_of = dict(
         zip(case.id[rows][case.surely_sold[rows]].tolist(), rows[case.surely_sold[rows]].tolist(), strict=True)
     )

@@ -8,15 +8,15 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from ticketlab.checks.serializability import real_time
-from ticketlab.checks.serializability.real_time import Places, sorting
+from ticketlab.checks.serializability.real_time import Positions, sort_order
 from ticketlab.checks.verdict import Anomaly
 from ticketlab.history.arrays import Integers, Mask
-from ticketlab.history.index import Case
+from ticketlab.history.index import IndexedHistory
 from ticketlab.history.recording import NOT_SEEN
 from ticketlab.history.text import counted
 
 
-class Finding(NamedTuple):
+class Violation(NamedTuple):
     """One thing that is wrong."""
 
     text: str
@@ -30,21 +30,21 @@ class Undecided(Exception):  # noqa: N818 - no error: the question is open, and 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Told:
+class VersionedRows:
     """The rows that report a version; none in a history that is versionless."""
 
-    case: Case
+    case: IndexedHistory
     makers: Integers
     """Rows that report a version that they made, by event and version."""
     seers: Integers
     """Rows that were refused at a version."""
 
     @classmethod
-    def of(cls, case: Case) -> Self:
+    def of(cls, case: IndexedHistory) -> Self:
         """Sorted out of a case."""
         reported = case.version != NOT_SEEN
         makers = np.flatnonzero(case.changed & reported)
-        makers = makers[sorting(case.event[makers], case.version[makers])]
+        makers = makers[sort_order(case.event[makers], case.version[makers])]
         return cls(case=case, makers=makers, seers=np.flatnonzero(case.refused & reported))
 
     @cached_property
@@ -101,11 +101,11 @@ class Told:
         return self._by_event("available")
 
     @cached_property
-    def places(self) -> Places:
+    def places(self) -> Positions:
         """Where all these rows stand."""
         case, rows = self.case, np.concatenate([self.makers, self.seers])
         at = np.concatenate([2 * self.version, 2 * case.version[self.seers].astype(np.int64) + 1])
-        return Places.of(rows=rows, event=case.event[rows], at=at, since=case.since[rows], until=case.until[rows])
+        return Positions.of(rows=rows, event=case.event[rows], at=at, since=case.since[rows], until=case.until[rows])
 
     def maker_of(self, event: Integers, version: Integers) -> Integers:
         """For each version of an event the number of its maker among `makers`, or -1."""
@@ -123,7 +123,7 @@ class Told:
         return numbers
 
 
-def versions(told: Told) -> Finding | None:
+def check_versions(told: VersionedRows) -> Violation | None:
     """A version that was made twice, or that the event has never come to."""
     event, version, makers = told.event, told.version, told.makers
     twice = np.flatnonzero((event[1:] == event[:-1]) & (version[1:] == version[:-1]))
@@ -133,25 +133,25 @@ def versions(told: Told) -> Finding | None:
         if len(twice) > 1:
             text += f", and so were {len(twice) - 1:,} more"
         undone = told.case.surely_sold[rows] & (told.case.held[rows] == 0) & ~_given_back(told.case)[told.case.id[rows]]
-        return Finding(text, rows, Anomaly.DIRTY_READ if undone.any() else Anomaly.LOST_UPDATE)
+        return Violation(text, rows, Anomaly.DIRTY_READ if undone.any() else Anomaly.LOST_UPDATE)
     early = np.flatnonzero(version <= 1)
     if len(early):
         text = f"event {event[early[0]]}: version {version[early[0]]} was made, though the event began with version 1"
-        return Finding(text, [int(makers[early[0]])], Anomaly.LOST_UPDATE)
+        return Violation(text, [int(makers[early[0]])], Anomaly.LOST_UPDATE)
     beyond = np.flatnonzero(version > told.last[event])
     if len(beyond):
         place = beyond[0]
         ended = f"the event ended with version {told.last[event[place]]:,}"
         text = f"event {event[place]}: an answer reported version {version[place]:,}, but {ended}"
-        return Finding(text, [int(makers[place])], Anomaly.DIRTY_READ)
+        return Violation(text, [int(makers[place])], Anomaly.DIRTY_READ)
     return None
 
 
-def _given_back(case: Case) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
+def _given_back(case: IndexedHistory) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
     return case.per_id(case.surely_refunded | case.perhaps_refunded) > 0
 
 
-def stocks(told: Told) -> Finding | None:
+def check_stock(told: VersionedRows) -> Violation | None:
     """A stock that is below 0, or is not that of the version before, plus or less what was given back or sold."""
     case, makers, event = told.case, told.makers, told.event
     stock, change = case.available[makers].astype(np.int64), case.change[makers]
@@ -167,7 +167,7 @@ def stocks(told: Told) -> Finding | None:
             f"event {event[place]}: version {told.version[place]:,} left {counted(stock[place], 'seat')}, though "
             f"{before[place]:,} before it and {change[place]:+,} make {before[place] + change[place]:,}"
         )
-        return Finding(text, rows, Anomaly.LOST_UPDATE)
+        return Violation(text, rows, Anomaly.LOST_UPDATE)
     wrong = np.flatnonzero((stock != NOT_SEEN) & (told.stock != NOT_SEEN) & (stock != told.stock))
     if len(wrong):
         place = wrong[0]
@@ -175,7 +175,7 @@ def stocks(told: Told) -> Finding | None:
             f"event {event[place]}: version {told.version[place]:,} left {counted(stock[place], 'seat')}, though "
             f"{told.total[event[place]]:,} at the start and all changes up to it make {told.stock[place]:,}"
         )
-        return Finding(text, [int(makers[place])], Anomaly.LOST_UPDATE)
+        return Violation(text, [int(makers[place])], Anomaly.LOST_UPDATE)
     left = np.where(stock != NOT_SEEN, stock, told.stock)
     below = np.flatnonzero((left != NOT_SEEN) & (left < 0))
     if len(below):
@@ -184,7 +184,7 @@ def stocks(told: Told) -> Finding | None:
             f"event {event[place]}: version {told.version[place]:,} sold {counted(-change[place], 'ticket')} and left "
             f"{left[place]:,}: that is more than there was"
         )
-        return Finding(text, [int(makers[place])], Anomaly.OVERSELL)
+        return Violation(text, [int(makers[place])], Anomaly.OVERSELL)
     known = told.ended[event] & (stock != NOT_SEEN) & (told.left[event] != NOT_SEEN)
     ends = np.flatnonzero(known & (told.version == told.last[event]))
     wrong = ends[stock[ends] != told.left[event[ends]]]
@@ -194,15 +194,15 @@ def stocks(told: Told) -> Finding | None:
             f"event {event[place]}: version {told.version[place]:,} left {counted(stock[place], 'seat')}, "
             f"but at that version the ledger has {told.left[event[place]]:,}"
         )
-        return Finding(text, [int(makers[place])], Anomaly.LOST_UPDATE)
+        return Violation(text, [int(makers[place])], Anomaly.LOST_UPDATE)
     return None
 
 
-def refusals(told: Told) -> Finding | None:
+def check_refusals(told: VersionedRows) -> Violation | None:
     """A refusal beside a stock that would have done, or at a version or a stock that never was."""
     case, seers = told.case, told.seers
     event, version = case.event[seers], case.version[seers].astype(np.int64)
-    witness, stock = _witnessed(told, event, version)
+    witness, stock = _stock_at_version(told, event, version)
     shown = np.where(case.available[seers] == NOT_SEEN, stock, case.available[seers])
     never = (version > told.last[event]) | (version < 1) | ((stock != NOT_SEEN) & (stock != shown))
     enough = (shown != NOT_SEEN) & (shown >= case.quantity[seers])
@@ -215,11 +215,11 @@ def refusals(told: Told) -> Finding | None:
             text = f"event {event[place]}: a call for {asked} was answered sold out at version {version[place]:,}{left}"
             if anomaly is Anomaly.DIRTY_READ:
                 text += f"; it had {stock[place]:,}" if stock[place] != NOT_SEEN else "; the event never came to it"
-            return Finding(text, [*rows, int(seers[place])], anomaly)
+            return Violation(text, [*rows, int(seers[place])], anomaly)
     return None
 
 
-def _witnessed(told: Told, event: Integers, version: Integers) -> tuple[Integers, Integers]:
+def _stock_at_version(told: VersionedRows, event: Integers, version: Integers) -> tuple[Integers, Integers]:
     """For each of those who were refused the row that tells the stock at his version, or -1, and that stock.
 
     It is told by who made the version; where nobody says that he did, by the ledger if it is the last one, and else by
@@ -241,17 +241,17 @@ def _witnessed(told: Told, event: Integers, version: Integers) -> tuple[Integers
     return made, stock
 
 
-def times(told: Told) -> Finding | None:
+def check_real_time(told: VersionedRows) -> Violation | None:
     """Two operations of an event in another order than that of time; or of several events a circle of them."""
     case, places = told.case, told.places
     pair = real_time.inversion(places)
     if pair is not None:
         first, second = pair
         text = (
-            f"event {case.event[first]}: {_what(case, first)} was called after {_what(case, second)} "
+            f"event {case.event[first]}: {_label(case, first)} was called after {_label(case, second)} "
             "had been answered, and comes before it"
         )
-        return Finding(text, pair, Anomaly.STALE_READ)
+        return Violation(text, pair, Anomaly.STALE_READ)
     if case.leads.all():
         return None
     circle = real_time.cycle(places, case.operation[places.rows])
@@ -261,8 +261,8 @@ def times(told: Told) -> Finding | None:
     text = (
         f"{len(circle)} operations on several events, each of which would have to come before the next one, in a circle"
     )
-    return Finding(text, rows.tolist(), Anomaly.STALE_READ)
+    return Violation(text, rows.tolist(), Anomaly.STALE_READ)
 
 
-def _what(case: Case, row: int) -> str:
+def _label(case: IndexedHistory, row: int) -> str:
     return f"version {case.version[row]:,}" if not case.refused[row] else f"a refusal at version {case.version[row]:,}"

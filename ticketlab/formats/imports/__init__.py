@@ -26,7 +26,7 @@ What other columns hold is not read. Every fault of a file is named, and nothing
 """
 
 from ticketlab.formats.imports.check_import import NEEDS_NO_TICKETS, is_decided, judge
-from ticketlab.formats.imports.loader import Foreign, read
+from ticketlab.formats.imports.loader import ImportedHistory, read
 from ticketlab.formats.imports.table import Table
 
-__all__ = ["NEEDS_NO_TICKETS", "Foreign", "Table", "is_decided", "judge", "read"]
+__all__ = ["NEEDS_NO_TICKETS", "ImportedHistory", "Table", "is_decided", "judge", "read"]

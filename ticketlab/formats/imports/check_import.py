@@ -19,10 +19,10 @@ from ticketlab.checks.answers import oversold_by_answers
 from ticketlab.checks.capacity import no_oversell
 from ticketlab.checks.check import Check
 from ticketlab.checks.verdict import Status, Verdict, unknown
-from ticketlab.formats.imports.loader import MOST_TICKETS, Foreign
+from ticketlab.formats.imports.loader import MOST_TICKETS, ImportedHistory
 from ticketlab.history.calls import Call, explanations
 from ticketlab.history.effects import MOST_CALLS
-from ticketlab.history.index import Case
+from ticketlab.history.index import IndexedHistory
 from ticketlab.history.ledger import TICKET_COLUMNS, Ledger
 from ticketlab.history.recording import NOT_SEEN
 from ticketlab.history.text import counted, verb
@@ -35,21 +35,21 @@ _STRICT: Final = "strict_serializability"
 _EVENTS: Final = re.compile(r"\b(events?) (\d+(?:, \d+)*)\b")
 
 
-def judge(foreign: Foreign, chosen: Iterable[Check] = checks.CHECKS) -> tuple[Verdict, ...]:
+def judge(foreign: ImportedHistory, chosen: Iterable[Check] = checks.CHECKS) -> tuple[Verdict, ...]:
     """The verdict of each check. Its evidence has `in_file`, the place of each operation in the file."""
     history = foreign.history.assign(in_file=foreign.places)
     if foreign.tickets_known:
         found = checks.judge(history, foreign.ledger, chosen)
     else:
         found = judge_answers(history, foreign.ledger, chosen)
-    return tuple(_in_its_words(each, foreign) for each in found)
+    return tuple(_translate(each, foreign) for each in found)
 
 
 def judge_answers(
     history: pd.DataFrame, ledger: Ledger, chosen: Iterable[Check] = checks.CHECKS
 ) -> tuple[Verdict, ...]:
     """The verdict of each check on a history of whose tickets nothing is known; `ledger` has the seats."""
-    case = Case(history, ledger)
+    case = IndexedHistory(history, ledger)
     oversold = oversold_by_answers(case, no_oversell.name)
     final, open_question = _final_ledger(case)
     found = checks.judge(history, ledger if final is None else final, chosen)
@@ -77,7 +77,7 @@ def _without_tickets(verdict: Verdict, open_question: str | None, oversold: Verd
     return verdict
 
 
-def _final_ledger(case: Case) -> tuple[Ledger | None, str | None]:
+def _final_ledger(case: IndexedHistory) -> tuple[Ledger | None, str | None]:
     """The only ledger that the answers leave, or why there is none or more than one."""
     lost = int((case.history["outcome"] == Outcome.UNKNOWN).sum())
     if lost:
@@ -103,7 +103,7 @@ def _final_ledger(case: Case) -> tuple[Ledger | None, str | None]:
     return replace(case.ledger, tickets=tickets.reset_index(drop=True)), None
 
 
-def _tickets_of_irregular_ids(case: Case) -> tuple[pd.DataFrame, int]:
+def _tickets_of_irregular_ids(case: IndexedHistory) -> tuple[pd.DataFrame, int]:
     """The tickets of ids with several purchases or refunds, and how many of these ids could own different ones."""
     owned: list[tuple[int, bytes]] = []
     several = 0
@@ -124,16 +124,16 @@ def _possible_ends(calls: Sequence[Call]) -> list[Mapping[int, int]]:
     return [each for each in ends if explanations(calls, each)] or ends[-1:]
 
 
-def _in_its_words(verdict: Verdict, foreign: Foreign) -> Verdict:
+def _translate(verdict: Verdict, foreign: ImportedHistory) -> Verdict:
     summary = _EVENTS.sub(lambda found: f"{found[1]} {_names(found[2], foreign)}", verdict.summary)
     return replace(verdict, summary=summary, evidence=tuple(_named(row, foreign) for row in verdict.evidence))
 
 
-def _names(numbers: str, foreign: Foreign) -> str:
+def _names(numbers: str, foreign: ImportedHistory) -> str:
     return ", ".join(str(foreign.events[int(each)]) for each in numbers.split(", "))
 
 
-def _named(row: Mapping[str, Any], foreign: Foreign) -> dict[str, Any]:
+def _named(row: Mapping[str, Any], foreign: ImportedHistory) -> dict[str, Any]:
     """A row of evidence with the names of the file; a number that is its own name stays one."""
     named = dict(row)
     for column, names in (("event", foreign.events), ("buyer", foreign.buyers)):

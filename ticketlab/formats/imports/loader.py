@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from ticketlab.errors import InvalidInputError
 from ticketlab.formats.calls import Integers, Mask
-from ticketlab.formats.imports.parse_errors import Faults
-from ticketlab.formats.imports.parsers import MOST, Ids, Names, Range, ids, names, whole_numbers, words
+from ticketlab.formats.imports.parse_errors import ParseErrors
+from ticketlab.formats.imports.parsers import MOST, NameIndex, PurchaseIds, Range, ids, names, whole_numbers, words
 from ticketlab.formats.imports.table import Table
 from ticketlab.history import parquet
 from ticketlab.history.ledger import EVENT_COLUMNS, TICKET_COLUMNS, Ledger
@@ -47,12 +47,12 @@ class Operations:
     """With the columns of COLUMNS."""
     places: Integers
     """The place of each of them in the file."""
-    buyers: Names
-    ids: Ids
+    buyers: NameIndex
+    ids: PurchaseIds
     """As the rows of the file come."""
 
     @classmethod
-    def of(cls, table: Table, events: Names, faults: Faults) -> Self:
+    def of(cls, table: Table, events: NameIndex, faults: ParseErrors) -> Self:
         """The operations of a table.
 
         Raises:
@@ -60,11 +60,11 @@ class Operations:
         """
         columns, owners = _columns(table, events, faults)
         buyer = names(table, "buyer", faults)
-        buyers = Names.of(buyer)
+        buyers = NameIndex.of(buyer)
         columns["buyer"] = buyers.numbers(buyer)
         faults.tell()  # what follows compares cells with one another
         _compare(table, columns, faults)
-        operation, first = _together(owners, columns)
+        operation, first = _group_operations(owners, columns)
         columns["line"] = _lines(table, operation, faults)
         _agree(table, columns, operation, first, faults)
         faults.tell()
@@ -76,7 +76,7 @@ class Operations:
         return cls(history=frame, places=table.places[order], buyers=buyers, ids=owners)
 
 
-def _columns(table: Table, events: Names, faults: Faults) -> tuple[dict[str, Any], Ids]:
+def _columns(table: Table, events: NameIndex, faults: ParseErrors) -> tuple[dict[str, Any], PurchaseIds]:
     """The cells of each column but the buyer's, by themselves."""
     event = events.numbers(table.text("event"))
     columns: dict[str, Any] = {"event": event, "quantity": whole_numbers(table, "quantity", Range(1, _PLAIN), faults)}
@@ -97,7 +97,7 @@ def _columns(table: Table, events: Names, faults: Faults) -> tuple[dict[str, Any
     return columns, ids(table, "purchase_id", faults)
 
 
-def _causes(table: Table, outcome: Integers, faults: Faults) -> Integers:
+def _causes(table: Table, outcome: Integers, faults: ParseErrors) -> Integers:
     refused = outcome == OUTCOMES.index(Outcome.SOLD_OUT)
     usual = np.where(refused, CAUSES.index(Cause.INSUFFICIENT), CAUSES.index(Cause.NONE))
     if "cause" not in table.columns:
@@ -106,7 +106,7 @@ def _causes(table: Table, outcome: Integers, faults: Faults) -> Integers:
     return np.where(table.is_empty("cause"), usual, told)
 
 
-def _compare(table: Table, columns: dict[str, Any], faults: Faults) -> None:
+def _compare(table: Table, columns: dict[str, Any], faults: ParseErrors) -> None:
     """What the cells of one row must have to do with each other."""
     early = columns["completed_ns"] < columns["invoked_ns"]
     faults.add(table.places, early, "completed_ns", table.text("completed_ns"), "no less than invoked_ns")
@@ -119,7 +119,7 @@ def _compare(table: Table, columns: dict[str, Any], faults: Faults) -> None:
         faults.add(table.places, wrong, "outcome", table.text("outcome"), expected)
 
 
-def _together(owners: Ids, columns: dict[str, Any]) -> tuple[Integers, Integers]:
+def _group_operations(owners: PurchaseIds, columns: dict[str, Any]) -> tuple[Integers, Integers]:
     """Of each row the number of its operation, in the order of the file, and that operation's first row."""
     rows = np.arange(len(columns["event"]))
     owner = owners.numbers()
@@ -134,7 +134,7 @@ def _together(owners: Ids, columns: dict[str, Any]) -> tuple[Integers, Integers]
     return np.cumsum(first == rows)[first] - 1, first
 
 
-def _lines(table: Table, operation: Integers, faults: Faults) -> Integers:
+def _lines(table: Table, operation: Integers, faults: ParseErrors) -> Integers:
     """The place of each row in its operation; where the file tells it, from 0 on and without a gap."""
     lines = np.zeros(len(operation), np.int64)
     if _several(operation):
@@ -156,7 +156,7 @@ def _several(operation: Integers) -> bool:
     return bool(len(operation) and operation.max() + 1 < len(operation))
 
 
-def _agree(table: Table, columns: dict[str, Any], operation: Integers, first: Integers, faults: Faults) -> None:
+def _agree(table: Table, columns: dict[str, Any], operation: Integers, first: Integers, faults: ParseErrors) -> None:
     """Whether the rows of one operation tell one story, each of an event of its own."""
     if not _several(operation):
         return
@@ -176,7 +176,7 @@ def _as_on(table: Table, row: int) -> str:
     return f"the same as on {table.at(row)}, which is of the same operation"
 
 
-def _differ(table: Table, column: str, wrong: Mask, expected: Callable[[int], str], faults: Faults) -> None:
+def _differ(table: Table, column: str, wrong: Mask, expected: Callable[[int], str], faults: ParseErrors) -> None:
     faults.add_each(table.places, wrong, column, table.text(column), expected)
 
 
@@ -186,7 +186,7 @@ COUNT: Final = Range(0, np.iinfo(np.int32).max)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Foreign:
+class ImportedHistory:
     """A history made by others, in the terms of this package, and how to say it in theirs."""
 
     history: pd.DataFrame
@@ -199,11 +199,11 @@ class Foreign:
     """The place in the file of each row of the history."""
     unit: str
     """What places count: line, row, or record."""
-    events: Names
+    events: NameIndex
     """What the file calls its events."""
-    buyers: Names
+    buyers: NameIndex
     """What it calls its buyers."""
-    ids: Ids
+    ids: PurchaseIds
     """What it calls its purchases."""
     notes: Sequence[str]
     """What a reader must know of how the file was read, in sentences."""
@@ -211,7 +211,7 @@ class Foreign:
 
 def read(
     operations: Table, *, stock: int | None = None, events: Table | None = None, tickets: Table | None = None
-) -> Foreign:
+) -> ImportedHistory:
     """A history of `operations`, and its ledger.
 
     Args:
@@ -235,7 +235,7 @@ def read(
     seats = _seats_of_all(known, stock) if events is None else _seats(events, known, operations, told)
     kept, owners = (None, found.ids) if tickets is None else _tickets(tickets, known, len(seats), events)
     none = pd.DataFrame({"event": [], "purchase_id": parquet.purchase_ids(b""), "ticket": []})
-    return Foreign(
+    return ImportedHistory(
         history=found.history,
         ledger=Ledger(events=seats, tickets=(none if kept is None else kept).astype(TICKET_COLUMNS)),
         tickets_known=tickets is not None,
@@ -248,23 +248,23 @@ def read(
     )
 
 
-def _events_named(told: pa.Array, events: Table | None, tickets: Table | None) -> Names:
+def _events_named(told: pa.Array, events: Table | None, tickets: Table | None) -> NameIndex:
     columns = [told]
     for table, others in ((events, ("total",)), (tickets, ("purchase_id",))):
         if table is not None:
             table.require(("event", *others), others=("available", "version", "tickets"))
             columns.append(table.text("event"))
-    return Names.of(*columns)
+    return NameIndex.of(*columns)
 
 
-def _seats_of_all(known: Names, stock: int | None) -> pd.DataFrame:
+def _seats_of_all(known: NameIndex, stock: int | None) -> pd.DataFrame:
     if stock is None or not COUNT.least <= stock <= COUNT.most:
         raise InvalidInputError(f"--stock takes {COUNT.words}, not {stock}.")
     events = np.arange(len(known.known))
     return _events_frame(events, np.full(len(events), stock), *([np.full(len(events), NOT_SEEN)] * 2))
 
 
-def _seats(table: Table, known: Names, operations: Table, told: pa.Array) -> pd.DataFrame:
+def _seats(table: Table, known: NameIndex, operations: Table, told: pa.Array) -> pd.DataFrame:
     """The events of a file; each that is bought from must be there, and none twice."""
     table.require_rows()
     faults = table.faults()
@@ -279,7 +279,7 @@ def _seats(table: Table, known: Names, operations: Table, told: pa.Array) -> pd.
     again = pd.Series(event).duplicated().to_numpy() & (event >= 0)
     faults.add(table.places, again, "event", table.text("event"), "each event once")
     faults.tell()
-    strange = Faults(name=operations.name, unit=operations.unit)
+    strange = ParseErrors(name=operations.name, unit=operations.unit)
     unknown = ~np.isin(known.numbers(told), event)
     strange.add(operations.places, unknown, "event", told, f"an event of {table.name}")
     strange.tell()
@@ -292,7 +292,7 @@ def _events_frame(event: Integers, total: Integers, available: Integers, version
     return pd.DataFrame(columns)[list(EVENT_COLUMNS)].astype(EVENT_COLUMNS).sort_values("event", ignore_index=True)
 
 
-def _tickets(table: Table, known: Names, events: int, listed: Table | None) -> tuple[pd.DataFrame, Ids]:
+def _tickets(table: Table, known: NameIndex, events: int, listed: Table | None) -> tuple[pd.DataFrame, PurchaseIds]:
     """The tickets of a file, a row each."""
     faults = table.faults()
     cells = names(table, "event", faults)
@@ -311,7 +311,7 @@ def _tickets(table: Table, known: Names, events: int, listed: Table | None) -> t
     return pd.DataFrame(kept), owners
 
 
-def _notes(operations: Table, found: Ids) -> list[str]:
+def _notes(operations: Table, found: PurchaseIds) -> list[str]:
     notes = []
     if found.made.any():
         made = f"{found.made.sum():,} of {len(found.made):,} rows"

@@ -14,7 +14,7 @@ LISTED: Final = 20
 _LONGEST: Final = 60
 
 
-class Faults:
+class ParseErrors:
     """What is wrong with the rows of one file."""
 
     def __init__(self, *, name: str, unit: str) -> None:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ticketlab.formats.calls import Integers, Mask
-from ticketlab.formats.imports.parse_errors import Faults
+from ticketlab.formats.imports.parse_errors import ParseErrors
 from ticketlab.formats.imports.table import Table
 from ticketlab.history import parquet
 
@@ -35,7 +35,9 @@ class Range(NamedTuple):
         return f"a whole number from {self.least:,} to {self.most:,}"
 
 
-def whole_numbers(table: Table, column: str, bounds: Range, faults: Faults, *, empty: int | None = None) -> Integers:
+def whole_numbers(
+    table: Table, column: str, bounds: Range, faults: ParseErrors, *, empty: int | None = None
+) -> Integers:
     """A column of whole numbers; `empty` stands for a cell in which there is nothing, where that may be.
 
     A cell may hold the number `empty` itself: a history of this package says so what was not seen.
@@ -63,7 +65,9 @@ def _numbers(cells: pa.Array) -> tuple[Mask, Integers]:
     return np.ones(len(cells), np.bool_), plain
 
 
-def words(table: Table, column: str, known: Sequence[str], faults: Faults, *, empty: str | None = None) -> Integers:
+def words(
+    table: Table, column: str, known: Sequence[str], faults: ParseErrors, *, empty: str | None = None
+) -> Integers:
     """A column of known words, in capitals or not, by their places; `empty` stands for a cell with nothing in it."""
     cells = table.text(column)
     codes: Integers = pc.index_in(pc.utf8_lower(cells), pa.array(map(str, known))).fill_null(-1).to_numpy()
@@ -74,14 +78,14 @@ def words(table: Table, column: str, known: Sequence[str], faults: Faults, *, em
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Names:
+class NameIndex:
     """Names or numbers of others, each with a number of its own, from 0."""
 
     known: pa.Array
     """Without repetition: numbers in their order where all are, else names as they come."""
 
     @classmethod
-    def of(cls, *columns: pa.Array) -> "Names":
+    def of(cls, *columns: pa.Array) -> "NameIndex":
         """The names that these columns hold."""
         known = pc.unique(pa.concat_arrays(columns))
         known = known.filter(pc.not_equal(known, ""))
@@ -103,7 +107,7 @@ class Names:
         return str(self.known[number].as_py())
 
 
-def names(table: Table, column: str, faults: Faults) -> pa.Array:
+def names(table: Table, column: str, faults: ParseErrors) -> pa.Array:
     """A column of names, none of them empty."""
     cells = table.text(column)
     faults.add(table.places, table.is_empty(column), column, cells, "a name or a number")
@@ -111,7 +115,7 @@ def names(table: Table, column: str, faults: Faults) -> pa.Array:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ids:
+class PurchaseIds:
     """Purchase ids as the 16 bytes of a UUID, end to end."""
 
     packed: bytes
@@ -130,7 +134,7 @@ class Ids:
         numbers: Integers = array.dictionary_encode().indices.to_numpy().astype(np.int64)
         return numbers
 
-    def beside(self, others: "Ids") -> "Ids":
+    def beside(self, others: "PurchaseIds") -> "PurchaseIds":
         """The texts of these ids that are no UUIDs, and those of others."""
         chosen = [each.texts.filter(pa.array(each.made)) for each in (self, others) if each.made.any()]
         texts = pc.unique(pa.concat_arrays(chosen)) if chosen else pa.array([], pa.string())
@@ -144,24 +148,24 @@ class Ids:
         return str(self.texts[rows[0]].as_py()) if len(rows) else purchase_id
 
 
-def ids(table: Table, column: str, faults: Faults) -> Ids:
+def ids(table: Table, column: str, faults: ParseErrors) -> PurchaseIds:
     """A column of purchase ids: UUIDs, or other texts of which UUIDs are made."""
     cells = table.columns[column]
     if not pa.types.is_string(cells.type):
         blank = _mask(pc.equal(pc.binary_length(cells), 0))
         faults.add(table.places, blank, column, cells, "the 16 bytes of a UUID")
-        return Ids(packed=b"".join(cells.to_pylist()), texts=cells, made=np.zeros(len(cells), np.bool_))
+        return PurchaseIds(packed=b"".join(cells.to_pylist()), texts=cells, made=np.zeros(len(cells), np.bool_))
     faults.add(table.places, table.is_empty(column), column, cells, "a UUID or another name of the purchase")
     uuids = _mask(pc.match_substring_regex(cells, _HYPHENS))
     digits = pc.replace_substring(pc.if_else(pa.array(uuids), cells, str(UUID(int=0))), "-", "")
     packed = np.frombuffer(bytes.fromhex("".join(digits.to_pylist())), np.dtype("V16")).copy()
     packed[~uuids] = np.frombuffer(_made_of(cells.filter(pa.array(~uuids))).packed, np.dtype("V16"))
-    return Ids(packed=packed.tobytes(), texts=cells, made=~uuids)
+    return PurchaseIds(packed=packed.tobytes(), texts=cells, made=~uuids)
 
 
-def _made_of(texts: pa.Array) -> Ids:
+def _made_of(texts: pa.Array) -> PurchaseIds:
     packed = b"".join(map(_uuid5, texts.to_pylist()))
-    return Ids(packed=packed, texts=texts, made=np.ones(len(texts), np.bool_))
+    return PurchaseIds(packed=packed, texts=texts, made=np.ones(len(texts), np.bool_))
 
 
 def _uuid5(text: str) -> bytes:

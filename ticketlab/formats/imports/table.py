@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from ticketlab.errors import InvalidInputError
 from ticketlab.formats.calls import Integers, Mask
-from ticketlab.formats.imports.parse_errors import Faults
+from ticketlab.formats.imports.parse_errors import ParseErrors
 
 _PARQUET: Final = b"PAR1"
 _KNOWN_BY: Final = {
@@ -92,7 +92,7 @@ class Table:
         except pa.ArrowInvalid as error:
             _refuse_what_is_no_utf8(data, name)
             raise InvalidInputError(f"{name} can not be read as CSV: {error}.") from error
-        begins, unit = _beginnings(data, 1 + read.num_rows + len(wrong))
+        begins, unit = _line_numbers(data, 1 + read.num_rows + len(wrong))
         numbers = np.array([row.number - 1 for row in wrong], np.int64)
         found = [(f"{row.actual_columns} cells", f"{row.expected_columns}, as in the first line") for row in wrong]
         return cls._checked(
@@ -113,7 +113,7 @@ class Table:
             read = pq.read_table(path)
         except pa.ArrowException as error:
             raise InvalidInputError(f"{path} can not be read as a Parquet file: {error}.") from error
-        _refuse_twins(read.column_names, str(path))
+        _check_duplicate_columns(read.column_names, str(path))
         columns = {name: _as_text(read.column(name), f"{path}, column {name}") for name in read.column_names}
         places = np.arange(1, read.num_rows + 1)
         return cls._checked(name=str(path), columns=columns, places=places, unit="row")
@@ -134,9 +134,9 @@ class Table:
         if not len(self):
             raise InvalidInputError(f"{self.name} has no rows: nothing to judge.")
 
-    def faults(self) -> Faults:
+    def faults(self) -> ParseErrors:
         """What is wrong with the file so far."""
-        faults = Faults(name=self.name, unit=self.unit)
+        faults = ParseErrors(name=self.name, unit=self.unit)
         for place, found, expected in self.misfits:
             faults.add_one(place, "the whole row", found, expected)
         return faults
@@ -171,7 +171,7 @@ class Table:
         if not missing:
             return
         spare = [each for each in self.columns if each not in {*columns, *others}]
-        told = [each + _meant(each, spare) for each in missing]
+        told = [each + _suggestion(each, spare) for each in missing]
         there = ", ".join(self.columns)
         hint = next(
             (f" They seem to be parted by {each!r}: commas are expected." for each in ";\t|" if each in there), ""
@@ -179,7 +179,7 @@ class Table:
         raise InvalidInputError(f"{self.name} lacks {', '.join(told)}. Its columns are: {there}.{hint}")
 
 
-def _meant(name: str, there: Sequence[str]) -> str:
+def _suggestion(name: str, there: Sequence[str]) -> str:
     by_letters = {each.strip().lower().replace(" ", "_").replace("-", "_"): each for each in there}
     near = get_close_matches(name, by_letters, n=1)
     return f" (is it {by_letters[near[0]]!r}?)" if near else ""
@@ -213,17 +213,17 @@ def _names_of(data: bytes, name: str) -> list[str]:
     end = min((place for place in (data.find(each, begin) for each in (b"\n", b"\r")) if place >= 0), default=len(data))
     _refuse_what_is_no_utf8(data[begin:end], name)
     names: list[str] = pyarrow.csv.read_csv(io.BytesIO(data[begin:end] + b"\n")).column_names
-    _refuse_twins(names, name)
+    _check_duplicate_columns(names, name)
     return names
 
 
-def _refuse_twins(names: Sequence[str], name: str) -> None:
+def _check_duplicate_columns(names: Sequence[str], name: str) -> None:
     twice = sorted({each for each in names if names.count(each) > 1})
     if twice:
         raise InvalidInputError(f"{name} has the column {twice[0]} more than once.")
 
 
-def _beginnings(data: bytes, records: int) -> tuple[Integers, str]:
+def _line_numbers(data: bytes, records: int) -> tuple[Integers, str]:
     """The line on which each record begins, as an editor counts, and what that is called; empty lines are none."""
     text = np.frombuffer(data, np.uint8)
     ends = np.flatnonzero(text == _NEWLINE)

@@ -3,7 +3,7 @@
 A sentence claims no more than the repeats show: "fastest" is said only where no interval reaches another.
 """
 
-from ticketlab.report.captions.caption import Finding
+from ticketlab.report.captions.caption import Caption
 from ticketlab.report.captions.comparison import change_text, changes_of, comparison, crossover, rates_by_run
 from ticketlab.report.captions.retries import WASTED, retries, retries_text, share_text, wasted
 from ticketlab.report.captions.sales import (
@@ -21,7 +21,7 @@ from ticketlab.report.captions.timeline import MOST_OPERATIONS, has_timeline, ma
 __all__ = [
     "MOST_OPERATIONS",
     "WASTED",
-    "Finding",
+    "Caption",
     "change_text",
     "changes_of",
     "comparison",

@@ -8,14 +8,14 @@ import pandas as pd
 
 from ticketlab.checks.verdict import Status
 from ticketlab.report.grouping import in_setting, setting_parts
-from ticketlab.report.phrases import counted, several
+from ticketlab.report.phrases import has_multiple, pluralize
 
 _IN_DETAIL: Final = 6
 """Rows that a caption tells one by one; beyond, the table does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Caption:
     """What a chart shows, and how it looks for those who can not see it."""
 
     kind: str
@@ -46,7 +46,7 @@ def without_violation(rows: pd.DataFrame, measures: pd.DataFrame) -> pd.DataFram
 def at_most_buyers(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     """The rows with the most buyers, and how a sentence about them begins where there are others."""
     most = rows["buyers"].max()
-    return rows[rows["buyers"] == most], f"with {counted(most, 'buyer')}, " if several(rows["buyers"]) else ""
+    return rows[rows["buyers"] == most], f"with {pluralize(most, 'buyer')}, " if has_multiple(rows["buyers"]) else ""
 
 
 def settings_of(rows: pd.DataFrame) -> list[str]:
@@ -54,7 +54,7 @@ def settings_of(rows: pd.DataFrame) -> list[str]:
     return [in_setting(row, rows) for _, row in rows.iterrows()]
 
 
-def named(row: pd.Series, among: pd.DataFrame) -> str:
+def strategy_label(row: pd.Series, among: pd.DataFrame) -> str:
     """A strategy with its setting in brackets, for a sentence that has its "with" already."""
     parts = setting_parts(row, among)
     return f"{row['strategy']} ({', '.join(parts)})" if parts else str(row["strategy"])

@@ -6,11 +6,11 @@ from typing import Any, Final
 
 import pandas as pd
 
-from ticketlab.history.statistics import ratio_of, typical
+from ticketlab.history.statistics import geometric_mean, ratio_of
 from ticketlab.report import summary
-from ticketlab.report.captions.caption import Finding, named
+from ticketlab.report.captions.caption import Caption, strategy_label
 from ticketlab.report.grouping import GROUP
-from ticketlab.report.phrases import NO_TRIALS, counted, number, several
+from ticketlab.report.phrases import NO_TRIALS, has_multiple, number, pluralize
 
 _HOW_CLEAR: Final = (
     "A change is that of the geometric means of the repeats, and clear where its 95 % interval leaves out 1 (Welch's t "
@@ -19,29 +19,29 @@ _HOW_CLEAR: Final = (
 _CHANGE: Final = (*GROUP, "run", "first", "repeats", "typical_first", "typical", "ratio", "low", "high", "clear")
 
 
-def comparison(measures: pd.DataFrame) -> Finding:
+def comparison(measures: pd.DataFrame) -> Caption:
     """Whose speed changed most from the first run to another, if any change exceeds the spread of the repeats."""
     kind = "Sales per second of each run with the interval over the repeats, by strategy"
     if measures.empty:
-        return Finding(kind=kind, title=NO_TRIALS)
+        return Caption(kind=kind, title=NO_TRIALS)
     changes = changes_of(measures)
     detail = f"Purchases sold per second. {_HOW_CLEAR}"
     if changes.empty:
         title = "The runs have no strategy in the same setting in common that sold anything"
-        return Finding(kind=kind, title=title, detail=detail)
+        return Caption(kind=kind, title=title, detail=detail)
     clear = changes[changes["clear"]]
     if clear.empty and (changes["repeats"] == 1).all():
         title = "One repeat of a run shows no spread: no difference between the runs can be told from chance"
-        return Finding(kind=kind, title=title, detail=detail)
+        return Caption(kind=kind, title=title, detail=detail)
     if clear.empty:
         title = "No difference between the runs exceeds the spread of the repeats"
-        return Finding(kind=kind, title=title, detail=detail)
+        return Caption(kind=kind, title=title, detail=detail)
     row = clear.loc[[max(clear.index, key=lambda index: _distance(clear["ratio"][index]))]].iloc[0]
     title = (
-        f"{named(row, changes)} sold {number(row['ratio'])} times as much per second in {row['run']} as in "
+        f"{strategy_label(row, changes)} sold {number(row['ratio'])} times as much per second in {row['run']} as in "
         f"{row['first']}: {number(row['typical'])} against {number(row['typical_first'])}"
     )
-    return Finding(kind=kind, title=title, detail=detail)
+    return Caption(kind=kind, title=title, detail=detail)
 
 
 def _distance(ratio: float) -> float:
@@ -74,8 +74,8 @@ def _change(about: dict[str, Any], first: Sequence[float], values: Sequence[floa
     ratio = ratio_of(first, values)
     return about | {
         "repeats": min(len(first), len(values)),
-        "typical_first": typical(first),
-        "typical": typical(values),
+        "typical_first": geometric_mean(first),
+        "typical": geometric_mean(values),
         "ratio": ratio.value,
         "low": ratio.low,
         "high": ratio.high,
@@ -103,7 +103,7 @@ def crossover(measures: pd.DataFrame, one: str, other: str) -> str:
     More is where the intervals over the repeats no longer meet. Where the pool's size differs too, a sentence a size.
     """
     both = measures[measures["strategy"].isin([one, other])]
-    if not several(both["pool_size"]):
+    if not has_multiple(both["pool_size"]):
         return _crossover(both, one, other)
     return " ".join(
         f"With a pool of {number(trials['pool_size'].iloc[0])}: {_crossover(trials, one, other)}"
@@ -126,10 +126,10 @@ def _crossover(measures: pd.DataFrame, one: str, other: str) -> str:
         since = pairs.loc[~ahead[::-1].cummin()[::-1]].index[-1]
         first = pairs.loc[pairs.index > since].iloc[0]
         rates_told = f"{number(first['median_other'])} against {number(first['median'])} purchases/s"
-        return f"From {counted(first.name, 'buyer')} on {more}: there {rates_told}{only}."
+        return f"From {pluralize(first.name, 'buyer')} on {more}: there {rates_told}{only}."
     if ahead.any():
         last = ahead[ahead].index[-1]
-        return f"{more} with {counted(last, 'buyer')}, but with more buyers no longer{only}."
+        return f"{more} with {pluralize(last, 'buyer')}, but with more buyers no longer{only}."
     if not behind.any():
         return f"{one} and {other} are too close to call {_range(pairs)}{only}."
     return f"{other} sells clearly more per second than {one} at no number of buyers that was run{only}."
@@ -138,5 +138,5 @@ def _crossover(measures: pd.DataFrame, one: str, other: str) -> str:
 def _range(pairs: pd.DataFrame) -> str:
     least, most = pairs.index[0], pairs.index[-1]
     if least == most:
-        return f"with {counted(least, 'buyer')}"
+        return f"with {pluralize(least, 'buyer')}"
     return f"at every number of buyers that was run, from {number(least)} to {number(most)}"

@@ -6,48 +6,50 @@ import pandas as pd
 
 from ticketlab.history.recording import NOT_SEEN
 from ticketlab.outcomes import Cause, Outcome
-from ticketlab.report.captions.caption import Finding
-from ticketlab.report.phrases import capital, counted, listed, number
+from ticketlab.report.captions.caption import Caption
+from ticketlab.report.phrases import capital, join_names, number, pluralize
 
 MOST_OPERATIONS: Final = 20
 """More rows than these would not be read; the first ones stand for all."""
 
 
-def timeline(operations: pd.DataFrame) -> Finding:
+def timeline(operations: pd.DataFrame) -> Caption:
     """Which operations made one version of an event, or overwrote another; else how many were under way at once."""
     kind = "Operations as bars from call to return, one per row"
     if not has_timeline(operations):
-        return Finding(kind=kind, title="There are no operations to show")
+        return Caption(kind=kind, title="There are no operations to show")
     operations = operations.head(MOST_OPERATIONS)
     twice = operations[made_twice(operations)]
     detail = "A version is made once: who makes it a second time has not seen the other's sale."
     if not twice.empty:
-        return Finding(kind=kind, title=_lost_update(twice), detail=detail)
+        return Caption(kind=kind, title=_lost_update(twice), detail=detail)
     if count := int(overwrote(operations).sum()):
-        title = f"{count} of {counted(len(operations), 'operation')} overwrote a sale: the stock did not fall by theirs"
+        title = (
+            f"{count} of {pluralize(len(operations), 'operation')} overwrote a sale: the stock did not fall by theirs"
+        )
         detail = (
             "A sale leaves behind what the version before it left, less its own tickets; one that leaves anything else "
             "has computed it from an older version, and wiped out the sale in between."
         )
-        return Finding(kind=kind, title=title, detail=detail)
+        return Caption(kind=kind, title=title, detail=detail)
     count, most = len(operations), most_at_once(operations)
     if count == 1:
         lasted_ms = (operations["completed_ns"] - operations["invoked_ns"]).iloc[0] / 1e6
-        return Finding(kind=kind, title=f"One operation, under way for {number(lasted_ms)} ms")
+        return Caption(kind=kind, title=f"One operation, under way for {number(lasted_ms)} ms")
     if most == 1:
-        return Finding(kind=kind, title=f"{counted(count, 'operation')}, one after another")
+        return Caption(kind=kind, title=f"{pluralize(count, 'operation')}, one after another")
     who = f"All {count}" if most == count else f"Up to {most} of {count}"
-    return Finding(kind=kind, title=f"{who} operations were under way at once")
+    return Caption(kind=kind, title=f"{who} operations were under way at once")
 
 
-def story(name: str, short: str, operations: pd.DataFrame) -> Finding:
+def story(name: str, short: str, operations: pd.DataFrame) -> Caption:
     """The title of the operations that a violation is told with: its name, and what it comes to."""
     kind = "Operations as bars from call to answer, one per row, in the order of their calls"
     if not short:
-        return Finding(kind=kind, title=timeline(operations.head(MOST_OPERATIONS)).title)
+        return Caption(kind=kind, title=timeline(operations.head(MOST_OPERATIONS)).title)
     marked = "wrong" in operations and (operations["wrong"] != "").any()
     detail = "What is wrong is marked in red." if marked else ""
-    return Finding(kind=kind, title=f"{capital(name)}: {short}", detail=detail)
+    return Caption(kind=kind, title=f"{capital(name)}: {short}", detail=detail)
 
 
 def has_timeline(operations: pd.DataFrame) -> bool:
@@ -101,9 +103,13 @@ def _makers(operations: pd.DataFrame) -> pd.DataFrame:
 def _lost_update(twice: pd.DataFrame) -> str:
     groups = [group for _, group in twice.groupby(["event", "version"])]
     first = groups[0].iloc[0]
-    who = listed([f"buyer {buyer}" for buyer in groups[0]["buyer"]]) if "buyer" in twice else f"{len(groups[0])} sales"
+    who = (
+        join_names([f"buyer {buyer}" for buyer in groups[0]["buyer"]])
+        if "buyer" in twice
+        else f"{len(groups[0])} sales"
+    )
     title = f"{who} all made" if len(groups[0]) > 2 else f"{who} both made"  # noqa: PLR2004  # two are both
     title = f"{title} version {first['version']} of event {first['event']}"
     if more := len(groups) - 1:
-        title += f", and {counted(more, 'more version')} {'was' if more == 1 else 'were'} made more than once"
+        title += f", and {pluralize(more, 'more version')} {'was' if more == 1 else 'were'} made more than once"
     return capital(title)

@@ -8,13 +8,13 @@ import pandas as pd
 from ticketlab.checks.verdict import Status
 from ticketlab.errors import InvalidInputError
 from ticketlab.history.statistics import Ratio
-from ticketlab.report.captions.caption import named
-from ticketlab.report.compare.pairs import Versus
+from ticketlab.report.captions.caption import strategy_label
+from ticketlab.report.compare.pairs import RunComparison
 from ticketlab.report.model import RunResults
 from ticketlab.report.phrases import number
 
 
-def shortfalls(both: Versus, *, below: float) -> list[str]:
+def regressions(both: RunComparison, *, below: float) -> list[str]:
     """Why the second run does not pass, a sentence each; none where it passes.
 
     It does not where a strategy that claims to be safe was found wrong and was not before, or where the purchases per
@@ -48,7 +48,7 @@ def check_limit(below: float) -> None:
         raise InvalidInputError(f"--fail-below takes a ratio above 0, such as 0.9 for nine tenths, not {below:g}.")
 
 
-def _newly_wrong(both: Versus) -> list[str]:
+def _newly_wrong(both: RunComparison) -> list[str]:
     """Proven wrong and not before, or no longer shown to be right."""
     proven = _proven_wrong(both.second) - _proven_wrong(both.first)
     doubted = set(both.second.wrong) - set(both.first.wrong)
@@ -65,12 +65,12 @@ def _slower(rows: pd.DataFrame, below: float) -> Iterator[str]:
         ratio = _speed(row)
         if ratio.surely_below(below):
             times = f"{number(ratio.value)} times the purchases/s of the first run"
-            yield f"{named(row, rows)} sold {times}, {_how(ratio, below)}"
+            yield f"{strategy_label(row, rows)} sold {times}, {_how(ratio, below)}"
 
 
-def doubtful(both: Versus, *, below: float) -> list[str]:
+def inconclusive(both: RunComparison, *, below: float) -> list[str]:
     """The strategies whose ratio is below the limit, but not surely, so that they pass: too few repeats to tell."""
-    ratios = [(named(row, both.rows), _speed(row)) for _, row in both.rows.iterrows()]
+    ratios = [(strategy_label(row, both.rows), _speed(row)) for _, row in both.rows.iterrows()]
     return [name for name, ratio in ratios if ratio.value < below and not ratio.surely_below(below)]
 
 

@@ -10,14 +10,14 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ticketlab.report.captions.caption import named
-from ticketlab.report.compare.gate import doubtful
-from ticketlab.report.compare.pairs import Versus
+from ticketlab.report.captions.caption import strategy_label
+from ticketlab.report.compare.gate import inconclusive
+from ticketlab.report.compare.pairs import RunComparison
 from ticketlab.report.compare.verdict_changes import news_of
 from ticketlab.report.grouping import setting_parts
 from ticketlab.report.jsonable import jsonable
-from ticketlab.report.phrases import listed, number
-from ticketlab.report.side_by_side import DRIFT
+from ticketlab.report.phrases import join_names, number
+from ticketlab.report.side_by_side import DRIFT_WARNING
 
 _SAID: Final = {
     "faster": "Clearly faster",
@@ -43,18 +43,18 @@ def sentences(rows: pd.DataFrame) -> list[str]:
     clear = ("faster", "slower")
     told: dict[str, list[str]] = {each: [] for each in _SAID}
     for _, row in rows.iterrows():
-        name = named(row, rows)
+        name = strategy_label(row, rows)
         times = f" (× {number(row['purchases_per_s_ratio'])})" if word(row) in clear else ""
         told[word(row)].append(f"{name}{times}")
     most = {what: len(names) if what in clear else MOST_UNCLEAR for what, names in told.items()}
-    return [f"{_SAID[what]}: {listed(names, most=most[what])}." for what, names in told.items() if names]
+    return [f"{_SAID[what]}: {join_names(names, most=most[what])}." for what, names in told.items() if names]
 
 
 VERSION: Final = 1
 """Counted up where a field goes or changes its meaning; new ones may come at any time."""
 
 
-def as_json(both: Versus) -> dict[str, Any]:
+def as_json(both: RunComparison) -> dict[str, Any]:
     """What the terminal shows, by name; what there is none of is null."""
     rows = both.rows.assign(speed=[word(row) for _, row in both.rows.iterrows()])
     told = {
@@ -69,7 +69,7 @@ def as_json(both: Versus) -> dict[str, Any]:
         "only_first": both.only_first,
         "only_second": both.only_second,
         "differences": both.differences,
-        "warning": DRIFT,
+        "warning": DRIFT_WARNING,
     }
     plain: dict[str, Any] = jsonable(told)
     return plain
@@ -88,7 +88,7 @@ _HUNDRED: Final = 100
 _HUNDREDTH: Final = 0.01
 
 
-def printed(both: Versus) -> Iterator[RenderableType]:
+def printed(both: RunComparison) -> Iterator[RenderableType]:
     """The runs, what became of their verdicts, the numbers, what they come to, and what else differs."""
     yield Text(f"1st: {both.first.run}\n2nd: {both.second.run}\n")
     yield from _news(both)
@@ -100,22 +100,22 @@ def printed(both: Versus) -> Iterator[RenderableType]:
         yield from map(Text, sentences(both.rows))
     yield from _only(both)
     yield from _differences(both)
-    yield Text(f"\n{DRIFT}", style="dim")
+    yield Text(f"\n{DRIFT_WARNING}", style="dim")
 
 
-def gate(both: Versus, reasons: Sequence[str], *, below: float) -> Iterator[Text]:
+def gate(both: RunComparison, reasons: Sequence[str], *, below: float) -> Iterator[Text]:
     """What the gate says: that the second run passes it, or each reason why not; and what it could not tell."""
     if reasons:
         yield Text("\nFailed:", style="bold red")
         yield from (Text(f"- {each}", style="bold red") for each in reasons)
     else:
         yield Text(f"\nPassed: no speed is surely below {below:g} times the first, and no strategy newly wrong.")
-    if names := doubtful(both, below=below):
-        told = listed(names, most=MOST_UNCLEAR)
+    if names := inconclusive(both, below=below):
+        told = join_names(names, most=MOST_UNCLEAR)
         yield Text(f"Below {below:g}, but not surely: {told}. More repeats would tell.", style="yellow")
 
 
-def _news(both: Versus) -> Iterator[Text]:
+def _news(both: RunComparison) -> Iterator[Text]:
     for each in news_of(both):
         yield Text(each.sentence, style="bold red" if each.alarming else "yellow")
     yield Text(f"Verdicts: {'as above' if news_of(both) else 'the same in both runs'}.\n")
@@ -181,13 +181,13 @@ def _styled(text: str) -> Text:
     return Text(text, style=_STYLES.get(text, ""))
 
 
-def _only(both: Versus) -> Iterator[Text]:
+def _only(both: RunComparison) -> Iterator[Text]:
     for where, names in (("first", both.only_first), ("second", both.only_second)):
         if names:
-            yield Text(f"Only in the {where} run: {listed(names, most=len(names))}.")
+            yield Text(f"Only in the {where} run: {join_names(names, most=len(names))}.")
 
 
-def _differences(both: Versus) -> Iterator[Text]:
+def _differences(both: RunComparison) -> Iterator[Text]:
     """What was asked for and what it ran on, where that is not the same, in a line each."""
     rows = [row for row in both.differences if row["what"] not in _BESIDE]
     yield Text(f"\n{'Asked for or run otherwise:' if rows else 'Both were asked for and run alike.'}")

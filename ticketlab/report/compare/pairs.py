@@ -8,10 +8,10 @@ import pandas as pd
 
 from ticketlab.errors import InvalidInputError
 from ticketlab.report.captions import changes_of
-from ticketlab.report.captions.caption import named
-from ticketlab.report.grouping import GROUP, alike
+from ticketlab.report.captions.caption import strategy_label
+from ticketlab.report.grouping import GROUP, matching_rows
 from ticketlab.report.model import Report, RunResults
-from ticketlab.report.phrases import listed
+from ticketlab.report.phrases import join_names
 from ticketlab.report.side_by_side import differences, labelled_measures
 from ticketlab.report.summary import summarise
 
@@ -22,7 +22,7 @@ _TOLD: Final = ("verdict", "repeats", "sales", "retries_per_sale")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Versus:
+class RunComparison:
     """Two runs, and what became of each strategy from the first to the second."""
 
     first: RunResults
@@ -44,7 +44,7 @@ class Versus:
         return differences(Report(runs=[self.first, self.second]))
 
 
-def versus(report: Report, *, strategies: Collection[str] = ()) -> Versus:
+def versus(report: Report, *, strategies: Collection[str] = ()) -> RunComparison:
     """Both runs of a report against each other.
 
     Args:
@@ -57,9 +57,9 @@ def versus(report: Report, *, strategies: Collection[str] = ()) -> Versus:
     first, second = (_restricted(run, strategies) for run in report.runs)
     if missing := set(strategies) - set(first.measures["strategy"]) - set(second.measures["strategy"]):
         there = dict.fromkeys(pd.concat([run.measures["strategy"] for run in report.runs]))
-        raise InvalidInputError(f"Neither run has {listed(sorted(missing))}. They have: {', '.join(there)}.")
+        raise InvalidInputError(f"Neither run has {join_names(sorted(missing))}. They have: {', '.join(there)}.")
     ones, others = (summarise(run.measures) for run in (first, second))
-    return Versus(
+    return RunComparison(
         first=first,
         second=second,
         rows=_with_changes(_paired(ones, others), labelled_measures(Report(runs=[first, second]))),
@@ -94,4 +94,4 @@ def _with_changes(rows: pd.DataFrame, measures: pd.DataFrame) -> pd.DataFrame:
 def _alone(one: pd.DataFrame, other: pd.DataFrame) -> tuple[str, ...]:
     """What the rows of `one` are called that the other has not."""
     both = pd.concat([one, other])
-    return tuple(named(row, both) for _, row in one.iterrows() if alike(other, row).empty)
+    return tuple(strategy_label(row, both) for _, row in one.iterrows() if matching_rows(other, row).empty)

@@ -8,14 +8,14 @@ from typing import Any
 import pandas as pd
 
 from ticketlab.checks.verdict import Status
-from ticketlab.report.captions.caption import named
-from ticketlab.report.compare.pairs import Versus
-from ticketlab.report.grouping import alike
-from ticketlab.report.phrases import listed
+from ticketlab.report.captions.caption import strategy_label
+from ticketlab.report.compare.pairs import RunComparison
+from ticketlab.report.grouping import matching_rows
+from ticketlab.report.phrases import join_names
 from ticketlab.report.summary import summarise
 
 
-class Turn(IntEnum):
+class ChangeKind(IntEnum):
     """What a verdict turned into, the worst first."""
 
     WRONG = 0
@@ -29,14 +29,14 @@ class Turn(IntEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class News:
+class VerdictChange:
     """A verdict that changed, in a sentence."""
 
     strategy: str
     """Whose verdict it is."""
     safe: bool
     """Whether the strategy claims to be."""
-    turn: Turn
+    turn: ChangeKind
     """What became of it."""
     sentence: str
     """What the runs found, and where it is to be seen."""
@@ -44,18 +44,20 @@ class News:
     @property
     def alarming(self) -> bool:
         """Whether a strategy that claims to be safe has become less so; a control is meant to be caught."""
-        return self.safe and self.turn is not Turn.NOT_SEEN
+        return self.safe and self.turn is not ChangeKind.NOT_SEEN
 
 
-def news_of(both: Versus) -> list[News]:
+def news_of(both: RunComparison) -> list[VerdictChange]:
     """Every verdict of the second run that the first had otherwise, or not at all; those that alarm first."""
     before, after = summarise(both.first.measures), summarise(both.second.measures)
     everywhere = pd.concat([before, after])
-    found = [_news(both, named(row, everywhere), row, alike(before, row)) for _, row in after.iterrows()]
+    found = [
+        _news(both, strategy_label(row, everywhere), row, matching_rows(before, row)) for _, row in after.iterrows()
+    ]
     return sorted((each for each in found if each), key=lambda each: (not each.alarming, each.turn))
 
 
-def _news(both: Versus, name: str, row: pd.Series, before: pd.DataFrame) -> News | None:
+def _news(both: RunComparison, name: str, row: pd.Series, before: pd.DataFrame) -> VerdictChange | None:
     was = Status(before["verdict"].iloc[0]) if len(before) else None
     now = Status(row["verdict"])
     faults = _not_valid(both.second.verdicts, row, now)
@@ -64,16 +66,16 @@ def _news(both: Versus, name: str, row: pd.Series, before: pd.DataFrame) -> News
     if turn is None:
         return None
     called = name if row["safe"] else f"{name}, a control"
-    sentence = f"{called}: {_from_to(was, now)}{_because(new if turn is Turn.WORSE else faults)}."
-    return News(strategy=row["strategy"], safe=bool(row["safe"]), turn=turn, sentence=sentence)
+    sentence = f"{called}: {_from_to(was, now)}{_because(new if turn is ChangeKind.WORSE else faults)}."
+    return VerdictChange(strategy=row["strategy"], safe=bool(row["safe"]), turn=turn, sentence=sentence)
 
 
-def _turn(was: Status | None, now: Status, new: Sequence[Mapping[str, Any]]) -> Turn | None:
+def _turn(was: Status | None, now: Status, new: Sequence[Mapping[str, Any]]) -> ChangeKind | None:
     if now is Status.INVALID:
-        return Turn.WRONG if was is not Status.INVALID else Turn.WORSE if new else None
+        return ChangeKind.WRONG if was is not Status.INVALID else ChangeKind.WORSE if new else None
     if was is Status.INVALID:
-        return Turn.NOT_SEEN
-    return Turn.UNDECIDED if now is Status.UNKNOWN and was is not Status.UNKNOWN else None
+        return ChangeKind.NOT_SEEN
+    return ChangeKind.UNDECIDED if now is Status.UNKNOWN and was is not Status.UNKNOWN else None
 
 
 def _not_valid(verdicts: Sequence[Mapping[str, Any]], row: pd.Series, status: Status) -> list[Mapping[str, Any]]:
@@ -100,5 +102,5 @@ def _because(faults: Sequence[Mapping[str, Any]]) -> str:
     if not faults:
         return ""
     first = faults[0]
-    kinds = listed(list(dict.fromkeys(map(_kind, faults))))
+    kinds = join_names(list(dict.fromkeys(map(_kind, faults))))
     return f": {kinds}. In trial {first['trial']}, {first['check']}: {str(first['summary']).rstrip('.')}"

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 
 from ticketlab.history.recording import NOT_SEEN, RETRIES
 from ticketlab.outcomes import Cause, Kind, Outcome
-from ticketlab.report.phrases import named
+from ticketlab.report.phrases import format_id
 
 Row: TypeAlias = Mapping[str, Any]
 
@@ -36,7 +36,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class Operation:
     """One purchase or refund, with a line for each of its events."""
 
     buyer: str | None
@@ -67,7 +67,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
+class Holding:
     """A purchase as the ledger has it."""
 
     event: str | None
@@ -76,7 +76,7 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Books:
+class EventState:
     """An event as the ledger has it."""
 
     event: str | None
@@ -96,24 +96,24 @@ class Books:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scene:
+class Evidence:
     """All that the evidence tells."""
 
-    calls: tuple[Call, ...]
+    calls: tuple[Operation, ...]
     """As they were made."""
-    held: tuple[Held, ...]
-    books: tuple[Books, ...]
+    held: tuple[Holding, ...]
+    books: tuple[EventState, ...]
     crashes_ns: tuple[int, ...]
     left_behind: Mapping[str, int]
     """What a purchase function left on its connections or in the server, in words, and how often."""
 
 
-def scene_of(evidence: Sequence[Row], crashes_ns: Sequence[int] = ()) -> Scene:
+def scene_of(evidence: Sequence[Row], crashes_ns: Sequence[int] = ()) -> Evidence:
     """Sort the rows of a verdict's evidence."""
     rows = list(enumerate(evidence))
     ledger = [row for _, row in rows if not _is_call(row)]
     calls = _calls([(place, row) for place, row in rows if _is_call(row)])
-    return Scene(
+    return Evidence(
         calls=tuple(sorted(calls, key=lambda call: (call.invoked_ns is None, call.invoked_ns or 0))),
         held=tuple(_held(row) for row in ledger if _number(row, "total") is None and "tickets" in row),
         books=tuple(_books(row) for row in ledger if _number(row, "total") is not None),
@@ -131,7 +131,7 @@ def _is_call(row: Row) -> bool:
     return any(_known(row, name) is not None for name in _OF_A_CALL)
 
 
-def _calls(rows: Sequence[tuple[int, Row]]) -> Iterator[Call]:
+def _calls(rows: Sequence[tuple[int, Row]]) -> Iterator[Operation]:
     """The rows of a basket follow one another, and make one call."""
     for _, group in groupby(rows, key=_one_call):
         lines = list(group)
@@ -144,9 +144,9 @@ def _one_call(placed: tuple[int, Row]) -> tuple[object, ...]:
     return key if None not in key[:2] else (place,)
 
 
-def _call(row: Row, lines: tuple[Line, ...]) -> Call:
+def _call(row: Row, lines: tuple[Line, ...]) -> Operation:
     outcome, cause, kind = (_known(row, name) for name in ("outcome", "cause", "kind"))
-    return Call(
+    return Operation(
         buyer=_name(row, "buyer"),
         kind=Kind(kind) if kind in set(Kind) else Kind.PURCHASE,
         outcome=Outcome(outcome) if outcome in set(Outcome) else None,
@@ -166,17 +166,17 @@ def _line(place: int, row: Row) -> Line:
     return Line(place=place, event=_name(row, "event"), **seen, **wanted)
 
 
-def _held(row: Row) -> Held:
-    return Held(
+def _held(row: Row) -> Holding:
+    return Holding(
         event=_name(row, "event"),
         purchase_id=_name(row, "purchase_id"),
         tickets=_number(row, "tickets") or 0,
     )
 
 
-def _books(row: Row) -> Books:
+def _books(row: Row) -> EventState:
     numbers = {name: _seen(row, name) for name in ("tickets", "available", "version", "at_ns")}
-    return Books(event=_name(row, "event"), total=_number(row, "total") or 0, **numbers)
+    return EventState(event=_name(row, "event"), total=_number(row, "total") or 0, **numbers)
 
 
 def _known(row: Row, name: str) -> Any:  # noqa: ANN401 - whatever a cell holds
@@ -187,7 +187,7 @@ def _known(row: Row, name: str) -> Any:  # noqa: ANN401 - whatever a cell holds
 
 def _name(row: Row, name: str) -> str | None:
     value = _known(row, name)
-    return None if value is None else named(value)
+    return None if value is None else format_id(value)
 
 
 def _seen(row: Row, name: str) -> int | None:
@@ -201,7 +201,7 @@ def _number(row: Row, name: str) -> int | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reason:
+class Explanation:
     """What one anomaly comes to, in this evidence."""
 
     short: str
@@ -210,7 +210,7 @@ class Reason:
     """In a sentence or several; it is read after what happened was told."""
     marks: Mapping[int, str] = field(default_factory=dict)
     """What is wrong with a row, in a few words, by its place in the evidence."""
-    calls: Sequence[Call] = ()
+    calls: Sequence[Operation] = ()
     """Those that it speaks of; none where it speaks of all."""
 
 
@@ -219,6 +219,6 @@ def marked(lines: Iterable[Line], text: str) -> dict[int, str]:
     return dict.fromkeys((line.place for line in lines), text)
 
 
-def lines_of(calls: Iterable[Call]) -> list[Line]:
+def lines_of(calls: Iterable[Operation]) -> list[Line]:
     """Every line of these calls."""
     return [line for call in calls for line in call.lines]

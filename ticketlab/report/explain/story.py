@@ -10,27 +10,38 @@ from rich.text import Text
 from ticketlab.checks.verdict import Anomaly
 from ticketlab.history.recording import NOT_SEEN
 from ticketlab.report.explain import purchases, stock
-from ticketlab.report.explain.evidence import Call, Reason, Row, Scene, is_operation, lines_of, marked, scene_of
+from ticketlab.report.explain.evidence import (
+    Evidence,
+    Explanation,
+    Operation,
+    Row,
+    is_operation,
+    lines_of,
+    marked,
+    scene_of,
+)
 from ticketlab.report.explain.glossary import TERMS
-from ticketlab.report.explain.wording import facts, sentence, who
-from ticketlab.report.phrases import capital, counted, number
+from ticketlab.report.explain.wording import buyer_label, facts, sentence
+from ticketlab.report.phrases import capital, number, pluralize
 
 
-def changed_setup(_scene: Scene) -> Reason:
+def changed_setup(_scene: Evidence) -> Explanation:
     """Other events or seats than those that were put on sale."""
-    return Reason(
+    return Explanation(
         short="the events or their seats are not those that were put on sale",
         why="The seats are set up before the first purchase. A purchase sells them, and must not change how many there "
         "are: otherwise any number of tickets would fit.",
     )
 
 
-def wrong_tickets(scene: Scene) -> Reason:
+def wrong_tickets(scene: Evidence) -> Explanation:
     """An answer with tickets that are not those of its purchase."""
     if not scene.calls:
-        return Reason(short="an answer carries tickets of another purchase", why="An answer carries its own tickets.")
-    return Reason(
-        short=f"{who(scene.calls[0])} was given tickets that are not those of the purchase",
+        return Explanation(
+            short="an answer carries tickets of another purchase", why="An answer carries its own tickets."
+        )
+    return Explanation(
+        short=f"{buyer_label(scene.calls[0])} was given tickets that are not those of the purchase",
         why="The tickets in an answer must be the ones that the database holds for this purchase: the buyer will show "
         "them at the door.",
         marks=marked(lines_of(scene.calls[:1]), "other tickets"),
@@ -38,12 +49,12 @@ def wrong_tickets(scene: Scene) -> Reason:
     )
 
 
-def unclean_connection(scene: Scene) -> Reason:
+def unclean_connection(scene: Evidence) -> Explanation:
     """What was left on connections or in the server, most often first."""
     left = [
         f"{number(count)} times {words}" if count > 1 else f"once {words}" for words, count in scene.left_behind.items()
     ]
-    return Reason(
+    return Explanation(
         short=next(iter(scene.left_behind), "something was left on a connection or in the server"),
         why=f"{'; '.join(left) or 'something was left'}. The next purchase on the same connection meets it, and a "
         "purchase that needs the same lock waits for it.",
@@ -81,7 +92,7 @@ class Story:
         return [*self.happened, *filter(None, [self.why])]
 
 
-REASONS: Final[Mapping[Anomaly, Callable[[Scene], Reason]]] = {
+REASONS: Final[Mapping[Anomaly, Callable[[Evidence], Explanation]]] = {
     Anomaly.OVERSELL: stock.oversell,
     Anomaly.UNDERSELL: stock.undersell,
     Anomaly.LOST_UPDATE: stock.lost_update,
@@ -116,7 +127,7 @@ def story_of(verdict: Mapping[str, Any]) -> Story:
     evidence: Sequence[Row] = list(verdict.get("evidence") or ())
     scene = scene_of(evidence, verdict.get("crashes_ns") or ())
     anomaly = _anomaly(verdict)
-    reason = REASONS[anomaly](scene) if anomaly else Reason(short="", why="")
+    reason = REASONS[anomaly](scene) if anomaly else Explanation(short="", why="")
     calls = _told(scene, reason)
     term = TERMS[anomaly] if anomaly else None
     more = len(scene.calls) - len(calls)
@@ -124,7 +135,7 @@ def story_of(verdict: Mapping[str, Any]) -> Story:
     return Story(
         name=str(anomaly or verdict.get("check", "")),
         short=reason.short,
-        happened=[*facts(scene, calls), *([f"The evidence has {counted(more, 'operation')} more."] if more else [])],
+        happened=[*facts(scene, calls), *([f"The evidence has {pluralize(more, 'operation')} more."] if more else [])],
         why=" ".join([*([sentence(reason.why)] if reason.why else []), *([VOID_LOCK] if is_void else [])]),
         meaning=term.meaning if term else "",
         field=term.field if term else "",
@@ -138,7 +149,7 @@ def _anomaly(verdict: Mapping[str, Any]) -> Anomaly | None:
     return Anomaly(name) if name in set(Anomaly) else None
 
 
-def _told(scene: Scene, reason: Reason) -> Sequence[Call]:
+def _told(scene: Evidence, reason: Explanation) -> Sequence[Operation]:
     """All calls where they are few; else those that the reason speaks of, or the first ones."""
     if len(scene.calls) <= MOST_CALLS:
         return scene.calls
@@ -147,7 +158,7 @@ def _told(scene: Scene, reason: Reason) -> Sequence[Call]:
     return (chosen or scene.calls)[:MOST_CALLS]
 
 
-def _drawn(evidence: Sequence[Row], calls: Sequence[Call], reason: Reason) -> list[Mapping[str, Any]]:
+def _drawn(evidence: Sequence[Row], calls: Sequence[Operation], reason: Explanation) -> list[Mapping[str, Any]]:
     places = [line.place for call in calls for line in call.lines]
     return [
         {**evidence[place], **_not_seen(evidence[place]), "wrong": reason.marks.get(place, "")}

@@ -4,15 +4,15 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
 from ticketlab.outcomes import Cause, Outcome
-from ticketlab.report.explain.evidence import Books, Call, Held, Line, Scene
-from ticketlab.report.phrases import capital, counted, listed, number
+from ticketlab.report.explain.evidence import EventState, Evidence, Holding, Line, Operation
+from ticketlab.report.phrases import capital, join_names, number, pluralize
 
 _ID_SHOWN: Final = 8
 """Letters by which a purchase id is known in a sentence; the evidence below has all of them."""
 _SHORT_ID: Final = 13
 
 
-def who(call: Call) -> str:
+def buyer_label(call: Operation) -> str:
     """The buyer, as he is called within a sentence."""
     return "a buyer" if call.buyer is None else f"buyer {call.buyer}"
 
@@ -51,23 +51,23 @@ def seats(available: int) -> str:
     return number(available).replace("-", "\N{MINUS SIGN}")
 
 
-def were(count: int) -> str:
+def was_or_were(count: int) -> str:
     """The verb that goes with so many."""
     return "was" if count == 1 else "were"
 
 
-def told_of(call: Call, *, too: Collection[tuple[str | None, int]] = ()) -> str:
+def describe(call: Operation, *, too: Collection[tuple[str | None, int]] = ()) -> str:
     """One call as a sentence: who, what, when, and what he was told; `too` are versions that were told before."""
-    tickets = listed([_tickets(line) for line in call.lines], most=len(call.lines))
-    return sentence(f"{who(call)} {_did(call)} {tickets}{_times(call)}: {_answer(call, too)}")
+    tickets = join_names([_tickets(line) for line in call.lines], most=len(call.lines))
+    return sentence(f"{buyer_label(call)} {_did(call)} {tickets}{_times(call)}: {_answer(call, too)}")
 
 
-def facts(scene: Scene, calls: Iterable[Call]) -> Iterator[str]:
+def facts(scene: Evidence, calls: Iterable[Operation]) -> Iterator[str]:
     """What these calls were told, and what the ledger has."""
     told: set[tuple[str | None, int]] = set()
     calls = list(calls)
     for call in calls:
-        yield told_of(call, too=told)
+        yield describe(call, too=told)
         told |= {(line.event, line.version) for line in call.lines if line.version is not None}
     yield from _in_the_ledger(scene, calls)
     for books in scene.books:
@@ -76,7 +76,7 @@ def facts(scene: Scene, calls: Iterable[Call]) -> Iterator[str]:
         yield _owns(held)
 
 
-def crash_after(scene: Scene, call: Call) -> int | None:
+def crash_after(scene: Evidence, call: Operation) -> int | None:
     """The first crash after a call was answered, in ns since the start."""
     if call.completed_ns is None:
         return None
@@ -84,11 +84,11 @@ def crash_after(scene: Scene, call: Call) -> int | None:
 
 
 def _tickets(line: Line) -> str:
-    tickets = "tickets" if line.quantity is None else counted(line.quantity, "ticket")
+    tickets = "tickets" if line.quantity is None else pluralize(line.quantity, "ticket")
     return tickets + of_event(line.event)
 
 
-def _did(call: Call) -> str:
+def _did(call: Operation) -> str:
     if call.refund:
         return "gave back" if call.outcome is Outcome.REFUNDED and not call.again else "wanted to give back"
     if call.outcome is Outcome.SOLD:
@@ -96,7 +96,7 @@ def _did(call: Call) -> str:
     return "asked for"
 
 
-def _times(call: Call) -> str:
+def _times(call: Operation) -> str:
     if call.invoked_ns is None:
         return ""
     if call.completed_ns is None:
@@ -105,7 +105,7 @@ def _times(call: Call) -> str:
     return f" (called {milliseconds(call.invoked_ns)}, {ended} {milliseconds(call.completed_ns)} after the start)"
 
 
-def _answer(call: Call, too: Collection[tuple[str | None, int]]) -> str:
+def _answer(call: Operation, too: Collection[tuple[str | None, int]]) -> str:
     if call.again and call.outcome in (Outcome.SOLD, Outcome.REFUNDED):
         return f"he was told that {'there was nothing to give back' if call.refund else 'he had bought it before'}"
     done = "given back" if call.refund else "sold"
@@ -121,7 +121,7 @@ def _answer(call: Call, too: Collection[tuple[str | None, int]]) -> str:
     return answers[call.outcome] if call.outcome else "what he was told is not known"
 
 
-def _seen(call: Call, too: Collection[tuple[str | None, int]]) -> str:
+def _seen(call: Operation, too: Collection[tuple[str | None, int]]) -> str:
     """The version of each event that he was told to have made, and its stock."""
     parts = []
     for line in call.lines:
@@ -134,7 +134,7 @@ def _seen(call: Call, too: Collection[tuple[str | None, int]]) -> str:
     return "; ".join(parts)
 
 
-def _seen_at(call: Call) -> str:
+def _seen_at(call: Operation) -> str:
     """The version and the stock that he was sent away with."""
     parts = []
     for line in call.lines:
@@ -145,13 +145,13 @@ def _seen_at(call: Call) -> str:
     return ";".join(part for part in parts if part)
 
 
-def _why_not(call: Call) -> str:
-    attempts = f", after {counted(call.attempts, 'attempt')}" if call.attempts and call.attempts > 1 else ""
+def _why_not(call: Operation) -> str:
+    attempts = f", after {pluralize(call.attempts, 'attempt')}" if call.attempts and call.attempts > 1 else ""
     cause = f" ({call.cause.replace('_', ' ')})" if call.cause not in (None, Cause.NONE) else ""
     return attempts + cause
 
 
-def _in_the_ledger(scene: Scene, calls: Iterable[Call]) -> Iterator[str]:
+def _in_the_ledger(scene: Evidence, calls: Iterable[Operation]) -> Iterator[str]:
     """What the ledger has of each purchase, where the evidence says so."""
     purchases: dict[str | None, dict[str | None, Line]] = {}
     crashes: dict[str | None, int | None] = {}
@@ -172,24 +172,24 @@ def _kept(lines: Iterable[Line]) -> str:
     lines = list(lines)
     if not any(line.tickets for line in lines):
         return f"no ticket{of_event(lines[0].event) if len(lines) == 1 else ''}"
-    parts = [f"{counted(line.tickets, 'ticket') if line.tickets else 'none'}{of_event(line.event)}" for line in lines]
-    return listed(parts, most=len(parts))
+    parts = [f"{pluralize(line.tickets, 'ticket') if line.tickets else 'none'}{of_event(line.event)}" for line in lines]
+    return join_names(parts, most=len(parts))
 
 
-def _event(books: Books) -> str:
+def _event(books: EventState) -> str:
     event = "an event" if books.event is None else f"event {books.event}"
     when = "" if books.at_ns is None else f"{milliseconds(books.at_ns)} after the start "
     has, says = ("has", "says") if books.at_ns is None else ("had", "said")
-    parts = [f"{when}{event} {has} {counted(books.total, 'seat')}"]
+    parts = [f"{when}{event} {has} {pluralize(books.total, 'seat')}"]
     if books.tickets is not None:
-        parts.append(f"the ledger {has} {counted(books.tickets, 'ticket')} for them")
+        parts.append(f"the ledger {has} {pluralize(books.tickets, 'ticket')} for them")
     if books.available is not None:
         at = "" if books.version is None else f" at version {number(books.version)}"
         parts.append(f"its stock {says} {left(books.available)}{at}")
-    return sentence(listed(parts))
+    return sentence(join_names(parts))
 
 
-def _owns(held: Held) -> str:
+def _owns(held: Holding) -> str:
     return sentence(
-        f"the ledger has {counted(held.tickets, 'ticket')}{of_event(held.event)} for {short(held.purchase_id)}"
+        f"the ledger has {pluralize(held.tickets, 'ticket')}{of_event(held.event)} for {short(held.purchase_id)}"
     )

@@ -19,27 +19,27 @@ from ticketlab.tickets.sql import READ
 from ticketlab.tickets.strategies.atomic import SELL_IF_ENOUGH, atomic
 from ticketlab.tickets.strategies.check_constraint import check_constraint
 from ticketlab.tickets.strategies.lock_timeout import lock_timeout
-from ticketlab.tickets.strategies.mutants import PAUSE_S, Setting, mutant
+from ticketlab.tickets.strategies.mutants import PAUSE_S, Trigger, mutant
 from ticketlab.tickets.strategies.no_key_update import LOCK, no_key_update
 from ticketlab.tickets.strategies.pipelined import pipelined
 from ticketlab.tickets.strategies.server_function import server_function
-from ticketlab.tickets.strategy import CommitUnknownError, ConflictError, Connection, committing, transaction
+from ticketlab.tickets.strategy import CommitUnknownError, ConflictError, Connection, commit_guard, transaction
 
 
 @mutant(
     atomic,
     mistake="the stock is committed first, the tickets follow in a transaction of their own",
     breaks="atomic",
-    shows=Setting.DISCONNECT,
+    shows=Trigger.DISCONNECT,
 )
 def atomic_tickets_apart(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """A connection that is lost in the pause between the two leaves half a purchase."""
-    with committing():
+    with commit_guard():
         taken = connection.execute(TAKE_STOCK, request.parameters).fetchone()
     if taken is None:
         return atomic.purchase(connection, request)
     time.sleep(PAUSE_S)
-    with committing():
+    with commit_guard():
         tickets = connection.execute(WRITE_TICKETS, request.parameters).fetchall()
     return sold(request, [(*ticket, *taken) for ticket in tickets])
 
@@ -67,7 +67,7 @@ def commit_afterwards(connection: Connection, held: ExitStack) -> None:
     no_key_update,
     mistake="the buyer is answered before the commit",
     breaks="sales_in_ledger",
-    shows=Setting.DISCONNECT,
+    shows=Trigger.DISCONNECT,
     through=_committed_afterwards,
 )
 def no_key_update_answered_first(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
@@ -81,7 +81,7 @@ def no_key_update_answered_first(connection: Connection, request: PurchaseReques
     pipelined,
     mistake="an error after the commit is told as a failure of the sale",
     breaks="tickets_accounted_for",
-    shows=Setting.DISCONNECT,
+    shows=Trigger.DISCONNECT,
 )
 def pipelined_told_failed(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """The stock is read a pause later, say for a page; what breaks there is told as the purchase rolled back."""
@@ -95,7 +95,7 @@ def pipelined_told_failed(connection: Connection, request: PurchaseRequest) -> P
     lock_timeout,
     mistake="a connection that is lost is told as a sale",
     breaks="sales_in_ledger",
-    shows=Setting.DISCONNECT,
+    shows=Trigger.DISCONNECT,
 )
 def lock_timeout_told_sold(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """It has always been committed so far, so it is taken for committed."""
@@ -111,7 +111,7 @@ def lock_timeout_told_sold(connection: Connection, request: PurchaseRequest) -> 
     atomic,
     mistake="a connection that is lost in the commit is answered as a failed sale",
     breaks="tickets_accounted_for",
-    shows=Setting.LOSE_REPLY,
+    shows=Trigger.LOSE_REPLY,
 )
 def atomic_lost_as_failed(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """The error of the statement that commits is taken for a rollback, as everywhere else."""
@@ -123,12 +123,12 @@ def atomic_lost_as_failed(connection: Connection, request: PurchaseRequest) -> P
     check_constraint,
     mistake="a sale that is lost in the commit is made again, with new ticket ids",
     breaks="exactly_once",
-    shows=Setting.LOSE_REPLY,
+    shows=Trigger.LOSE_REPLY,
 )
 def check_constraint_sold_twice(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """A lost connection is worth another try, and no ticket id of the first one stands in its way."""
     try:
-        with committing():
+        with commit_guard():
             rows = connection.execute(SELL_UNDER_RANDOM_IDS, request.parameters).fetchall()
     except psycopg.errors.CheckViolation:
         return check_constraint.purchase(connection, request)
@@ -141,7 +141,7 @@ def check_constraint_sold_twice(connection: Connection, request: PurchaseRequest
     server_function,
     mistake="synchronous_commit is off: the answer does not wait for the disk",
     breaks="durable",
-    shows=Setting.CRASH,
+    shows=Trigger.CRASH,
 )
 def server_function_asynchronous(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """Faster, and nobody notices until the server stops."""

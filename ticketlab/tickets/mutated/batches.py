@@ -5,22 +5,22 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 
 from ticketlab.outcomes import Outcome
-from ticketlab.tickets.batch_queue import Answer, Gatherer, Request, Serve
+from ticketlab.tickets.batch_queue import Answer, BatchHandler, BatchQueue, Request
 from ticketlab.tickets.database import Database
 from ticketlab.tickets.mutated.answers import commit_afterwards
 from ticketlab.tickets.mutated.writing import WRITE_TICKETS
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult
 from ticketlab.tickets.strategies.coalesced import coalesced, serve
-from ticketlab.tickets.strategies.mutants import Setting, mutant
+from ticketlab.tickets.strategies.mutants import Trigger, mutant
 from ticketlab.tickets.strategy import Connection
 
 
-def _gathered(make: Callable[[Database], Gatherer]) -> Callable[[Database], AbstractContextManager[Gatherer]]:
+def _gathered(make: Callable[[Database], BatchQueue]) -> Callable[[Database], AbstractContextManager[BatchQueue]]:
     return lambda database: nullcontext(database.companion(make))
 
 
-def _served_by(serve_wrongly: Serve) -> Callable[[Database], AbstractContextManager[Gatherer]]:
-    return _gathered(lambda database: Gatherer(database, serve_wrongly))
+def _served_by(serve_wrongly: BatchHandler) -> Callable[[Database], AbstractContextManager[BatchQueue]]:
+    return _gathered(lambda database: BatchQueue(database, serve_wrongly))
 
 
 def _all_but_the_last(connection: Connection, requests: Sequence[Request]) -> Sequence[Answer]:
@@ -36,7 +36,7 @@ def _all_but_the_last(connection: Connection, requests: Sequence[Request]) -> Se
     breaks="sales_in_ledger",
     through=_served_by(_all_but_the_last),
 )
-def coalesced_last_lost(gatherer: Gatherer, request: PurchaseRequest) -> PurchaseResult:
+def coalesced_last_lost(gatherer: BatchQueue, request: PurchaseRequest) -> PurchaseResult:
     """One off in a slice: a batch of one is right."""
     return gatherer.purchase(request)
 
@@ -56,7 +56,7 @@ def _all_and_the_refused(connection: Connection, requests: Sequence[Request]) ->
     breaks="no_oversell",
     through=_served_by(_all_and_the_refused),
 )
-def coalesced_refused_sold(gatherer: Gatherer, request: PurchaseRequest) -> PurchaseResult:
+def coalesced_refused_sold(gatherer: BatchQueue, request: PurchaseRequest) -> PurchaseResult:
     """The stock goes by what was decided, the tickets by who is in the batch."""
     return gatherer.purchase(request)
 
@@ -80,7 +80,7 @@ def _all_alike(connection: Connection, requests: Sequence[Request]) -> Sequence[
     breaks="strict_serializability",
     through=_served_by(_all_alike),
 )
-def coalesced_one_version(gatherer: Gatherer, request: PurchaseRequest) -> PurchaseResult:
+def coalesced_one_version(gatherer: BatchQueue, request: PurchaseRequest) -> PurchaseResult:
     """What the transaction made is told as what each purchase made."""
     return gatherer.purchase(request)
 
@@ -101,12 +101,12 @@ def _by_position(connection: Connection, requests: Sequence[Request]) -> Sequenc
     breaks="answers_match_tickets",
     through=_served_by(_by_position),
 )
-def coalesced_by_position(gatherer: Gatherer, request: PurchaseRequest) -> PurchaseResult:
+def coalesced_by_position(gatherer: BatchQueue, request: PurchaseRequest) -> PurchaseResult:
     """All that the database holds is right; each buyer gets the tickets of another one."""
     return gatherer.purchase(request)
 
 
-def _answering_first(database: Database) -> Gatherer:
+def _answering_first(database: Database) -> BatchQueue:
     def serve_and_commit_afterwards(_connection: Connection, requests: Sequence[Request]) -> Sequence[Answer]:
         with ExitStack() as held:
             connection = held.enter_context(database.connection())
@@ -115,16 +115,16 @@ def _answering_first(database: Database) -> Gatherer:
             commit_afterwards(connection, held.pop_all())
         return answers
 
-    return Gatherer(database, serve_and_commit_afterwards)
+    return BatchQueue(database, serve_and_commit_afterwards)
 
 
 @mutant(
     coalesced,
     mistake="a batch is answered before it is committed",
     breaks="durable",
-    shows=Setting.CRASH,
+    shows=Trigger.CRASH,
     through=_gathered(_answering_first),
 )
-def coalesced_answered_first(gatherer: Gatherer, request: PurchaseRequest) -> PurchaseResult:
+def coalesced_answered_first(gatherer: BatchQueue, request: PurchaseRequest) -> PurchaseResult:
     """The commit follows a pause later, on a connection that the batch keeps until then."""
     return gatherer.purchase(request)

@@ -15,10 +15,10 @@ from ticketlab.tickets.purchase import (
 from ticketlab.tickets.sql import SELL, sell_if_enough
 from ticketlab.tickets.strategies import pessimistic as waiting
 from ticketlab.tickets.strategies.atomic import SELL_IF_ENOUGH, atomic
-from ticketlab.tickets.strategies.mutants import Setting, mutant
+from ticketlab.tickets.strategies.mutants import Trigger, mutant
 from ticketlab.tickets.strategies.no_key_update import LOCK, no_key_update
 from ticketlab.tickets.strategies.pessimistic import pessimistic
-from ticketlab.tickets.strategy import Connection, committing, roll_back, transaction
+from ticketlab.tickets.strategy import Connection, commit_guard, roll_back, transaction
 
 _SELL_UNDER_IDS_PER_EVENT = SELL_IF_ENOUGH.replace(
     "md5(%(purchase_id)s::text || number)::uuid", "md5(%(purchase_id)s::text || id || number)::uuid"
@@ -33,7 +33,7 @@ _UNDER_WAY = "SELECT NOT pg_try_advisory_xact_lock(hashtextextended(%s::text, 0)
     pessimistic,
     mistake="tickets of random ids; the purchase id is looked up before the lock is taken",
     breaks="exactly_once",
-    shows=Setting.DOUBLE_CALLS,
+    shows=Trigger.DOUBLE_CALLS,
 )
 def pessimistic_looked_up_first(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """Two calls at once both find that the id has not bought yet, and both sell."""
@@ -45,11 +45,11 @@ def pessimistic_looked_up_first(connection: Connection, request: PurchaseRequest
     atomic,
     mistake="a purchase id buys once on each event, and not once",
     breaks="exactly_once",
-    shows=Setting.DOUBLE_CALLS,
+    shows=Trigger.DOUBLE_CALLS,
 )
 def atomic_once_per_event(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """The unique key holds the event too: a second call for another event collides with nothing."""
-    with committing():
+    with commit_guard():
         rows = connection.execute(_SELL_UNDER_IDS_PER_EVENT, request.parameters).fetchall()
     return sold(request, rows) if rows else atomic.purchase(connection, request)
 
@@ -58,7 +58,7 @@ def atomic_once_per_event(connection: Connection, request: PurchaseRequest) -> P
     no_key_update,
     mistake="a second call for more tickets is topped up to its quantity",
     breaks="exactly_once",
-    shows=Setting.DOUBLE_CALLS,
+    shows=Trigger.DOUBLE_CALLS,
 )
 def no_key_update_topped_up(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """The first call was told of fewer tickets than the id then owns."""
@@ -81,7 +81,7 @@ def no_key_update_topped_up(connection: Connection, request: PurchaseRequest) ->
     pessimistic,
     mistake="a call whose id is under way elsewhere is answered as sold before that is decided",
     breaks="sales_in_ledger",
-    shows=Setting.DOUBLE_CALLS,
+    shows=Trigger.DOUBLE_CALLS,
 )
 def pessimistic_under_way_sold(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """An id that is worked on is taken for one that has bought; the other call may still be refused."""

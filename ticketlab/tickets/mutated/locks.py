@@ -18,7 +18,7 @@ from ticketlab.tickets.strategies.nowait import nowait
 from ticketlab.tickets.strategies.pessimistic import LOCK, pessimistic
 from ticketlab.tickets.strategies.server_function import CALL, server_function
 from ticketlab.tickets.strategies.skip_locked import TAKE, skip_locked
-from ticketlab.tickets.strategy import Connection, committing, transaction
+from ticketlab.tickets.strategy import Connection, commit_guard, transaction
 
 
 @mutant(pessimistic, mistake="the row is read without FOR UPDATE", breaks="no_oversell")
@@ -112,7 +112,7 @@ _LAID_OUT = "SELECT count(*) FROM free_seats WHERE event_id = %s"
 @mutant(skip_locked, mistake="seats that are only locked are told as sold out", breaks="no_false_sold_out")
 def skip_locked_sold_out(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """Who comes while another chooses finds no seat unlocked, and does not look more closely."""
-    with committing():
+    with commit_guard():
         rows = connection.execute(_CHOOSE, request.parameters).fetchall()
     if rows:
         return sold(request, rows)
@@ -139,7 +139,7 @@ def server_function_unlocked(connection: Connection, request: PurchaseRequest) -
 
 
 def _call_unlocked(connection: Connection, request: PurchaseRequest) -> list[TupleRow]:
-    with committing():
+    with commit_guard():
         return connection.execute(_CALL_UNLOCKED, request.parameters).fetchall()
 
 

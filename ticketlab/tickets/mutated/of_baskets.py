@@ -8,11 +8,11 @@ from ticketlab.tickets.baskets import SELL_ALL, SELL_LINE
 from ticketlab.tickets.purchase import Basket, PurchaseResult
 from ticketlab.tickets.strategies.atomic import SELL_ALL_IF_ENOUGH, atomic
 from ticketlab.tickets.strategies.atomic import basket as sell_all_if_enough
-from ticketlab.tickets.strategies.mutants import PAUSE_S, Setting, mutant
+from ticketlab.tickets.strategies.mutants import PAUSE_S, Trigger, mutant
 from ticketlab.tickets.strategies.no_key_update import no_key_update
 from ticketlab.tickets.strategies.pessimistic import LOCK_ALL, pessimistic
 from ticketlab.tickets.strategies.serializable import serializable
-from ticketlab.tickets.strategy import Connection, committing, roll_back, transaction
+from ticketlab.tickets.strategy import Connection, commit_guard, roll_back, transaction
 
 _LARGEST_FIRST = SELL_ALL_IF_ENOUGH.replace("ORDER BY id FOR", "ORDER BY quantity DESC FOR")
 
@@ -21,11 +21,11 @@ _LARGEST_FIRST = SELL_ALL_IF_ENOUGH.replace("ORDER BY id FOR", "ORDER BY quantit
     atomic,
     mistake="the rows of a basket are locked in the order of its quantities",
     breaks="no_deadlock",
-    shows=Setting.BASKETS,
+    shows=Trigger.BASKETS,
 )
 def atomic_largest_first(connection: Connection, wanted: Basket) -> PurchaseResult:
     """There is an order, but each buyer has his own."""
-    with committing():
+    with commit_guard():
         rows = connection.execute(_LARGEST_FIRST, baskets.parameters(wanted)).fetchall()
     return baskets.sold(wanted, rows) if rows else sell_all_if_enough(connection, wanted)
 
@@ -34,7 +34,7 @@ def atomic_largest_first(connection: Connection, wanted: Basket) -> PurchaseResu
     no_key_update,
     mistake="the rows of a basket are not locked before one UPDATE changes them all",
     breaks="no_deadlock",
-    shows=Setting.BASKETS,
+    shows=Trigger.BASKETS,
 )
 def no_key_update_no_order(connection: Connection, wanted: Basket) -> PurchaseResult:
     """An UPDATE of several rows locks them in the order in which it meets them: here the buyer's."""
@@ -47,7 +47,7 @@ def no_key_update_no_order(connection: Connection, wanted: Basket) -> PurchaseRe
     serializable,
     mistake="the lines of a basket are sold in a transaction each",
     breaks="atomic",
-    shows=Setting.BASKETS,
+    shows=Trigger.BASKETS,
 )
 def serializable_line_by_line(connection: Connection, wanted: Basket) -> PurchaseResult:
     """All stocks suffice when they are read; a line that somebody else took in the pause before it fails alone."""
@@ -58,7 +58,7 @@ def serializable_line_by_line(connection: Connection, wanted: Basket) -> Purchas
     rows: list[tuple[Any, ...]] = []
     for event_id, quantity in wanted.quantities.items():
         line = {"event_id": event_id, "quantity": quantity, "purchase_id": wanted.purchase_id}
-        with committing():
+        with commit_guard():
             rows += connection.execute(SELL_LINE, line | {"sold_before": len(rows)}).fetchall()
         time.sleep(PAUSE_S)
     return baskets.sold(wanted, rows)
@@ -68,7 +68,7 @@ def serializable_line_by_line(connection: Connection, wanted: Basket) -> Purchas
     atomic,
     mistake="a basket's events are sorted and its quantities are not",
     breaks="sales_in_ledger",
-    shows=Setting.BASKETS,
+    shows=Trigger.BASKETS,
     needs_quantity=True,
 )
 def atomic_mixed_up(connection: Connection, wanted: Basket) -> PurchaseResult:
@@ -86,7 +86,7 @@ _CHARGE_THE_FIRST_QUANTITY = SELL_ALL.replace(
     pessimistic,
     mistake="every event of a basket is charged what was wanted of the first one",
     breaks="no_oversell",
-    shows=Setting.BASKETS,
+    shows=Trigger.BASKETS,
     needs_quantity=True,
 )
 def pessimistic_first_quantity(connection: Connection, wanted: Basket) -> PurchaseResult:

@@ -12,12 +12,12 @@ from ticketlab.tickets.mutated.writing import SELL_UNDER_RANDOM_IDS
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult, sold, sold_out, unknown_event
 from ticketlab.tickets.sql import READ
 from ticketlab.tickets.strategies import pessimistic as waiting
-from ticketlab.tickets.strategies.mutants import PAUSE_S, Setting, mutant
+from ticketlab.tickets.strategies.mutants import PAUSE_S, Trigger, mutant
 from ticketlab.tickets.strategies.nowait import LOCK, nowait
 from ticketlab.tickets.strategies.optimistic import SELL_IF_UNCHANGED, optimistic
 from ticketlab.tickets.strategies.pessimistic import pessimistic
 from ticketlab.tickets.strategies.repeatable_read import repeatable_read
-from ticketlab.tickets.strategy import ConflictError, Connection, RetryPolicy, committing, roll_back, transaction
+from ticketlab.tickets.strategy import ConflictError, Connection, RetryPolicy, commit_guard, roll_back, transaction
 
 _TAKE = """
 UPDATE events SET available_tickets = available_tickets - %(quantity)s
@@ -36,7 +36,7 @@ def optimistic_taken_again(connection: Connection, request: PurchaseRequest) -> 
     if available < request.quantity:
         return sold_out(request, version=version, left=available)
     connection.execute(_TAKE, request.parameters)
-    with committing():
+    with commit_guard():
         rows = connection.execute(_WRITE_IF_UNCHANGED, request.parameters | {"version": version}).fetchall()
     if not rows:
         raise ConflictError(Cause.STALE_VERSION)
@@ -55,7 +55,7 @@ def nowait_sold_again(connection: Connection, request: PurchaseRequest) -> Purch
     pessimistic,
     mistake="tickets of random ids, and a second try when the connection is lost after the commit",
     breaks="exactly_once",
-    shows=Setting.DISCONNECT,
+    shows=Trigger.DISCONNECT,
     retry=RetryPolicy(tries=5),
 )
 def pessimistic_sold_again(connection: Connection, request: PurchaseRequest) -> PurchaseResult:

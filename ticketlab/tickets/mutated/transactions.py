@@ -19,7 +19,7 @@ from ticketlab.tickets.strategies.repeatable_read import repeatable_read
 from ticketlab.tickets.strategies.serializable import serializable
 from ticketlab.tickets.strategies.sharded import SHARDS, sharded
 from ticketlab.tickets.strategies.sharded import TAKE as TAKE_FROM_SHARD
-from ticketlab.tickets.strategy import Connection, Isolation, committing, pipelined_transaction, transaction
+from ticketlab.tickets.strategy import Connection, Isolation, commit_guard, pipelined_transaction, transaction
 
 
 @mutant(
@@ -64,7 +64,7 @@ _SELL_BY_SUB_SELECT = SELL_IF_ENOUGH.replace(
 @mutant(atomic, mistake="the stock is taken from a sub-select, not from the row that is locked", breaks="no_oversell")
 def atomic_sub_select(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """One statement, and yet two moments: it may have waited for the row since its snapshot was taken."""
-    with committing():
+    with commit_guard():
         rows = connection.execute(_SELL_BY_SUB_SELECT, request.parameters).fetchall()
     return sold(request, rows) if rows else atomic.purchase(connection, request)
 
@@ -75,7 +75,7 @@ _SELL_FOR_ONE = SELL_IF_ENOUGH.replace("available_tickets - %(quantity)s", "avai
 @mutant(atomic, mistake="the stock goes down by one, whatever is bought", breaks="no_oversell", needs_quantity=True)
 def atomic_one_off(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """Right for as long as everybody buys one ticket."""
-    with committing():
+    with commit_guard():
         rows = connection.execute(_SELL_FOR_ONE, request.parameters).fetchall()
     return sold(request, rows) if rows else atomic.purchase(connection, request)
 
@@ -86,7 +86,7 @@ _SELL_AND_CLAMP = SELL.replace("available_tickets - %(quantity)s", "greatest(0, 
 @mutant(check_constraint, mistake="greatest(0, …) keeps the constraint from refusing", breaks="no_oversell")
 def check_constraint_clamped(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """The errors in the log are gone, and with them every refusal."""
-    with committing():
+    with commit_guard():
         rows = connection.execute(_SELL_AND_CLAMP, request.parameters).fetchall()
     return sold(request, rows) if rows else unknown_event(request)
 
@@ -117,7 +117,7 @@ WHERE event_id = %(event_id)s AND shard = %(shard)s
 def sharded_own_counter(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """The last tickets lie in the other counters, and nobody gathers them."""
     shard = {"shard": random.randrange(SHARDS)}
-    with committing():
+    with commit_guard():
         rows = connection.execute(TAKE_FROM_SHARD, request.parameters | shard).fetchall()
     if rows:
         return sold(request, rows)
@@ -142,10 +142,10 @@ def no_key_update_stock_later(connection: Connection, request: PurchaseRequest) 
         available, version = event
         if available < request.quantity:
             return sold_out(request, version=version, left=available)
-        with committing():
+        with commit_guard():
             tickets = connection.execute(WRITE_TICKETS, request.parameters).fetchall()
         time.sleep(PAUSE_S)
-        with committing():
+        with commit_guard():
             taken = connection.execute(TAKE_STOCK, request.parameters).fetchone()
     assert taken is not None
     return sold(request, [(*ticket, *taken) for ticket in tickets])

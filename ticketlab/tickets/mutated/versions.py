@@ -28,7 +28,7 @@ from ticketlab.tickets.strategies.optimistic import SELL_IF_UNCHANGED, optimisti
 from ticketlab.tickets.strategies.orm_optimistic import orm_optimistic
 from ticketlab.tickets.strategies.orm_pessimistic import orm_pessimistic
 from ticketlab.tickets.strategies.pessimistic import LOCK, pessimistic
-from ticketlab.tickets.strategy import ConflictError, Connection, committing, transaction
+from ticketlab.tickets.strategy import ConflictError, Connection, commit_guard, transaction
 
 _Kept: TypeAlias = dict[UUID, tuple[int, int]]
 
@@ -37,7 +37,7 @@ _Kept: TypeAlias = dict[UUID, tuple[int, int]]
 def optimistic_uncompared(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """Read and written as the twin does, but nobody asks whether it is still the same."""
     event = connection.execute(READ, [request.event_id]).fetchone()
-    with committing():
+    with commit_guard():
         return write_back_if_enough(connection, request, event)
 
 
@@ -64,7 +64,7 @@ def optimistic_never_raised(connection: Connection, request: PurchaseRequest) ->
     if available < request.quantity:
         return sold_out(request, version=version, left=available)
     statement = SELL_IF_UNCHANGED.replace("version = version + 1, ", "")
-    with committing():
+    with commit_guard():
         rows = connection.execute(statement, request.parameters | {"version": version}).fetchall()
     if not rows:
         raise ConflictError(Cause.STALE_VERSION)
@@ -81,7 +81,7 @@ def atomic_version_as_read(connection: Connection, request: PurchaseRequest) -> 
     if available < request.quantity:
         return sold_out(request, version=version, left=available)
     statement = SELL_IF_ENOUGH.replace("version = version + 1", "version = %(version)s + 1")
-    with committing():
+    with commit_guard():
         rows = connection.execute(statement, request.parameters | {"version": version}).fetchall()
     if not rows:
         raise ConflictError(Cause.STALE_VERSION)
@@ -153,7 +153,7 @@ def _write_back(session: Session, request: PurchaseRequest, event: Event | None)
     ]
     session.add_all(tickets)
     session.flush()
-    with committing():
+    with commit_guard():
         session.commit()
     return PurchaseResult(
         outcome=Outcome.SOLD,

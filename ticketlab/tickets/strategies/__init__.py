@@ -34,7 +34,7 @@ def registry() -> dict[str, Strategy]:
 
 
 @cache
-def announced() -> Mapping[str, EntryPoint]:
+def entry_point_strategies() -> Mapping[str, EntryPoint]:
     """What installed packages bring, by its name; it is imported when it is asked for. No name of ours is taken."""
     found = {each.name: each for each in entry_points(group=GROUP)}
     return {name: found[name] for name in sorted(found.keys() - registry().keys())}
@@ -52,21 +52,23 @@ def get(name: str) -> Strategy:
         return registry()[name]
     if name in mutants.registry():
         return mutants.registry()[name].strategy
-    if name in announced():
-        return user_code.adopt(announced()[name].value, name=name)
+    if name in entry_point_strategies():
+        return user_code.adopt(entry_point_strategies()[name].value, name=name)
     if ":" in name:
         return user_code.adopt(name)
     raise NotFoundError(
-        f"There is no strategy {name!r}. There are: {', '.join([*registry(), *announced()])}. One of your own is named "
-        "as module:name or folder/file.py:name."
+        f"There is no strategy {name!r}. There are: {', '.join([*registry(), *entry_point_strategies()])}. One of your "
+        "own is named as module:name or folder/file.py:name."
     )
 
 
-def is_own(name: str) -> bool:
+def is_external(name: str) -> bool:
     """Whether it is none of ours: a package's, or one that was named as module:name."""
     return name not in registry() and name not in mutants.registry()
 
 
 def blaming(name: str) -> AbstractContextManager[None]:
     """Around what a strategy does: what one of a user's own raises, and no database, is told as his; see `blame`."""
-    return user_errors.blaming(name, when=lambda error: is_own(name) and user_errors.is_theirs(error))
+    return user_errors.wrap_user_errors(
+        name, when=lambda error: is_external(name) and user_errors.raised_in_user_code(error)
+    )

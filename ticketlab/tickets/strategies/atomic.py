@@ -4,7 +4,7 @@ from ticketlab.outcomes import Cause
 from ticketlab.tickets import baskets
 from ticketlab.tickets.purchase import Basket, PurchaseRequest, PurchaseResult, sold, sold_out, unknown_event
 from ticketlab.tickets.sql import READ
-from ticketlab.tickets.strategy import ConflictError, Connection, RetryPolicy, committing, strategy
+from ticketlab.tickets.strategy import ConflictError, Connection, RetryPolicy, commit_guard, strategy
 
 # A second buyer waits for the first one's lock; PostgreSQL then checks the condition again on the new row.
 SELL_IF_ENOUGH = """
@@ -49,7 +49,7 @@ SELECT sold.*, event.available_tickets, event.version FROM sold JOIN event ON ev
 
 def basket(connection: Connection, wanted: Basket) -> PurchaseResult:
     """Sell where every stock suffices, in one statement."""
-    with committing():
+    with commit_guard():
         rows = connection.execute(SELL_ALL_IF_ENOUGH, baskets.parameters(wanted)).fetchall()
     if rows:
         return baskets.sold(wanted, rows)
@@ -71,7 +71,7 @@ def basket(connection: Connection, wanted: Basket) -> PurchaseResult:
 )
 def atomic(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """Sell where the stock suffices, in one statement."""
-    with committing():
+    with commit_guard():
         rows = connection.execute(SELL_IF_ENOUGH, request.parameters).fetchall()
     if rows:
         return sold(request, rows)

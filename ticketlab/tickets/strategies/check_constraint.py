@@ -5,7 +5,7 @@ import psycopg
 from ticketlab.outcomes import Cause
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult, sold, sold_out, unknown_event
 from ticketlab.tickets.sql import READ, SELL
-from ticketlab.tickets.strategy import ConflictError, Connection, RetryPolicy, committing, strategy
+from ticketlab.tickets.strategy import ConflictError, Connection, RetryPolicy, commit_guard, strategy
 
 CONSTRAINT = "CHK_available_tickets_non_negative"
 
@@ -21,7 +21,7 @@ CONSTRAINT = "CHK_available_tickets_non_negative"
 def check_constraint(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """Sell, unless the constraint says that there was too little."""
     try:
-        with committing():
+        with commit_guard():
             rows = connection.execute(SELL, request.parameters).fetchall()
     except psycopg.errors.CheckViolation as error:
         if error.diag.constraint_name != CONSTRAINT:

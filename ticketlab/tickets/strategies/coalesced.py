@@ -17,7 +17,7 @@ from psycopg.rows import TupleRow
 
 from ticketlab.outcomes import CONFLICTS, Cause, Outcome, cause_of
 from ticketlab.tickets import baskets
-from ticketlab.tickets.batch_queue import Answer, Gatherer, Request
+from ticketlab.tickets.batch_queue import Answer, BatchQueue, Request
 from ticketlab.tickets.database import Database
 from ticketlab.tickets.purchase import (
     Basket,
@@ -35,7 +35,7 @@ from ticketlab.tickets.strategies.no_key_update import LOCK_ALL
 from ticketlab.tickets.strategy import (
     Connection,
     RetryPolicy,
-    committing,
+    commit_guard,
     roll_back,
     strategy,
     transaction,
@@ -122,7 +122,7 @@ def _sell_to_all(connection: Connection, requests: Sequence[Request]) -> Sequenc
     if len(single) < len(requests) or connection.closed:  # lost before: not while this was being committed
         return ()
     try:
-        with committing():
+        with commit_guard():
             if len(single) == 1:
                 rows = connection.execute(SELL_IF_ENOUGH, single[0].parameters).fetchall()
                 return [sold(single[0], rows)] if rows else ()
@@ -284,11 +284,11 @@ def _with_tickets(request: Request, answer: PurchaseResult, tickets: Sequence[So
     return replace(answer, tickets=tickets) if _is_sale(answer) else bought_before(request, tickets)
 
 
-def _gatherer(database: Database) -> Gatherer:
-    return Gatherer(database, serve)
+def _gatherer(database: Database) -> BatchQueue:
+    return BatchQueue(database, serve)
 
 
-def _through(database: Database) -> AbstractContextManager[Gatherer]:
+def _through(database: Database) -> AbstractContextManager[BatchQueue]:
     return nullcontext(database.companion(_gatherer))
 
 
@@ -299,9 +299,9 @@ def _through(database: Database) -> AbstractContextManager[Gatherer]:
     cost="a queue in each process; what fails for the whole batch fails for all in it",
     when="one hot event and many buyers at once: the most that can be sold",
     retry=RetryPolicy(tries=5),
-    basket=Gatherer.purchase,
+    basket=BatchQueue.purchase,
     through=_through,
 )
-def coalesced(gatherer: Gatherer, request: PurchaseRequest) -> PurchaseResult:
+def coalesced(gatherer: BatchQueue, request: PurchaseRequest) -> PurchaseResult:
     """Wait for the next transaction on the event, and for its answer."""
     return gatherer.purchase(request)

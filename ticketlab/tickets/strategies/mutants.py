@@ -20,7 +20,7 @@ PAUSE_S: Final = 0.002
 """How long some of them wait between two statements, as an application would that has something to think about."""
 
 
-class Setting(StrEnum):
+class Trigger(StrEnum):
     """What brings a mistake to light."""
 
     LOAD = "load"
@@ -47,7 +47,7 @@ class Mutant:
     """The safe strategy of which it is a copy, but for the mistake."""
     breaks: str
     """The check, by its name, whose claim does not hold of it; others may fail as well."""
-    shows: Setting = Setting.LOAD
+    shows: Trigger = Trigger.LOAD
     needs_quantity: bool = False
     """Whether the mistake cannot show where every purchase is of one ticket of an event."""
 
@@ -57,7 +57,7 @@ def mutant(
     *,
     mistake: str,
     breaks: str,
-    shows: Setting = Setting.LOAD,
+    shows: Trigger = Trigger.LOAD,
     needs_quantity: bool = False,
     **changes: Any,  # noqa: ANN401 - each field of a Strategy has a type of its own
 ) -> Callable[[Callable[[Any, Any], PurchaseResult]], Mutant]:
@@ -73,7 +73,7 @@ def mutant(
     """
 
     def record(sell: Callable[[Any, Any], PurchaseResult]) -> Mutant:
-        of_baskets = shows is Setting.BASKETS
+        of_baskets = shows is Trigger.BASKETS
         broken = replace(
             twin,
             name=getattr(sell, "__name__", repr(sell)),

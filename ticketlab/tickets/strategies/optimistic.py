@@ -3,7 +3,7 @@
 from ticketlab.outcomes import Cause
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult, sold, sold_out, unknown_event
 from ticketlab.tickets.sql import READ
-from ticketlab.tickets.strategy import ConflictError, Connection, RetryPolicy, committing, strategy
+from ticketlab.tickets.strategy import ConflictError, Connection, RetryPolicy, commit_guard, strategy
 
 # A transaction of its own: the row is locked for this one statement only. The version is compared in the write
 # itself; comparing it in an earlier read would leave a window between the two.
@@ -39,7 +39,7 @@ def optimistic(connection: Connection, request: PurchaseRequest) -> PurchaseResu
     available, version = event
     if available < request.quantity:
         return sold_out(request, version=version, left=available)
-    with committing():
+    with commit_guard():
         rows = connection.execute(SELL_IF_UNCHANGED, request.parameters | {"version": version}).fetchall()
     if not rows:
         raise ConflictError(Cause.STALE_VERSION)

@@ -4,7 +4,7 @@ The function is made by migration 0002, and reads there as it runs: migrations/v
 """
 
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult, sold, sold_out, unknown_event
-from ticketlab.tickets.strategy import Connection, committing, strategy
+from ticketlab.tickets.strategy import Connection, commit_guard, strategy
 
 CALL = "SELECT * FROM sell_tickets(%(event_id)s, %(quantity)s, %(purchase_id)s)"
 
@@ -18,7 +18,7 @@ CALL = "SELECT * FROM sell_tickets(%(event_id)s, %(quantity)s, %(purchase_id)s)"
 )
 def server_function(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """Let the server sell."""
-    with committing():
+    with commit_guard():
         rows = connection.execute(CALL, request.parameters).fetchall()
     if not rows:
         return unknown_event(request)

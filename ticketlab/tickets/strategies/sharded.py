@@ -10,7 +10,7 @@ from uuid import UUID
 
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult, sold, sold_out, unknown_event
 from ticketlab.tickets.strategies.no_key_update import LOCK, LOCK_ALL
-from ticketlab.tickets.strategy import Connection, RetryPolicy, committing, roll_back, strategy, transaction
+from ticketlab.tickets.strategy import Connection, RetryPolicy, commit_guard, roll_back, strategy, transaction
 
 SHARDS = 16
 
@@ -83,7 +83,7 @@ def settle(connection: Connection, events: Sequence[UUID]) -> None:
 )
 def sharded(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """Take from one counter; where it has too little, look at all of them."""
-    with committing():
+    with commit_guard():
         shard = {"shard": random.randrange(SHARDS)}
         rows = connection.execute(TAKE, request.parameters | shard).fetchall()
     if rows:

@@ -11,7 +11,7 @@ from psycopg.rows import TupleRow
 
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult, sold, sold_out, unknown_event
 from ticketlab.tickets.strategies.no_key_update import LOCK, LOCK_ALL
-from ticketlab.tickets.strategy import Connection, RetryPolicy, committing, roll_back, strategy, transaction
+from ticketlab.tickets.strategy import Connection, RetryPolicy, commit_guard, roll_back, strategy, transaction
 
 BLOCK = 1_000
 """Seats laid out at a time."""
@@ -85,7 +85,7 @@ def settle(connection: Connection, events: Sequence[UUID]) -> None:
 )
 def skip_locked(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """Take seats that are free and unlocked; where there are too few, look more closely."""
-    with committing():
+    with commit_guard():
         rows = connection.execute(TAKE, request.parameters).fetchall()
     if rows:
         return sold(request, rows)
