@@ -53,7 +53,7 @@ def run(
         return lab.run(experiment, own=own, out=out, on_progress=on_progress)
 
 
-def provenance(*runs: Run) -> str:
+def stamp(*runs: Run) -> str:
     """What the numbers of a notebook rest on, to be printed at its end: runs, servers, machine, versions, code."""
     lines = []
     for each in runs:

@@ -47,7 +47,7 @@ def takes_the_stock_later(connection: psycopg.Connection, event_id: UUID, quanti
         if sold + quantity > seats:
             return False
         connection.execute(ADD, [event_id, purchase_id, quantity])
-    think(0.03)
+    think(0.1)
     with connection.transaction():
         connection.execute(TAKE, [quantity, event_id])
     return True

@@ -13,7 +13,7 @@ import nbformat
 import pytest
 from command_line import call
 
-from ticketlab import jupyter, report_writer
+from ticketlab import jupyter, publish
 from ticketlab.errors import TicketlabError
 from ticketlab.report.tables import SECTIONS
 from ticketlab.runs.run import Run
@@ -119,7 +119,7 @@ class TestCommand:
         def refuse(*_, **__):
             raise TicketlabError("no kernel today")
 
-        monkeypatch.setattr(report_writer, "write", refuse)
+        monkeypatch.setattr(publish, "write", refuse)
         words = ("run", "--server", "embedded", "-s", "atomic", "--purchases", "20", "--repeats", "1")
         done = call(*words, cwd=tmp_path)
         assert done.returncode == 2

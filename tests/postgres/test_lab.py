@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from command_line import call
 
-from ticketlab import report_writer
+from ticketlab import publish
 from ticketlab.errors import InvalidInputError, NotFoundError, UnavailableError
 from ticketlab.load import Plan, driver
 from ticketlab.load.driver import run_load
@@ -34,7 +34,7 @@ SMALL = {"buyers": (8,), "repeats": 1, "stock": 200, "seconds": 20.0, "warm_up_s
 @pytest.fixture
 def no_kernel(monkeypatch):
     """A report is said to be written, and is not: its page takes a kernel, and what is looked at is not on it."""
-    monkeypatch.setattr(report_writer, "write", lambda runs, **_: report_writer.default_place(runs, Format.HTML))
+    monkeypatch.setattr(publish, "write", lambda runs, **_: publish.default_place(runs, Format.HTML))
 
 
 @pytest.fixture(scope="module")

@@ -102,7 +102,7 @@ def test_ctrl_c_in_the_middle_of_a_trial_leaves_that_one_out(server, tmp_path, m
 
         return tick
 
-    monkeypatch.setattr(runner.lab, "ticker", pressing)
+    monkeypatch.setattr(runner.lab, "progress_callback", pressing)
     exam = MutationPlan(mutants=("pessimistic_unlocked",), repeats=2, trials=0, server="external")
     results, _ = power.run(exam, out=tmp_path, url=server.url)
     assert pressed

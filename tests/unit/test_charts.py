@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from ticketlab.history.recording import NOT_SEEN, RETRIES
-from ticketlab.report import captions, charts
+from ticketlab.report import charts, findings
 from ticketlab.report.headline import headline
 from ticketlab.report.phrases import number, percent
 from ticketlab.report.style import INK, RED, style_for
@@ -220,7 +220,7 @@ def test_an_oversold_event_beside_an_unsold_one_is_still_red():
     measures = measures_of(trial("naive", tickets=90, oversold=5, verdict="INVALID"))
     figure = charts.tickets_sold(measures)
     assert bars_of(figure, "oversold") == [(85, 5)]
-    assert captions.tickets_sold(measures).title == "naive sold 5 tickets too many"
+    assert findings.tickets_sold(measures).title == "naive sold 5 tickets too many"
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ def test_the_stock_is_a_line_of_what_was_left():
     assert "oversold" in texts_of(figure)
     assert "naive (control)\noversold 1 at worst" in texts_of(figure)
     assert "atomic\nsold out after 0.2 s" in texts_of(figure)
-    assert captions.stock_over_time(stock_of(naive=[1, 0, -1])).title == (
+    assert findings.stock_over_time(stock_of(naive=[1, 0, -1])).title == (
         "naive went on selling after the last seat: 1 ticket too many"
     )
 
@@ -298,7 +298,7 @@ def test_outcomes_are_shares_of_all_purchases():
 def test_outcomes_name_who_gave_up_most():
     """The title tells the largest share of conflicts."""
     measures = measures_of(trial("optimistic", conflicts=100), trial("atomic", conflicts=1))
-    assert captions.outcomes(measures).title == "optimistic gave up 50 % of its purchases after conflicts"
+    assert findings.outcomes(measures).title == "optimistic gave up 50 % of its purchases after conflicts"
 
 
 # Throughput
@@ -382,8 +382,8 @@ def test_nobody_is_called_the_fastest_where_intervals_meet():
     clear = [trial("atomic", purchases_per_s=rate) for rate in (300.0, 320.0)]
     apart = [trial("pessimistic", purchases_per_s=rate) for rate in (100.0, 110.0)]
     meeting = [trial("pessimistic", purchases_per_s=rate) for rate in (100.0, 301.0)]
-    assert captions.throughput(measures_of(*clear, *apart)).title.startswith("atomic is the fastest: 310 purchases/s")
-    assert "too close to call" in captions.throughput(measures_of(*clear, *meeting)).title
+    assert findings.throughput(measures_of(*clear, *apart)).title.startswith("atomic is the fastest: 310 purchases/s")
+    assert "too close to call" in findings.throughput(measures_of(*clear, *meeting)).title
 
 
 def test_a_strategy_that_oversold_is_never_called_the_fastest():
@@ -395,21 +395,21 @@ def test_a_strategy_that_oversold_is_never_called_the_fastest():
         trial("atomic", purchases_per_s=300.0),
         trial("pessimistic", purchases_per_s=100.0),
     )
-    title = captions.throughput(measures).title
+    title = findings.throughput(measures).title
     assert title.startswith("With 16 buyers, atomic is the fastest without a violation (one repeat): 300 purchases/s")
 
 
 def test_a_control_that_was_not_caught_is_not_called_the_fastest_either():
     """A control is known to be unsafe, whatever one run has shown of it."""
     measures = measures_of(trial("naive", purchases_per_s=900.0), trial("atomic"), trial("slow", purchases_per_s=1.0))
-    assert captions.throughput(measures).title.startswith("atomic is the fastest without a violation")
+    assert findings.throughput(measures).title.startswith("atomic is the fastest without a violation")
 
 
 def test_the_fastest_is_found_among_the_best_pools():
     """Each strategy competes with the pool that suits it, and the title names it."""
     rates = {("atomic", 5): 300.0, ("atomic", 20): 280.0, ("pessimistic", 5): 50.0, ("pessimistic", 20): 100.0}
     measures = measures_of(*(trial(name, pool_size=pool, purchases_per_s=rate) for (name, pool), rate in rates.items()))
-    assert captions.throughput(measures).title == (
+    assert findings.throughput(measures).title == (
         "Each with its best pool, atomic with a pool of 5 is the fastest (one repeat): 300 purchases/s, "
         "3 times the next, pessimistic with a pool of 20"
     )
@@ -418,7 +418,7 @@ def test_the_fastest_is_found_among_the_best_pools():
 def test_of_one_strategy_the_best_pool_is_named():
     """Where only the pool differs, it is the pools that compete."""
     measures = measures_of(*(trial(pool_size=pool, purchases_per_s=1000.0 / pool) for pool in (5, 20)))
-    assert captions.throughput(measures).title == (
+    assert findings.throughput(measures).title == (
         "atomic with a pool of 5 is the fastest (one repeat): 200 purchases/s, 4 times the next, "
         "atomic with a pool of 20"
     )
@@ -485,7 +485,7 @@ def test_a_strategy_without_latencies_keeps_its_row():
     figure = charts.latency(measures_of(trial("atomic"), trial("optimistic", **gone)))
     assert [each.get_text() for each in figure.axes[0].get_yticklabels()] == ["atomic", "optimistic"]
     assert "— / — / —" in texts_of(figure)
-    assert captions.latency(measures_of(trial(**gone))).title == "No purchase was worked on, so there is no latency"
+    assert findings.latency(measures_of(trial(**gone))).title == "No purchase was worked on, so there is no latency"
 
 
 # Retries
@@ -536,7 +536,7 @@ def test_retries_are_not_drawn_in_the_colours_of_strategies_nor_in_red():
 def test_who_tried_again_most_is_told_with_the_cause(fields, title):
     """The most retries for a sale, and none too many for a sale where there was none."""
     measures = measures_of(trial("optimistic", **fields), trial("atomic", retries=fields.get("retries", 0) // 9))
-    assert captions.retries(measures).title == title
+    assert findings.retries(measures).title == title
     charts.retries(measures)
 
 
@@ -575,7 +575,7 @@ def test_nobody_is_said_to_waste_more_where_intervals_meet(rival, end):
         *(trial("optimistic", retries=300, repeat=repeat) for repeat in range(2)),
         *(trial("pessimistic", retries=retries, repeat=repeat) for repeat, retries in enumerate(rival)),
     )
-    assert captions.wasted(measures).title == f"optimistic made 75 % of its attempts for nothing{end}"
+    assert findings.wasted(measures).title == f"optimistic made 75 % of its attempts for nothing{end}"
 
 
 @pytest.mark.parametrize(
@@ -643,9 +643,9 @@ def test_a_sale_whose_stock_does_not_follow_from_the_one_before_has_overwritten_
         "event 1 · version 101 · 2 tickets · 7 left",
     ]
     assert "Overwrote:" in words_of(figure)
-    assert captions.timeline(found).title == "1 of 5 operations overwrote a sale: the stock did not fall by theirs"
+    assert findings.timeline(found).title == "1 of 5 operations overwrote a sale: the stock did not fall by theirs"
     right = found.assign(available=[9, 7, 5, 1, 7])
-    assert captions.timeline(right).title == "All 5 operations were under way at once"
+    assert findings.timeline(right).title == "All 5 operations were under way at once"
     assert "overwrote" not in words_of(charts.timeline(right)).lower()
 
 
@@ -695,10 +695,10 @@ def test_a_refund_adds_its_tickets_to_the_stock_of_the_version_before():
         operation(version=101, available=9, outcome="refunded"),
         operation(version=102, available=7),
     )
-    assert not captions.overwrote(right).any()
-    assert captions.overwrote(right.assign(available=[7, 5, 3])).tolist() == [False, True, False]
+    assert not findings.overwrote(right).any()
+    assert findings.overwrote(right.assign(available=[7, 5, 3])).tolist() == [False, True, False]
     twice = timeline_of(operation(buyer=1), operation(buyer=2, outcome="refunded"))
-    assert captions.timeline(twice).title == "Buyer 1 and buyer 2 both made version 101 of event 0"
+    assert findings.timeline(twice).title == "Buyer 1 and buyer 2 both made version 101 of event 0"
 
 
 def test_sales_that_made_the_same_version_are_tied_together():
@@ -706,9 +706,9 @@ def test_sales_that_made_the_same_version_are_tied_together():
     found = timeline_of(operation(version=100, buyer=1), operation(buyer=3), operation(buyer=8))
     figure = charts.timeline(found)
     assert [(min(ys), max(ys)) for _, ys in lines_of(figure, "made twice")] == [(0.7, 2.3)]
-    assert captions.timeline(found).title == "Buyer 3 and buyer 8 both made version 101 of event 0"
+    assert findings.timeline(found).title == "Buyer 3 and buyer 8 both made version 101 of event 0"
     more = timeline_of(*found.to_dict("records"), operation(version=100, buyer=4), operation(version=100, buyer=5))
-    assert captions.timeline(more).title == (
+    assert findings.timeline(more).title == (
         "Buyer 1, buyer 4 and buyer 5 all made version 100 of event 0, and 1 more version was made more than once"
     )
 
@@ -722,7 +722,7 @@ def test_what_did_not_make_the_version_is_no_lost_update(other):
     """A version that was only seen, or another event's, is tied to nothing."""
     found = timeline_of(operation(), operation(**other))
     assert lines_of(charts.timeline(found), "made twice") == []
-    assert captions.timeline(found).title == "All 2 operations were under way at once"
+    assert findings.timeline(found).title == "All 2 operations were under way at once"
 
 
 def test_sales_without_a_version_are_no_lost_update():
@@ -746,7 +746,7 @@ def test_without_a_lost_update_it_is_told_how_many_were_under_way_at_once(spans,
         *(operation(version=number, invoked_ns=begin * 1_000_000, completed_ns=end * 1_000_000)
           for number, (begin, end) in enumerate(spans))
     )  # fmt: skip
-    assert captions.timeline(found).title == title
+    assert findings.timeline(found).title == title
 
 
 def test_a_timeline_is_of_twenty_operations_and_says_so():
@@ -767,7 +767,7 @@ def test_evidence_without_times_has_no_timeline():
     assert not charts.has_timeline(pd.DataFrame())
     assert charts.has_timeline(timeline_of(operation())[["invoked_ns", "completed_ns"]])
     assert "There are no operations to show" in texts_of(charts.timeline(purchases))
-    assert captions.timeline(purchases).title == "There are no operations to show"
+    assert findings.timeline(purchases).title == "There are no operations to show"
     charts.timeline(timeline_of(operation())[["invoked_ns", "completed_ns"]])
 
 
@@ -824,18 +824,18 @@ def test_runs_are_told_apart_by_marker_and_lightness():
 )
 def test_a_comparison_claims_only_what_exceeds_the_spread(after, title):
     """Where the interval of the ratio holds 1 there is no difference to speak of."""
-    assert captions.comparison(runs_of(before=[100, 110, 121], after=after)).title == title
+    assert findings.comparison(runs_of(before=[100, 110, 121], after=after)).title == title
 
 
 def test_a_comparison_with_what_sold_nothing_has_no_ratio():
     """Nothing can be divided by it."""
     title = "The runs have no strategy in the same setting in common that sold anything"
-    assert captions.comparison(runs_of(before=[0, 0], after=[100, 120])).title == title
+    assert findings.comparison(runs_of(before=[0, 0], after=[100, 120])).title == title
 
 
 def test_a_comparison_of_single_repeats_says_so():
     """One repeat has no spread that a difference could exceed."""
-    assert captions.comparison(runs_of(before=[100], after=[200])).title.startswith("One repeat of a run shows no")
+    assert findings.comparison(runs_of(before=[100], after=[200])).title.startswith("One repeat of a run shows no")
 
 
 def test_runs_that_share_nothing_are_drawn_and_not_compared():
@@ -845,7 +845,7 @@ def test_runs_that_share_nothing_are_drawn_and_not_compared():
     figure = charts.comparison(runs)
     assert [each.get_text() for each in figure.axes[0].get_yticklabels()] == ["atomic   pool of 5", "pool of 20"]
     assert {"100", "200"} <= set(texts_of(figure))
-    assert captions.comparison(runs).title.startswith("The runs have no strategy in the same setting in common")
+    assert findings.comparison(runs).title.startswith("The runs have no strategy in the same setting in common")
 
 
 # Crossover
@@ -870,7 +870,7 @@ def test_a_crossover_is_where_the_intervals_no_longer_meet(others, sentence):
           for buyers, rate in zip((4, 16, 64), rates, strict=True)
           for repeat, step in enumerate((-5, 0, 5)))
     )  # fmt: skip
-    assert captions.crossover(measures, "A", "B") == sentence
+    assert findings.crossover(measures, "A", "B") == sentence
 
 
 def test_a_crossover_is_told_for_each_pool():
@@ -879,7 +879,7 @@ def test_a_crossover_is_told_for_each_pool():
         *(trial(name, pool_size=pool, purchases_per_s=rate)
           for name, pool, rate in (("atomic", 5, 1.0), ("coalesced", 5, 2.0), ("atomic", 20, 9.0)))
     )  # fmt: skip
-    assert captions.crossover(measures, "atomic", "coalesced") == (
+    assert findings.crossover(measures, "atomic", "coalesced") == (
         "With a pool of 5: coalesced sells more per second than atomic with 16 buyers (one repeat). "
         "With a pool of 20: atomic and coalesced were not run with the same number of buyers."
     )

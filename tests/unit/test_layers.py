@@ -17,7 +17,7 @@ FLOORS = [
     {"load", "report"},
     {"runs"},
     {"bench", "power", "jupyter"},
-    {"report_writer"},
+    {"publish"},
     {"console"},
     {"notebook"},
     {"cli", "pytest_plugin"},

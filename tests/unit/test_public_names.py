@@ -46,7 +46,7 @@ def test_what_only_prints_text_imports_no_heavy_library(words):
 
 def test_reading_a_run_loads_no_client_of_a_database():
     """`ticketlab check` and `report` need no PostgreSQL, and do not wait for what talks to one."""
-    modules = "console", "notebook", "report_writer", "runs.run", "report.compare"
+    modules = "console", "notebook", "publish", "runs.run", "report.compare"
     read = f"import {', '.join(f'ticketlab.{each}' for each in modules)}"
     assert loaded_after(read) == "['pandas', 'matplotlib', 'numpy', 'rich']"
 
@@ -54,7 +54,7 @@ def test_reading_a_run_loads_no_client_of_a_database():
 def test_a_report_waits_for_no_grammar_and_hides_it_from_nobody():
     """What jsonschema would compile is left alone while notebooks are learned to be read, and can be had afterwards."""
     code = (
-        "from ticketlab.cli import runs\nruns._load_jupyter()\nloaded = {*sys.modules}\nimport nbformat\n"
+        "from ticketlab.cli import runs\nruns._import_nbformat_fast()\nloaded = {*sys.modules}\nimport nbformat\n"
         "nbformat.validate(nbformat.v4.new_notebook())\n"
         "print([each for each in loaded if 'rfc3987' in each], 'jsonschema' in loaded, 'rfc3987_syntax' in sys.modules)"
     )

@@ -41,7 +41,7 @@ def compare(
 
     Example: ticketlab compare runs/20261122-141500-main runs/20261122-142000-change -s atomic --fail-below 0.9
     """
-    from ticketlab import report_writer
+    from ticketlab import publish
     from ticketlab.report.compare import check_limit, inconclusive, regressions, versus
     from ticketlab.runs.run import Run
 
@@ -51,7 +51,7 @@ def compare(
         raise InvalidInputError(f"Both runs are {first}. Name two different ones: what is compared is the second.")
     runs = [Run(first), Run(second)]
     with working("Judging both runs", quiet=as_json):
-        both = versus(report_writer.report_of(runs), strategies=strategy or ())
+        both = versus(publish.report_of(runs), strategies=strategy or ())
         failed = [] if fail_below is None else regressions(both, below=fail_below)
     if as_json:
         from ticketlab.report.compare.output import as_json as plain

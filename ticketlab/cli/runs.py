@@ -241,7 +241,7 @@ def report(
 
     Example: ticketlab report runs/20261122-141500-hot-event runs/20261122-142000-hot-event
     """
-    from ticketlab import report_writer
+    from ticketlab import publish
     from ticketlab.runs.run import Run
 
     runs = [Run(each) for each in folders]
@@ -249,10 +249,10 @@ def report(
         if form is Format.HTML:
             _import_nbformat_fast()
         if out == "-":
-            done = report_writer.render(runs, form=form, on_progress=on_progress)
+            done = publish.render(runs, form=form, on_progress=on_progress)
         else:
             place = Path(out) if out else None
-            done = str(report_writer.write(runs, out=place, form=form, on_progress=on_progress))
+            done = str(publish.write(runs, out=place, form=form, on_progress=on_progress))
     typer.echo(done, nl=out != "-")
 
 
@@ -311,12 +311,12 @@ def _import_nbformat_fast() -> None:
 
 def _write_report_of(made: "Run", *, quiet: bool) -> Path | None:
     """The report in the run's folder; None where it can not be made, which is said: the run itself is kept."""
-    from ticketlab import report_writer
+    from ticketlab import publish
 
     try:
         with working("Writing the report", quiet=quiet) as on_progress:
             _import_nbformat_fast()
-            return report_writer.write([made], on_progress=on_progress)
+            return publish.write([made], on_progress=on_progress)
     except TicketlabError as error:
         print_error(f"No report was written: {error}\nThe run is kept: ticketlab report {made.folder} writes it.")
         return None

@@ -18,7 +18,7 @@ Reading: TypeAlias = Iterable[tuple[int, int | None, int]]
 
 _REST: Final = 50
 """A reading is followed by a rest of so many times its own duration: it takes at most 2 % of the time."""
-_SHORTEST_REST_S: Final = 0.02
+_SHORTEST_REST_S: Final = 0.01
 _LAST_READING_S: Final = 3.0
 _MOST_KEPT: Final = 3
 """Samples that are kept of each event and kind of disagreement, at most; one would prove it."""

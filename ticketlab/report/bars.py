@@ -10,7 +10,7 @@ from matplotlib.patches import Patch
 
 from ticketlab.history.recording import RETRIES
 from ticketlab.outcomes import Cause, Outcome
-from ticketlab.report import captions
+from ticketlab.report import findings
 from ticketlab.report.grouping import GROUP, matching_rows
 from ticketlab.report.layout import (
     BAR,
@@ -62,7 +62,7 @@ def tickets_sold(measures: pd.DataFrame, *, conditions: str) -> Chart:
     """Bars of the median of tickets sold; what was sold beyond the seats in red."""
     rows = summarise(measures)
     subtitle = f"{key_text(rows, 'Bar', interval=False)} Red: tickets sold beyond the seats."
-    chart, axes = row_sheet(rows, captions.tickets_sold(measures).title, subtitle, conditions)
+    chart, axes = row_sheet(rows, findings.tickets_sold(measures).title, subtitle, conditions)
     for place, row in with_positions(rows):
         look = style_for(row["strategy"])
         trials = matching_rows(measures, row)
@@ -92,9 +92,9 @@ def outcomes(measures: pd.DataFrame, *, conditions: str) -> Chart:
     shares = counts.div(counts.sum(axis=1).replace(0, np.nan), axis=0).fillna(0) * 100
     shown = [outcome for outcome, column in _OUTCOME_COLUMNS.items() if counts[column].any()]
     legend_in = (1 + ceil(len(shown) / LEGEND_COLUMNS)) * LEGEND_LINE_IN
-    title = captions.outcomes(measures).title
+    title = findings.outcomes(measures).title
     chart, axes = row_sheet(rows, title, subtitle, conditions, legend_in=legend_in)
-    conflict_share = captions.conflict_share(rows)
+    conflict_share = findings.conflict_share(rows)
     for index, (place, row) in enumerate(with_positions(rows)):
         left = 0.0
         for outcome in shown:
@@ -112,7 +112,7 @@ def outcomes(measures: pd.DataFrame, *, conditions: str) -> Chart:
 
 def retries(measures: pd.DataFrame, *, conditions: str) -> Chart:
     """Stacked bars of the retries per sale by their cause, of the rows that had any; their sum beside them."""
-    title = captions.retries(measures).title
+    title = findings.retries(measures).title
     again = measures.groupby(list(GROUP))["retries"].transform("sum") > 0
     # Where nobody tried again all keep their empty rows: a chart of nothing would not say of whom.
     drawn = measures[again] if again.any() else measures
@@ -132,7 +132,7 @@ def retries(measures: pd.DataFrame, *, conditions: str) -> Chart:
         trials = matching_rows(measures, row)
         if len(trials) > 1:
             dots(axes, place, trials["retries"] / trials["sales"].where(trials["sales"] > 0))
-        value_label(axes, place, captions.retries_text(row, trials))
+        value_label(axes, place, findings.retries_text(row, trials))
     heading(axes, "retries per sale")
     handles = [Patch(edgecolor=MUTED, linewidth=0.5, label=spaced(each), **CAUSE_LOOKS[each]) for each in shown]
     legend(chart, axes, handles, above_pt=HEADING_PT)

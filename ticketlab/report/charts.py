@@ -11,9 +11,9 @@ from typing import Final
 
 import pandas as pd
 
-from ticketlab.report import bars, captions, curves, lines, marks
-from ticketlab.report.captions import Caption, has_timeline
+from ticketlab.report import bars, curves, findings, lines, marks
 from ticketlab.report.comparison import comparison as draw_comparison
+from ticketlab.report.findings import Caption, has_timeline
 from ticketlab.report.grouping import varying_columns
 from ticketlab.report.phrases import NO_TRIALS
 from ticketlab.report.style import MUTED, Chart, new_chart, with_style
@@ -110,7 +110,7 @@ def timeline(
     what the operations show by themselves; `crashes_ns` are the instants at which the server was crashed.
     """
     if not has_timeline(operations):
-        return _empty(conditions, captions.timeline(operations.head(0)).title)
+        return _empty(conditions, findings.timeline(operations.head(0)).title)
     return draw_timeline(operations, conditions=conditions, title=title, crashes_ns=crashes_ns)
 
 
@@ -139,16 +139,16 @@ def controls_of(measures: pd.DataFrame) -> set[str]:
 def captions_of(measures: pd.DataFrame, stock: pd.DataFrame) -> dict[str, Caption]:
     """What each chart shows, by the names of `figures`: its title, its caption and its alt text."""
     found = {
-        "tickets_sold": captions.tickets_sold(measures),
-        "stock_over_time": captions.stock_over_time(stock),
-        "outcomes": captions.outcomes(measures),
-        "throughput": captions.throughput(measures),
-        "latency": captions.latency(measures),
+        "tickets_sold": findings.tickets_sold(measures),
+        "stock_over_time": findings.stock_over_time(stock),
+        "outcomes": findings.outcomes(measures),
+        "throughput": findings.throughput(measures),
+        "latency": findings.latency(measures),
     }
     if measures["retries"].any():
-        found["retries"] = captions.retries(measures)
+        found["retries"] = findings.retries(measures)
     if _any_wasted(measures):
-        found["wasted"] = captions.wasted(measures)
+        found["wasted"] = findings.wasted(measures)
     return found
 
 

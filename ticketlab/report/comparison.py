@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from ticketlab.history.statistics import geometric_mean
-from ticketlab.report import captions
+from ticketlab.report import findings
 from ticketlab.report.grouping import matching_rows
 from ticketlab.report.layout import (
     dots,
@@ -41,12 +41,12 @@ def comparison(measures: pd.DataFrame, *, conditions: str) -> Chart:
     rows = summarise(measures)
     looks = _looks(list(measures["run"].unique()))
     row_in = _BETWEEN_IN + _LINE_IN * len(looks)
-    subtitle = key_text(captions.rates_by_run(measures), "Mark", interval=True, middle="geometric mean")
+    subtitle = key_text(findings.rates_by_run(measures), "Mark", interval=True, middle="geometric mean")
     subtitle += " Beside: what it is, and how many times that of the first run."
-    title = captions.comparison(measures).title
+    title = findings.comparison(measures).title
     chart, axes = row_sheet(rows, title, subtitle, conditions, row_in=row_in, legend_in=key_height_in(len(looks)))
     key_above(chart, [_key(truncate_middle(run, _RUN_LENGTH), look) for run, look in looks.items()])
-    changes = captions.changes_of(measures)
+    changes = findings.changes_of(measures)
     for place, row in with_positions(rows):
         for line, (run, look) in enumerate(looks.items()):
             y = place + (line - (len(looks) - 1) / 2) * _LINE_IN / row_in

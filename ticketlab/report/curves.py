@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
-from ticketlab.report import captions
+from ticketlab.report import findings
 from ticketlab.report.grouping import GROUP, SETTING, matching_rows, setting_parts, varying_columns
 from ticketlab.report.layout import FEW, GREY, label, line_name, name_panel, panels
 from ticketlab.report.phrases import has_multiple, number
@@ -67,12 +67,12 @@ class _View:
 
 def stock_over_time(stock: pd.DataFrame, *, conditions: str, controls: Collection[str]) -> Chart:
     """What was left over time, a curve a trial; below zero is oversold."""
-    ends = captions.stock_ends(stock)
+    ends = findings.stock_ends(stock)
     logarithmic = bool(ends["seconds"].max() > _LOG_FROM * ends["seconds"].min() > 0)
     begin_s = ends["seconds"].min() * _FIRST_SHARE if logarithmic else 0.0
     view = _View(
         stock=stock[stock["seconds"] >= begin_s], ends=ends, controls=controls,
-        title=captions.stock_over_time(stock).title, conditions=conditions,
+        title=findings.stock_over_time(stock).title, conditions=conditions,
     )  # fmt: skip
     if len(view.names) > FEW:
         chart, all_axes = _by_strategy(view)

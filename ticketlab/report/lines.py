@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from ticketlab.report import captions, summary
+from ticketlab.report import findings, summary
 from ticketlab.report.grouping import GROUP, SETTING, varying_columns
 from ticketlab.report.layout import (
     FEW,
@@ -100,22 +100,22 @@ def throughput(measures: pd.DataFrame, *, conditions: str) -> Chart:
     quantity = _Quantity(
         columns={"purchases_per_s": ""}, beside="purchases sold per second", short="sales/s", last="sales/s"
     )
-    return _chart(measures, quantity, captions.throughput(measures).title, conditions)
+    return _chart(measures, quantity, findings.throughput(measures).title, conditions)
 
 
 def latency(measures: pd.DataFrame, *, conditions: str) -> Chart:
     """The percentiles p50 and p99; where there is room for one only, p99."""
     quantity = _Quantity(columns={"p50_ms": "p50", "p99_ms": "p99"}, beside="latency, ms", short="ms", last="p99, ms")
-    return _chart(measures, quantity, captions.latency(measures).title, conditions)
+    return _chart(measures, quantity, findings.latency(measures).title, conditions)
 
 
 def wasted(measures: pd.DataFrame, *, conditions: str) -> Chart:
     """The share of attempts made for nothing, in percent."""
     quantity = _Quantity(
         columns={"wasted": ""}, beside="attempts made for nothing, %", short="wasted, %", last="wasted, %",
-        note=captions.WASTED, most=100,
+        note=findings.WASTED, most=100,
     )  # fmt: skip
-    title = captions.wasted(measures).title
+    title = findings.wasted(measures).title
     return _chart(measures.assign(wasted=summary.wasted(measures)), quantity, title, conditions)
 
 

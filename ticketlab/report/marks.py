@@ -5,7 +5,7 @@ from typing import Final
 import pandas as pd
 from matplotlib.lines import Line2D
 
-from ticketlab.report import captions, summary
+from ticketlab.report import findings, summary
 from ticketlab.report.grouping import matching_rows
 from ticketlab.report.layout import (
     LEGEND_LINE_IN,
@@ -34,13 +34,13 @@ def throughput(measures: pd.DataFrame, *, conditions: str) -> Chart:
     """The median of the purchases per second, with the interval over the repeats and each repeat."""
     rows = summary.summarise(measures)
     subtitle = key_text(rows, "Mark", interval=True)
-    chart, axes = row_sheet(rows, captions.throughput(measures).title, subtitle, conditions)
+    chart, axes = row_sheet(rows, findings.throughput(measures).title, subtitle, conditions)
     for place, row in with_positions(rows):
         look = style_for(row["strategy"])
         interval(axes, place, row["per_s_min"], row["per_s_max"], look.color)
         mark(axes, place, row["per_s"], look.color, look.marker)
         dots(axes, place + _BELOW, matching_rows(measures, row)["purchases_per_s"])
-        value_label(axes, place, captions.rate_text(row))
+        value_label(axes, place, findings.rate_text(row))
     heading(axes, "median (least to most)")
     value_axis(axes, measures, ["purchases_per_s"], "purchases sold per second")
     return chart
@@ -51,7 +51,7 @@ def latency(measures: pd.DataFrame, *, conditions: str) -> Chart:
     rows = summary.summarise(measures)
     subtitle = f"{key_text(rows, 'Mark', interval=True, dot=False)} Purchases sold, or given up after conflicts."
     chart, axes = row_sheet(
-        rows, captions.latency(measures).title, subtitle, conditions, row_in=ROW_IN * 1.25, legend_in=LEGEND_LINE_IN
+        rows, findings.latency(measures).title, subtitle, conditions, row_in=ROW_IN * 1.25, legend_in=LEGEND_LINE_IN
     )
     for place, row in with_positions(rows):
         look = style_for(row["strategy"])
@@ -74,14 +74,14 @@ def wasted(measures: pd.DataFrame, *, conditions: str) -> Chart:
     measures = measures.assign(wasted=summary.wasted(measures))
     rows = summary.summarise(measures)
     shares = summary.spread(measures, "wasted")
-    subtitle = f"{key_text(rows, 'Mark', interval=True)} {captions.WASTED}"
-    chart, axes = row_sheet(rows, captions.wasted(measures).title, subtitle, conditions)
+    subtitle = f"{key_text(rows, 'Mark', interval=True)} {findings.WASTED}"
+    chart, axes = row_sheet(rows, findings.wasted(measures).title, subtitle, conditions)
     for (place, row), (_, share) in zip(with_positions(rows), shares.iterrows(), strict=True):
         look = style_for(row["strategy"])
         interval(axes, place, share["least"], share["most"], look.color)
         mark(axes, place, share["median"], look.color, look.marker)
         dots(axes, place + _BELOW, matching_rows(measures, row)["wasted"])
-        value_label(axes, place, captions.share_text(share))
+        value_label(axes, place, findings.share_text(share))
     heading(axes, "median (least to most)")
     axes.set_xlim(0, 100)
     axes.set_xlabel("attempts made for nothing, %")

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from ticketlab.report.captions import changes_of
+from ticketlab.report.findings import changes_of
 from ticketlab.report.grouping import GROUP
 from ticketlab.report.model import Report, flat
 from ticketlab.report.summary import summarise

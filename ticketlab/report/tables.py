@@ -7,9 +7,9 @@ import pandas as pd
 
 from ticketlab.checks.verdict import Status
 from ticketlab.history.recording import RETRIES
-from ticketlab.report.captions import change_text, rate_text
 from ticketlab.report.concerns import Concern, doubts, is_amber
 from ticketlab.report.explain import story_of
+from ticketlab.report.findings import change_text, rate_text
 from ticketlab.report.grouping import matching_rows, setting_parts, varying_columns
 from ticketlab.report.model import Report, RunResults
 from ticketlab.report.phrases import display_name

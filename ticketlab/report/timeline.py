@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from ticketlab.history.recording import NOT_SEEN
 from ticketlab.outcomes import Outcome
-from ticketlab.report import captions
+from ticketlab.report import findings
 from ticketlab.report.bars import OUTCOME_LOOKS
 from ticketlab.report.layout import BAR, LEGEND_COLUMNS, LEGEND_LINE_IN, legend, spaced, value_label
 from ticketlab.report.phrases import format_id, has_multiple, number, pluralize
@@ -37,11 +37,11 @@ def timeline(operations: pd.DataFrame, *, conditions: str, title: str = "", cras
     Operations with a column `wrong`, of words that say what is wrong with each or of nothing, stand in the order of
     their calls, as their story tells them; others in that of the versions.
     """
-    drawn = _in_order(operations.head(captions.MOST_OPERATIONS))
+    drawn = _in_order(operations.head(findings.MOST_OPERATIONS))
     outcomes = [each for each in Outcome if each in set(drawn.get("outcome", ()))]
     row_in = _TOLD_ROW_IN if "wrong" in drawn else _ROW_IN
     body_in = _AXIS_IN + ceil(len(outcomes) / LEGEND_COLUMNS) * LEGEND_LINE_IN + row_in * len(drawn)
-    title = title or captions.timeline(drawn).title
+    title = title or findings.timeline(drawn).title
     subtitle = _subtitle(drawn, of=len(operations), crashed=bool(crashes_ns))
     chart = new_chart(title=title, subtitle=subtitle, conditions=conditions, body_in=body_in)
     axes: Axes = chart.subplots()
@@ -73,9 +73,9 @@ def _subtitle(drawn: pd.DataFrame, *, of: int, crashed: bool) -> str:
         text += " In order of the version that each made or saw."
     if "available" in drawn:
         text += " Left: the stock at that version."
-    if captions.made_twice(drawn).any():
+    if findings.made_twice(drawn).any():
         text += " Tied together: sales that made the same version."
-    if "wrong" not in drawn and captions.overwrote(drawn).any():
+    if "wrong" not in drawn and findings.overwrote(drawn).any():
         text += " Overwrote: what it left is not what the one before it left, less its own tickets."
     if _wrong(drawn).any():
         text += " Red: what is wrong."
@@ -108,7 +108,7 @@ def _span(axes: Axes, drawn: pd.DataFrame, crashes_ns: Collection[int]) -> None:
 
 def _bars(axes: Axes, drawn: pd.DataFrame) -> None:
     told_apart = [name for name in ("event", "outcome") if name in drawn and has_multiple(drawn[name])]
-    overwrote, wrong, endless = captions.overwrote(drawn), _wrong(drawn), _open(drawn)
+    overwrote, wrong, endless = findings.overwrote(drawn), _wrong(drawn), _open(drawn)
     for place, (_, operation) in enumerate(drawn.iterrows()):
         from_ms, to_ms = (operation[name] / 1e6 for name in ("invoked_ns", "completed_ns"))
         look: dict[str, Any] = OUTCOME_LOOKS.get(operation.get("outcome", ""), {"facecolor": MUTED})
@@ -155,7 +155,7 @@ def _told(operation: pd.Series, told_apart: Collection[str]) -> str:
 
 def _tie(axes: Axes, drawn: pd.DataFrame) -> None:
     """A bracket beside the rows of sales that made the same version of an event: the lost update itself."""
-    twice = drawn[captions.made_twice(drawn)]
+    twice = drawn[findings.made_twice(drawn)]
     if twice.empty:  # and perhaps without the columns to group by
         return
     for _, rows in twice.groupby(["event", "version"]):

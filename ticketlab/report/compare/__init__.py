@@ -1,6 +1,6 @@
 """Two runs against each other, for a terminal and for continuous integration: what changed, how surely, and for worse?
 
-Pure. How much two runs differ, and whether that is clear, is said by `ticketlab.report.captions.changes_of`.
+Pure. How much two runs differ, and whether that is clear, is said by `ticketlab.report.findings.changes_of`.
 """
 
 from ticketlab.report.compare.gate import check_limit, inconclusive, regressions

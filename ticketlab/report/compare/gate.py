@@ -8,8 +8,8 @@ import pandas as pd
 from ticketlab.checks.verdict import Status
 from ticketlab.errors import InvalidInputError
 from ticketlab.history.statistics import Ratio
-from ticketlab.report.captions.caption import strategy_label
 from ticketlab.report.compare.pairs import RunComparison
+from ticketlab.report.findings.caption import strategy_label
 from ticketlab.report.model import RunResults
 from ticketlab.report.phrases import number
 

@@ -10,10 +10,10 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ticketlab.report.captions.caption import strategy_label
 from ticketlab.report.compare.gate import inconclusive
 from ticketlab.report.compare.pairs import RunComparison
 from ticketlab.report.compare.verdict_changes import news_of
+from ticketlab.report.findings.caption import strategy_label
 from ticketlab.report.grouping import setting_parts
 from ticketlab.report.jsonable import jsonable
 from ticketlab.report.phrases import join_names, number

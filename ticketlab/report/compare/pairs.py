@@ -7,8 +7,8 @@ from typing import Any, Final
 import pandas as pd
 
 from ticketlab.errors import InvalidInputError
-from ticketlab.report.captions import changes_of
-from ticketlab.report.captions.caption import strategy_label
+from ticketlab.report.findings import changes_of
+from ticketlab.report.findings.caption import strategy_label
 from ticketlab.report.grouping import GROUP, matching_rows
 from ticketlab.report.model import Report, RunResults
 from ticketlab.report.phrases import join_names

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from ticketlab.checks.verdict import Status
-from ticketlab.report.captions.caption import strategy_label
 from ticketlab.report.compare.pairs import RunComparison
+from ticketlab.report.findings.caption import strategy_label
 from ticketlab.report.grouping import matching_rows
 from ticketlab.report.phrases import join_names
 from ticketlab.report.summary import summarise

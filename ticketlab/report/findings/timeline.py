@@ -6,7 +6,7 @@ import pandas as pd
 
 from ticketlab.history.recording import NOT_SEEN
 from ticketlab.outcomes import Cause, Outcome
-from ticketlab.report.captions.caption import Caption
+from ticketlab.report.findings.caption import Caption
 from ticketlab.report.phrases import capital, join_names, number, pluralize
 
 MOST_OPERATIONS: Final = 20

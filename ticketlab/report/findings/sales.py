@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from ticketlab.report.captions.caption import (
+from ticketlab.report.findings.caption import (
     Caption,
     at_most_buyers,
     each_row,

@@ -8,7 +8,7 @@ import pandas as pd
 
 from ticketlab.history.statistics import geometric_mean, ratio_of
 from ticketlab.report import summary
-from ticketlab.report.captions.caption import Caption, strategy_label
+from ticketlab.report.findings.caption import Caption, strategy_label
 from ticketlab.report.grouping import GROUP
 from ticketlab.report.phrases import NO_TRIALS, has_multiple, number, pluralize
 

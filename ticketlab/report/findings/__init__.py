@@ -3,10 +3,10 @@
 A sentence claims no more than the repeats show: "fastest" is said only where no interval reaches another.
 """
 
-from ticketlab.report.captions.caption import Caption
-from ticketlab.report.captions.comparison import change_text, changes_of, comparison, crossover, rates_by_run
-from ticketlab.report.captions.retries import WASTED, retries, retries_text, share_text, wasted
-from ticketlab.report.captions.sales import (
+from ticketlab.report.findings.caption import Caption
+from ticketlab.report.findings.comparison import change_text, changes_of, comparison, crossover, rates_by_run
+from ticketlab.report.findings.retries import WASTED, retries, retries_text, share_text, wasted
+from ticketlab.report.findings.sales import (
     conflict_share,
     latency,
     outcomes,
@@ -16,7 +16,7 @@ from ticketlab.report.captions.sales import (
     throughput,
     tickets_sold,
 )
-from ticketlab.report.captions.timeline import MOST_OPERATIONS, has_timeline, made_twice, overwrote, story, timeline
+from ticketlab.report.findings.timeline import MOST_OPERATIONS, has_timeline, made_twice, overwrote, story, timeline
 
 __all__ = [
     "MOST_OPERATIONS",

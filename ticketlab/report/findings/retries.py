@@ -6,7 +6,7 @@ import pandas as pd
 
 from ticketlab.history.recording import RETRIES
 from ticketlab.report import summary
-from ticketlab.report.captions.caption import Caption, each_row
+from ticketlab.report.findings.caption import Caption, each_row
 from ticketlab.report.grouping import in_setting
 from ticketlab.report.phrases import NO_TRIALS, has_multiple, join_names, number, percent, pluralize
 
