@@ -69,8 +69,7 @@ def _refused_though_owned(case: IndexedHistory) -> Mask:
     rows = case.refused & case.effects.irregular[case.id]
     if not (case.ledger.facts.idempotent and rows.any()):
         return np.zeros(len(case), np.bool_)
-    back = case.per_id(case.refunded | case.perhaps_refunded) > 0
-    sales = np.flatnonzero(case.surely_sold & ~back[case.id])
+    sales = np.flatnonzero(case.surely_sold & ~case.perhaps_given_back[case.id])
     asked = zip(case.pairs[sales].tolist(), case.quantity[sales].tolist(), strict=True)
     bought = dict(zip(asked, case.until[sales].tolist(), strict=True))
     wrong = np.zeros(len(case), np.bool_)

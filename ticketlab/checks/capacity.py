@@ -137,7 +137,7 @@ def sales_in_ledger(case: IndexedHistory) -> Verdict:
     name = "sales_in_ledger"
     back = _given_back_last(case)
     owed = case.sold & case.decided_alone[case.id] & ~back[case.id]
-    own_sale = case.surely_sold | ~_perhaps_given_back(case)[case.id]
+    own_sale = case.surely_sold | ~case.perhaps_given_back[case.id]
     wrong = owed & np.where(own_sale, case.held != case.quantity, case.owned[case.id] == 0)
     count = int((case.sold & case.leads).sum())
     if wrong.any():
@@ -153,12 +153,6 @@ def sales_in_ledger(case: IndexedHistory) -> Verdict:
     return valid(name, text + (f", but for {returned:,} that {verb(returned, 'was')} refunded" if returned else ""))
 
 
-def _perhaps_given_back(case: IndexedHistory) -> Mask:
-    """By id: whether a refund of it was made, or perhaps made."""
-    given_back: Mask = case.per_id(case.refunded | case.perhaps_refunded) > 0
-    return given_back
-
-
 def _given_back_last(case: IndexedHistory) -> Mask:
     """By id: whether a refund of it, made or perhaps made, can be the last of its calls to take effect."""
     back = case.refunded | case.perhaps_refunded
@@ -168,7 +162,7 @@ def _given_back_last(case: IndexedHistory) -> Mask:
     last_sale, last_refund = np.full(case.ids, NOT_SEEN, np.int64), np.full(case.ids, NOT_SEEN, np.int64)
     np.maximum.at(last_sale, case.id[sold], case.invoked[sold])
     np.maximum.at(last_refund, case.id[back], case.latest[back])
-    given_back: Mask = _perhaps_given_back(case) & (last_refund >= last_sale)
+    given_back: Mask = case.perhaps_given_back & (last_refund >= last_sale)
     return given_back
 
 

@@ -82,11 +82,7 @@ class _Handed:
     def _kept(self) -> Mask:
         """Rows whose id has tickets in the ledger, and gave none back."""
         case = self.case
-        back = case.refunded | case.perhaps_refunded
-        kept = case.owned > 0
-        if back.any():
-            kept &= case.per_id(back) == 0
-        of_rows: Mask = kept[case.id]
+        of_rows: Mask = ((case.owned > 0) & ~case.perhaps_given_back)[case.id]
         return of_rows
 
     def _another_number(self) -> Mask:

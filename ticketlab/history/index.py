@@ -182,6 +182,12 @@ class IndexedHistory(HistoryArrays):
         return np.where(self.purchases, -wanted, wanted)
 
     @cached_property
+    def perhaps_given_back(self) -> Mask:
+        """By id: whether a refund of it was made, or perhaps made."""
+        given_back: Mask = self.per_id(self.refunded | self.perhaps_refunded) > 0
+        return given_back
+
+    @cached_property
     def decided_alone(self) -> Mask:
         """By id: whether its rows can be judged one by one.
 
