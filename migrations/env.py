@@ -5,7 +5,7 @@ from sqlalchemy import Connection
 
 from ticketlab.settings import Settings
 from ticketlab.tickets.database import Database
-from ticketlab.tickets.models import Base
+from ticketlab.tickets.orm import Base
 
 
 def migrate(connection: Connection) -> None:

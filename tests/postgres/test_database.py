@@ -13,7 +13,7 @@ from ticketlab.errors import UnavailableError
 from ticketlab.outcomes import Cause, Outcome
 from ticketlab.settings import Settings
 from ticketlab.tickets import Database, EventRepository
-from ticketlab.tickets.models import Event
+from ticketlab.tickets.orm import Event
 
 OURS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'ticketlab'"
 

@@ -16,7 +16,7 @@ from ticketlab.errors import OwnCodeError, TerminatedError, TicketlabError
 from ticketlab.load import driver
 from ticketlab.runs import lab
 from ticketlab.runs.run import Run
-from ticketlab.tickets import closing, trial_tables
+from ticketlab.tickets import lending, trial_tables
 
 SHOP = """
 import threading
@@ -201,8 +201,8 @@ def test_a_ctrl_c_while_the_tables_are_read_keeps_the_trial(server, tmp_path, mo
             raise KeyboardInterrupt
         return close(*words, **options)
 
-    close = closing.close
-    monkeypatch.setattr(closing, "close", press)
+    close = lending.close
+    monkeypatch.setattr(lending, "close", press)
     experiment = Experiment(strategies=("atomic",), buyers=(2,), repeats=2, purchases=4, warm_up_s=0.0)
     with pytest.raises(TerminatedError) as caught:
         lab.run_on(server, experiment, out=tmp_path)

@@ -9,7 +9,7 @@ import sqlalchemy
 from psycopg_pool import ConnectionPool
 from sqlalchemy.orm import Session
 
-from ticketlab import EventRepository, Settings, adopt, checks, servers
+from ticketlab import EventRepository, Settings, adopt, checks, mutants, servers
 from ticketlab.checks.verdict import Anomaly, Status, overall
 from ticketlab.load import Fault, Plan
 from ticketlab.outcomes import Outcome
@@ -56,7 +56,7 @@ def tried(place):
         server, database = place
         with Database(database.settings) as own:
             seen = run_trial(
-                strategies.get(function) if isinstance(function, str) else adopt(function, **adopting or {}),
+                mutants.get(function) if isinstance(function, str) else adopt(function, **adopting or {}),
                 Plan(**FEW | plan), own, server=server,
                 faults=tuple(map(Fault.parse, faults)),
             )  # fmt: skip
@@ -357,7 +357,7 @@ def test_a_right_function_leaves_nothing(tried, function, faults):
 @pytest.mark.parametrize("faults", [(), ("disconnect@15",)], ids=["calm", "cut"])
 def test_no_built_in_strategy_leaves_anything(tried, name, faults):
     load = {"purchases": 40, "stock": 30, "refunds": 0.2, "events": 2, "warm_up_s": 0.05}
-    sells_baskets = strategies.get(name).basket is not None
+    sells_baskets = mutants.get(name).basket is not None
     assert left_of(tried(name, *faults, **load, basket=(1, 2) if sells_baskets else (1, 1))) == set()
 
 

@@ -8,15 +8,14 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from ticketlab import checks
+from ticketlab import checks, mutants
 from ticketlab.checks.verdict import Status
 from ticketlab.faults import connections
 from ticketlab.load import Plan
+from ticketlab.mutants import Trigger
 from ticketlab.outcomes import Cause, Outcome
 from ticketlab.runs.trial_runner import run_trial
 from ticketlab.tickets import Database, EventRepository
-from ticketlab.tickets.strategies import mutants
-from ticketlab.tickets.strategies.mutants import Trigger
 
 MUTANTS = mutants.registry()
 BUYERS = (4, 8, 16)

@@ -6,12 +6,11 @@ import psutil
 import psycopg
 import pytest
 
-from ticketlab import power
+from ticketlab import mutants, power
 from ticketlab.errors import TicketlabError
+from ticketlab.mutants import Trigger
 from ticketlab.power import MutationPlan, runner
-from ticketlab.power.environment import ServerSlot
-from ticketlab.tickets.strategies import mutants
-from ticketlab.tickets.strategies.mutants import Trigger
+from ticketlab.power.detection import ServerSlot
 
 ONE_OF_EACH = {
     Trigger.LOAD: "pessimistic_unlocked",

@@ -10,12 +10,11 @@ import stress_plan
 import stress_summary
 from stress_plan import KEPT
 
-from ticketlab import servers
+from ticketlab import mutants, servers
 from ticketlab.history.recording import purchases_of
+from ticketlab.mutants import Trigger
 from ticketlab.settings import Settings
 from ticketlab.tickets import Database, migrations
-from ticketlab.tickets.strategies import mutants
-from ticketlab.tickets.strategies.mutants import Trigger
 
 _FAILED = pytest.StashKey[bool]()
 _PLACES = pytest.StashKey[list[str]]()

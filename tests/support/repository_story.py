@@ -18,7 +18,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from ticketlab.errors import InvalidInputError, NotFoundError, StaleVersionError
 from ticketlab.outcomes import MAX_INTEGER, Cause, Outcome
 from ticketlab.tickets import migrations, trial_tables
-from ticketlab.tickets.models import MAX_NAME_LENGTH
+from ticketlab.tickets.orm import MAX_NAME_LENGTH
 from ticketlab.tickets.purchase import ticket_ids
 
 LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)

@@ -3,7 +3,7 @@
 import pytest
 
 from ticketlab.checks.mutation_baseline import MutantBaseline, MutationBaseline
-from ticketlab.history.features import LoadPart
+from ticketlab.history.arrays import LoadPart
 from ticketlab.report.answers import answers
 from ticketlab.report.concerns import Concern, ConcernKind
 

@@ -7,7 +7,7 @@ import pytest
 
 from ticketlab import bench
 from ticketlab.bench import pgbench, runner, statistics, subjects
-from ticketlab.bench.hot_event import HotEvent, safe_strategies
+from ticketlab.bench.plan import HotEvent, safe_strategies
 from ticketlab.bench.results import Results, Trial
 from ticketlab.bench.statistics import Spread
 from ticketlab.bench.subject import Claim, Contender, Kind

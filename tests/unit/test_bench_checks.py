@@ -9,11 +9,8 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from ticketlab.bench import checking
-from ticketlab.bench.checking import tables, worker
-from ticketlab.bench.checking.plan import ALL_CHECKS, ChecksBench, named_checks
-from ticketlab.bench.checking.results import slope
-from ticketlab.bench.checking.runner import run_worker
+from ticketlab.bench import checking, checking_tables, checking_worker
+from ticketlab.bench.checking import ALL_CHECKS, ChecksBench, named_checks, run_worker, slope
 from ticketlab.bench.seeded_violations import VIOLATIONS
 from ticketlab.errors import InvalidInputError, NotFoundError
 
@@ -88,7 +85,7 @@ class TestResults:
         results = checking.run(SMALL, measure=lambda bench, turn: told(bench, turn, status="VALID"))
         assert len(results.errors) == 2 * len(SMALL.subjects)
         assert "no_oversell must call a violated history of 1,000 operations INVALID" in results.errors[0]
-        assert "VALID" in printed(tables.speeds(results))
+        assert "VALID" in printed(checking_tables.speeds(results))
 
     def test_a_process_that_fails_is_an_error_and_the_next_one_is_started(self):
         """With too little memory, perhaps: what the others measured is kept."""
@@ -117,7 +114,12 @@ class TestResults:
     def test_the_tables_fit_and_say_what_was_measured(self):
         """Speed, seconds, slope and memory in 80 columns, and no more colours than words."""
         results = checking.run(SMALL, measure=told)
-        shown = printed(tables.speeds(results), tables.peaks(results), tables.legend(results), *tables.remarks(results))
+        shown = printed(
+            checking_tables.speeds(results),
+            checking_tables.peaks(results),
+            checking_tables.legend(results),
+            *checking_tables.remarks(results),
+        )
         assert max(map(len, shown.splitlines())) <= 80
         for words in ("strict_serializability", "1M", "10 ms", "1.00", "100MB", "violated at the very end"):
             assert words in shown
@@ -137,7 +139,7 @@ class TestProcesses:
         """Baskets, refunds, many events: measured by what the processes run, in this one."""
         bench = dataclasses.replace(SMALL, sizes=(2_000,), repeats=1, **changes)
         results = checking.run(
-            bench, measure=lambda bench, turn: worker.measure(bench, turn.operations, valid=turn.valid)
+            bench, measure=lambda bench, turn: checking_worker.measure(bench, turn.operations, valid=turn.valid)
         )
         assert results.errors == []
         assert len(results.measured) == 2 * len(bench.subjects)
@@ -146,7 +148,7 @@ class TestProcesses:
         """Its standard input ends, and it does, though it is at work."""
         asked = {"bench": ChecksBench(sizes=(3_000_000,)).as_dict(), "operations": 3_000_000, "valid": True}
         process = subprocess.Popen(
-            [sys.executable, "-m", "ticketlab.bench.checking.worker", json.dumps(asked)],
+            [sys.executable, "-m", "ticketlab.bench.checking_worker", json.dumps(asked)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )

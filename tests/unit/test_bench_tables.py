@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from ticketlab import bench, cli
 from ticketlab.bench import tables
-from ticketlab.bench.hot_event import BUYERS, HotEvent
+from ticketlab.bench.plan import BUYERS, HotEvent
 from ticketlab.bench.results import Results, Trial
 from ticketlab.bench.subject import Contender, Kind
 from ticketlab.servers import Server

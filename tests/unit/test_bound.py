@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from ticketlab.checks.mutation_baseline import MutationBaseline
-from ticketlab.history.features import LoadPart
+from ticketlab.history.arrays import LoadPart
 from ticketlab.report.confidence import at_most, bound
 from ticketlab.report.headline import headline
 

@@ -3,7 +3,7 @@
 import pytest
 
 from ticketlab.history.arrays import NEVER
-from ticketlab.history.calls import Call, as_answered, explanations, merged
+from ticketlab.history.effects import Call, as_answered, explanations, merged
 
 A, B = 0, 1
 

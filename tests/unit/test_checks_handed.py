@@ -7,7 +7,7 @@ import pytest
 
 from ticketlab.checks import answers_match_tickets
 from ticketlab.checks.verdict import Anomaly, Status
-from ticketlab.history.digests import digest
+from ticketlab.history.ids import digest
 
 ONE, TWO = 1, 2
 """Numbers of purchases; the literal history gives them in this order."""

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from ticketlab import mutants
 from ticketlab.checks import CHECKS
 from ticketlab.cli import shells
-from ticketlab.tickets.strategies import mutants, registry
+from ticketlab.tickets.strategies import registry
 
 TICKETLAB = str(Path(sys.executable).with_name("ticketlab"))
 KINDS = {"auto", "embedded", "container", "external"}

@@ -11,7 +11,7 @@ import pytest
 from ticketlab import servers
 from ticketlab.errors import InvalidInputError, ServerError
 from ticketlab.faults.schedule import Trigger
-from ticketlab.history.features import LoadPart
+from ticketlab.history.arrays import LoadPart
 from ticketlab.load import Fault, FaultKind, Plan
 from ticketlab.load.driver import run_load
 from ticketlab.outcomes import Outcome

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ticketlab.errors import OwnCodeError
-from ticketlab.history.digests import MASK, digest, marks
+from ticketlab.history.ids import MASK, digest, marks
 from ticketlab.history.recording import NOT_SEEN, NOTHING_HANDED, Recorder, collect
-from ticketlab.load.handed import handed, rows_of
+from ticketlab.load.buyers import handed, rows_of
 from ticketlab.outcomes import Cause, Outcome
 from ticketlab.tickets import PurchaseResult, SoldTicket
 

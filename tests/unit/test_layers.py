@@ -14,7 +14,7 @@ FLOORS = [
     {"checks"},
     {"formats"},
     {"faults"},
-    {"load", "report"},
+    {"load", "mutants", "report"},
     {"runs"},
     {"bench", "power", "jupyter"},
     {"publish"},

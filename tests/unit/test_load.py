@@ -13,7 +13,7 @@ import pytest
 
 from ticketlab.errors import TicketlabError
 from ticketlab.history.recording import COLUMNS, NOT_SEEN, Recorder, collect
-from ticketlab.load import Plan, buyer_threads, buyers, driver
+from ticketlab.load import Plan, buyers, driver
 from ticketlab.load.driver import run_load
 from ticketlab.outcomes import Cause, Outcome
 from ticketlab.tickets import PurchaseResult
@@ -513,7 +513,7 @@ def test_the_buyers_of_a_process_share_one_processor_and_nobody_else_does():
     before = os.sched_getaffinity(0)
 
     def settle(_):
-        assert buyer_threads.pin_to_one_cpu()
+        assert driver.pin_to_one_cpu()
         return os.sched_getaffinity(0)
 
     with ThreadPoolExecutor(4) as threads:
@@ -526,4 +526,4 @@ def test_the_buyers_of_a_process_share_one_processor_and_nobody_else_does():
 def test_without_an_interpreter_lock_buyers_run_wherever_they_may(monkeypatch):
     """Where Python runs threads side by side, they are not kept from it."""
     monkeypatch.setattr(sys, "_is_gil_enabled", lambda: False, raising=False)
-    assert not buyer_threads.pin_to_one_cpu()
+    assert not driver.pin_to_one_cpu()

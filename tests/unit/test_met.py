@@ -2,7 +2,7 @@
 
 import pytest
 
-from ticketlab.history.faults_met import Met, Span, met
+from ticketlab.history.measures import Met, Span, met
 
 INSTANT = Span(500, 500)
 LOST = {"outcome": "unknown", "cause": "connection"}

@@ -2,10 +2,10 @@
 
 import pytest
 
+from ticketlab import mutants
 from ticketlab.errors import NotFoundError
+from ticketlab.mutants import Trigger
 from ticketlab.tickets import strategies
-from ticketlab.tickets.strategies import mutants
-from ticketlab.tickets.strategies.mutants import Trigger
 
 MUTANTS = mutants.registry()
 CLAIMS = {

@@ -5,20 +5,19 @@ from random import Random
 
 import pytest
 
-from ticketlab import power
+from ticketlab import mutants, power
 from ticketlab.checks.mutation_baseline import MutantBaseline, MutationBaseline, load_baseline
 from ticketlab.checks.verdict import Anomaly, Status, Verdict
 from ticketlab.errors import InvalidInputError, NotFoundError
-from ticketlab.history.features import LoadPart
+from ticketlab.history.arrays import LoadPart
 from ticketlab.load import FaultKind
+from ticketlab.mutants import Trigger
 from ticketlab.power import storage
 from ticketlab.power.detection import Detection, DetectionRun, TrialOutcome, run_until_detected
 from ticketlab.power.false_positives import SafeTrial, judged, random_trials
 from ticketlab.power.plan import BUYERS, MutationPlan, ScheduledRun, escalated_trial, select_mutants
 from ticketlab.power.results import Results, examined, needs_of
 from ticketlab.tickets import strategies
-from ticketlab.tickets.strategies import mutants
-from ticketlab.tickets.strategies.mutants import Trigger
 
 UNLOCKED = mutants.registry()["pessimistic_unlocked"]
 OTHER = mutants.registry()["nowait_uncommitted"]

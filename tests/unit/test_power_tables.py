@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from ticketlab import cli, power
+from ticketlab import cli, mutants, power
 from ticketlab.checks.mutation_baseline import MutationBaseline
 from ticketlab.errors import InvalidInputError
 from ticketlab.power import storage, tables
@@ -16,7 +16,6 @@ from ticketlab.power.false_positives import SafeTrial
 from ticketlab.power.plan import MutationPlan
 from ticketlab.power.results import Results, examined
 from ticketlab.power.runner import Done
-from ticketlab.tickets.strategies import mutants
 
 ENVIRONMENT = {
     "machine": {"cpus": 2},

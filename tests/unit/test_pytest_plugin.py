@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from ticketlab.errors import InvalidInputError
-from ticketlab.pytest_plugin import options, summary
-from ticketlab.pytest_plugin.resolve import LoadOptions, resolve_run
+from ticketlab.pytest_plugin import messages, options
+from ticketlab.pytest_plugin.options import LoadOptions, resolve_run
 from ticketlab.runs.experiment import Experiment
 from ticketlab.tickets import strategies
 
@@ -180,13 +180,13 @@ def test_the_mark_and_the_options_explain_themselves(pytester):
 def test_the_summary_is_a_table_and_says_what_was_divided():
     """Numbers to the right, words to the left, and no line without reason."""
     rows = [row(), row(strategy="naive", safe=False, verdict="INVALID", buyers=4, workers=2)]
-    assert summary.table(rows) == [
+    assert messages.table(rows) == [
         "strategy  buyers  purchases  purchases/s  verdict",
         "buy           16      1,200          813  VALID",
         "naive          4      1,200          813  INVALID, a control",
     ]
-    assert summary.remarks(rows[:1]) == ["PostgreSQL 18.6"]
-    assert summary.remarks(rows)[1].startswith("Each of 2 workers had a server of its own and its share of the buyers")
+    assert messages.remarks(rows[:1]) == ["PostgreSQL 18.6"]
+    assert messages.remarks(rows)[1].startswith("Each of 2 workers had a server of its own and its share of the buyers")
 
 
 def test_a_test_is_strict_where_the_session_its_mark_or_a_call_says_so():
@@ -203,23 +203,23 @@ def test_a_test_is_strict_where_the_session_its_mark_or_a_call_says_so():
 def test_concerns_stand_below_the_table_once():
     """What makes a run amber is said beside its verdict and in a sentence, however many tests have it."""
     stuck = row(doubts=["no progress"], concerns=[{"kind": "no progress", "text": "buy made no progress."}])
-    assert summary.table([stuck])[1].endswith("VALID, no progress")
-    assert summary.remarks([stuck, stuck]) == ["buy made no progress.", "PostgreSQL 18.6"]
+    assert messages.table([stuck])[1].endswith("VALID, no progress")
+    assert messages.remarks([stuck, stuck]) == ["buy made no progress.", "PostgreSQL 18.6"]
 
 
 def test_a_control_of_another_test_is_a_control_of_the_session():
     """Without one it is said how a test has one; what `ticketlab run` takes would not help."""
     alone = row(concerns=[{"kind": "no control", "text": "Add one: -s naive."}])
-    assert "Call ticketlab_run with a control too, such as naive." in summary.remarks([alone])[0]
+    assert "Call ticketlab_run with a control too, such as naive." in messages.remarks([alone])[0]
     caught = row(strategy="naive", safe=False, verdict="INVALID")
-    assert summary.remarks([alone, caught]) == ["PostgreSQL 18.6"]
+    assert messages.remarks([alone, caught]) == ["PostgreSQL 18.6"]
 
 
 def test_the_markdown_has_a_line_a_run_and_the_story_of_what_failed():
     """What held is one line; what did not is told whole, in a fence."""
     failed = row(strategy="sell", verdict="INVALID", wrong=True, failure="sell: oversell.")
-    told = summary.markdown([row(), failed])
+    told = messages.markdown([row(), failed])
     assert told.startswith("### ticketlab: 1 of 2 found wrong\n")
     assert "- **VALID** `buy`: 16 buyers, 1,200 purchases, 813/s (`test_shop.py::test_it`)\n" in told
     assert "\n```text\nsell: oversell.\n```\n" in told
-    assert summary.markdown([row()]).startswith("### ticketlab: all 1 held\n")
+    assert messages.markdown([row()]).startswith("### ticketlab: all 1 held\n")

@@ -10,7 +10,7 @@ import pytest
 
 from ticketlab import servers
 from ticketlab.errors import InvalidInputError, ServerError
-from ticketlab.servers import doctor, installation, paths, reaper
+from ticketlab.servers import installation, paths, reaper, spec
 from ticketlab.servers.external import LONGEST_PREFIX, with_database
 from ticketlab.servers.server import Server, address_of, arguments_of, checked_settings, refusal
 
@@ -199,7 +199,7 @@ def test_the_survey_answers_soon_and_for_everything(monkeypatch):
 
 def test_a_probe_that_fails_is_a_finding_and_not_a_failure():
     """The doctor is asked when something is wrong."""
-    finding = doctor._look("anything", lambda: 1 / 0)
+    finding = spec._look("anything", lambda: 1 / 0)
     assert finding == servers.Probe(name="anything", found=False, detail="division by zero")
 
 

@@ -7,7 +7,7 @@ Every contender sells the same event on the same server, in turn; what it claims
 ledger after every trial, and a claim that is not proven is an error and no number. Writes nothing to disk.
 """
 
-from ticketlab.bench.hot_event import HotEvent
+from ticketlab.bench.plan import HotEvent
 from ticketlab.bench.results import Results
 from ticketlab.bench.runner import run
 

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 import psycopg
 
 from ticketlab.bench.subject import BenchContext, Claim
-from ticketlab.load import buyer_threads
+from ticketlab.load import driver
 from ticketlab.tickets.database import CONNECTION
 from ticketlab.tickets.sql import SELL
 from ticketlab.tickets.strategies.atomic import SELL_IF_ENOUGH
@@ -71,7 +71,7 @@ class _StartGate:
     def run(self, purchase: Purchase) -> tuple[int, int]:
         """One buyer from connecting to the end: how often he bought, and when he was done."""
         ground = self._ground
-        buyer_threads.pin_to_one_cpu()  # as the buyers of the lab do
+        driver.pin_to_one_cpu()  # as the buyers of the lab do
         try:
             with psycopg.connect(ground.database.settings.url, **CONNECTION) as connection:
                 self._buy(purchase, connection, ground.warm_up_event, ground.plan.warm_up_s, time.perf_counter_ns())

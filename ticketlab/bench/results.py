@@ -25,7 +25,7 @@ import pandas as pd
 
 from ticketlab import environment
 from ticketlab.bench import bulk_insert, statistics, subjects
-from ticketlab.bench.hot_event import HotEvent
+from ticketlab.bench.plan import HotEvent
 from ticketlab.bench.statistics import Cells, Spread
 from ticketlab.bench.subject import Contender, Kind
 from ticketlab.report.model import DURABILITY

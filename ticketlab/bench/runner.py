@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from ticketlab import checks, servers
+from ticketlab import checks, mutants, servers
 from ticketlab.bench import subjects
-from ticketlab.bench.hot_event import HotEvent, ScheduledTrial
+from ticketlab.bench.plan import HotEvent, ScheduledTrial
 from ticketlab.bench.results import Results, Trial
 from ticketlab.bench.subject import BenchContext, Claim, Contender
 from ticketlab.checks.verdict import Status
@@ -58,7 +58,7 @@ def run(
         ServerError: no server could be brought up.
         TicketlabError: a contender failed; the text names it.
     """
-    chosen = [strategies.get(name) for name in bench.strategies]
+    chosen = [mutants.get(name) for name in bench.strategies]
     elsewhere = [each.name for each in chosen if each.schema is not None]
     if elsewhere:
         raise InvalidInputError(f"The bench sells from ticketlab's own tables: leave out {', '.join(elsewhere)}.")

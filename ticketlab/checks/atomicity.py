@@ -3,9 +3,8 @@
 import numpy as np
 
 from ticketlab.checks.capacity import first_operation, operations
-from ticketlab.checks.check import check
 from ticketlab.checks.snapshots import apart_for_a_moment
-from ticketlab.checks.verdict import Anomaly, Verdict, invalid, valid
+from ticketlab.checks.verdict import Anomaly, Verdict, check, invalid, valid
 from ticketlab.history.arrays import NEVER, Integers, Mask
 from ticketlab.history.index import IndexedHistory
 from ticketlab.history.text import counted, every, verb

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ticketlab.checks.capacity import first_operation, operations
-from ticketlab.checks.check import check
-from ticketlab.checks.verdict import Anomaly, Verdict, invalid, valid
+from ticketlab.checks.verdict import Anomaly, Verdict, check, invalid, valid
 from ticketlab.history.arrays import Integers, Mask
 from ticketlab.history.index import IndexedHistory
 from ticketlab.history.recording import NOT_SEEN

@@ -12,7 +12,7 @@ from typing import Final, Self
 
 from pydantic import TypeAdapter
 
-from ticketlab.history.features import LoadPart, words_of
+from ticketlab.history.arrays import LoadPart, words_of
 
 KEPT: Final = Path(__file__).with_name("mutation_baseline.json")
 """What was measured last, and ships with the package."""

@@ -4,8 +4,7 @@ import numpy as np
 import pandas as pd
 
 from ticketlab.checks.capacity import first_operation
-from ticketlab.checks.check import check
-from ticketlab.checks.verdict import Anomaly, Verdict, invalid, valid
+from ticketlab.checks.verdict import Anomaly, Verdict, check, invalid, valid
 from ticketlab.history.index import IndexedHistory
 from ticketlab.history.recording import RETRIES
 from ticketlab.history.text import counted

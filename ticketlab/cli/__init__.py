@@ -12,10 +12,9 @@ import typer
 from ticketlab.cli import machine, runs
 from ticketlab.cli.bench import bench
 from ticketlab.cli.compare import compare
-from ticketlab.cli.export import export
-from ticketlab.cli.help import EXIT_CODES, Commands
-from ticketlab.cli.migrate import migrate
-from ticketlab.cli.options import EXIT_BAD_INPUT, EXIT_DEFECT
+from ticketlab.cli.files import export
+from ticketlab.cli.machine import migrate
+from ticketlab.cli.options import EXIT_BAD_INPUT, EXIT_CODES, EXIT_DEFECT, Commands
 from ticketlab.cli.output import print_error
 from ticketlab.cli.power import power
 from ticketlab.cli.shells import completion

@@ -4,8 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ticketlab.cli.help import Commands
-from ticketlab.cli.options import EXIT_INTERRUPTED, EXIT_WRONG, AsJson, Quiet, Server, Url, integers
+from ticketlab.cli.options import EXIT_INTERRUPTED, EXIT_WRONG, AsJson, Commands, Quiet, Server, Url, integers
 from ticketlab.cli.output import print_json, show, terminal
 from ticketlab.cli.shells import check_names, strategy_names
 
@@ -45,7 +44,7 @@ def hot_event(
     Example: ticketlab bench hot-event -s atomic --buyers 1,16,64 --repeats 5
     """
     from ticketlab import servers
-    from ticketlab.bench.hot_event import HotEvent, safe_strategies
+    from ticketlab.bench.plan import HotEvent, safe_strategies
 
     place, url = servers.resolve(server, url)
     asked = HotEvent(
@@ -103,8 +102,7 @@ def checks(
 
     Example: ticketlab bench checks --sizes 10000,1000000 --check no_oversell
     """
-    from ticketlab.bench.checking import ChecksBench
-    from ticketlab.bench.checking.plan import named_checks
+    from ticketlab.bench.checking import ChecksBench, named_checks
 
     asked = ChecksBench(
         sizes=integers("--sizes", sizes, separator=","),
@@ -134,6 +132,6 @@ def _run_checks(asked: "checking.ChecksBench", *, quiet: bool) -> "checking.Resu
 
 
 def _show_checks(results: "checking.Results") -> None:
-    from ticketlab.bench.checking import tables
+    from ticketlab.bench import checking_tables as tables
 
     show(tables.speeds(results), "", tables.peaks(results), "", tables.legend(results), *tables.remarks(results))

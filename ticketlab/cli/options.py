@@ -1,10 +1,61 @@
-"""What several commands take: their options' types, and how an option's text is read. Prints nothing."""
+"""Options and help that several commands share, and how the text of an option is read. Prints nothing."""
 
-from typing import Annotated, Any, Final
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
+from typer.core import TyperGroup
 
 from ticketlab.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from ticketlab.runs.experiment import Experiment
+
+
+EXIT_CODES: Final = """\b
+Exit codes:
+  0    all is as it should be
+  1    something was found wrong: a strategy that claims to be safe, a history
+       of others, a claim of the bench, a mutant not caught, a false alarm, a
+       run below its --fail-below
+  2    bad input, no server, or a file that can not be read or written
+  3    a defect of ticketlab
+  130  ended by Ctrl-C
+  141  ended because nobody read the output any more
+"""
+
+
+class Commands(TyperGroup):
+    """A group whose help lists each command with its whole first sentence: folded where it is long, never cut."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401, ARG002 - Typer keeps their types
+        """Write the list of the commands."""
+        paragraphs = {name: (each.help or "").split("\n\n")[0] for name, each in self.commands.items()}
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, " ".join(text.split())) for name, text in paragraphs.items()])
+
+
+def all_that_sell(*, baskets: bool) -> list[str]:
+    """The strategies of --all: those that sell baskets, or those whose flaw does not need baskets."""
+    from ticketlab.tickets.strategies import entry_point_strategies, get, registry
+
+    family = {name: get(name) for name in (*registry(), *entry_point_strategies())}
+    return [name for name, each in family.items() if (each.basket if baskets else not each.for_baskets)]
+
+
+def thorough(experiment: "Experiment", *, given: Collection[str]) -> "Experiment":
+    """The experiment of --thorough: all that its strategies and its server can do; `given` options stay."""
+    from ticketlab.mutants import get
+    from ticketlab.runs.experiment import thorough
+
+    chosen = [get(name) for name in experiment.strategies]
+    return thorough(
+        experiment,
+        given={"faults" if name == "fault" else name for name in given},
+        baskets=all(each.basket for each in chosen),
+        refunds=not any(each.schema for each in chosen),
+    )
+
 
 EXIT_WRONG: Final = 1
 EXIT_BAD_INPUT: Final = 2

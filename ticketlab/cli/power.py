@@ -49,7 +49,7 @@ def power(
     purchases: Annotated[int, typer.Option(help="A chase without a catch ends after so many.")] = 20_000,
     trials: Annotated[
         int | None,
-        typer.Option(help="Trials of safe strategies.", show_default="400, or none where mutants are select_mutants"),
+        typer.Option(help="Trials of safe strategies.", show_default="400, or none where mutants are chosen"),
     ] = None,
     seed: Annotated[int, typer.Option(help="What the buyers want, and every plan of the safe.")] = 1,
     server: Annotated[str | None, server_option(usual="embedded")] = None,
@@ -100,10 +100,10 @@ def power(
 def _list(names: "Sequence[str]", *, as_json: bool) -> None:
     from dataclasses import asdict
 
+    from ticketlab import mutants
     from ticketlab.power import tables
     from ticketlab.power.plan import MutationPlan
     from ticketlab.power.results import examined
-    from ticketlab.tickets.strategies import mutants
 
     listed = [mutants.registry()[name] for name in MutationPlan(mutants=tuple(names)).mutants]
     if as_json:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ticketlab.cli import choice, files
+from ticketlab.cli import files, options
 from ticketlab.cli.files import EventsFile, RunOrFile, Stock, TicketsFile
 from ticketlab.cli.options import (
     EXIT_BAD_INPUT,
@@ -117,7 +117,7 @@ def run(
     from ticketlab.runs.experiment import DEFAULT_STRATEGIES, Experiment, limits_for_purchases
 
     together = number_range("--basket", basket)
-    names = choice.all_that_sell(baskets=together != (1, 1)) if all_strategies else strategy or DEFAULT_STRATEGIES
+    names = options.all_that_sell(baskets=together != (1, 1)) if all_strategies else strategy or DEFAULT_STRATEGIES
     place, url = servers.resolve(server, url)
     default = Experiment()
     usual: dict[str, Any] = {"seconds": default.seconds, "stock": default.stock}
@@ -146,7 +146,7 @@ def run(
         faults=tuple(Fault.parse(each) for each in fault or ()),
     )
     if thorough:
-        experiment = choice.thorough(experiment, given=given_options(context))
+        experiment = options.thorough(experiment, given=given_options(context))
     try:
         made = _run(experiment, out=out, url=url, quiet=quiet or as_json)
     except KeyboardInterrupt as error:

@@ -43,7 +43,7 @@ def completion(
 def strategy_names() -> list[str]:
     """Every strategy: its file bears its name."""
     files = (_PACKAGE / "tickets" / "strategies").glob("*.py")
-    return sorted(each.stem for each in files if each.stem not in {"__init__", "mutants"})
+    return sorted(each.stem for each in files if each.stem != "__init__")
 
 
 def mutant_names() -> list[str]:

@@ -1,8 +1,6 @@
-"""Purchase ids as small numbers: what is compared millions of times is compared as integers. Knows no history.
+"""Purchase ids and ticket ids as integers: codes, 64-bit hashes and digests. Knows no history and no ledger."""
 
-An id is a UUID of 16 bytes, and any 16 bytes will do: nothing here is right only with high probability.
-"""
-
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
@@ -148,3 +146,31 @@ def _ranges(begins: Numbers, ends: Numbers) -> Numbers:
     lengths = ends - begins
     numbers: Numbers = np.arange(lengths.sum()) + np.repeat(begins - np.cumsum(lengths) + lengths, lengths)
     return numbers
+
+
+Marks: TypeAlias = np.ndarray[tuple[int], np.dtype[np.int64]]
+
+PRIME: Final = 2**61 - 1
+MASK: Final = 2**64 - 1
+
+
+def digest(ids: Iterable[int]) -> int:
+    """The digest of tickets whose ids are given as integers (`UUID.int`), from 0 to 2**64 - 1.
+
+    A history has the same 64 bits as a signed integer, as marks are.
+    """
+    total = 0
+    for number in ids:
+        rest = number % PRIME
+        total += rest * (rest + 1)
+    return total & MASK
+
+
+def marks(packed: bytes) -> Marks:
+    """The mark of each ticket, of ids of 16 bytes each and end to end; the digest of several is their sum."""
+    prime = np.uint64(PRIME)
+    upper, lower = np.frombuffer(packed, ">u8").astype(np.uint64).reshape(-1, 2).T % prime
+    # 2**64 is 8 modulo the prime, and eight times what is below the prime fits in 64 bits.
+    rest = (upper * np.uint64(8) % prime + lower) % prime
+    found: Marks = (rest * (rest + np.uint64(1))).view(np.int64)
+    return found

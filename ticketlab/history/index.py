@@ -11,8 +11,7 @@ import pandas as pd
 
 from ticketlab.history import effects, ids
 from ticketlab.history.arrays import HistoryArrays, Integers, Mask
-from ticketlab.history.calls import Call
-from ticketlab.history.effects import Effects, Owners, Reports
+from ticketlab.history.effects import Call, Effects, Owners, Reports
 from ticketlab.history.ledger import Ledger
 from ticketlab.history.recording import NOT_SEEN
 

@@ -8,7 +8,7 @@ from typing import Any, Final, Self, TypeAlias
 import numpy as np
 import pandas as pd
 
-from ticketlab.history import digests, parquet
+from ticketlab.history import ids, parquet
 from ticketlab.history.parquet import PURCHASE_ID
 from ticketlab.history.recording import NOT_SEEN
 
@@ -139,7 +139,7 @@ class Ledger:
         return self.events.assign(available=available, tickets=tickets, oversold=np.maximum(-left, 0))
 
 
-def _marks(tickets: Sequence[TicketRow]) -> digests.Marks:
+def _marks(tickets: Sequence[TicketRow]) -> ids.Marks:
     """The mark of each ticket; NOT_SEEN for all where one of them has no id."""
-    ids = b"".join(row[2] for row in tickets if len(row) == 3)  # noqa: PLR2004 - see TicketRow
-    return digests.marks(ids) if len(ids) == 16 * len(tickets) else np.full(len(tickets), NOT_SEEN)
+    packed = b"".join(row[2] for row in tickets if len(row) == 3)  # noqa: PLR2004 - see TicketRow
+    return ids.marks(packed) if len(packed) == 16 * len(tickets) else np.full(len(tickets), NOT_SEEN)

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from ticketlab.history import parquet
-from ticketlab.history.digests import MASK
+from ticketlab.history.ids import MASK
 from ticketlab.history.parquet import PURCHASE_ID
 from ticketlab.outcomes import CAUSES, KINDS, OUTCOMES, RETRY_CAUSES, Cause, Kind, Outcome
 

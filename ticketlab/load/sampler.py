@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, NamedTuple, TypeAlias
 
-from ticketlab.load import buyer_threads
+from ticketlab.load import driver
 
 Reading: TypeAlias = Iterable[tuple[int, int | None, int]]
 """Of each event its number, the stock that its row says is left or None, and its tickets; empty if it failed."""
@@ -60,7 +60,7 @@ class Sampler:
             thread.join(_LAST_READING_S)  # a reading that takes longer is not waited for: it holds nothing
 
     def _run(self) -> None:
-        buyer_threads.pin_to_one_cpu()
+        driver.pin_to_one_cpu()
         self._read()  # opens the connection, which takes longer than all that follows
         rest_s = _SHORTEST_REST_S
         while not self._stop.wait(rest_s):

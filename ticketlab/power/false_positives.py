@@ -21,7 +21,7 @@ from ticketlab.load import CUTS, Fault, FaultKind, Plan
 from ticketlab.power.detection import TrialOutcome
 from ticketlab.power.plan import TrialSpec
 from ticketlab.tickets import Strategy
-from ticketlab.tickets.models import Event, Ticket
+from ticketlab.tickets.orm import Event, Ticket
 from ticketlab.tickets.user_code import adopt
 
 _LOCK: Final = "SELECT available_tickets FROM events WHERE id = %s FOR UPDATE"

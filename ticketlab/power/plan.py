@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Final, NamedTuple
 
+from ticketlab import mutants
 from ticketlab.errors import InvalidInputError
 from ticketlab.load import Fault, FaultKind, Plan
-from ticketlab.tickets.strategies import mutants
-from ticketlab.tickets.strategies.mutants import Mutant, Trigger
+from ticketlab.mutants import Mutant, Trigger
 
 BUYERS: Final = (2, 4, 8, 16, 32)
 """At once, in one trial after the other, and then from the beginning again."""

@@ -10,13 +10,13 @@ from typing import Any
 import pandas as pd
 
 from ticketlab.checks.mutation_baseline import ENOUGH, MutantBaseline, MutationBaseline
-from ticketlab.history.features import LoadPart
+from ticketlab.history.arrays import LoadPart
 from ticketlab.history.statistics import interval, upper_bound
+from ticketlab.mutants import Mutant, Trigger
 from ticketlab.power.detection import Detection, DetectionRun
 from ticketlab.power.false_positives import SafeTrial
 from ticketlab.power.plan import BUYERS, POOL_SIZE, MutationPlan, mistake_of
 from ticketlab.report.model import DURABILITY
-from ticketlab.tickets.strategies.mutants import Mutant, Trigger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

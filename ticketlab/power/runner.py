@@ -7,18 +7,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
+from ticketlab import mutants
 from ticketlab.errors import TicketlabError
+from ticketlab.mutants import Trigger
 from ticketlab.power import false_positives, storage
-from ticketlab.power.detection import DetectionRun, run_until_detected
-from ticketlab.power.environment import Environment, ServerSlot, open_environment
+from ticketlab.power.detection import DetectionRun, Environment, ServerSlot, open_environment, run_until_detected
 from ticketlab.power.false_positives import SafeTrial
 from ticketlab.power.plan import POOL_SIZE, MutationPlan, ScheduledRun
 from ticketlab.power.results import Results, examined
-from ticketlab.runs import lab, new_folder
+from ticketlab.runs import lab
 from ticketlab.runs.lab import Progress, attach_server_log
 from ticketlab.tickets import strategies
-from ticketlab.tickets.strategies import mutants
-from ticketlab.tickets.strategies.mutants import Trigger
 
 OnProgress: TypeAlias = Callable[[Progress], None]
 
@@ -67,7 +66,7 @@ def run(
     on_progress(Progress(trial=0, trials=0, doing=f"starting a server ({exam.server})"))
     made = _Progress()
     with open_environment(exam.server, url=url, crashes=exam.crashes) as ground:
-        environment = new_folder.environment_info(ground.usual.server, seed=exam.seed, began=began)
+        environment = lab.environment_info(ground.usual.server, seed=exam.seed, began=began)
         try:
             _chase_all(exam, ground, made, on_progress)
             _run_safe_trials(exam, ground, made, on_progress)

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from ticketlab.errors import NotFoundError
 from ticketlab.history import parquet
 from ticketlab.power.results import MutantResult, Results
-from ticketlab.runs import new_folder
+from ticketlab.runs import lab
 from ticketlab.runs.trial_data import wrapping_read_errors
 
 
@@ -83,7 +83,7 @@ def write(results: Results, out: Path) -> Path:
     Raises:
         InvalidInputError: no folder can be made there.
     """
-    folder = new_folder.new(out, f"{datetime.now().astimezone():%Y%m%d-%H%M%S}-power")
+    folder = lab.new(out, f"{datetime.now().astimezone():%Y%m%d-%H%M%S}-power")
     parquet.write(results.frame, folder / "catches.parquet")
     (folder / "power.md").write_text(page(results))
     (folder / _FILE).write_bytes(TypeAdapter(Results).dump_json(results, indent=1))  # last: by it they are known

@@ -7,8 +7,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from ticketlab.mutants import Mutant
 from ticketlab.power.results import MutantResult, Results, examined
-from ticketlab.tickets.strategies.mutants import Mutant
 
 _CHECK_WIDTH: Final = 25
 

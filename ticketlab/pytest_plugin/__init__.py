@@ -15,8 +15,7 @@ import pytest
 from ticketlab.pytest_plugin import options
 
 if TYPE_CHECKING:
-    from ticketlab.pytest_plugin.resources import DatabaseFactory
-    from ticketlab.pytest_plugin.runner import Runner
+    from ticketlab.pytest_plugin.runner import DatabaseFactory, Runner
     from ticketlab.servers import Server
     from ticketlab.tickets import Database
 
@@ -38,27 +37,27 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def ticketlab_server(pytestconfig: pytest.Config) -> "Iterator[Server]":
     """A running PostgreSQL, a ticketlab.servers.Server: one for the session, and under xdist one for each worker."""
-    from ticketlab.pytest_plugin import resources
+    from ticketlab.pytest_plugin import runner
 
-    with resources.server(options.commanded(pytestconfig), options.configured(pytestconfig)) as server:
+    with runner.server(options.commanded(pytestconfig), options.configured(pytestconfig)) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def _ticketlab_template(ticketlab_server: "Server") -> Iterator[str]:
     """The name of a database that is migrated once, of which the others are copies."""
-    from ticketlab.pytest_plugin import resources
+    from ticketlab.pytest_plugin import runner
 
-    with resources.template(ticketlab_server) as name:
+    with runner.template(ticketlab_server) as name:
         yield name
 
 
 @pytest.fixture(scope="session")
 def _ticketlab_copies(ticketlab_server: "Server", _ticketlab_template: str) -> "Iterator[DatabaseFactory]":
     """What lends copies of the template."""
-    from ticketlab.pytest_plugin import resources
+    from ticketlab.pytest_plugin import runner
 
-    with resources.copies(ticketlab_server, _ticketlab_template) as lend:
+    with runner.copies(ticketlab_server, _ticketlab_template) as lend:
         yield lend
 
 
@@ -131,6 +130,6 @@ def pytest_terminal_summary(terminalreporter: "pytest.TerminalReporter") -> None
     """Show the judged runs, and in GitHub Actions append them to the summary of the job."""
     reports = [each for several in terminalreporter.stats.values() for each in several]
     if any(hasattr(each, options.RUNS) for each in reports):
-        from ticketlab.pytest_plugin import summary
+        from ticketlab.pytest_plugin import messages
 
-        summary.show(reports, terminalreporter)
+        messages.show(reports, terminalreporter)

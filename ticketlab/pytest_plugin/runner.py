@@ -1,22 +1,89 @@
-"""`ticketlab_run` of one test: makes runs on the session's server, judges them, and keeps those of a failed test."""
+"""Runs a test's experiments, lends servers and databases, and removes what passed."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from ticketlab import servers
-from ticketlab.errors import InvalidInputError
+from ticketlab.errors import InvalidInputError, TicketlabError
 from ticketlab.pytest_plugin import messages, options
-from ticketlab.pytest_plugin.resolve import Given, LoadOptions, resolve_run
-from ticketlab.pytest_plugin.resources import failing_without_traceback
-from ticketlab.runs import lab, new_folder
+from ticketlab.pytest_plugin.options import Given, LoadOptions, resolve_run
+from ticketlab.runs import lab
 from ticketlab.runs.run import Run
 from ticketlab.runs.trial_data import wrapping_write_errors
-from ticketlab.tickets import Strategy
+from ticketlab.settings import Settings
+from ticketlab.tickets import Database, Strategy, migrations
 from ticketlab.tickets.user_code import PurchaseFunction
+
+DatabaseFactory: TypeAlias = Callable[[], AbstractContextManager[Database]]
+
+
+@contextmanager
+def server(commanded: Mapping[str, Any], configured: Mapping[str, Any]) -> Iterator[servers.Server]:
+    """The server that the options ask for, with the durability that it has by itself."""
+    asked = {**configured, **commanded}
+    with ExitStack() as stack:
+        with failing_without_traceback():
+            kind, url = servers.resolve(asked.get("server", "auto"), asked.get("url"))
+            running = stack.enter_context(servers.open(kind, url=url))
+        yield running
+
+
+@contextmanager
+def template(on: servers.Server) -> Iterator[str]:
+    """The name of a migrated database, in which nobody is any more."""
+    with ExitStack() as stack:
+        with failing_without_traceback():
+            url = stack.enter_context(servers.scratch_database(on.url, prefix="ticketlab_template"))
+            with Database(Settings.from_url(url)) as database:
+                migrations.upgrade(database)
+        yield str(conninfo_to_dict(url)["dbname"])
+
+
+@contextmanager
+def copies(on: servers.Server, template: str) -> Iterator[DatabaseFactory]:
+    """What lends copies of the template, open. While one is in use the next is made, so that nobody waits for it."""
+    ahead: list[Future[tuple[ExitStack, str]]] = []
+
+    def made() -> tuple[ExitStack, str]:
+        stack = ExitStack()
+        return stack, stack.enter_context(servers.scratch_database(on.url, template=template))
+
+    with ThreadPoolExecutor(1, thread_name_prefix="ticketlab-copies") as maker:
+
+        @contextmanager
+        def lend() -> Iterator[Database]:
+            with failing_without_traceback():
+                stack, url = (ahead.pop() if ahead else maker.submit(made)).result()
+            ahead.append(maker.submit(made))
+            with stack, ExitStack() as held:
+                with failing_without_traceback():
+                    lent = held.enter_context(Database(Settings.from_url(url)))
+                yield lent
+
+        try:
+            yield lend
+        finally:
+            for each in ahead:
+                if each.exception() is None:  # one that could not be made was wanted by nobody
+                    each.result()[0].close()
+
+
+@contextmanager
+def failing_without_traceback() -> Iterator[None]:
+    """Let what ticketlab foresees fail a test with its sentences alone: the lab's traceback is nobody's concern."""
+    try:
+        yield
+    except TicketlabError as error:
+        text = "\n".join([str(error), *getattr(error, "__notes__", [])])
+        raise pytest.fail.Exception(text, pytrace=False) from None
+
 
 _KEPT: Final = "ticketlab-runs"
 
@@ -115,7 +182,7 @@ class Runner:
         """Copy the run to where it stays; where nothing can be written it stays where it is."""
         place = _place(self._item.config)
         try:
-            kept = new_folder.new(place, run.folder.name)
+            kept = lab.new(place, run.folder.name)
             with wrapping_write_errors(kept):
                 shutil.copytree(run.folder, kept, dirs_exist_ok=True)
         except InvalidInputError:

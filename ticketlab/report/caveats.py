@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ticketlab.history.features import LoadPart, words_of
+from ticketlab.history.arrays import LoadPart, words_of
 from ticketlab.report.model import RunResults
 from ticketlab.report.phrases import join_names, pluralize
 

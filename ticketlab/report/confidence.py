@@ -10,7 +10,7 @@ from typing import Final
 import pandas as pd
 
 from ticketlab.checks.mutation_baseline import MutationBaseline
-from ticketlab.history.features import LoadPart, words_of
+from ticketlab.history.arrays import LoadPart, words_of
 from ticketlab.history.statistics import CONFIDENCE, upper_bound
 from ticketlab.report.phrases import join_names, number, pluralize
 

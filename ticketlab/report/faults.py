@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ticketlab.history.faults_met import Met
+from ticketlab.history.measures import Met
 from ticketlab.report.phrases import join_names, pluralize
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from ticketlab.checks.mutation_baseline import MutationBaseline
 from ticketlab.checks.verdict import Status, worst
-from ticketlab.history.features import LoadPart
+from ticketlab.history.arrays import LoadPart
 from ticketlab.report.concerns import Concern, ConcernKind
 from ticketlab.report.confidence import bound, detection_sentence, untried
 from ticketlab.report.phrases import NO_TRIALS, join_names, oversold_text, pluralize

@@ -7,7 +7,7 @@ from typing import Any, Final
 import pandas as pd
 
 from ticketlab.checks.mutation_baseline import MutationBaseline
-from ticketlab.history.features import LoadPart
+from ticketlab.history.arrays import LoadPart
 from ticketlab.report.concerns import Concern
 from ticketlab.report.headline import Headline, headline
 from ticketlab.report.phrases import join_names

@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, TypeAdapter
 from ticketlab.checks.progress import MAX_FAILURES
 from ticketlab.errors import InvalidInputError
 from ticketlab.faults.schedule import Fault, FaultKind
-from ticketlab.history.features import LoadPart
+from ticketlab.history.arrays import LoadPart
 from ticketlab.load.plan import Plan
 
 DEFAULT_STRATEGIES: Final = ("naive", "pessimistic", "optimistic", "serializable", "atomic", "coalesced")

@@ -1,23 +1,94 @@
-"""`run(experiment) -> Run`: the one place where buyers and servers meet checks and measures."""
+"""The folder of a new run: under a name that no other has, with what is known before the first trial. Runs nothing."""
 
+import inspect
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import count
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from ticketlab import servers
+from ticketlab import environment, mutants, servers
 from ticketlab.errors import InvalidInputError, OwnCodeError, TerminatedError, TicketlabError
 from ticketlab.history.live_counts import LiveCounts
 from ticketlab.load import Fault
-from ticketlab.runs import new_folder
 from ticketlab.runs.experiment import Experiment, TrialPlan
 from ticketlab.runs.run import Run
 from ticketlab.runs.trial_data import Trial
 from ticketlab.runs.trial_runner import run_trial
+from ticketlab.servers import Server
 from ticketlab.settings import Settings
 from ticketlab.tickets import Database, Strategy, migrations, strategies
 from ticketlab.tickets.user_code import PurchaseFunction, adopt
+
+
+def of_experiment(experiment: Experiment, chosen: Mapping[str, Strategy], server: Server, out: Path) -> Path:
+    """A new folder for the run, holding what is known before its first trial."""
+    own = {name: each for name, each in chosen.items() if mutants.is_external(name)}
+    began = datetime.now().astimezone()
+    folder = new(out, f"{began:%Y%m%d-%H%M%S}-{experiment.name}")
+    described = environment_info(server, seed=experiment.seed, began=began) | {
+        "own_strategies": {name: _source(each) for name, each in own.items()},
+        "own_tables": [name for name, each in own.items() if each.schema is not None],
+        "unseen": {name: each.unseen for name, each in own.items() if each.unseen},
+    }
+    (folder / "environment.json").write_text(json.dumps(described, indent=2) + "\n")
+    experiment.write(folder / "experiment.json")  # last: by this file a run is known
+    return folder
+
+
+def environment_info(server: Server, *, seed: int, began: datetime) -> dict[str, Any]:
+    """What a run is made with and on: the machine, the versions, the server and its settings, as plain data."""
+    return environment.describe() | {
+        "began": began.isoformat(timespec="seconds"),
+        "seed": seed,
+        "server": {
+            "kind": server.kind,
+            "version": server.version,
+            "why": server.why,
+            "settings": dict(server.settings),
+        },
+    }
+
+
+def new(out: Path, name: str) -> Path:
+    """Make a folder of this name in `out`; with a number behind it where another of the same second has it.
+
+    Raises:
+        InvalidInputError: it can not be made.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        return next(each for each in (out / f"{name}{suffix}" for suffix in _suffixes()) if _made(each))
+    except OSError as error:
+        raise InvalidInputError(
+            f"The run can not be saved in {out}: {error.strerror}. Name a folder with --out."
+        ) from error
+
+
+def _source(strategy: Strategy) -> str:
+    """The text of a strategy's function: a run of it can be understood later, when the function is no more."""
+    try:
+        return inspect.getsource(strategy.purchase)
+    except (OSError, TypeError):
+        return "its source is not at hand"
+
+
+def _suffixes() -> Iterator[str]:
+    yield ""
+    yield from (f"-{number}" for number in count(2))
+
+
+def _made(folder: Path) -> bool:
+    """Make a folder; False where another run of the same second has made it."""
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        return False
+    return True
+
 
 _DEFAULT_MAX_CONNECTIONS: Final = 100
 SPARE_CONNECTIONS: Final = 10
@@ -127,7 +198,7 @@ def _run_trials(
             f"Only a server of kind embedded can be crashed, and the one chosen is {server.why}. Ask for one by "
             "name: --server embedded."
         )
-    folder = new_folder.of_experiment(experiment, chosen, server, out)
+    folder = of_experiment(experiment, chosen, server, out)
     try:
         with Database(Settings.from_url(server.url)) as database:
             migrations.upgrade(database)
@@ -153,10 +224,10 @@ def _run_trials(
 def _resolve_strategies(experiment: Experiment, own: Sequence[Strategy | PurchaseFunction]) -> dict[str, Strategy]:
     adopted = [adopt(each) for each in own]
     named = {each.name: each for each in adopted}
-    taken = [name for name in named if not strategies.is_external(name)]
+    taken = [name for name in named if not mutants.is_external(name)]
     if taken or len(named) < len(own):
         raise InvalidInputError(f"A strategy of your own needs a name of its own: {', '.join(taken or named)}.")
-    chosen = {name: named.get(name) or strategies.get(name) for name in experiment.strategies}
+    chosen = {name: named.get(name) or mutants.get(name) for name in experiment.strategies}
     without = [name for name, each in chosen.items() if each.basket is None]
     if experiment.sells_baskets and without:
         able = ", ".join(name for name, each in strategies.registry().items() if each.basket is not None)

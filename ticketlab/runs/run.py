@@ -23,7 +23,7 @@ from pydantic import TypeAdapter
 from ticketlab.checks.verdict import Status, Verdict, overall
 from ticketlab.errors import NotFoundError
 from ticketlab.faults.schedule import Fault
-from ticketlab.history.features import LoadPart
+from ticketlab.history.arrays import LoadPart
 from ticketlab.report import double_calls
 from ticketlab.report.concerns import Concern, concerns, strict_failures
 from ticketlab.report.faults import FaultMet, sentences, untested

@@ -21,9 +21,9 @@ from ticketlab.checks.verdict import Status, Verdict
 from ticketlab.errors import InvalidInputError
 from ticketlab.faults.schedule import Fault, FaultKind
 from ticketlab.history import measures, recording
-from ticketlab.history.faults_met import Met, Span, met
 from ticketlab.history.index import IndexedHistory
 from ticketlab.history.ledger import Facts, Ledger
+from ticketlab.history.measures import Met, Span, met
 from ticketlab.report.explain import story_of
 from ticketlab.report.faults import FaultMet
 

@@ -19,7 +19,7 @@ from ticketlab.load import Actions, Fault, FaultKind, Plan
 from ticketlab.load.driver import LoadResult, run_load
 from ticketlab.load.sampler import Sampler
 from ticketlab.servers import Server
-from ticketlab.tickets import Database, EventRepository, Strategy, closing, leftovers, trial_tables
+from ticketlab.tickets import Database, EventRepository, Strategy, leftovers, lending, trial_tables
 from ticketlab.tickets.schema import Schema
 from ticketlab.tickets.trial_tables import Snapshots
 
@@ -56,7 +56,7 @@ def run_trial(
 ) -> TrialData:
     """Let a strategy sell once by a plan, on tables that are emptied before."""
     repository = EventRepository(database, strategy)
-    before = closing.before(database)
+    before = lending.before(database)
     events, warm_up_event = trial_tables.create_events(repository, events=plan.events, stock=plan.stock)
     snapshots = Snapshots(database, events, strategy.schema)
     sampler = Sampler(snapshots.read, (plan.stock,) * plan.events)
@@ -69,7 +69,7 @@ def run_trial(
             faults=faults,
             actions=_actions(server, database),
             on_tick=on_tick,
-            before_cut=lambda: closing.note_sessions(database),
+            before_cut=lambda: lending.note_sessions(database),
         )
     errors = [driven.stuck] if driven.stuck else []
 
@@ -80,7 +80,7 @@ def run_trial(
             server.restart()
             database.pool.check()
         if not tables:
-            closing.end_prepared(database)
+            lending.end_prepared(database)
             repository.settle([*events, warm_up_event])  # the ledger is read past the repository
             tables.append(trial_tables.read(database, events, strategy.schema, warm_up=warm_up_event))
         (read,) = tables
@@ -105,7 +105,7 @@ def run_trial(
 def _close(
     database: Database,
     driven: LoadResult,
-    before: closing.Before,
+    before: lending.Before,
     plan: Plan,
     errors: list[TicketlabError],
     *,
@@ -119,7 +119,7 @@ def _close(
             database.patience_s = 1.0
             database.close()
             return None
-        deadlocks = closing.close(database, before, allowed=allowed, crashed=bool(driven.crashes_ns))
+        deadlocks = lending.close(database, before, allowed=allowed, crashed=bool(driven.crashes_ns))
     except OwnCodeError as error:
         errors.append(error)
         return None

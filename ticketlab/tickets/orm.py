@@ -1,10 +1,24 @@
-"""What the ORM strategies have in common: a purchase by objects of a Session."""
+"""SQLAlchemy's ORM: the models of the documented tables, and a purchase through a Session."""
 
-from sqlalchemy import func
-from sqlalchemy.orm import Session
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    ForeignKey,
+    Identity,
+    MetaData,
+    SmallInteger,
+    String,
+    func,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, Session, mapped_column
 
 from ticketlab.outcomes import Outcome
-from ticketlab.tickets.models import Event, Ticket
 from ticketlab.tickets.purchase import (
     PurchaseRequest,
     PurchaseResult,
@@ -14,6 +28,92 @@ from ticketlab.tickets.purchase import (
     unknown_event,
 )
 from ticketlab.tickets.strategy import commit_guard
+
+MAX_NAME_LENGTH = 255
+
+
+class Base(MappedAsDataclass, DeclarativeBase, kw_only=True):
+    """One naming convention: PostgreSQL's own, so that the documented DDL typed by hand gives the same names."""
+
+    metadata = MetaData(
+        naming_convention={
+            "pk": "%(table_name)s_pkey",
+            "fk": "%(table_name)s_%(column_0_name)s_fkey",
+            "ix": "%(table_name)s_%(column_0_name)s_idx",
+            "ck": "%(constraint_name)s",
+        }
+    )
+
+
+_Id = Annotated[UUID, mapped_column(primary_key=True, server_default=text("uuid_generate_v4()"))]
+_Moment = Annotated[datetime, mapped_column(DateTime(timezone=True))]
+_OfEvent = Annotated[UUID, mapped_column(ForeignKey("events.id", ondelete="CASCADE"))]
+_StampedMoment = Annotated[datetime, mapped_column(DateTime(timezone=True), server_default=func.now())]
+
+
+class Event(Base):
+    """An event and its stock. `version` rises with each update: it is the order that the database chose."""
+
+    __tablename__ = "events"
+    __table_args__ = (
+        CheckConstraint("available_tickets >= 0", name="CHK_available_tickets_non_negative"),
+        CheckConstraint("total_tickets >= 0", name="CHK_total_tickets_non_negative"),
+        CheckConstraint("available_tickets <= total_tickets", name="CHK_available_tickets_within_total"),
+    )
+
+    id: Mapped[_Id] = mapped_column(init=False)
+    """Given by the database."""
+    name: Mapped[str] = mapped_column(String(MAX_NAME_LENGTH))
+    """At most 255 characters."""
+    date: Mapped[_Moment] = mapped_column(index=True)
+    """When it takes place, with its time zone."""
+    total_tickets: Mapped[int]
+    """The seats that there are, sold or not."""
+    available_tickets: Mapped[int]
+    """Those that are left, but for what a strategy keeps beside the row while it sells."""
+    version: Mapped[int] = mapped_column(server_default=text("1"), init=False)
+    """From 1; each update adds one."""
+    created_at: Mapped[_StampedMoment] = mapped_column(init=False)
+    """The time of the transaction that made it."""
+    updated_at: Mapped[_StampedMoment] = mapped_column(init=False)
+    """The time of the last update."""
+
+    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 - read by the mapper, once
+
+
+class Ticket(Base):
+    """One sold ticket. `purchase_id` groups the tickets that were bought together."""
+
+    __tablename__ = "tickets"
+
+    id: Mapped[_Id] = mapped_column(default=None, kw_only=True)
+    """Given by the database where the strategy does not give it."""
+    event_id: Mapped[_OfEvent] = mapped_column(index=True)
+    """The event that it is for; when that is deleted, so is the ticket."""
+    purchase_id: Mapped[UUID] = mapped_column(index=True)
+    """Whose it is: all tickets of a purchase have the same."""
+    purchased_at: Mapped[_StampedMoment] = mapped_column(init=False, index=True)
+    """The time of the transaction that sold it."""
+
+
+class FreeSeat(Base):
+    """A seat that is for sale: taken off the event's stock in advance, and deleted when it is sold."""
+
+    __tablename__ = "free_seats"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True, init=False)
+    event_id: Mapped[_OfEvent] = mapped_column(index=True)
+
+
+class StockShard(Base):
+    """A share of an event's stock, taken off its row so that buyers of one event need not meet on one row."""
+
+    __tablename__ = "stock_shards"
+    __table_args__ = (CheckConstraint("available >= 0", name="CHK_stock_shards_available_non_negative"),)
+
+    event_id: Mapped[_OfEvent] = mapped_column(primary_key=True)
+    shard: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    available: Mapped[int]
 
 
 def sell_if_enough(session: Session, request: PurchaseRequest, event: Event | None) -> PurchaseResult:

@@ -12,7 +12,7 @@ from ticketlab.errors import InvalidInputError, NotFoundError, StaleVersionError
 from ticketlab.outcomes import MAX_INTEGER
 from ticketlab.tickets import execution, refund, strategies
 from ticketlab.tickets.database import Database
-from ticketlab.tickets.models import MAX_NAME_LENGTH, Event, Ticket
+from ticketlab.tickets.orm import MAX_NAME_LENGTH, Event, Ticket
 from ticketlab.tickets.purchase import (
     Basket,
     PurchaseRequest,

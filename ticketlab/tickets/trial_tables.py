@@ -18,7 +18,7 @@ from ticketlab.tickets.purchase import checked_uuid
 from ticketlab.tickets.repository import EventRepository
 from ticketlab.tickets.schema import Schema
 from ticketlab.tickets.strategy import Connection, Isolation, transaction
-from ticketlab.tickets.user_errors import wrap_user_errors
+from ticketlab.tickets.user_code import wrap_user_errors
 
 WARM_UP_SEATS: Final = 10_000
 """Of the warm-up's event on tables of one's own, which may have a row a seat."""

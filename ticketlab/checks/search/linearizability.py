@@ -14,19 +14,32 @@ joins are one object.
 import math
 import time
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import accumulate
 from operator import or_
 from typing import Any, Final, NamedTuple, TypeAlias
 
+import numpy as np
 import pandas as pd
 
-from ticketlab.checks.search.model import ALLOWED_OUTCOMES, NO_EFFECT, Operations, Partition, State, apply, differences
-from ticketlab.checks.search.partitions import partitions
-from ticketlab.checks.verdict import Status, Verdict, invalid, unknown, valid
+from ticketlab.checks.search.model import (
+    ALLOWED_OUTCOMES,
+    NO_EFFECT,
+    Operations,
+    Partition,
+    State,
+    apply,
+    differences,
+    partitions,
+)
+from ticketlab.checks.serializability.versions import Undecided, Violation
+from ticketlab.checks.verdict import Anomaly, Status, Verdict, invalid, unknown, valid
+from ticketlab.history.arrays import Mask
+from ticketlab.history.index import IndexedHistory
 from ticketlab.history.ledger import Ledger
 from ticketlab.history.recording import NOT_SEEN
-from ticketlab.history.text import counted, every
+from ticketlab.history.text import counted, every, plural
 from ticketlab.outcomes import Outcome
 
 NAME: Final = "linearizability"
@@ -201,3 +214,54 @@ def _refuted(partition: Partition, found: _SearchResult, history: pd.DataFrame) 
 def _named(partition: Partition) -> str:
     numbers = ", ".join(map(str, partition.events))
     return f"event {numbers}" if len(partition.events) == 1 else f"events {numbers}"
+
+
+MOST_ROWS = 2_000
+"""Beyond that the general search would rarely end in time."""
+TIME_LIMIT_S = 5.0
+_MOST_NAMED = 3
+
+
+def search(case: IndexedHistory, events: Collection[int]) -> Violation | None:
+    """Look for any order of these events, and of those that baskets tie to them.
+
+    Raises:
+        Undecided: there are too many operations, or the time was too short.
+    """
+    rows = _tied_to(case, events)
+    first = ", ".join(map(str, sorted(events)[:_MOST_NAMED]))
+    more = f" and {len(events) - _MOST_NAMED:,} more" if len(events) > _MOST_NAMED else ""
+    named = f"{plural(len(events), 'event')} {first}{more}"
+    open_question = f"{named}: no order was found for operations that report no version, and none was ruled out"
+    if rows.sum() > MOST_ROWS:
+        raise Undecided(open_question)
+    among = np.union1d(case.event[rows], list(events))
+    kept = case.ledger
+    ledger = replace(
+        kept,
+        events=kept.events[kept.events["event"].isin(among)],
+        tickets=kept.tickets[kept.tickets["event"].isin(among)],
+    )
+    found = linearizable(case.rows(rows), ledger, time_limit_s=TIME_LIMIT_S, versionless=case.versionless)
+    if found.status is Status.UNKNOWN:
+        raise Undecided(open_question)
+    if found.status is Status.VALID:
+        return None
+    shown = np.flatnonzero(rows & (case.undecided | case.perhaps_sold | case.perhaps_refunded | case.refused))
+    return Violation(found.summary, shown.tolist(), Anomaly.STALE_READ)
+
+
+def _tied_to(case: IndexedHistory, events: Collection[int]) -> Mask:
+    """The rows on these events, and on all that share a purchase id with one of them, by a call or by a ticket."""
+    wanted = np.zeros(case.events, np.bool_)
+    wanted[list(events)] = True
+    while True:
+        among = np.zeros(case.ids, np.bool_)
+        among[case.id[wanted[case.event]]] = True
+        among[case.ticket_id[wanted[case.ticket_event]]] = True
+        reached = wanted.copy()
+        reached[case.event[among[case.id]]] = True
+        reached[case.ticket_event[among[case.ticket_id]]] = True
+        if (reached == wanted).all():
+            return among[case.id]
+        wanted = reached

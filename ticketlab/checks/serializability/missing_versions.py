@@ -10,7 +10,8 @@ from functools import cached_property, partial
 
 import numpy as np
 
-from ticketlab.checks.serializability import gap_search, real_time, search_fallback
+from ticketlab.checks.search import linearizability
+from ticketlab.checks.serializability import gap_search, real_time
 from ticketlab.checks.serializability.gap_search import (
     ReadConstraint,
     SearchLimitError,
@@ -63,7 +64,7 @@ def check_missing_versions(told: VersionedRows) -> Violation | None:
         placed += _places(told.case, seen, seen=1)
     if quiet.any and not open_events and _contradicts(told.case, placed):
         open_events = quiet.of_any_kind.tolist()
-    return search_fallback.search(told.case, open_events) if open_events else None
+    return linearizability.search(told.case, open_events) if open_events else None
 
 
 class _NeedsSearchError(Exception):

@@ -1,38 +1,85 @@
-"""An order for the operations of one event that report no version: found, or shown not to exist. Pure search.
-
-In: sales, refunds and refusals of one event, each with its window of time, its tickets and the stock that it reports,
-if any. Out: whether some order keeps the stock from falling below zero, agrees with every reported stock, and lets each
-refusal see too small a stock. Knows neither histories nor verdicts.
-
-Idea. The order is built from left to right, depth first. An item may come next if it was called before the first answer
-of all that are left (Wing and Gong, "Testing and verifying concurrent objects", 1993). Three observations keep the tree
-small. A refusal changes nothing, so it is placed as soon as the stock suits it. A refund that reports its stock comes
-at exactly that stock, and refunds come in the order of their versions; as only refunds raise the stock, the next one
-is placed as soon as its stock is there, and an order that has fallen below it is given up. Of sales alike (as many
-tickets, the same reported stock) the one that must be over first is taken first: any order in which it comes later
-stays one when the two change places.
-
-Cost: each set of placed items is looked at once. With w items under way at once of k different sizes, about (w/k)^k
-sets for each item: thousands of operations of 32 buyers take a second, and a limit ends what takes longer.
-
-Example. 2 seats; sales a [0, 9] and b [0, 9], a refund of a [10, 12] that reports 1 left, a refusal of 1 ticket in
-[8, 11]. Order: a, b, the refusal at 0 left, the refund at 1 left.
-"""
+"""Seats that were free whatever the order of sales: what intervals alone can tell."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
-from ticketlab.checks.serializability import search_fallback
-from ticketlab.checks.serializability.seat_bounds import min_free_seats
+from ticketlab.checks.search import linearizability
 from ticketlab.checks.serializability.versions import VersionedRows, Violation
 from ticketlab.checks.verdict import Anomaly
-from ticketlab.history.arrays import Integers
+from ticketlab.history.arrays import Integers, Mask
 from ticketlab.history.index import IndexedHistory
 from ticketlab.history.recording import NOT_SEEN
+
+
+class _SeatTimeline(NamedTuple):
+    """Seats that changed hands, ordered by event and time."""
+
+    event: Integers
+    at: Integers
+    seats: Integers
+
+    def until(self, event: int, moments: Integers, *, side: Literal["left", "right"]) -> Integers:
+        """How many had of this event at each of the moments: those of the very moment too where the side is right."""
+        first, last = np.searchsorted(self.event, [event, event + 1])
+        sums = np.append(0, self.seats[first:last].cumsum())
+        places: Integers = sums[np.searchsorted(self.at[first:last], moments, side=side)]
+        return places
+
+
+def min_free_seats(case: IndexedHistory, refused: Integers) -> Integers:
+    """The seats that were free, whatever the order of sales, as long as each refusal was under way.
+
+    Every sale that took effect, or may have, is counted from the earliest moment on at which it can have; a refund
+    from its answer on. Tickets that no such sale explains are counted from the start: nothing says since when.
+    """
+    seats = case.seats
+    taken, returned = _taken(case), _returned(case)
+    held = _holders(case)
+    explained = np.bincount(case.event[held], case.held[held], case.events).astype(np.int64)
+    free = np.empty(len(refused), np.int64)
+    for event in np.unique(case.event[refused]).tolist():
+        of_event = seats[seats["event"] == event].iloc[0]
+        rows = case.event[refused] == event
+        left = of_event["total"] - max(0, of_event["tickets"] - explained[event])
+        free[rows] = left - taken.until(event, case.completed[refused[rows]], side="right")
+        free[rows] += returned.until(event, case.invoked[refused[rows]], side="left")
+    return free
+
+
+def _sales(case: IndexedHistory) -> Mask:
+    """Every sale that took effect, or may have."""
+    return case.surely_sold | (case.undecided & case.purchases)
+
+
+def _holders(case: IndexedHistory) -> Integers:
+    """One of these sales for each id and event."""
+    rows = np.flatnonzero(_sales(case))
+    _, first = np.unique(case.pairs[rows], return_index=True)
+    holders: Integers = rows[first]
+    return holders
+
+
+def _taken(case: IndexedHistory) -> _SeatTimeline:
+    """The seats of every sale, or those that its id holds if these are more."""
+    held, holders = np.zeros(len(case), np.int64), _holders(case)
+    held[holders] = case.held[holders]
+    return _ordered(case, _sales(case), case.since, np.maximum(case.quantity, held))
+
+
+def _returned(case: IndexedHistory) -> _SeatTimeline:
+    """The seats that were surely given back, from when that was answered."""
+    return _ordered(case, case.refunded & case.surely_refunded, case.completed, case.quantity)
+
+
+def _ordered(case: IndexedHistory, rows: Mask, at: Integers, seats: Integers) -> _SeatTimeline:
+    places = np.flatnonzero(rows)
+    places = places[np.lexsort((at[places], case.event[places]))]
+    return _SeatTimeline(case.event[places], at[places], seats[places].astype(np.int64))
+
 
 MOST_STEPS: Final = 300_000
 """Configurations that are looked at before the search gives up."""
@@ -235,7 +282,7 @@ def refusals(told: VersionedRows) -> Violation | None:
         if finding.rows:
             return finding
         left_open.append(event)
-    return search_fallback.search(case, left_open) if left_open else None
+    return linearizability.search(case, left_open) if left_open else None
 
 
 def _search(case: IndexedHistory, event: int, rows: Integers, total: int) -> Violation | None:

@@ -18,7 +18,7 @@ A file has a row an operation; of a basket, and of its refund, a row for each ev
 | version | the event's version after it, or at which it was refused: from 0 | not known |
 | available | the event's stock at that version; below 0 if that is what the system reports | not known |
 | handed | tickets in the answer | the answer has none |
-| handed_digest | of their ids, as `ticketlab.history.digests` says | not known |
+| handed_digest | of their ids, as `ticketlab.history.ids` says | not known |
 | handed_elsewhere | those of them that name another purchase or event | 0 |
 
 One operation are the rows of one purchase_id, invoked_ns and kind. An event begins at version 1 with all its seats.

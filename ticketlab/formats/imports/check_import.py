@@ -15,13 +15,10 @@ import numpy as np
 import pandas as pd
 
 from ticketlab import checks
-from ticketlab.checks.answers import oversold_by_answers
-from ticketlab.checks.capacity import no_oversell
-from ticketlab.checks.check import Check
-from ticketlab.checks.verdict import Status, Verdict, unknown
+from ticketlab.checks.capacity import no_oversell, oversold_by_answers
+from ticketlab.checks.verdict import Check, Status, Verdict, unknown
 from ticketlab.formats.imports.loader import MOST_TICKETS, ImportedHistory
-from ticketlab.history.calls import Call, explanations
-from ticketlab.history.effects import MOST_CALLS
+from ticketlab.history.effects import MOST_CALLS, Call, explanations
 from ticketlab.history.index import IndexedHistory
 from ticketlab.history.ledger import TICKET_COLUMNS, Ledger
 from ticketlab.history.recording import NOT_SEEN

@@ -11,8 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ticketlab.formats.calls import Integers, Mask
-from ticketlab.formats.imports.parse_errors import ParseErrors
-from ticketlab.formats.imports.table import Table
+from ticketlab.formats.imports.table import ParseErrors, Table
 from ticketlab.history import parquet
 
 MOST: Final = 8_999_999_999_999_999_999

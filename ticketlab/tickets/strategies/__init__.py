@@ -13,8 +13,7 @@ from pkgutil import iter_modules
 from typing import Final
 
 from ticketlab.errors import NotFoundError
-from ticketlab.tickets import user_code, user_errors
-from ticketlab.tickets.strategies import mutants
+from ticketlab.tickets import user_code
 from ticketlab.tickets.strategy import Strategy
 
 GROUP: Final = "ticketlab.strategies"
@@ -41,7 +40,7 @@ def entry_point_strategies() -> Mapping[str, EntryPoint]:
 
 
 def get(name: str) -> Strategy:
-    """The strategy of that name: ours, a mutant though no list has it, a package's, or by "module:name" anybody's.
+    """The strategy of that name: one of this package, one of an installed package, or by "module:name" any function.
 
     Raises:
         NotFoundError: there is none; the text lists those that there are.
@@ -50,8 +49,6 @@ def get(name: str) -> Strategy:
     """
     if name in registry():
         return registry()[name]
-    if name in mutants.registry():
-        return mutants.registry()[name].strategy
     if name in entry_point_strategies():
         return user_code.adopt(entry_point_strategies()[name].value, name=name)
     if ":" in name:
@@ -64,11 +61,11 @@ def get(name: str) -> Strategy:
 
 def is_external(name: str) -> bool:
     """Whether it is none of ours: a package's, or one that was named as module:name."""
-    return name not in registry() and name not in mutants.registry()
+    return name not in registry()
 
 
 def blaming(name: str) -> AbstractContextManager[None]:
     """Around what a strategy does: what one of a user's own raises, and no database, is told as his; see `blame`."""
-    return user_errors.wrap_user_errors(
-        name, when=lambda error: is_external(name) and user_errors.raised_in_user_code(error)
+    return user_code.wrap_user_errors(
+        name, when=lambda error: is_external(name) and user_code.raised_in_user_code(error)
     )

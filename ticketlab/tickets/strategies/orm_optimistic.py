@@ -5,8 +5,7 @@ from sqlalchemy.orm.exc import StaleDataError
 
 from ticketlab.outcomes import Cause
 from ticketlab.tickets.database import Database
-from ticketlab.tickets.models import Event
-from ticketlab.tickets.orm import sell_if_enough
+from ticketlab.tickets.orm import Event, sell_if_enough
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult
 from ticketlab.tickets.strategy import ConflictError, RetryPolicy, strategy
 

@@ -3,12 +3,12 @@
 import time
 from typing import Any
 
+from ticketlab.mutants import PAUSE_S, Trigger, mutant
 from ticketlab.tickets import baskets
 from ticketlab.tickets.baskets import SELL_ALL, SELL_LINE
 from ticketlab.tickets.purchase import Basket, PurchaseResult
 from ticketlab.tickets.strategies.atomic import SELL_ALL_IF_ENOUGH, atomic
 from ticketlab.tickets.strategies.atomic import basket as sell_all_if_enough
-from ticketlab.tickets.strategies.mutants import PAUSE_S, Trigger, mutant
 from ticketlab.tickets.strategies.no_key_update import no_key_update
 from ticketlab.tickets.strategies.pessimistic import LOCK_ALL, pessimistic
 from ticketlab.tickets.strategies.serializable import serializable

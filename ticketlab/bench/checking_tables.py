@@ -9,8 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ticketlab import environment
-from ticketlab.bench.checking.plan import ALL_CHECKS
-from ticketlab.bench.checking.results import Measured, Results
+from ticketlab.bench.checking import ALL_CHECKS, Measured, Results
 
 _COLUMNS: Final = 5
 """Sizes side by side: what 80 columns hold."""

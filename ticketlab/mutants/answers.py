@@ -10,16 +10,16 @@ from threading import Thread
 
 import psycopg
 
+from ticketlab.mutants import PAUSE_S, Trigger, mutant
+from ticketlab.mutants.sql import SELL_UNDER_RANDOM_IDS, TAKE_STOCK, WRITE_TICKETS
 from ticketlab.outcomes import Cause, Outcome
 from ticketlab.tickets import sql
 from ticketlab.tickets.database import Database
-from ticketlab.tickets.mutated.writing import SELL_UNDER_RANDOM_IDS, TAKE_STOCK, WRITE_TICKETS
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult, sold, unknown_event
 from ticketlab.tickets.sql import READ
 from ticketlab.tickets.strategies.atomic import SELL_IF_ENOUGH, atomic
 from ticketlab.tickets.strategies.check_constraint import check_constraint
 from ticketlab.tickets.strategies.lock_timeout import lock_timeout
-from ticketlab.tickets.strategies.mutants import PAUSE_S, Trigger, mutant
 from ticketlab.tickets.strategies.no_key_update import LOCK, no_key_update
 from ticketlab.tickets.strategies.pipelined import pipelined
 from ticketlab.tickets.strategies.server_function import server_function

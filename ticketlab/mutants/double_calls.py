@@ -1,8 +1,9 @@
 """A purchase id that buys twice, or is answered before it has bought: shown by calling an id a second time."""
 
+from ticketlab.mutants import Trigger, mutant
+from ticketlab.mutants.retries import sell_under_random_ids
 from ticketlab.outcomes import Cause, Outcome
 from ticketlab.tickets.execution import BOUGHT_BEFORE
-from ticketlab.tickets.mutated.retries import sell_under_random_ids
 from ticketlab.tickets.purchase import (
     PurchaseRequest,
     PurchaseResult,
@@ -15,7 +16,6 @@ from ticketlab.tickets.purchase import (
 from ticketlab.tickets.sql import SELL, sell_if_enough
 from ticketlab.tickets.strategies import pessimistic as waiting
 from ticketlab.tickets.strategies.atomic import SELL_IF_ENOUGH, atomic
-from ticketlab.tickets.strategies.mutants import Trigger, mutant
 from ticketlab.tickets.strategies.no_key_update import LOCK, no_key_update
 from ticketlab.tickets.strategies.pessimistic import pessimistic
 from ticketlab.tickets.strategy import Connection, commit_guard, roll_back, transaction

@@ -1,7 +1,9 @@
-"""Mutants of the safe strategies, each with one mistake that people make: they measure what the checks detect.
+"""Mutants: copies of the safe strategies, each with one mistake that people make. They measure what the checks detect.
 
-What a mutant is, and where they are found; they themselves stand in `ticketlab.tickets.mutated`, by the kind of their
-mistake. They are in no list of strategies, for nobody is to choose one. Knows the checks by their names only.
+This module holds the record of a mutant and the registry; each other module holds the mutants of one kind of mistake.
+A mutant differs from its safe strategy in the mistake alone. Writing back a stock computed in the application is no
+mistake in itself: it is right under a lock or a compared version. Mutants do so where the table's CHECK constraint
+would refuse a relative decrement. Depends on the strategies; knows the checks by name only.
 """
 
 from collections.abc import Callable
@@ -12,7 +14,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any, Final
 
-from ticketlab.tickets import mutated
+from ticketlab.tickets import strategies
 from ticketlab.tickets.purchase import PurchaseResult
 from ticketlab.tickets.strategy import Strategy
 
@@ -96,8 +98,22 @@ def registry() -> dict[str, Mutant]:
     """Every mutant by its name, in alphabetical order: so those of one twin stand together."""
     found = [
         each
-        for module in iter_modules(mutated.__path__, prefix=f"{mutated.__name__}.")
+        for module in iter_modules(__path__, prefix=f"{__name__}.")
         for each in vars(import_module(module.name)).values()
         if isinstance(each, Mutant)
     ]
     return {each.strategy.name: each for each in sorted(found, key=lambda each: each.strategy.name)}
+
+
+def get(name: str) -> Strategy:
+    """The strategy of this name, a mutant's included.
+
+    Raises:
+        TicketlabError: as `strategies.get` does; its text lists the strategies, not the mutants.
+    """
+    return registry()[name].strategy if name in registry() else strategies.get(name)
+
+
+def is_external(name: str) -> bool:
+    """Whether the strategy of this name comes from an installed package or from user code."""
+    return name not in registry() and strategies.is_external(name)

@@ -8,10 +8,11 @@ from uuid import UUID
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from ticketlab.mutants import mutant
+from ticketlab.mutants.sql import write_back_if_enough
 from ticketlab.outcomes import Cause, Outcome
 from ticketlab.tickets.database import Database
-from ticketlab.tickets.models import Event, Ticket
-from ticketlab.tickets.mutated.writing import write_back_if_enough
+from ticketlab.tickets.orm import Event, Ticket
 from ticketlab.tickets.purchase import (
     PurchaseRequest,
     PurchaseResult,
@@ -23,7 +24,6 @@ from ticketlab.tickets.purchase import (
 )
 from ticketlab.tickets.sql import READ
 from ticketlab.tickets.strategies.atomic import SELL_IF_ENOUGH, atomic
-from ticketlab.tickets.strategies.mutants import mutant
 from ticketlab.tickets.strategies.optimistic import SELL_IF_UNCHANGED, optimistic
 from ticketlab.tickets.strategies.orm_optimistic import orm_optimistic
 from ticketlab.tickets.strategies.orm_pessimistic import orm_pessimistic

@@ -5,12 +5,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ticketlab.tickets.mutated.writing import TAKE_STOCK, WRITE_TICKETS, write_back_if_enough
+from ticketlab.mutants import PAUSE_S, mutant
+from ticketlab.mutants.sql import TAKE_STOCK, WRITE_TICKETS, write_back_if_enough
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult, sold, sold_out, unknown_event
 from ticketlab.tickets.sql import READ, SELL
 from ticketlab.tickets.strategies.atomic import SELL_IF_ENOUGH, atomic
 from ticketlab.tickets.strategies.check_constraint import check_constraint
-from ticketlab.tickets.strategies.mutants import PAUSE_S, mutant
 from ticketlab.tickets.strategies.naive_repeatable_read import naive_repeatable_read
 from ticketlab.tickets.strategies.no_key_update import no_key_update
 from ticketlab.tickets.strategies.pessimistic import LOCK

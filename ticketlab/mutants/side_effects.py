@@ -4,12 +4,12 @@ from typing import Final
 
 import psycopg
 
-from ticketlab.tickets.mutated.locks import pessimistic_shared
+from ticketlab.mutants import mutant
+from ticketlab.mutants.locks import pessimistic_shared
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult, sold_out, unknown_event
 from ticketlab.tickets.sql import sell_if_enough
 from ticketlab.tickets.strategies.check_constraint import check_constraint
 from ticketlab.tickets.strategies.lock_timeout import lock_timeout
-from ticketlab.tickets.strategies.mutants import mutant
 from ticketlab.tickets.strategies.pessimistic import LOCK, pessimistic
 from ticketlab.tickets.strategy import Connection, transaction
 

@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from ticketlab import checks
-from ticketlab.bench.checking.plan import ALL_CHECKS, ChecksBench, named_checks
+from ticketlab.bench.checking import ALL_CHECKS, ChecksBench, named_checks
 from ticketlab.bench.seeded_violations import with_violation
 from ticketlab.bench.synthetic import SyntheticHistory, generate
-from ticketlab.checks.check import Check
-from ticketlab.checks.verdict import Verdict, worst
+from ticketlab.checks.verdict import Check, Verdict, worst
 
 _RESET_PEAK: Final = Path("/proc/self/clear_refs")
 """Written 5 to, Linux forgets the peak of this process (https://docs.kernel.org/filesystems/proc.html)."""

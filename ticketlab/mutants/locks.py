@@ -3,16 +3,16 @@
 import psycopg
 from psycopg.rows import TupleRow
 
+from ticketlab.mutants import mutant
+from ticketlab.mutants.sql import write_back_if_enough
 from ticketlab.outcomes import Cause, Outcome
 from ticketlab.tickets import sql
-from ticketlab.tickets.mutated.writing import write_back_if_enough
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult, sold, sold_out, unknown_event
 from ticketlab.tickets.sql import READ
 from ticketlab.tickets.strategies import no_key_update as weaker
 from ticketlab.tickets.strategies.advisory import LOCK as ADVISORY_LOCK
 from ticketlab.tickets.strategies.advisory import advisory
 from ticketlab.tickets.strategies.lock_timeout import lock_timeout
-from ticketlab.tickets.strategies.mutants import mutant
 from ticketlab.tickets.strategies.no_key_update import no_key_update
 from ticketlab.tickets.strategies.nowait import nowait
 from ticketlab.tickets.strategies.pessimistic import LOCK, pessimistic

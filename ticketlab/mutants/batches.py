@@ -4,14 +4,14 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 
+from ticketlab.mutants import Trigger, mutant
+from ticketlab.mutants.answers import commit_afterwards
+from ticketlab.mutants.sql import WRITE_TICKETS
 from ticketlab.outcomes import Outcome
 from ticketlab.tickets.batch_queue import Answer, BatchHandler, BatchQueue, Request
 from ticketlab.tickets.database import Database
-from ticketlab.tickets.mutated.answers import commit_afterwards
-from ticketlab.tickets.mutated.writing import WRITE_TICKETS
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult
 from ticketlab.tickets.strategies.coalesced import coalesced, serve
-from ticketlab.tickets.strategies.mutants import Trigger, mutant
 from ticketlab.tickets.strategy import Connection
 
 

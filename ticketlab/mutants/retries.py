@@ -6,13 +6,13 @@ from uuid import uuid4
 
 import psycopg
 
+from ticketlab.mutants import PAUSE_S, Trigger, mutant
+from ticketlab.mutants.sql import SELL_UNDER_RANDOM_IDS
 from ticketlab.outcomes import Cause
 from ticketlab.tickets import sql
-from ticketlab.tickets.mutated.writing import SELL_UNDER_RANDOM_IDS
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult, sold, sold_out, unknown_event
 from ticketlab.tickets.sql import READ
 from ticketlab.tickets.strategies import pessimistic as waiting
-from ticketlab.tickets.strategies.mutants import PAUSE_S, Trigger, mutant
 from ticketlab.tickets.strategies.nowait import LOCK, nowait
 from ticketlab.tickets.strategies.optimistic import SELL_IF_UNCHANGED, optimistic
 from ticketlab.tickets.strategies.pessimistic import pessimistic
