@@ -198,12 +198,12 @@ def findings(run: Run) -> list[Text]:
         lines.append(Text(f"{text}, {row['oversold']:,} too many, at {row['buyers']} buyers{pool}.", style="bold red"))
     lines += [
         Text(f"{name} claims to be safe and was not found VALID: {_first_fault(run, name)}", style="bold red")
-        for name in run.wrong
+        for name in run.failed_strategies
     ]
-    held = run.summary[run.summary["safe"] & ~run.summary["strategy"].isin(run.wrong)]
+    held = run.summary[run.summary["safe"] & ~run.summary["strategy"].isin(run.failed_strategies)]
     if not held.empty:
         names = list(dict.fromkeys(held["strategy"]))
-        style = _AMBER if run.concerns or run.uncaught else "green"
+        style = _AMBER if run.concerns or run.undetected_controls else "green"
         lines.append(Text(f"No violation found of {', '.join(names)}. {bound(run.measures, names)}", style=style))
         lines += [Text(said)] if (said := untried(run.tried)) else []
     return [*lines, *(Text(each.text, style=_AMBER) for each in run.concerns), *notes(run)]

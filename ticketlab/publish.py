@@ -138,7 +138,7 @@ def _results(run: Run, name: str) -> RunResults:
         experiment=run.experiment.as_dict(),
         environment=run.environment,
         notes=run.notes,
-        wrong=run.wrong,
+        wrong=run.failed_strategies,
         concerns=run.concerns,
         tried=run.tried,
         power=load_baseline(),

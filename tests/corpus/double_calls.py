@@ -24,7 +24,7 @@ def looks_up_the_id_first(
     return refused(quantity)
 
 
-@strategy(summary="answers whatever is asked by what was bought before", safe=True, ids_buy_once=True)
+@strategy(summary="answers whatever is asked by what was bought before", safe=True, derives_ticket_ids=True)
 def confirms_whatever_is_asked(connection: psycopg.Connection, request: PurchaseRequest) -> PurchaseResult:
     """Wrong: an id that has bought is told "sold" of as many tickets as it asks for now."""
     event_id, quantity, purchase_id = request.event_id, request.quantity, request.purchase_id
@@ -42,7 +42,7 @@ def confirms_whatever_is_asked(connection: psycopg.Connection, request: Purchase
 BOUGHT_HERE = "SELECT id, event_id, purchase_id, purchased_at FROM tickets WHERE purchase_id = %s AND event_id = %s"
 
 
-@strategy(summary="looks the id up under the event's lock", safe=True, ids_buy_once=True)
+@strategy(summary="looks the id up under the event's lock", safe=True, derives_ticket_ids=True)
 def looks_on_one_event_only(connection: psycopg.Connection, request: PurchaseRequest) -> PurchaseResult:
     """Wrong: looks under the event's lock whether the id has bought there, and sells to it again on another event."""
     event_id, quantity, purchase_id = request.event_id, request.quantity, request.purchase_id

@@ -57,7 +57,7 @@ def test_02_work_for_nothing_grows_with_the_buyers_and_locks_waste_none(execute)
         assert rows[strategy, 12] > 0.1
     for strategy in ("pessimistic", "atomic"):
         assert rows[strategy, 12] == 0
-    assert runs["conflicts"].wrong == []
+    assert runs["conflicts"].failed_strategies == []
     assert "optimistic tried again" in printed
 
 
@@ -75,7 +75,7 @@ def test_03_the_gathered_sales_grow_with_the_buyers(execute):
     assert rate["coalesced", 32] > 2 * rate["coalesced", 1]
     assert rate["coalesced", 32] > 2 * rate["pessimistic", 32]
     assert set(runs["pools"].measures["pool_size"]) == {2, 8}
-    assert runs["hot-event"].wrong == runs["pools"].wrong == []
+    assert runs["hot-event"].failed_strategies == runs["pools"].failed_strategies == []
 
 
 @pytest.mark.xdist_group("containers")
@@ -89,7 +89,7 @@ def test_04_the_own_strategy_holds_and_without_its_lock_is_caught(execute):
     runs, printed = execute("04_your_own_strategy", server=server, buyers=8, seconds=20.0, stock=300, repeats=1)
     assert f"({server}) · fsync on" in printed
     assert verdicts_of(runs["my-own"]) == {"pessimistic": "VALID", "mine": "VALID"}
-    assert runs["my-own-broken"].wrong == ["mine_unlocked"]
+    assert runs["my-own-broken"].failed_strategies == ["mine_unlocked"]
     assert verdicts_of(runs["my-own-broken"]) == {"mine": "VALID", "mine_unlocked": "INVALID"}
     assert "mine_unlocked claims to be safe and was not found VALID" in printed
 

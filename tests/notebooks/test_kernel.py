@@ -51,7 +51,7 @@ def test_an_interrupted_cell_keeps_its_run_and_leaves_no_server(kernel, eventual
     server = begin_to_sell(manager, client, eventually)
     manager.interrupt_kernel()
     assert client.get_shell_msg(timeout=60)["content"]["status"] == "ok"
-    kept = {"kept": "bool(run.measures.loc[0, 'sales']), run.ended_early, run.wrong"}
+    kept = {"kept": "bool(run.measures.loc[0, 'sales']), run.ended_early, run.failed_strategies"}
     answer = client.execute_interactive("", user_expressions=kept, timeout=60)["content"]
     assert answer["user_expressions"]["kept"]["data"]["text/plain"] == "(True, True, [])"
     assert not is_running(server)

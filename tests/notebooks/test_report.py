@@ -126,7 +126,7 @@ class TestCommand:
         assert "No report was written: no kernel today" in done.stderr
         (folder,) = (tmp_path / "runs").iterdir()
         assert f"Run:    {folder.relative_to(tmp_path)}" in done.stdout
-        assert Run(folder).wrong == []
+        assert Run(folder).failed_strategies == []
         told = call(*words, "--json", cwd=tmp_path)
         assert (told.returncode, json.loads(told.stdout)["report"]) == (2, None)
 

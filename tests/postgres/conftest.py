@@ -182,7 +182,7 @@ def together(single, eventually):
     @contextlib.contextmanager
     def gather(event, *wanted):
         repository = EventRepository(single, "coalesced")
-        queues = single.companion(coalesced._gatherer)._queues
+        queues = single.get_or_create(coalesced._gatherer)._queues
         purchases = []
         with ThreadPoolExecutor(len(wanted)) as threads:
             with single.connection():

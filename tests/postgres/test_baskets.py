@@ -166,7 +166,7 @@ def test_baskets_in_any_order_neither_deadlock_nor_oversell(database, an_event, 
     """Many buyers name the same events in random order: all are answered, and the stock is what was told."""
     strategy = strategies.get(name)
     # Who has to try again does not give up, however busy the machine is that it is overtaken on.
-    patient = replace(strategy.retry, tries=max(strategy.retry.tries, BASKETS), deadline_s=None)
+    patient = replace(strategy.retry, max_attempts=max(strategy.retry.max_attempts, BASKETS), deadline_s=None)
     repository = EventRepository(database, replace(strategy, retry=patient))
     events = [an_event(repository, tickets=BASKETS) for _ in range(EVENTS)]
     generator = random.Random(7)
@@ -213,7 +213,7 @@ def test_the_control_for_baskets_deadlocks(database, events, books):
         finally:
             connection.execute("RESET deadlock_timeout")
 
-    repository = EventRepository(database, replace(control, basket=crossing, retry=RetryPolicy(tries=1)))
+    repository = EventRepository(database, replace(control, basket=crossing, retry=RetryPolicy(max_attempts=1)))
     one, two, _ = (event.id for event in events)
     with ThreadPoolExecutor(2) as threads:
         results = list(

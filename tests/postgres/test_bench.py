@@ -112,7 +112,9 @@ def test_a_history_that_names_other_purchases_is_found_out(monkeypatch, server):
 def test_a_strategy_that_counts_elsewhere_is_settled_before_it_is_read(ground):
     """Its `settle` is called with the event, after the load."""
     settled = []
-    counting = replace(strategies.get("atomic"), settle=lambda _connection, events: settled.append(list(events)))
+    counting = replace(
+        strategies.get("atomic"), reconcile_stock=lambda _connection, events: settled.append(list(events))
+    )
     repository.sell(counting, ground)
     assert settled == [[ground.event]]
 

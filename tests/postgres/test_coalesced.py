@@ -29,7 +29,7 @@ def test_those_who_gather_behind_a_lock_are_sold_in_one_transaction(database, an
     """One waits for the row, three gather behind him: one transaction, versions of their own, in order, no gap."""
     repository = EventRepository(database, "coalesced")
     event, wanted = an_event(repository), list(zip((1, 3, 1, 2), ids(4), strict=True))
-    queues = database.companion(coalesced._gatherer)._queues
+    queues = database.get_or_create(coalesced._gatherer)._queues
     with ThreadPoolExecutor(4) as threads, rival(event.id) as other:
         purchases = [threads.submit(repository.purchase_tickets, event.id, *wanted[0])]
         waiting(other)
@@ -122,7 +122,7 @@ def test_an_id_in_two_processes_at_the_same_moment_buys_once(database, single, a
 def test_a_closing_database_answers_everyone(single, repository, an_event, rival, waiting, eventually):
     """The batch under way ends as it ends; whoever waits behind it is told at once that there is no connection."""
     event = an_event(repository)
-    gatherer = single.companion(coalesced._gatherer)
+    gatherer = single.get_or_create(coalesced._gatherer)
     with ThreadPoolExecutor(4) as threads, rival(event.id) as other:
         purchases = [threads.submit(repository.purchase_tickets, event.id, 1, uuid4())]
         waiting(other)
@@ -141,7 +141,7 @@ def test_a_closing_database_answers_everyone(single, repository, an_event, rival
 def test_a_full_queue_is_unavailable_at_once(database, an_event, rival, waiting, eventually):
     """One too many is told why nothing was sent for him, while the others wait; and they are sold."""
     gatherer = BatchQueue(database, coalesced.serve, longest_queue=1)
-    short = replace(strategies.get("coalesced"), through=lambda _database: nullcontext(gatherer))
+    short = replace(strategies.get("coalesced"), resource=lambda _database: nullcontext(gatherer))
     repository = EventRepository(database, short)
     event = an_event(repository)
     with ThreadPoolExecutor(2) as threads, rival(event.id) as other:

@@ -98,7 +98,7 @@ def test_an_answer_that_was_lost_is_had_by_asking_again(
 
     event, wanted = an_event(repository), [(2, each) for each in ids(3)]
     with monkeypatch.context() as patch:
-        patch.setattr(repository.database.companion(coalesced._gatherer), "_serve", lose)
+        patch.setattr(repository.database.get_or_create(coalesced._gatherer), "_serve", lose)
         assert [each.outcome for each in buy_together(event, *wanted)] == [Outcome.UNKNOWN] * 3
     found = buy_together(event, *wanted)
     assert [(each.outcome, each.cause) for each in found] == [(Outcome.SOLD, Cause.REPEATED)] * 3

@@ -187,7 +187,7 @@ def test_severing_ends_what_hangs_and_leaves_a_pool_that_works(database, an_even
         with psycopg.connect(database.settings.url, autocommit=True) as observer:
             blocked = "SELECT count(*) FROM pg_stat_activity WHERE %s = ANY(pg_blocking_pids(pid))"
             eventually(lambda: observer.execute(blocked, [holder.info.backend_pid]).fetchone() == (1,))
-        database.sever()
+        database.terminate_connections()
         result = hanging.result(timeout=30)
         assert (result.outcome, result.cause) == (Outcome.FAILED, Cause.CONNECTION)
         holder.rollback()
@@ -209,7 +209,7 @@ def test_severing_cuts_all_connections_at_once(database, eventually):
         with psycopg.connect(database.settings.url, autocommit=True) as observer:
             asleep = f"{OURS} AND wait_event = 'PgSleep'"
             eventually(lambda: observer.execute(asleep).fetchone() == (20,))
-        database.sever()
+        database.terminate_connections()
         for each in cut:
             each.result(timeout=30)
     assert max(told_s) - min(told_s) < 1
@@ -229,7 +229,7 @@ def test_severing_passes_over_a_connection_that_its_buyer_closes_in_the_same_mom
 
     closing = Closing()
     database._note(closing)
-    database.sever()
+    database.terminate_connections()
     repository = EventRepository(database)
     assert repository.purchase_tickets(an_event(repository).id, 1, uuid4()).success
 

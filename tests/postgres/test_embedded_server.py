@@ -189,7 +189,7 @@ def test_a_frozen_server_is_removed_as_well(child, eventually, is_running):
         eventually(lambda: not folder.exists() and not any(map(is_running, pids)))
 
 
-@pytest.mark.parametrize("moment", ["OsUser.own", "shutil.copytree", "Postmaster._launch", "Postmaster._is_ready"])
+@pytest.mark.parametrize("moment", ["OsUser.chown", "shutil.copytree", "Postmaster._launch", "Postmaster._is_ready"])
 def test_a_process_that_is_killed_while_starting_a_server_leaves_nothing(moment, child, eventually, own_folder):
     """When there is a folder, before the data, before the process, and before the process is ready."""
     source = f"""

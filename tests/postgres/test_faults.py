@@ -87,7 +87,7 @@ def test_the_ledger_is_read_when_a_fault_came_last(tmp_path, monkeypatch):
 
     def then_once_more(lives, stop, overdue, *, trigger, **options):
         tick(lives, stop, overdue, trigger=trigger, **options)
-        trigger.make_due(10**9)
+        trigger.fire_due(10**9)
 
     monkeypatch.setattr(driver, "_monitor", then_once_more)
     run = ran(

@@ -69,7 +69,7 @@ def test_the_control_is_caught_and_the_safe_strategies_are_not(tmp_path):
         assert found[name]["verdict"] == "VALID"
         assert found[name]["tickets"] == found[name]["seats"] == 200
         assert found[name]["sold_out"] >= 8
-    assert (run.wrong, run.uncaught, run.ended_early) == ([], [], False)
+    assert (run.failed_strategies, run.undetected_controls, run.ended_early) == ([], [], False)
     assert steps[0].trial == 0
     assert {step.trial for step in steps} == set(range(1 + len(run.experiment.strategies)))
 
@@ -158,7 +158,7 @@ def test_the_control_of_baskets_is_caught_by_its_deadlocks(tmp_path):
     run = lab.run(experiment, out=tmp_path)
     assert [row["check"] for row in run.verdict_rows() if row["status"] == "INVALID"] == ["no_deadlock"]
     assert run.measures.loc[0, "retries_deadlock"] > 0
-    assert run.uncaught == []
+    assert run.undetected_controls == []
 
 
 def test_baskets_of_a_strategy_that_sells_none_start_nothing(tmp_path):
@@ -179,7 +179,7 @@ def test_stock_that_is_counted_elsewhere_is_settled_before_the_ledger_is_read(tm
             f"UPDATE events SET available_tickets = total_tickets - {count} WHERE id = ANY(%s)", [list(event_ids)]
         )
 
-    @strategy(summary="counts tickets at the end of the day", safe=True, settle=settle)
+    @strategy(summary="counts tickets at the end of the day", safe=True, reconcile_stock=settle)
     def late(connection, request):
         with transaction(connection):
             connection.execute("SELECT pg_advisory_xact_lock(1)")

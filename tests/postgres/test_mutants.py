@@ -26,14 +26,14 @@ LOADS = {
     Trigger.LOSE_REPLY: {"stock": 100_000, "purchases": 800},
     Trigger.DOUBLE_CALLS: {"stock": 200, "purchases": 800, "double_calls": 0.5},
 }
-CUTS = {Trigger.DISCONNECT: Database.sever, Trigger.LOSE_REPLY: connections.lose_replies}
+CUTS = {Trigger.DISCONNECT: Database.terminate_connections, Trigger.LOSE_REPLY: connections.lose_replies}
 EVENTS = 3
 CUT_EVERY = 150
 """Purchases from one cut of all connections to the next."""
 
 
 def shown_by(*settings):
-    return [name for name, each in MUTANTS.items() if each.shows in settings]
+    return [name for name, each in MUTANTS.items() if each.trigger in settings]
 
 
 @pytest.mark.parametrize("name", MUTANTS)
@@ -41,7 +41,7 @@ def test_a_mutant_sells_to_who_is_alone(shared_database, an_event, name):
     """A single buyer is told of his tickets, and of no error: its mistake is not that it does nothing."""
     repository = EventRepository(shared_database, name)
     one, two = an_event(repository), an_event(repository)
-    if MUTANTS[name].shows is Trigger.BASKETS:
+    if MUTANTS[name].trigger is Trigger.BASKETS:
         result = repository.purchase_basket({one.id: 1, two.id: 1}, uuid4())
         assert (result.outcome, result.quantity) == (Outcome.SOLD, 2)
     else:
@@ -74,14 +74,14 @@ def _breaks_its_claim(database, mutant, buyers):
         seconds=30,
         warm_up_s=0,
         seed=buyers,
-        **LOADS[mutant.shows],
+        **LOADS[mutant.trigger],
     )
     with Database(database.settings) as own:
-        cut = _Cutter(own, CUTS[mutant.shows]) if mutant.shows in CUTS else lambda _so_far: None
+        cut = _Cutter(own, CUTS[mutant.trigger]) if mutant.trigger in CUTS else lambda _so_far: None
         observed = run_trial(mutant.strategy, plan, own, server=None, on_tick=cut)  # only a crash would ask the server
         ledger = observed.ledger()
     verdicts = {each.check: each.status for each in checks.judge(observed.driven.history, ledger)}
-    return verdicts[mutant.breaks] is Status.INVALID
+    return verdicts[mutant.expected_check] is Status.INVALID
 
 
 def _event(repository, tickets):

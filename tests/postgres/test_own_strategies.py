@@ -94,7 +94,7 @@ def test_functions_are_judged_through_whatever_they_buy(tmp_path):
     run = lab.run(Experiment(**SMALL, strategies=names), own=own, out=tmp_path)
     assert statuses(run) == dict.fromkeys(names, Status.VALID) | {"forgetful": Status.INVALID}
     assert Anomaly.LOST_SALE in anomalies(run, "forgetful")
-    assert run.wrong == ["forgetful"]
+    assert run.failed_strategies == ["forgetful"]
     (note,) = [each for each in run.notes if "not all can be seen" in each]
     assert note.startswith("Of by_its_own_pool not all can be seen: it has connections of its own")
     assert "Past the lab's pool" in Run(run.folder).environment["own_strategies"]["by_its_own_pool"]
@@ -237,7 +237,7 @@ def test_a_function_is_taken_by_name(tmp_path, monkeypatch):
     names = ("shop_by_name:buy", f"{tmp_path / 'shop_by_name.py'}:buy")
     run = lab.run(Experiment(**SMALL, strategies=names), out=tmp_path / "runs")
     assert statuses(run) == dict.fromkeys(names, Status.INVALID)
-    assert run.wrong == [*dict.fromkeys(trial.strategy for trial in run.trials)]
+    assert run.failed_strategies == [*dict.fromkeys(trial.strategy for trial in run.trials)]
     assert f"--strategy {names[0]} --strategy {names[1]}" in run.experiment.command()
 
 

@@ -43,9 +43,9 @@ def test_a_mutant_of_each_setting_is_caught_soon_by_its_check(server, tmp_path, 
     before = databases()
     exam = MutationPlan(mutants=tuple(ONE_OF_EACH.values()), repeats=1, trials=0, purchases=2_000, server="external")
     results, folder = power.run(exam, out=tmp_path, url=server.url)
-    assert results.weak == []
+    assert results.undetected == []
     assert [len(each.caught) for each in results.found] == [1] * len(ONE_OF_EACH)
-    assert {name: mutants.registry()[name].shows for name in exam.mutants} == {
+    assert {name: mutants.registry()[name].trigger for name in exam.mutants} == {
         name: setting for setting, name in ONE_OF_EACH.items()
     }
     assert power.read(folder) == results
@@ -58,7 +58,7 @@ def test_a_mutant_that_shows_in_a_crash_meets_one_on_a_server_that_can_be_crashe
     exam = MutationPlan(mutants=(CRASHED,), repeats=1, trials=0, purchases=100, server="external")
     results, _ = power.run(exam, out=tmp_path, url=server.url)
     (found,) = results.found
-    assert found.by["sales_in_ledger"] == 1  # what was lost in the crash is missed by this one too
+    assert found.detections_by_check["sales_in_ledger"] == 1  # what was lost in the crash is missed by this one too
     assert ours() == before
 
 

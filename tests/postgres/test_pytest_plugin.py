@@ -106,7 +106,7 @@ def test_a_function_with_a_bug_fails_with_its_story_and_passes_when_it_is_mended
     story = told[told.index("buy: ") : told.index("Again:")]
     assert max(map(len, story.splitlines())) <= 80
     (folder,) = re.findall(r"^Run:    (ticketlab-runs/\S+-test_no_seat_is_sold_twice)$", told, re.MULTILINE)
-    assert Run(pytester.path / folder).wrong == ["buy"]
+    assert Run(pytester.path / folder).failed_strategies == ["buy"]
     words = again(told)
     assert words[:1] == ["test_shop.py::test_no_seat_is_sold_twice"]
     assert {*QUICK, "--ticketlab-seed=7"} < set(words)
@@ -189,7 +189,7 @@ def test_what_the_fixtures_give(pytester, session):
                 run = ticketlab_run(given, purchases=90, repeats=1, refunds=0.1)
                 ran = run.experiment
                 assert (ran.purchases, ran.seconds, ran.buyers, ran.stock) == (90, 9, (16,), 1000)
-                assert (ran.server, run.wrong) == ("external", [])
+                assert (ran.server, run.failed_strategies) == ("external", [])
 
         @pytest.mark.stress(strategy="naive", purchases=60, stock=10)
         def test_a_control_may_be_caught(ticketlab_run):
@@ -253,7 +253,8 @@ def test_where_a_failure_is_written_down(pytester, session, monkeypatch):
     (pytester.path / "summary.md").write_text("# From another step\n")
     pytester.makepyfile(
         test_shop=EXAMPLE.replace("buyers=32, seconds=5, repeats=3", "buyers=8, purchases=100, repeats=1"),
-        test_body="def test_body(ticketlab_run):\n    assert ticketlab_run('atomic', purchases=40, repeats=1).wrong",
+        test_body="def test_body(ticketlab_run):\n    run = ticketlab_run('atomic', purchases=40, repeats=1)\n"
+        "    assert run.failed_strategies",
         test_not_run="def test_not_run(ticketlab_server): ...",
     )
     done = session("--junitxml=out/junit.xml", "--maxfail=2", "test_body.py", "test_shop.py", "test_not_run.py")
@@ -274,14 +275,17 @@ def test_where_a_failure_is_written_down(pytester, session, monkeypatch):
 
 def test_runs_are_kept_where_it_is_asked_and_what_can_not_be_kept_stays(pytester, session):
     """Relative to where pytest was started; where a file is in the way, the run is left where it was made."""
-    pytester.makepyfile("def test_it(ticketlab_run):\n    assert ticketlab_run('atomic', purchases=4, repeats=1).wrong")
+    pytester.makepyfile(
+        "def test_it(ticketlab_run):\n    run = ticketlab_run('atomic', purchases=4, repeats=1)\n"
+        "    assert run.failed_strategies"
+    )
     session("--ticketlab-runs=kept/here").assert_outcomes(failed=1)
     (folder,) = (pytester.path / "kept/here").iterdir()
     assert json.loads((folder / "verdicts.json").read_text())
     (pytester.path / "taken").write_text("a file")
     told = session("--ticketlab-runs=taken").stdout.str()
     (place,) = re.findall(r"The run is kept: (\S+)", told)
-    assert Run(Path(pytester.path / place)).wrong == []
+    assert Run(Path(pytester.path / place)).failed_strategies == []
 
 
 def test_a_server_that_can_not_be_had_is_told_in_a_sentence(pytester):

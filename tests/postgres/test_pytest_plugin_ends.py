@@ -121,7 +121,7 @@ def test_workers_have_servers_of_their_own_share_the_buyers_and_may_be_killed(
     served = {tuple(line.split()) for line in (pytester.path / "servers").read_text().splitlines()}
     assert len(served) == len({worker for worker, _ in served}) == len({url for _, url in served}) >= 2
     (kept,) = (pytester.path / "ticketlab-runs").iterdir()
-    assert Run(kept).wrong == ["buy"]
+    assert Run(kept).failed_strategies == ["buy"]
     eventually(lambda: not list(own_folder.iterdir()))
 
 

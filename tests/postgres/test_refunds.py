@@ -93,7 +93,7 @@ def giving_back(database):
 
 def patient(repository):
     """The same repository, of a buyer who never gives up: for the strategy that tries again instead of waiting."""
-    retry = RetryPolicy(**asdict(repository.strategy.retry) | {"tries": 100_000, "deadline_s": None})
+    retry = RetryPolicy(**asdict(repository.strategy.retry) | {"max_attempts": 100_000, "deadline_s": None})
     return EventRepository(repository.database, replace(repository.strategy, retry=retry))
 
 
@@ -121,7 +121,7 @@ class TestOfOneEvent:
         """Both are those of the event's row as the refund left it; the stamp is later than that of the sale."""
         event, purchase_id = bought(repository)
         stock, version, _ = books(event.id)
-        before = repository.get(event.id) if not repository.strategy.settle else event
+        before = repository.get(event.id) if not repository.strategy.reconcile_stock else event
         result = repository.cancel_purchase(str(purchase_id))
         assert (result.version, result.available_tickets) == (version + 1, stock + 3)
         assert list(result.lines) == [BasketLine(event.id, 3, version + 1, stock + 3)]
@@ -451,7 +451,7 @@ class TestFailures:
                     other.rollback()
                 return 0.0
 
-        strategy = replace(strategies.get("atomic"), retry=Releasing(tries=4))
+        strategy = replace(strategies.get("atomic"), retry=Releasing(max_attempts=4))
         repository = EventRepository(single, strategy)
         event, purchase_id = bought(repository)
         with single.connection() as connection:
@@ -522,7 +522,7 @@ class TestARun:
         assert (owned >= 0).all()
         seats = ledger.seats()
         assert (seats["available"] + seats["tickets"] == seats["total"]).all()
-        if not strategies.get(trial.strategy).settle:
+        if not strategies.get(trial.strategy).reconcile_stock:
             made = told.groupby("event")["version"]
             assert (made.nunique() == made.size()).all()
             versions = made.size().reindex(seats["event"], fill_value=0) + 1

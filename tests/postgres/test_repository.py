@@ -15,7 +15,7 @@ from ticketlab.tickets import EventRepository, strategies
 DATE = datetime(2026, 12, 1, 20, tzinfo=UTC)
 STRATEGIES = sorted(strategies.registry())
 VERSIONED = [
-    name for name, each in strategies.registry().items() if not each.settle and name != "naive_repeatable_read"
+    name for name, each in strategies.registry().items() if not each.reconcile_stock and name != "naive_repeatable_read"
 ]
 """Whose sales say what they made of the event's row: not where its stock is counted elsewhere, or brought up later."""
 

@@ -45,7 +45,7 @@ def test_who_comes_second_tries_again_and_is_told_why(database, elsewhere, an_ev
 @pytest.mark.parametrize(("name", "cause"), LOSING.items())
 def test_who_has_no_try_left_gives_up(database, elsewhere, an_event, meet, books, name, cause):
     """It is a conflict, told with its cause, and nothing is sold."""
-    once = replace(strategies.get(name), retry=RetryPolicy(tries=1))
+    once = replace(strategies.get(name), retry=RetryPolicy(max_attempts=1))
     repository, other = EventRepository(database, once), EventRepository(elsewhere, name)
     event = an_event(repository)
     _, result = meet((other, event.id, 1, uuid4()), (repository, event.id, 2, uuid4()), commit=True)
@@ -61,7 +61,7 @@ def test_a_write_skew_is_told_from_an_update_conflict(database, an_event):
     read = "SELECT sum(available_tickets) FROM events WHERE id = ANY(%s)"
     write = "UPDATE events SET available_tickets = available_tickets - 1 WHERE id = %s"
 
-    @strategy(summary="writes what another has read", safe=True, retry=RetryPolicy(tries=1))
+    @strategy(summary="writes what another has read", safe=True, retry=RetryPolicy(max_attempts=1))
     def skewed(connection, _request):
         with (
             transaction(connection, Isolation.SERIALIZABLE),
@@ -84,7 +84,7 @@ def test_retries_are_told_in_their_order(database, an_event):
     causes = [Cause.DEADLOCK, Cause.STALE_VERSION, Cause.LOCK_TIMEOUT]
     told = iter(causes)
 
-    @strategy(summary="fails as told", safe=True, retry=RetryPolicy(tries=4, first_pause_s=0))
+    @strategy(summary="fails as told", safe=True, retry=RetryPolicy(max_attempts=4, backoff_initial_s=0))
     def failing(connection, request):
         for cause in told:
             raise ConflictError(cause)
@@ -98,7 +98,7 @@ def test_retries_are_told_in_their_order(database, an_event):
 def test_a_cause_that_the_policy_leaves_out_is_not_tried_again(database, an_event):
     """Who names deadlocks alone gives up at the first moved version, and says that nothing was sold."""
 
-    @strategy(summary="conflicts", safe=True, retry=RetryPolicy(tries=9, causes=(Cause.DEADLOCK,)))
+    @strategy(summary="conflicts", safe=True, retry=RetryPolicy(max_attempts=9, causes=(Cause.DEADLOCK,)))
     def conflicting(_connection, _request):
         raise ConflictError(Cause.STALE_VERSION)
 
@@ -116,7 +116,7 @@ def test_no_attempt_begins_after_the_deadline(database, an_event, monkeypatch, d
     def conflicting(_connection, _request):
         raise ConflictError(Cause.STALE_VERSION)
 
-    retry = RetryPolicy(tries=4, first_pause_s=60, longest_pause_s=60, jitter=0, deadline_s=deadline_s)
+    retry = RetryPolicy(max_attempts=4, backoff_initial_s=60, backoff_max_s=60, jitter=0, deadline_s=deadline_s)
     repository = EventRepository(database, replace(conflicting, retry=retry))
     event = an_event(repository)
     with monkeypatch.context() as patched:
@@ -139,7 +139,7 @@ def test_an_empty_pool_may_be_tried_again(database, an_event):
                     small.pool.putconn(held)
                 return 0.0
 
-        retry = Returning(tries=3, causes=(Cause.POOL_TIMEOUT,))
+        retry = Returning(max_attempts=3, causes=(Cause.POOL_TIMEOUT,))
         repository = EventRepository(small, replace(strategies.get("atomic"), retry=retry))
         held = small.pool.getconn()
         result = repository.purchase_tickets(event.id, 1, uuid4())
@@ -150,7 +150,7 @@ def test_a_pool_that_stays_empty_is_unavailable_however_often_it_was_asked(datab
     """Nothing was ever sent, and the result says so."""
     with Database(database.settings.model_copy(update={"pool_size": 1, "pool_acquire_timeout_s": 0.05})) as small:
         event = an_event(EventRepository(small))
-        retry = RetryPolicy(tries=3, first_pause_s=0, causes=(Cause.POOL_TIMEOUT,))
+        retry = RetryPolicy(max_attempts=3, backoff_initial_s=0, causes=(Cause.POOL_TIMEOUT,))
         repository = EventRepository(small, replace(strategies.get("atomic"), retry=retry))
         held = small.pool.getconn()
         result = repository.purchase_tickets(event.id, 1, uuid4())
@@ -162,7 +162,7 @@ def test_no_connection_is_held_while_a_buyer_pauses(database, an_event):
     """A pool of one serves somebody else between two tries of a purchase."""
     seen = []
 
-    @strategy(summary="conflicts once", safe=True, retry=RetryPolicy(tries=2, first_pause_s=0.01))
+    @strategy(summary="conflicts once", safe=True, retry=RetryPolicy(max_attempts=2, backoff_initial_s=0.01))
     def conflicting(connection, request):
         seen.append(small.pool.get_stats()["pool_available"])
         if len(seen) == 1:
@@ -178,7 +178,7 @@ def test_no_connection_is_held_while_a_buyer_pauses(database, an_event):
             return super().pause_s(attempt)
 
     with Database(database.settings.model_copy(update={"pool_size": 1})) as small:
-        patient = replace(conflicting, retry=Pausing(tries=2, first_pause_s=0.01))
+        patient = replace(conflicting, retry=Pausing(max_attempts=2, backoff_initial_s=0.01))
         repository = EventRepository(small, patient)
         result = repository.purchase_tickets(an_event(repository).id, 1, uuid4())
     assert (result.outcome, result.attempts, len(seen)) == (Outcome.SOLD, 2, 2)
@@ -187,7 +187,7 @@ def test_no_connection_is_held_while_a_buyer_pauses(database, an_event):
 def test_a_pool_that_is_empty_at_a_retry_is_a_failure_and_not_unavailable(database, an_event):
     """Something had been sent, and was rolled back: the result does not say that nothing was."""
 
-    @strategy(summary="conflicts, and takes the last connection", safe=True, retry=RetryPolicy(tries=2))
+    @strategy(summary="conflicts, and takes the last connection", safe=True, retry=RetryPolicy(max_attempts=2))
     def greedy(connection, _request):
         taken.append(connection)
         raise ConflictError(Cause.DEADLOCK)
@@ -201,7 +201,7 @@ def test_a_pool_that_is_empty_at_a_retry_is_a_failure_and_not_unavailable(databa
 
     taken, held = [], []
     with Database(database.settings.model_copy(update={"pool_size": 1, "pool_acquire_timeout_s": 0.1})) as small:
-        repository = EventRepository(small, replace(greedy, retry=Taking(tries=2)))
+        repository = EventRepository(small, replace(greedy, retry=Taking(max_attempts=2)))
         result = repository.purchase_tickets(an_event(repository).id, 1, uuid4())
         small.pool.putconn(held[0])
     assert (result.outcome, result.cause, result.attempts) == (Outcome.FAILED, Cause.POOL_TIMEOUT, 2)
@@ -212,7 +212,7 @@ def test_a_conflict_that_the_server_tells_is_tried_again(database, an_event, sql
     """Serialization failure, deadlock, lock not available: the next try sells, and the result names the cause."""
     attempts = []
 
-    @strategy(summary="fails once as told", safe=True, retry=RetryPolicy(tries=3, first_pause_s=0))
+    @strategy(summary="fails once as told", safe=True, retry=RetryPolicy(max_attempts=3, backoff_initial_s=0))
     def failing_once(connection, request):
         attempts.append(1)
         if len(attempts) == 1:
@@ -256,7 +256,7 @@ def test_a_deadlock_is_a_conflict_that_may_be_tried_again(database, an_event):
     """Two transactions that lock two events in opposite order: PostgreSQL ends one, whose cause says so."""
     barrier = Barrier(2)
 
-    @strategy(summary="locks a second event after the first", safe=True, retry=RetryPolicy(tries=1))
+    @strategy(summary="locks a second event after the first", safe=True, retry=RetryPolicy(max_attempts=1))
     def crossing(connection, request):
         other = next(each for each in events if each != request.event_id)
         with transaction(connection):

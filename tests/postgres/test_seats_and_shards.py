@@ -14,7 +14,7 @@ from ticketlab.settings import Settings
 from ticketlab.tickets import Database, EventRepository, migrations, strategies
 from ticketlab.tickets.strategies.skip_locked import BLOCK
 
-BESIDE = [each.name for each in strategies.registry().values() if each.settle]
+BESIDE = [each.name for each in strategies.registry().values() if each.reconcile_stock]
 STOCK_BESIDE = """
 SELECT (SELECT count(*) FROM free_seats WHERE event_id = %(event)s)
      + (SELECT coalesce(sum(available), 0) FROM stock_shards WHERE event_id = %(event)s)

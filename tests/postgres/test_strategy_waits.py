@@ -22,7 +22,7 @@ COMMITTING_AS_THEY_WAIT = ["atomic", "check_constraint", "coalesced", "optimisti
 """Who waits for the row in the statement that also commits."""
 NEVER_WAITING = ["nowait"]
 WAITING_BEFORE_THEY_COMMIT = sorted({*SAFE} - {*COMMITTING_AS_THEY_WAIT} - {*NEVER_WAITING})
-COUNTING_BESIDE_THE_ROW = [name for name in SAFE if strategies.get(name).settle]
+COUNTING_BESIDE_THE_ROW = [name for name in SAFE if strategies.get(name).reconcile_stock]
 
 pytestmark = pytest.mark.usefixtures("nothing_for_the_pool_to_clean_up")
 
@@ -214,7 +214,7 @@ def test_a_wait_is_bounded_by_lock_timeout(database, elsewhere, an_event, meet, 
     event = an_event(repository)
     with database.connection() as connection:
         before = connection.execute("SHOW lock_timeout").fetchone()
-    patient = replace(repository.strategy, retry=replace(repository.strategy.retry, tries=10_000, deadline_s=30))
+    patient = replace(repository.strategy, retry=replace(repository.strategy.retry, max_attempts=10_000, deadline_s=30))
     wanted = (EventRepository(database, patient), event.id, 1, uuid4())
     _, result = meet((other, event.id, 1, uuid4()), wanted, commit=True)
     assert result.outcome is Outcome.SOLD

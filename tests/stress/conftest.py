@@ -63,7 +63,7 @@ def pytest_generate_tests(metafunc):
 def _mutants_of(places):
     for place in places:
         for name, each in mutants.registry().items():
-            if each.shows is not Trigger.CRASH or place.startswith("embedded"):
+            if each.trigger is not Trigger.CRASH or place.startswith("embedded"):
                 yield place, name
 
 

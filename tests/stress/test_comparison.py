@@ -31,5 +31,5 @@ def test_every_strategy_in_one_run(newest, seconds):
     )
     run = lab.run(experiment, out=KEPT)
     assert publish.write([run]).exists()
-    assert (run.wrong, run.ended_early) == ([], False)
+    assert (run.failed_strategies, run.ended_early) == ([], False)
     assert len(run.trials) == len(names) * len(BUYERS)

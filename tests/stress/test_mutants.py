@@ -18,5 +18,5 @@ def test_a_mutant_is_caught(place, mutant, out, tell):
     results, _ = power.run(exam, out=out)
     (found,) = results.found
     first = {each.check: each.purchases for chase in reversed(found.chases) for each in chase.catches}
-    tell(mutant=mutant, meant=found.mutant.check, by={name: first[name] for name in found.by})
-    assert found.caught, f"{found.mutant.check} did not catch it; found by {dict(found.by)}"
+    tell(mutant=mutant, meant=found.mutant.check, by={name: first[name] for name in found.detections_by_check})
+    assert found.caught, f"{found.mutant.check} did not catch it; found by {dict(found.detections_by_check)}"

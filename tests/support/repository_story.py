@@ -105,7 +105,7 @@ class Story(RuleBasedStateMachine):
     @property
     def _counts_on_the_row(self):
         """Whether the event's row says at any time what is for sale, and its version how often that changed."""
-        return self.repository.strategy.settle is None
+        return self.repository.strategy.reconcile_stock is None
 
     def _owned(self, purchase_id):
         return {ticket: held for ticket, held in self.tickets.items() if held[1] == purchase_id}

@@ -49,7 +49,7 @@ def buy(connection: Connection, event_id: UUID, quantity: int, purchase_id: UUID
 
 
 TABLES = Schema(lay_out=lambda _connection, _seats: None, events=lambda _connection: [], tickets=lambda _connection: [])
-assert_type(adopt(buy, name="theirs", retry=RetryPolicy(tries=3), schema=TABLES), Strategy)
+assert_type(adopt(buy, name="theirs", retry=RetryPolicy(max_attempts=3), schema=TABLES), Strategy)
 assert_type(adopt("shop:buy"), Strategy)
 
 
@@ -86,7 +86,7 @@ def experiment() -> pd.DataFrame:
     asked = Experiment(strategies=("pessimistic", "mine"), buyers=(4, 16), repeats=1, server="embedded")
     made = run_experiment(asked, own=[mine, buy], out=Path("runs"), on_progress=lambda step: log.append(step.doing))
     assert_type(made, Run)
-    assert_type(made.wrong, list[str])
+    assert_type(made.failed_strategies, list[str])
     assert_type(made.folder, Path)
     for trial, verdicts in Run(made.folder).verdicts:
         assert_type(trial.strategy, str)

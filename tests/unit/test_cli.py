@@ -21,7 +21,7 @@ TICKETLAB = str(Path(sys.executable).with_name("ticketlab"))
         (["run", "--buyers", "many"], "--buyers takes whole numbers such as 4 or 4,16"),
         (["run", "--quantity", "3-1"], "the fewest first"),
         (["run", "--quantity", "1-2-3"], "a range such as 1-4"),
-        (["run", "--basket", "2"], "basket must be from 1 to as many events as may be wanted (1)"),
+        (["run", "--basket", "2"], "basket must be from 1 to as many events as are sold (1)"),
         (["run", "--basket", "two"], "--basket takes whole numbers"),
         (["run", "--basket", "1-2-3"], "--basket takes a number or a range"),
         (["run", "--basket", "2", "--events", "4", "-s", "naive", "-s", "atomic"], "No baskets are sold by naive."),

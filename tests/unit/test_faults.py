@@ -109,8 +109,8 @@ class TestTrigger:
         )
         steps = []
         for purchases in (0, 2, 3, 3, 100, 200):
-            trigger.make_due(purchases)
-            steps.append((len(made), trigger.is_armed))
+            trigger.fire_due(purchases)
+            steps.append((len(made), trigger.has_pending))
         assert steps == [(0, True), (0, True), (1, True), (1, True), (3, False), (3, False)]
         assert made == [DISCONNECT, CRASH, CRASH]
 
@@ -127,14 +127,14 @@ class TestTrigger:
 
         trigger = Trigger(faults("crash@1"), {CRASH: fail})
         with pytest.raises(ServerError):
-            trigger.make_due(1)
-        trigger.make_due(2)
-        assert (len(trigger.instants_ns(CRASH)), trigger.is_armed) == (1, False)
+            trigger.fire_due(1)
+        trigger.fire_due(2)
+        assert (len(trigger.instants_ns(CRASH)), trigger.has_pending) == (1, False)
 
     def test_a_fault_that_says_when_it_took_effect_is_believed(self):
         """A server that is being crashed answers until it is dead; one that says nothing is noted as it begins."""
         trigger = Trigger(faults("crash@1", "disconnect@1"), {CRASH: lambda: 77, DISCONNECT: lambda: None})
-        trigger.make_due(1)
+        trigger.fire_due(1)
         (disconnect_ns,) = trigger.instants_ns(DISCONNECT)
         assert trigger.instants_ns(CRASH) == (77,)
         assert disconnect_ns > 77
@@ -149,9 +149,9 @@ class TestTrigger:
                 raise ServerError("it did not start")
 
         trigger = Trigger(faults("lose-reply@1", "lose-reply@2"), {LOSE_REPLY: act})
-        trigger.make_due(1)
+        trigger.fire_due(1)
         with pytest.raises(ServerError):
-            trigger.make_due(2)
+            trigger.fire_due(2)
         first_ns, second_ns = trigger.over_ns(LOSE_REPLY)
         assert trigger.instants_ns(LOSE_REPLY)[0] <= instants[0] <= first_ns <= instants[1] <= second_ns
         assert trigger.over_ns(CRASH) == ()
@@ -165,7 +165,7 @@ class TestTrigger:
 
         took_effect = []
         trigger = Trigger(faults("crash@1"), {CRASH: crash})
-        trigger.make_due(1)
+        trigger.fire_due(1)
         (began_ns,), (instant_ns,), (over_ns,) = (
             times(CRASH) for times in (trigger.began_ns, trigger.instants_ns, trigger.over_ns)
         )

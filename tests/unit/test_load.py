@@ -260,7 +260,7 @@ class TestBuy:
         history = bought(shop, plan)
         rows = zip(history["event"], history["quantity"], history["purchase_id"], strict=True)
         assert [(EVENTS[event], quantity, UUID(bytes=each)) for event, quantity, each in rows] == shop.asked
-        assert [wish.purchase_id for wish in islice(plan.wishes(0, plan.wanted), 50)] == [
+        assert [wish.purchase_id for wish in islice(plan.intents(0, plan.event_numbers), 50)] == [
             each for *_, each in shop.asked
         ]
 

@@ -56,7 +56,7 @@ def test_baskets_are_asked_for_in_the_order_of_the_wish():
     shop = Shop(10_000, 10_000, 10_000)
     history = bought(shop, plan)
     wanted = [([(EVENTS[event], quantity) for event, quantity in wish.lines], wish.purchase_id) for wish, _ in
-              zip(plan.wishes(0, plan.wanted), range(50), strict=False)]  # fmt: skip
+              zip(plan.intents(0, plan.event_numbers), range(50), strict=False)]  # fmt: skip
     assert [(list(quantities.items()), purchase_id) for quantities, purchase_id in shop.asked] == wanted
     told = [(EVENTS[event], quantity, UUID(bytes=each)) for event, quantity, each in
             zip(history["event"], history["quantity"], history["purchase_id"], strict=True)]  # fmt: skip

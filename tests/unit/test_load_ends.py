@@ -120,7 +120,7 @@ def test_a_function_that_hangs_in_the_warm_up_ends_too(lost, monkeypatch):
         lost.wait()
         return True
 
-    monkeypatch.setattr(driver._Start, "overdue", lambda _: lost.waiting.acquire(timeout=DEADLINE_S / 3))
+    monkeypatch.setattr(driver._Start, "is_overdue", lambda _: lost.waiting.acquire(timeout=DEADLINE_S / 3))
     shop = EventRepository(SimpleNamespace(settings=object(), sever=lambda: None), adopt(buy))
     driven = drive_in_time(shop)
     assert isinstance(driven.stuck, OwnCodeError)

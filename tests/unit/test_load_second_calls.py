@@ -27,9 +27,9 @@ AT_ONCE, LATER, BY_ANOTHER = (Second(when, False, 0) for when in When)
 class Shop:
     """Stands in for a repository: an id buys once, from stock without end; or `answer` says what becomes of a call."""
 
-    def __init__(self, answer=None, *, ids_buy_once=True):
+    def __init__(self, answer=None, *, derives_ticket_ids=True):
         self.asked = []
-        self.strategy = SimpleNamespace(ids_buy_once=ids_buy_once)
+        self.strategy = SimpleNamespace(derives_ticket_ids=derives_ticket_ids)
         self.database = SimpleNamespace(sever=lambda: None)
         self._answer = answer
         self._owned = {}
@@ -184,7 +184,7 @@ class TestBuy:
     @pytest.mark.parametrize("plan", [{}, {"events": 3, "basket": (1, 2)}], ids=["one event", "baskets"])
     def test_a_buyer_that_is_alone_calls_each_id_twice(self, plan):
         """Its purchases are as many as without; second calls come on top, and count as no purchase."""
-        shop = Shop(ids_buy_once=False)
+        shop = Shop(derives_ticket_ids=False)
         history, recorder = bought(shop, Plan(buyers=1, purchases=30, double_calls=1.0, **plan))
         assert set(Counter(each for *_, each in shop.asked).values()) == {2}
         assert (len(shop.asked), len(recorder), double_called(history)) == (60, 30, 30)
@@ -283,11 +283,13 @@ def test_another_buyer_calls_the_id_while_the_first_call_is_under_way():
     at_once = {
         wish.purchase_id
         for buyer in range(2)
-        for wish, second, _ in zip(plan.wishes(buyer, plan.wanted), plan.second_calls(buyer), range(30), strict=False)
+        for wish, second, _ in zip(
+            plan.intents(buyer, plan.event_numbers), plan.second_calls(buyer), range(30), strict=False
+        )
         if second.when is When.AT_ONCE
     }
     leader = []
-    shop = Shop(answer, ids_buy_once=False)
+    shop = Shop(answer, derives_ticket_ids=False)
     history = run_load(shop, plan, EVENTS, warm_up_event=WARM_UP).history
     rows = history[[UUID(bytes=each) == leader[0] for each in history["purchase_id"]]].sort_values("invoked_ns")
     (one, two) = rows.to_dict("records")

@@ -31,7 +31,7 @@ def test_there_are_many_mutants():
 
 def test_every_safe_strategy_has_a_broken_twin():
     """And none is the twin of a control, which is broken already."""
-    assert {each.twin for each in MUTANTS.values()} == {
+    assert {each.base for each in MUTANTS.values()} == {
         each.name for each in strategies.registry().values() if each.safe
     }
 
@@ -62,21 +62,21 @@ def test_an_unknown_strategy_is_told_of_no_mutants():
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_mutant_breaks_the_claim_of_a_check(name):
     """By that check it is to be found."""
-    assert MUTANTS[name].breaks in CLAIMS
+    assert MUTANTS[name].expected_check in CLAIMS
 
 
 def test_every_claim_is_broken_by_a_mutant():
     """A check that none of them breaks would go unmeasured."""
-    assert {each.breaks for each in MUTANTS.values()} == CLAIMS
+    assert {each.expected_check for each in MUTANTS.values()} == CLAIMS
 
 
 @pytest.mark.parametrize("name", MUTANTS)
 def test_only_mutants_that_show_in_baskets_sell_them(name):
     """A basket is sold by the mistake, or not at all: never by the twin, where nothing is wrong."""
     shown = MUTANTS[name]
-    twin = strategies.get(shown.twin)
-    in_baskets = shown.shows is Trigger.BASKETS
-    assert shown.strategy.for_baskets is in_baskets
+    twin = strategies.get(shown.base)
+    in_baskets = shown.trigger is Trigger.BASKETS
+    assert shown.strategy.basket_only is in_baskets
     assert (shown.strategy.basket is not None) is in_baskets
     assert shown.strategy.basket is not twin.basket or not in_baskets
 

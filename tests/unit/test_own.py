@@ -62,12 +62,12 @@ class TestWhatAFunctionSays:
         adopted = adopt(plain)
         assert (adopted.name, adopted.summary) == ("plain", "Says what it was called with.")
         assert adopted.safe
-        assert adopted.retry.tries == 1
-        assert not adopted.ids_buy_once
+        assert adopted.retry.max_attempts == 1
+        assert not adopted.derives_ticket_ids
 
     def test_what_is_said_beside_it_counts(self):
         """Name, summary, claim and retry policy can be given."""
-        retry = RetryPolicy(tries=3)
+        retry = RetryPolicy(max_attempts=3)
         adopted = adopt(plain, name="mine", summary="as it is", safe=False, retry=retry)
         assert (adopted.name, adopted.summary, adopted.safe, adopted.retry) == ("mine", "as it is", False, retry)
 
@@ -116,7 +116,7 @@ class TestWhatAFunctionSays:
             return True
 
         adopted = adopt(buy)
-        assert adopted.through is opens
+        assert adopted.resource is opens
         assert adopted.unseen == ""
 
     def test_annotations_may_be_texts(self):
@@ -125,15 +125,15 @@ class TestWhatAFunctionSays:
         def buy(way: "Session", event_id, quantity, purchase_id):
             return True
 
-        assert adopt(buy).through is lending.session
+        assert adopt(buy).resource is lending.session
 
     def test_without_an_annotation_it_buys_through_a_connection_that_is_committed(self):
-        assert adopt(plain).through is lending.committed
+        assert adopt(plain).resource is lending.committed
         assert not adopt(plain).autocommit
 
     def test_autocommit_gives_a_connection_in_autocommit_mode(self):
         adopted = adopt(plain, autocommit=True)
-        assert adopted.through is Database.connection
+        assert adopted.resource is Database.connection
         assert adopted.autocommit
 
     def test_a_class_of_the_users_is_made_once_for_a_database_and_closed_with_it(self):
@@ -144,7 +144,7 @@ class TestWhatAFunctionSays:
 
         adopted, settings = adopt(buy), Settings.from_url("postgresql://me:secret@127.0.0.1:1/name")
         database = Database(settings)
-        with adopted.through(database) as till, adopted.through(database) as same:
+        with adopted.resource(database) as till, adopted.resource(database) as same:
             assert till is same
         assert till.settings is settings
         assert not till.closed
@@ -160,7 +160,7 @@ class TestWhatAFunctionSays:
             return True
 
         settings = Settings.from_url("postgresql://me:secret@127.0.0.1:1/name")
-        with adopt(buy).through(Database(settings)) as way:
+        with adopt(buy).resource(Database(settings)) as way:
             assert way is settings
 
     def test_what_is_callable_has_a_name(self):
@@ -367,7 +367,7 @@ def test_sixteen_threads_at_a_barrier_make_one_object_of_a_users_class():
     def buy(slow: Slow, event_id, quantity, purchase_id):
         return True
 
-    through = adopt(buy).through
+    through = adopt(buy).resource
     database = Database(Settings.from_url("postgresql://nobody@127.0.0.1:1/nowhere"))
     barrier, others_waiting = threading.Barrier(THREADS + 1), threading.Event()
 

@@ -10,7 +10,7 @@ from ticketlab.load.plan import PurchaseIntent, Second, When
 
 
 def wishes(plan, buyer=0, count=5_000):
-    return list(islice(plan.wishes(buyer, plan.wanted), count))
+    return list(islice(plan.intents(buyer, plan.event_numbers), count))
 
 
 def test_the_same_seed_gives_the_same_wishes():
@@ -102,7 +102,7 @@ def test_a_share_of_nothing_or_all_holds_for_baskets_too(hot, sets):
 def test_baskets_are_drawn_from_what_is_left():
     """Events that are gone are wanted no more; with fewer left than a basket needs, there are no more wishes."""
     left = {0, 1, 2, 3}
-    drawn = Plan(events=4, basket=(2, 3), hot=0.9).wishes(0, left)
+    drawn = Plan(events=4, basket=(2, 3), hot=0.9).intents(0, left)
     assert {event for wish in islice(drawn, 500) for event, _ in wish.lines} == {0, 1, 2, 3}
     left -= {0, 2}
     assert {tuple(sorted(dict(wish.lines))) for wish in islice(drawn, 500)} == {(1, 3)}
@@ -111,7 +111,7 @@ def test_baskets_are_drawn_from_what_is_left():
 
 
 def given_back(plan, buyer=0, count=5_000):
-    return list(islice(plan.gives_back(buyer), count))
+    return list(islice(plan.refund_flags(buyer), count))
 
 
 @pytest.mark.parametrize(("share", "least", "most"), [(0.0, 0, 0), (0.1, 430, 570), (1.0, 5_000, 5_000)])
@@ -234,8 +234,8 @@ def test_purchases_are_shared_out_evenly(purchases, buyers):
         ({"quantity": (1, 2**31)}, "quantity must be from 1"),
         ({"basket": (0, 1)}, "basket must be from 1"),
         ({"basket": (3, 2), "events": 4}, "basket must be from 1"),
-        ({"basket": (2, 3), "events": 2}, r"as many events as may be wanted \(2\)"),
-        ({"basket": (2, 3), "events": 3, "hot": 0.0}, r"as many events as may be wanted \(2\)"),
+        ({"basket": (2, 3), "events": 2}, r"as many events as are sold \(2\)"),
+        ({"basket": (2, 3), "events": 3, "hot": 0.0}, r"as many events as are sold \(2\)"),
         ({"hot": 1.5}, "hot must be a share"),
         ({"refunds": -0.1}, "refunds must be a share"),
         ({"refunds": 1.1}, "refunds must be a share"),

@@ -53,7 +53,7 @@ def chased(*trials, most=20_000):
 
 def chase(repeat, *, mutant=UNLOCKED, needed=100, buyers=2, by=None):
     """A chase that the check which is meant ended after so many purchases; with None none did."""
-    check = mutant.breaks
+    check = mutant.expected_check
     catches = (Detection(check=by or check, buyers=buyers, purchases=needed, seconds=0.25),) if needed else ()
     return DetectionRun(
         mutant=mutant.strategy.name,
@@ -220,7 +220,7 @@ class TestExam:
     def test_mutants_can_be_chosen_by_the_check_that_is_meant_for_them(self):
         """All of a check, or of those that are named the ones that are meant for it."""
         assert set(select_mutants((), ("no_deadlock",))) == {
-            name for name, each in mutants.registry().items() if each.breaks == "no_deadlock"
+            name for name, each in mutants.registry().items() if each.expected_check == "no_deadlock"
         }
         named = ("pessimistic_shared", "pessimistic_unlocked")
         assert select_mutants(named, ("no_deadlock",)) == ("pessimistic_shared",)
@@ -277,8 +277,8 @@ class TestResults:
         """At least 95 % of the repeats."""
         missed_once = results(*map(chase, range(1, 20)), chase(20, needed=None))
         missed_twice = results(*map(chase, range(1, 19)), chase(19, needed=None), chase(20, needed=None))
-        assert (missed_once.weak, missed_once.wrong) == ([], False)
-        assert (missed_twice.weak, missed_twice.wrong) == (["pessimistic_unlocked"], True)
+        assert (missed_once.undetected, missed_once.wrong) == ([], False)
+        assert (missed_twice.undetected, missed_twice.wrong) == (["pessimistic_unlocked"], True)
 
     def test_five_of_five_are_needed_where_there_are_five(self):
         """One that is missed is a fifth of them."""
@@ -289,17 +289,17 @@ class TestResults:
         """It is told, but the check that is meant has failed."""
         made = results(*(chase(repeat, by="strict_serializability") for repeat in range(1, 21)))
         (found,) = made.found
-        assert (found.missed, dict(found.by), made.wrong) == (20, {"strict_serializability": 20}, True)
+        assert (found.missed, dict(found.detections_by_check), made.wrong) == (20, {"strict_serializability": 20}, True)
         assert (found.median_purchases, found.most_purchases, found.median_seconds) == (None, None, None)
 
     def test_a_mutant_is_not_weak_for_repeats_that_were_not_made(self):
         """Ctrl-C after two of twenty, both caught: nothing is wrong yet."""
         made = results(chase(1), chase(2))
-        assert (made.weak, made.ended_early) == ([], True)
+        assert (made.undetected, made.ended_early) == ([], True)
 
     def test_a_mutant_that_can_not_make_it_any_more_is_weak_at_once(self):
         """Two misses of twenty are two misses, whatever follows."""
-        assert results(chase(1, needed=None), chase(2, needed=None)).weak == ["pessimistic_unlocked"]
+        assert results(chase(1, needed=None), chase(2, needed=None)).undetected == ["pessimistic_unlocked"]
 
     def test_numbers_are_of_the_repeats_in_which_it_was_caught(self):
         """Median and most; the interval is of all."""

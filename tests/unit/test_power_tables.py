@@ -30,7 +30,7 @@ ALL = tuple(mutants.registry())
 
 
 def chase(name, repeat, *, caught=True):
-    check = mutants.registry()[name].breaks
+    check = mutants.registry()[name].expected_check
     checks = (check, "strict_serializability") if check != "strict_serializability" else (check,)
     catches = tuple(Detection(check=each, buyers=2, purchases=repeat * 100, seconds=0.25) for each in checks)
     return DetectionRun(
@@ -79,7 +79,7 @@ def test_the_table_fits_in_80_columns():
     assert max(map(len, text.splitlines())) <= 80
     assert text.count("…") == sum(each.strategy.summary.count("…") for each in mutants.registry().values())
     for name in ALL:
-        assert any(line.split()[:2] == [name, mutants.registry()[name].breaks] for line in text.splitlines())
+        assert any(line.split()[:2] == [name, mutants.registry()[name].expected_check] for line in text.splitlines())
 
 
 def test_a_row_has_mistake_checks_counts_and_medians():
@@ -117,7 +117,7 @@ def test_markdown_has_a_row_a_mutant_and_a_short_table_a_row_a_check():
     made = results()
     for table, count in (
         (storage.by_mutant(made), len(ALL)),
-        (storage.by_check(made), len({each.breaks for each in mutants.registry().values()})),
+        (storage.by_check(made), len({each.expected_check for each in mutants.registry().values()})),
     ):
         lines = table.splitlines()
         assert len(lines) == count + 2

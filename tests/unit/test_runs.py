@@ -65,7 +65,7 @@ def test_a_run_is_judged_from_its_files(folder):
         ["naive", 1, "INVALID"],
         ["atomic", 0, "VALID"],
     ]
-    assert (run.wrong, run.uncaught, run.ended_early, run.notes) == ([], [], False, [])
+    assert (run.failed_strategies, run.undetected_controls, run.ended_early, run.notes) == ([], [], False, [])
 
 
 def stuck(folder, history, ledger):
@@ -85,7 +85,7 @@ def test_a_strategy_that_makes_no_progress_is_a_concern_and_not_wrong(folder, hi
     """Of two purchases that found seats one failed; where so many may, that is progress."""
     stuck(folder, history, ledger)
     run = Run(folder)
-    assert (run.measures["progress"].tolist(), run.wrong) == (["PROGRESS", "PROGRESS", "NO PROGRESS"], [])
+    assert (run.measures["progress"].tolist(), run.failed_strategies) == (["PROGRESS", "PROGRESS", "NO PROGRESS"], [])
     assert run.measures[["found_seats", "failed_with_seats"]].to_numpy().tolist() == [[3, 0], [2, 0], [2, 1]]
     assert run.concerns[0].text.startswith("atomic made no progress in 1 of 2 trials: at worst 1 of 2 purchases")
     assert run.strict_failures == [run.concerns[0].text]
@@ -135,13 +135,13 @@ def test_check_fails_for_no_progress_only_where_it_is_strict(folder, history, le
 def test_a_safe_strategy_that_oversells_is_wrong(folder, history, ledger):
     """What claims to be safe and is found INVALID is named."""
     write(folder, 3, "atomic", True, history({}, {}), ledger(total=1, tickets=[1, 2]), repeat=2)
-    assert Run(folder).wrong == ["atomic"]
+    assert Run(folder).failed_strategies == ["atomic"]
 
 
 def test_a_safe_strategy_that_was_not_shown_to_be_right_is_not_as_it_should_be(folder, history, ledger):
     """UNKNOWN is not VALID."""
     write(folder, 3, "atomic", True, history({"outcome": "unavailable"}), ledger(total=1, available=1), repeat=2)
-    assert Run(folder).wrong == ["atomic"]
+    assert Run(folder).failed_strategies == ["atomic"]
 
 
 def test_a_safe_strategy_whose_trial_was_cut_short_before_it_showed_anything_is_not_wrong(folder, history, ledger):
@@ -150,14 +150,14 @@ def test_a_safe_strategy_whose_trial_was_cut_short_before_it_showed_anything_is_
     write(folder, 3, "atomic", True, *nothing, repeat=2, interrupted=True)
     run = Run(folder)
     assert run.measures["verdict"].tolist() == ["INVALID", "VALID", "UNKNOWN"]
-    assert (run.wrong, run.ended_early) == ([], True)
+    assert (run.failed_strategies, run.ended_early) == ([], True)
     assert run.notes[0] == "The run was ended early: 3 of 2 trials were made, the last of them cut short."
 
 
 def test_a_safe_strategy_that_oversold_before_it_was_cut_short_is_wrong(folder, history, ledger):
     """Ctrl-C does not undo what was seen until then."""
     write(folder, 3, "atomic", True, history({}, {}), ledger(total=1, tickets=[1, 2]), repeat=2, interrupted=True)
-    assert Run(folder).wrong == ["atomic"]
+    assert Run(folder).failed_strategies == ["atomic"]
 
 
 def test_a_control_that_showed_nothing_is_not_called_uncaught(folder, history, ledger):
@@ -166,7 +166,7 @@ def test_a_control_that_showed_nothing_is_not_called_uncaught(folder, history, l
     write(folder, 3, "naive", False, history({"outcome": "unavailable"}), ledger(total=1, available=1))
     run = Run(folder)
     assert run.measures["verdict"].tolist() == ["VALID", "UNKNOWN"]
-    assert (run.wrong, run.uncaught) == ([], [])
+    assert (run.failed_strategies, run.undetected_controls) == ([], [])
 
 
 def test_a_control_that_was_caught_once_is_caught(folder, history, ledger):
@@ -174,7 +174,7 @@ def test_a_control_that_was_caught_once_is_caught(folder, history, ledger):
     write(folder, 3, "naive", False, history({}, {"outcome": "sold_out"}), ledger(total=1, tickets=[1]), repeat=2)
     run = Run(folder)
     assert run.measures["verdict"].tolist() == ["INVALID", "VALID", "VALID"]
-    assert run.uncaught == []
+    assert run.undetected_controls == []
 
 
 def test_a_control_that_was_not_caught_is_said_so(folder, history, ledger):
@@ -182,7 +182,7 @@ def test_a_control_that_was_not_caught_is_said_so(folder, history, ledger):
     (folder / "trials" / "1" / "trial.json").unlink()
     write(folder, 3, "naive", False, history({}, {"outcome": "sold_out"}), ledger(total=1, tickets=[1]))
     run = Run(folder)
-    assert (run.wrong, run.uncaught) == ([], ["naive"])
+    assert (run.failed_strategies, run.undetected_controls) == ([], ["naive"])
     assert run.notes[0] == (
         "naive is a control and was not caught: try more buyers, more repeats, fewer events, or --basket 2-3 for a "
         "control of baskets."
@@ -461,7 +461,7 @@ def test_a_fault_that_met_nothing_or_never_came_was_not_tested(folder, history, 
         "lose-request@1 met 1 purchase; none of them had committed.",
     ]
     assert [str(each) for each in run.untested_faults] == ["lose-reply@2", "disconnect@9"]
-    assert run.missed == {Fault.parse("disconnect@9"): 1}
+    assert run.untriggered_faults == {Fault.parse("disconnect@9"): 1}
     assert run.trial_rows()[0]["faults"] == [
         {"fault": "lose-reply@2", "came": True, "met": 0, "committed": 0, "refunds_met": 0, "refunds_made": 0},
         {"fault": "lose-request@1", "came": True, "met": 1, "committed": 0, "refunds_met": 0, "refunds_made": 0},

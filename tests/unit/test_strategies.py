@@ -39,7 +39,7 @@ def test_an_unknown_strategy_is_told_which_there_are():
 
 def test_pauses_grow_to_a_bound_and_are_jittered():
     """The longest possible pause doubles with each attempt until the bound, and two pauses differ."""
-    policy = RetryPolicy(tries=9, first_pause_s=0.01, longest_pause_s=0.05)
+    policy = RetryPolicy(max_attempts=9, backoff_initial_s=0.01, backoff_max_s=0.05)
     random.seed(1)
     longest = [max(policy.pause_s(attempt) for _ in range(2_000)) for attempt in (1, 2, 3, 4, 9)]
     assert longest == pytest.approx([0.01, 0.02, 0.04, 0.05, 0.05], rel=0.02)
@@ -49,7 +49,7 @@ def test_pauses_grow_to_a_bound_and_are_jittered():
 @pytest.mark.parametrize(("jitter", "least"), [(0.0, 0.01), (0.5, 0.005), (1.0, 0.0)])
 def test_jitter_is_the_share_of_a_pause_that_is_left_to_chance(jitter, least):
     """None of it and every pause is as long as it may be; all of it and some are next to nothing."""
-    policy = RetryPolicy(first_pause_s=0.01, jitter=jitter)
+    policy = RetryPolicy(backoff_initial_s=0.01, jitter=jitter)
     random.seed(1)
     pauses = [policy.pause_s(1) for _ in range(2_000)]
     assert min(pauses) == pytest.approx(least, abs=0.0001)
@@ -58,7 +58,7 @@ def test_jitter_is_the_share_of_a_pause_that_is_left_to_chance(jitter, least):
 
 def test_a_pause_after_very_many_attempts_can_still_be_computed():
     """The doublings end somewhere."""
-    assert RetryPolicy(longest_pause_s=0.1, jitter=0).pause_s(10**9) == 0.1
+    assert RetryPolicy(backoff_max_s=0.1, jitter=0).pause_s(10**9) == 0.1
 
 
 def test_every_strategy_retries_for_causes_that_a_retry_may_cure():
@@ -69,8 +69,8 @@ def test_every_strategy_retries_for_causes_that_a_retry_may_cure():
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"tries": 0}, "at least one try"),
-        ({"first_pause_s": -1}, "pauses that are not negative"),
+        ({"max_attempts": 0}, "at least one attempt"),
+        ({"backoff_initial_s": -1}, "pauses that are not negative"),
         ({"jitter": 1.5}, "a jitter from 0 to 1"),
         ({"causes": (Cause.CONSTRAINT,)}, "causes among stale_version, .*pool_timeout"),
     ],

@@ -109,13 +109,13 @@ class TestNews:
     def test_a_verdict_that_turned_is_told(self, judged, before, after, turn, said):
         """What was found, by its name, and where."""
         (news,) = news_of(both(judged("one", "atomic", *before), judged("two", "atomic", *after)))
-        assert (news.turn, news.alarming) == (turn, turn is not ChangeKind.NOT_SEEN)
+        assert (news.turn, news.is_regression) == (turn, turn is not ChangeKind.NOT_SEEN)
         assert said in news.sentence
 
     def test_a_verdict_that_became_undecided_is_told(self, judged):
         """UNKNOWN is not VALID."""
         (news,) = news_of(both(judged("one", "atomic"), judged("two", "atomic", status="UNKNOWN")))
-        assert (news.turn, news.alarming) == (ChangeKind.UNDECIDED, True)
+        assert (news.turn, news.is_regression) == (ChangeKind.UNDECIDED, True)
         assert "VALID in the first run, UNKNOWN in the second: no_oversell. In trial 1, no_oversell: " in news.sentence
 
     @pytest.mark.parametrize("anomalies", [[], ["oversell"]])
@@ -133,7 +133,7 @@ class TestNews:
     def test_a_control_that_was_caught_only_now_alarms_nobody(self, judged):
         """It is meant to be caught."""
         (news,) = news_of(both(judged("one", "naive"), judged("two", "naive", "oversell")))
-        assert not news.alarming
+        assert not news.is_regression
         assert news.sentence.startswith("naive, a control: VALID in the first run, INVALID in the second")
 
     def test_what_alarms_is_said_before_any_number(self, judged):

@@ -49,7 +49,7 @@ def sell(purchase: Purchase, ground: BenchContext) -> Claim:
     with ThreadPoolExecutor(max_workers=ground.plan.buyers, thread_name_prefix="bare") as threads:
         lives = [threads.submit(race.run, purchase) for _ in range(ground.plan.buyers)]
         try:
-            with ground.database.reachable():
+            with ground.database.translating_errors():
                 answers = [each.result() for each in lives]
         except BaseException:  # whatever happened: nobody goes on, or waits for a buyer who will not come
             race.end()

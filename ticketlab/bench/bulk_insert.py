@@ -29,7 +29,7 @@ SELECT id, gen_random_uuid() FROM event, generate_series(1, %(tickets)s)
 def sell(ground: BenchContext) -> Claim:
     """Sell TICKETS tickets at once, whatever the plan's buyers and seconds."""
     url = ground.database.settings.url
-    with ground.database.reachable(), psycopg.connect(url, **CONNECTION) as connection:
+    with ground.database.translating_errors(), psycopg.connect(url, **CONNECTION) as connection:
         connection.execute(SELL_MANY, {"event_id": ground.warm_up_event, "tickets": _WARM_UP_TICKETS})
         began_ns = time.perf_counter_ns()
         sold = connection.execute(SELL_MANY, {"event_id": ground.event, "tickets": TICKETS}).rowcount

@@ -69,7 +69,7 @@ def decide(case: IndexedHistory, checks: Iterable[Check] = CHECKS) -> tuple[Verd
     if missing:
         return _undecided(checks, f"the ledger lacks {with_count(len(missing), f'event {min(missing)}', 'event')}")
     answered = (case.sold | case.refused | case.refunded).any()
-    nothing_seen = not case.perhaps_sold.any() and case.ledger.tickets.empty and not case.ledger.facts.left_behind
+    nothing_seen = not case.sale_unknown.any() and case.ledger.tickets.empty and not case.ledger.facts.left_behind
     if not answered and nothing_seen:
         return _undecided(checks, _NOT_ANSWERED)
     found = tuple(each.decide(case) for each in checks)

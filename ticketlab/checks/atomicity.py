@@ -19,7 +19,7 @@ def exactly_once(case: IndexedHistory) -> Verdict:
     """
     name = "exactly_once"
     may_own = _may_own(case)
-    wrong = may_own & (case.owned[case.id] > 0) & (case.held != case.quantity)
+    wrong = may_own & (case.owned[case.id] > 0) & (case.tickets_held != case.quantity)
     twice = _sold_twice(case)
     refused = _refused_though_owned(case)
     if refused.any() and not (wrong.any() or twice.any()):
@@ -27,13 +27,13 @@ def exactly_once(case: IndexedHistory) -> Verdict:
         calls_were = f"{counted(count, 'repeated call')} {verb(count, 'was')}"
         text = f"{calls_were} answered sold out, though the purchase id owned its tickets"
         first = first_operation(case, refused)
-        calls = np.flatnonzero((case.id == case.id[first[0]]) & (case.surely_sold | refused))
-        return invalid(name, text, case.rows(calls).assign(tickets=case.held[calls]), Anomaly.FALSE_SOLD_OUT)
+        calls = np.flatnonzero((case.id == case.id[first[0]]) & (case.sold_certain | refused))
+        return invalid(name, text, case.rows(calls).assign(tickets=case.tickets_held[calls]), Anomaly.FALSE_SOLD_OUT)
     if not (wrong.any() or twice.any()):
         count = int((case.owned > 0).sum())
         ids_own = f"{every(count, 'purchase id')} in the ledger {verb(count, 'owns')}"
         return valid(name, f"{ids_own} what was bought, once")
-    more = wrong & (case.held > case.quantity)
+    more = wrong & (case.tickets_held > case.quantity)
     rows = first_operation(case, more if more.any() else wrong if wrong.any() else twice)
     if not wrong.any():
         rows = np.flatnonzero(twice & (case.id == case.id[rows[0]]))
@@ -42,15 +42,15 @@ def exactly_once(case: IndexedHistory) -> Verdict:
     else:
         count = operations(case, wrong)
         text = f"{counted(count, 'purchase')} {verb(count, 'owns')} another number of tickets than was asked for"
-    shown = case.rows(rows).assign(tickets=case.held[rows])
+    shown = case.rows(rows).assign(tickets=case.tickets_held[rows])
     half = wrong.any() and not more.any()
     return invalid(name, text, shown, Anomaly.HALF_PURCHASE if half else Anomaly.DOUBLE_SALE)
 
 
 def _may_own(case: IndexedHistory) -> Mask:
     """Purchases by whose quantity the tickets of their id are judged: those that took effect or may have."""
-    certain = case.sold & (~case.repeated | case.surely_sold)
-    rows: Mask = (certain | case.perhaps_sold) & case.decided_alone[case.id]
+    certain = case.sold & (~case.repeated | case.sold_certain)
+    rows: Mask = (certain | case.sale_unknown) & case.decided_alone[case.id]
     return rows
 
 
@@ -59,7 +59,7 @@ def _sold_twice(case: IndexedHistory) -> Mask:
     sold = case.sold & ~case.repeated
     if not case.effects.impossible.any():
         return np.zeros(len(case), np.bool_)
-    sales, back = case.per_id(sold), case.per_id(case.refunded | case.perhaps_refunded)
+    sales, back = case.count_by_id(sold), case.count_by_id(case.refunded | case.refund_unknown)
     return sold & ((sales > back + 1) & case.effects.impossible)[case.id]
 
 
@@ -68,7 +68,7 @@ def _refused_though_owned(case: IndexedHistory) -> Mask:
     rows = case.refused & case.effects.irregular[case.id]
     if not (case.ledger.facts.idempotent and rows.any()):
         return np.zeros(len(case), np.bool_)
-    sales = np.flatnonzero(case.surely_sold & ~case.perhaps_given_back[case.id])
+    sales = np.flatnonzero(case.sold_certain & ~case.perhaps_given_back[case.id])
     asked = zip(case.pairs[sales].tolist(), case.quantity[sales].tolist(), strict=True)
     bought = dict(zip(asked, case.until[sales].tolist(), strict=True))
     wrong = np.zeros(len(case), np.bool_)
@@ -83,12 +83,12 @@ def atomic(case: IndexedHistory) -> Verdict:
     """No purchase is half there: all its tickets of all its events or none, and no stock taken without a ticket."""
     name = "atomic"
     may_own = _judged_purchases(case)
-    halves = may_own & (case.owned[case.id] > 0) & (case.held < case.quantity)
+    halves = may_own & (case.owned[case.id] > 0) & (case.tickets_held < case.quantity)
     if halves.any():
         rows = first_operation(case, may_own & np.isin(case.operation, case.operation[halves]))
         count = operations(case, halves)
         text = f"{counted(count, 'purchase')} {verb(count, 'is')} there in part"
-        return invalid(name, text, case.rows(rows).assign(tickets=case.held[rows]), Anomaly.HALF_PURCHASE)
+        return invalid(name, text, case.rows(rows).assign(tickets=case.tickets_held[rows]), Anomaly.HALF_PURCHASE)
     seats = case.seats
     missing = seats["total"] - seats["tickets"] - seats["available"]
     if (missing > 0).any():
@@ -110,8 +110,10 @@ def _judged_purchases(case: IndexedHistory) -> Mask:
     A refused basket has rows for those events only that refused it.
     """
     may_own = _may_own(case)
-    others = case.purchases & ~case.sold & ~case.refused & ~case.perhaps_sold
-    alone: Mask = others & ((case.per_id(case.sold | case.perhaps_sold) == 0) & (case.per_id(others) == 1))[case.id]
+    others = case.purchases & ~case.sold & ~case.refused & ~case.sale_unknown
+    alone: Mask = (
+        others & ((case.count_by_id(case.sold | case.sale_unknown) == 0) & (case.count_by_id(others) == 1))[case.id]
+    )
     return may_own | alone
 
 
@@ -123,19 +125,19 @@ def durable(case: IndexedHistory) -> Verdict:
     if not crashes:
         return valid(name, "the server was not crashed: there was nothing to survive")
     before = case.completed <= max(crashes)
-    given_back = (case.per_id(case.surely_refunded | case.perhaps_refunded) > 0)[case.id]
+    given_back = (case.count_by_id(case.refunded_certain | case.refund_unknown) > 0)[case.id]
     sold = case.sold & ~case.repeated
-    lost = before & sold & ~given_back & (case.held < case.quantity)
+    lost = before & sold & ~given_back & (case.tickets_held < case.quantity)
     regular = ~case.effects.irregular[case.id]
     back = before & case.refunded & (case.owned[case.id] > 0) & regular
-    answered = int((before & (sold | case.refunded) & case.leads).sum())
+    answered = int((before & (sold | case.refunded) & case.is_first_line).sum())
     wrong = lost | back
     if wrong.any():
         count = operations(case, wrong)
         answers = f"{count:,} of {answered:,} sales and refunds answered before the crash"
         text = f"{answers} {verb(count, 'was')} gone after it"
         rows = _latest_operation(case, wrong)
-        return invalid(name, text, case.rows(rows).assign(tickets=case.held[rows]), Anomaly.LOST_SALE)
+        return invalid(name, text, case.rows(rows).assign(tickets=case.tickets_held[rows]), Anomaly.LOST_SALE)
     what = "the only sale or refund" if answered == 1 else f"all {answered:,} sales and refunds"
     return valid(name, f"{what} answered before the crash {verb(answered, 'was')} there after it")
 

@@ -69,11 +69,11 @@ def _of_too_many(case: IndexedHistory) -> Mask:
 def _owned_until(case: IndexedHistory, rows: Integers) -> Integers:
     """Of each of these sales the first moment at which its tickets may have gone back, or NEVER."""
     until = np.full(len(rows), NEVER)
-    back = np.flatnonzero((case.refunded | case.perhaps_refunded) & case.leads)
+    back = np.flatnonzero((case.refunded | case.refund_unknown) & case.is_first_line)
     if not len(back):
         return until
     sales = pd.DataFrame({"id": case.id[rows], "sale": np.arange(len(rows)), "invoked": case.invoked[rows]})
-    refunds = pd.DataFrame({"id": case.id[back], "called": case.invoked[back], "latest": case.latest[back]})
+    refunds = pd.DataFrame({"id": case.id[back], "called": case.invoked[back], "latest": case.completed_or_inf[back]})
     pairs = sales.merge(refunds, on="id")
     after = pairs[pairs["latest"] >= pairs["invoked"]]
     np.minimum.at(until, after["sale"].to_numpy(), after["called"].to_numpy())
@@ -173,7 +173,7 @@ def _same_ticket_again(case: IndexedHistory, name: str) -> Verdict | None:
     count = len(again)
     text = f"event {event[again[0]]}: {counted(count, 'ticket')} {verb(count, 'has')} the id of another ticket"
     owners = case.ticket_id[order[again[0] : again[0] + 2]]
-    bought = case.surely_sold & case.leads & (case.event == event[again[0]]) & np.isin(case.id, owners)
+    bought = case.sold_certain & case.is_first_line & (case.event == event[again[0]]) & np.isin(case.id, owners)
     return invalid(name, text, case.rows(np.flatnonzero(bought)).assign(ticket=mark[again[0]]), Anomaly.OVERSELL)
 
 
@@ -202,10 +202,10 @@ def _tickets_for_seats(tickets: int, seats: int) -> str:
 
 def _first_beyond_the_last_seat(case: IndexedHistory, event: "pd.Series[int]") -> pd.DataFrame:
     """Where tickets were given back meanwhile the sales alone do not show it, and there may be none."""
-    rows = np.flatnonzero(case.changed & (case.event == event["event"]))
+    rows = np.flatnonzero(case.changed_stock & (case.event == event["event"]))
     seen = (case.version[rows] != NOT_SEEN).all()
     rows = rows[np.argsort((case.version if seen else case.until)[rows], kind="stable")]
-    too_many = -case.change[rows].cumsum() > event["total"]
+    too_many = -case.stock_delta[rows].cumsum() > event["total"]
     return case.rows(rows[too_many][:1])
 
 
@@ -220,17 +220,17 @@ def sales_in_ledger(case: IndexedHistory) -> Verdict:
     name = "sales_in_ledger"
     back = _given_back_last(case)
     owed = case.sold & case.decided_alone[case.id] & ~back[case.id]
-    own_sale = case.surely_sold | ~case.perhaps_given_back[case.id]
-    wrong = owed & np.where(own_sale, case.held != case.quantity, case.owned[case.id] == 0)
-    count = int((case.sold & case.leads).sum())
+    own_sale = case.sold_certain | ~case.perhaps_given_back[case.id]
+    wrong = owed & np.where(own_sale, case.tickets_held != case.quantity, case.owned[case.id] == 0)
+    count = int((case.sold & case.is_first_line).sum())
     if wrong.any():
         missing = operations(case, wrong)
         text = f"{missing:,} of {counted(count, 'sale')} {verb(missing, 'is')} not in the ledger as answered"
-        fewer = wrong & (case.held < case.quantity)
+        fewer = wrong & (case.tickets_held < case.quantity)
         rows = first_operation(case, fewer if fewer.any() else wrong)
-        shown = case.rows(rows).assign(tickets=case.held[rows])
+        shown = case.rows(rows).assign(tickets=case.tickets_held[rows])
         return invalid(name, text, shown, Anomaly.LOST_SALE if fewer.any() else Anomaly.DOUBLE_SALE)
-    back &= case.per_id(case.sold) > 0
+    back &= case.count_by_id(case.sold) > 0
     text = f"{every(count, 'sale')} {verb(count, 'is')} in the ledger in full"
     returned = int(back.sum())
     return valid(name, text + (f", but for {returned:,} that {verb(returned, 'was')} refunded" if returned else ""))
@@ -238,13 +238,13 @@ def sales_in_ledger(case: IndexedHistory) -> Verdict:
 
 def _given_back_last(case: IndexedHistory) -> Mask:
     """By id: whether a refund of it, made or perhaps made, can be the last of its calls to take effect."""
-    back = case.refunded | case.perhaps_refunded
+    back = case.refunded | case.refund_unknown
     if not back.any():
         return np.zeros(case.ids, np.bool_)
     sold = case.sold & ~case.repeated
     last_sale, last_refund = np.full(case.ids, NOT_SEEN, np.int64), np.full(case.ids, NOT_SEEN, np.int64)
     np.maximum.at(last_sale, case.id[sold], case.invoked[sold])
-    np.maximum.at(last_refund, case.id[back], case.latest[back])
+    np.maximum.at(last_refund, case.id[back], case.completed_or_inf[back])
     given_back: Mask = case.perhaps_given_back & (last_refund >= last_sale)
     return given_back
 
@@ -257,10 +257,10 @@ def tickets_accounted_for(case: IndexedHistory) -> Verdict:
     """
     name = "tickets_accounted_for"
     nobodys = ~_has_buyer(case)
-    kept = (case.per_id(case.refunded) > 0) & case.decided_alone & ~_bought_last(case)
+    kept = (case.count_by_id(case.refunded) > 0) & case.decided_alone & ~_bought_last(case)
     kept_tickets = kept[case.ticket_id] & ~nobodys
     alone = case.decided_alone[case.id]
-    in_part = alone & case.perhaps_sold & (case.owned[case.id] > 0) & (case.held != case.quantity)
+    in_part = alone & case.sale_unknown & (case.owned[case.id] > 0) & (case.tickets_held != case.quantity)
     faults = []
     if nobodys.any():
         tickets, owners = int(nobodys.sum()), len(np.unique(case.ticket_id[nobodys]))
@@ -280,19 +280,19 @@ def tickets_accounted_for(case: IndexedHistory) -> Verdict:
         shown = _first_purchase(case, nobodys if nobodys.any() else kept_tickets)
         return invalid(name, text, shown, Anomaly.PHANTOM_SALE)
     rows = first_operation(case, in_part)
-    return invalid(name, text, case.rows(rows).assign(tickets=case.held[rows]), Anomaly.HALF_PURCHASE)
+    return invalid(name, text, case.rows(rows).assign(tickets=case.tickets_held[rows]), Anomaly.HALF_PURCHASE)
 
 
 def _bought_last(case: IndexedHistory) -> Mask:
     """By id: whether it has more sales, made or perhaps made, than refunds."""
-    sales = case.per_id((case.sold & ~case.repeated) | case.perhaps_sold)
-    more: Mask = (sales > case.per_id(case.refunded)) & case.effects.irregular
+    sales = case.count_by_id((case.sold & ~case.repeated) | case.sale_unknown)
+    more: Mask = (sales > case.count_by_id(case.refunded)) & case.effects.irregular
     return more
 
 
 def _has_buyer(case: IndexedHistory) -> Mask:
     """Which tickets are of an event that a purchase of their id asked for which took effect, or may have."""
-    rows = case.surely_sold | (case.undecided & case.purchases)
+    rows = case.sold_certain | (case.undecided & case.purchases)
     event = np.full(case.ids, NOT_SEEN)
     event[case.id[rows]] = case.event[rows]
     asked: Mask = event[case.ticket_id] == case.ticket_event

@@ -27,7 +27,7 @@ def answers_match_tickets(case: IndexedHistory) -> Verdict:
     handed = _Handed(case)
     if not handed.rows.any():
         return valid(name, "no answer carried tickets: not looked at")
-    count = int((handed.rows & case.leads).sum())
+    count = int((handed.rows & case.is_first_line).sum())
     faults = {said: rows for said, rows in handed.faults() if rows.any()}
     if not faults:
         ids = "" if handed.ids_known else "; the ids of the tickets in the ledger are not known, and not compared"
@@ -35,7 +35,7 @@ def answers_match_tickets(case: IndexedHistory) -> Verdict:
         return valid(name, f"{answers} those of the purchase{ids}")
     texts = [_text(operations(case, rows), count, said) for said, rows in faults.items()]
     rows = first_operation(case, np.logical_or.reduce(list(faults.values())))
-    shown = case.rows(rows).assign(tickets=case.held[rows], in_answer=handed.tickets[rows])
+    shown = case.rows(rows).assign(tickets=case.tickets_held[rows], in_answer=handed.tickets[rows])
     return invalid(name, "; ".join(texts), shown, Anomaly.WRONG_TICKETS)
 
 
@@ -59,7 +59,7 @@ class _Handed:
     def _rows(self) -> Mask:
         case = self.case
         carried: Mask = case.sold & (self.tickets > 0)
-        if carried.any() and not case.leads.all():
+        if carried.any() and not case.is_first_line.all():
             carries = np.bincount(case.operation[carried], minlength=int(case.operation[-1]) + 1) > 0
             carried = carries[case.operation]
         return carried
@@ -88,7 +88,7 @@ class _Handed:
         case = self.case
         wrong: Mask = ~case.repeated & (self.tickets != case.quantity)
         if (self.rows & case.repeated).any():
-            wrong |= case.repeated & self._kept() & (self.tickets != case.held)
+            wrong |= case.repeated & self._kept() & (self.tickets != case.tickets_held)
         return wrong
 
     def _other_tickets(self) -> Mask:
@@ -97,7 +97,7 @@ class _Handed:
         if not self.ids_known:
             return np.zeros(len(case), np.bool_)
         others: Mask = case.history["handed_digest"].to_numpy() != self._owned_digests()
-        others &= (self.tickets > 0) & (self.tickets == case.held) & self._kept()
+        others &= (self.tickets > 0) & (self.tickets == case.tickets_held) & self._kept()
         return others
 
     def _owned_digests(self) -> Integers:
@@ -106,7 +106,7 @@ class _Handed:
         sums = np.zeros(case.ids, np.int64)
         np.add.at(sums, case.ticket_id, self._marks)
         owned: Integers = sums[case.id]
-        several = np.flatnonzero(case.owned[case.id] != case.held)
+        several = np.flatnonzero(case.owned[case.id] != case.tickets_held)
         if len(several):  # of several events: the tickets of each apart
             pairs, digests = self._by_pair()
             place = np.minimum(np.searchsorted(pairs, case.pairs[several]), len(pairs) - 1)

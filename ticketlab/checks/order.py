@@ -25,7 +25,7 @@ def no_false_sold_out(case: IndexedHistory) -> Verdict:
     """
     name = "no_false_sold_out"
     rows = np.flatnonzero(case.refused)
-    count = int((case.refused & case.leads).sum())
+    count = int((case.refused & case.is_first_line).sum())
     free = min_free_seats(case, rows)
     false = (case.quantity[rows] <= case.available[rows]) | (case.quantity[rows] <= free)
     if not false.any():
@@ -102,10 +102,10 @@ STAGES: Final[Sequence[Stage]] = (
 
 
 def _summary(facts: VersionedRows) -> str:
-    count = int(facts.case.leads.sum())
+    count = int(facts.case.is_first_line.sum())
     text = f"{counted(count, 'operation')}, one after another"
-    if len(facts.makers):
-        text += f" in the order of {counted(len(facts.makers), 'version')}"
+    if len(facts.writers):
+        text += f" in the order of {counted(len(facts.writers), 'version')}"
     if facts.case.versionless and facts.case.sold.any():
         text += "; the sales carry no version, and some order of them explains every answer"
     return text

@@ -88,13 +88,13 @@ def progress(case: IndexedHistory, *, faults_ns: Sequence[int] = (), limit: floa
         faults_ns: the instants of all injected faults, in ns since the trial's start.
         limit: the largest share of failures with which a trial still makes progress.
     """
-    sold = int((case.surely_sold & case.sold & case.leads).sum())
+    sold = int((case.sold_certain & case.sold & case.is_first_line).sum())
     failures = _failures(case)
     if failures.any():
         failures &= ~(_met_a_fault(case, faults_ns) | _while_down(case))
         without_seats = failures & (_left(case) < case.quantity)
         failures &= ~np.isin(case.operation, case.operation[without_seats])
-    return ProgressCount(sold=sold, failed=int((failures & case.leads).sum()), limit=limit)
+    return ProgressCount(sold=sold, failed=int((failures & case.is_first_line).sum()), limit=limit)
 
 
 def worst_progress(verdicts: Iterable[str]) -> str:
@@ -119,10 +119,10 @@ def _left(case: IndexedHistory) -> Integers:
     """
     ends = np.where(case.purchases, case.completed, case.invoked)
     span = int(case.completed.max(initial=0)) + 1
-    rows = np.flatnonzero(case.changed)
+    rows = np.flatnonzero(case.changed_stock)
     rows = rows[np.lexsort((ends[rows], case.event[rows]))]
     keys = case.event[rows].astype(np.int64) * span + ends[rows]
-    sums = np.concatenate([[0], np.cumsum(case.change[rows])])
+    sums = np.concatenate([[0], np.cumsum(case.stock_delta[rows])])
     event = case.event.astype(np.int64)
     until = np.searchsorted(keys, event * span + case.completed, side="right")
     left: Integers = _totals(case)[case.event] + sums[until] - sums[np.searchsorted(keys, event * span)]

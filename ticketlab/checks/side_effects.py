@@ -46,7 +46,7 @@ def no_deadlock(case: IndexedHistory) -> Verdict:
     name = "no_deadlock"
     history = case.history
     met = ((history["cause"] == Cause.DEADLOCK) | (history[RETRIES[Cause.DEADLOCK]] > 0)).to_numpy()
-    count, of = int((met & case.leads).sum()), int(case.leads.sum())
+    count, of = int((met & case.is_first_line).sum()), int(case.is_first_line.sum())
     if count:
         text = f"{count:,} of {counted(of, 'purchase')} met a deadlock"
         return invalid(name, text, case.rows(np.sort(first_operation(case, met))), Anomaly.DEADLOCK)

@@ -71,7 +71,7 @@ def _as_json(strategy: "Strategy") -> dict[str, Any]:
     fields = ("name", "summary", "cost", "when", "safe", "isolation")
     return {field: getattr(strategy, field) for field in fields} | {
         "sells_baskets": strategy.basket is not None,
-        "settles": strategy.settle is not None,
+        "settles": strategy.reconcile_stock is not None,
         "retry": asdict(strategy.retry),
     }
 

@@ -40,7 +40,7 @@ def all_that_sell(*, baskets: bool) -> list[str]:
     from ticketlab.tickets.strategies import entry_point_strategies, get, registry
 
     family = {name: get(name) for name in (*registry(), *entry_point_strategies())}
-    return [name for name, each in family.items() if (each.basket if baskets else not each.for_baskets)]
+    return [name for name, each in family.items() if (each.basket if baskets else not each.basket_only)]
 
 
 def thorough(experiment: "Experiment", *, given: Collection[str]) -> "Experiment":

@@ -214,9 +214,9 @@ def _check_run(folder: Path, *, as_json: bool, strict: bool) -> None:
 def _fails(made: "Run", *, strict: bool) -> bool:
     """Whether the exit code is that of a wrong strategy; where only --strict says so, the reasons are printed."""
     reasons = made.strict_failures if strict else []
-    if reasons and not made.wrong:
+    if reasons and not made.failed_strategies:
         print_error("\n".join(["--strict fails this run.", *reasons]))
-    return bool(made.wrong or reasons)
+    return bool(made.failed_strategies or reasons)
 
 
 def report(

@@ -83,11 +83,11 @@ class Trigger:
         self._made: list[_Made] = []
 
     @property
-    def is_armed(self) -> bool:
+    def has_pending(self) -> bool:
         """Whether faults are still to come."""
         return bool(self._to_come)
 
-    def make_due(self, purchases: int) -> None:
+    def fire_due(self, purchases: int) -> None:
         """Make the faults that are due when so many purchases were answered, one after another.
 
         Raises whatever an action raises.

@@ -93,7 +93,7 @@ class VersionInfo:
     """Of those the ones that share their version with nobody."""
     seen: Mask
     """Refusals that told the version at which they were refused."""
-    perhaps: Mask
+    unversioned: Mask
     """Rows that changed their event, or may have, or would have, and do not tell a version."""
     ordered: Mask
     """The events, by their number, whose versions are the order of their sales."""
@@ -118,7 +118,7 @@ class VersionInfo:
             first=first,
             alone=alone,
             seen=refused & telling,
-            perhaps=~made & ~refused & ~(done & again),
+            unversioned=~made & ~refused & ~(done & again),
             ordered=ordered,
         )
 

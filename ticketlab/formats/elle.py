@@ -77,7 +77,7 @@ def append(history: pd.DataFrame, ledger: Ledger) -> Iterator[str]:
     lists = _Lists(told, last, first=told.first, upto=whole | reading)
 
     event, version = told.event.tolist(), told.version.tolist()
-    codes = np.select([plain | told.perhaps, reading, whole], ["append", "read", "whole"], "").tolist()
+    codes = np.select([plain | told.unversioned, reading, whole], ["append", "read", "whole"], "").tolist()
 
     def steps(row: int, answered: bool) -> str:
         key, code = event[row], codes[row]
@@ -102,7 +102,7 @@ def register(history: pd.DataFrame, ledger: Ledger) -> Iterator[str]:
     told, calls = VersionInfo.of(history, ledger), Calls.of(history)
     event, version = told.event.tolist(), told.version.tolist()
     written = np.where(told.first, told.version, -1 - np.arange(len(history))).tolist()
-    codes = np.select([told.perhaps, told.seen, told.made], ["write", "read", "update"], "").tolist()
+    codes = np.select([told.unversioned, told.seen, told.made], ["write", "read", "update"], "").tolist()
 
     def steps(row: int, answered: bool) -> str:
         key, code = event[row], codes[row]

@@ -64,7 +64,7 @@ class HistoryArrays:
         return self._numbers("completed_ns")
 
     @cached_property
-    def leads(self) -> Mask:
+    def is_first_line(self) -> Mask:
         """Whether a row is the first of its operation."""
         leads: Mask = self.history["line"].to_numpy() == 0
         return leads
@@ -72,7 +72,7 @@ class HistoryArrays:
     @cached_property
     def operation(self) -> Integers:
         """The number of each row's operation: the rows of a basket follow one another."""
-        return np.cumsum(self.leads) - 1
+        return np.cumsum(self.is_first_line) - 1
 
     @cached_property
     def repeated(self) -> Mask:
@@ -87,35 +87,35 @@ class HistoryArrays:
     @cached_property
     def sold(self) -> Mask:
         """Purchases that were told as sold, for the first time or again."""
-        return self._told(Kind.PURCHASE, Outcome.SOLD)
+        return self._with_outcome(Kind.PURCHASE, Outcome.SOLD)
 
     @cached_property
     def refused(self) -> Mask:
         """Purchases that were told to be sold out."""
-        return self._told(Kind.PURCHASE, Outcome.SOLD_OUT)
+        return self._with_outcome(Kind.PURCHASE, Outcome.SOLD_OUT)
 
     @cached_property
-    def perhaps_sold(self) -> Mask:
+    def sale_unknown(self) -> Mask:
         """Purchases of unknown outcome."""
-        return self._told(Kind.PURCHASE, Outcome.UNKNOWN)
+        return self._with_outcome(Kind.PURCHASE, Outcome.UNKNOWN)
 
     @cached_property
     def refunded(self) -> Mask:
         """Refunds that gave something back."""
-        return self._told(Kind.REFUND, Outcome.REFUNDED) & ~self.repeated
+        return self._with_outcome(Kind.REFUND, Outcome.REFUNDED) & ~self.repeated
 
     @cached_property
-    def refunded_nothing(self) -> Mask:
+    def empty_refunds(self) -> Mask:
         """Refunds that were told that there is nothing to give back."""
-        return self._told(Kind.REFUND, Outcome.REFUNDED) & self.repeated
+        return self._with_outcome(Kind.REFUND, Outcome.REFUNDED) & self.repeated
 
     @cached_property
-    def perhaps_refunded(self) -> Mask:
+    def refund_unknown(self) -> Mask:
         """Refunds of unknown outcome."""
-        return self._told(Kind.REFUND, Outcome.UNKNOWN)
+        return self._with_outcome(Kind.REFUND, Outcome.UNKNOWN)
 
     @cached_property
-    def latest(self) -> Integers:
+    def completed_or_inf(self) -> Integers:
         """The time by which a row has taken effect: when it was answered, and without an answer NEVER."""
         return np.where(self._is("outcome", OUTCOMES.index(Outcome.UNKNOWN)), NEVER, self.completed)
 
@@ -131,7 +131,7 @@ class HistoryArrays:
         equal: Mask = self._codes[column] == code
         return equal
 
-    def _told(self, kind: Kind, outcome: Outcome) -> Mask:
+    def _with_outcome(self, kind: Kind, outcome: Outcome) -> Mask:
         return self._is("kind", KINDS.index(kind)) & self._is("outcome", OUTCOMES.index(outcome))
 
 

@@ -255,19 +255,19 @@ def decide(columns: HistoryArrays, reports: Reports, owners: Owners, *, trusting
     """
     counts = _Counts(columns, owners)
     purchases, refunds = counts.of(columns.purchases), counts.of(~columns.purchases)
-    irregular = (purchases > 1) | (refunds > 1) | (counts.of(columns.refunded_nothing) > 0)
+    irregular = (purchases > 1) | (refunds > 1) | (counts.of(columns.empty_refunds) > 0)
     regular = ~irregular[owners.id]
     effects = Effects(
         sure=(columns.sold | columns.refunded) & regular,
         open=np.zeros(len(columns), np.bool_),
         since=columns.invoked.copy() if irregular.any() else columns.invoked,
-        until=columns.latest.copy() if irregular.any() else columns.latest,
+        until=columns.completed_or_inf.copy() if irregular.any() else columns.completed_or_inf,
         stock_ignored=np.zeros(len(columns), np.bool_),
         entangled=np.zeros(len(columns), np.bool_),
         irregular=irregular,
         impossible=np.zeros(owners.ids, np.bool_),
     )
-    if columns.perhaps_sold.any() or columns.perhaps_refunded.any():
+    if columns.sale_unknown.any() or columns.refund_unknown.any():
         _decide_unknown(effects, columns, counts, regular)
     if irregular.any():
         for number, calls, owned in irregular_ids(columns, reports, owners, irregular):
@@ -280,7 +280,7 @@ class _Counts:
 
     def __init__(self, columns: HistoryArrays, owners: Owners) -> None:
         self.owners = owners
-        self._leads = columns.leads
+        self._leads = columns.is_first_line
 
     def of(self, rows: Mask) -> Integers:
         """How many operations each id has among these rows."""
@@ -292,11 +292,11 @@ def _decide_unknown(effects: Effects, columns: HistoryArrays, counts: _Counts, r
     id_, owners = counts.owners.id, counts.owners
     owns = np.bincount(owners.ticket_id, minlength=owners.ids) > 0
     sold, refunded = counts.of(columns.sold) > 0, counts.of(columns.refunded) > 0
-    perhaps_sold, perhaps_refunded = counts.of(columns.perhaps_sold) > 0, counts.of(columns.perhaps_refunded) > 0
+    perhaps_sold, perhaps_refunded = counts.of(columns.sale_unknown) > 0, counts.of(columns.refund_unknown) > 0
     both_or_neither = perhaps_sold & perhaps_refunded & ~owns
-    effects.sure[regular & columns.perhaps_sold & (owns | refunded)[id_]] = True
-    effects.sure[regular & columns.perhaps_refunded & (sold & ~owns)[id_]] = True
-    unknown = columns.perhaps_sold | columns.perhaps_refunded
+    effects.sure[regular & columns.sale_unknown & (owns | refunded)[id_]] = True
+    effects.sure[regular & columns.refund_unknown & (sold & ~owns)[id_]] = True
+    unknown = columns.sale_unknown | columns.refund_unknown
     effects.open[regular & unknown & both_or_neither[id_]] = True
 
 
@@ -308,8 +308,8 @@ def irregular_ids(
     tickets = np.flatnonzero(irregular[owners.ticket_id])
     for number, event in zip(owners.ticket_id[tickets].tolist(), owners.ticket_event[tickets].tolist(), strict=True):
         owned[number][event] += 1
-    certain = columns.sold | columns.refunded | columns.refunded_nothing
-    matters = irregular[owners.id] & (certain | columns.perhaps_sold | columns.perhaps_refunded)
+    certain = columns.sold | columns.refunded | columns.empty_refunds
+    matters = irregular[owners.id] & (certain | columns.sale_unknown | columns.refund_unknown)
     calls: dict[int, dict[int, list[int]]] = {number: {} for number in np.flatnonzero(irregular).tolist()}
     for row in np.flatnonzero(matters).tolist():
         calls[int(owners.id[row])].setdefault(int(columns.operation[row]), []).append(row)
@@ -334,5 +334,5 @@ def _call(columns: HistoryArrays, reports: Reports, rows: list[int], *, is_certa
         versions={event: version for event, version in versions if version != NOT_SEEN},
         stocks={event: stock for event, stock in stocks if stock != NOT_SEEN},
         since=int(columns.invoked[first]),
-        until=int(columns.latest[first]),
+        until=int(columns.completed_or_inf[first]),
     )

@@ -90,7 +90,7 @@ class IndexedHistory(HistoryArrays):
         return np.bincount(self.ticket_id, minlength=self.ids)
 
     @cached_property
-    def held(self) -> Integers:
+    def tickets_held(self) -> Integers:
         """For each row the tickets that its id owns of its event."""
         some_event = np.zeros(self.ids, self.ticket_event.dtype)
         some_event[self.ticket_id] = self.ticket_event
@@ -121,9 +121,9 @@ class IndexedHistory(HistoryArrays):
         """Of each ticket its id and its event as one number."""
         return self._pair(self.ticket_id, self.ticket_event)
 
-    def per_id(self, rows: Mask) -> Integers:
+    def count_by_id(self, rows: Mask) -> Integers:
         """How many operations each id has among these rows."""
-        return np.bincount(self.id[rows & self.leads], minlength=self.ids)
+        return np.bincount(self.id[rows & self.is_first_line], minlength=self.ids)
 
     # What took effect: see `effects`.
 
@@ -155,12 +155,12 @@ class IndexedHistory(HistoryArrays):
         return self.effects.until
 
     @cached_property
-    def surely_sold(self) -> Mask:
+    def sold_certain(self) -> Mask:
         """Rows of purchases that took effect."""
         return self.effects.sure & self.purchases
 
     @cached_property
-    def surely_refunded(self) -> Mask:
+    def refunded_certain(self) -> Mask:
         """Rows of refunds that took effect."""
         return self.effects.sure & ~self.purchases
 
@@ -170,12 +170,12 @@ class IndexedHistory(HistoryArrays):
         return self.effects.open
 
     @property
-    def changed(self) -> Mask:
+    def changed_stock(self) -> Mask:
         """Rows that surely changed the stock of their event."""
         return self.effects.sure
 
     @cached_property
-    def change(self) -> Integers:
+    def stock_delta(self) -> Integers:
         """By how much a row changes the stock, if it takes effect."""
         wanted = self.quantity.astype(np.int64)
         return np.where(self.purchases, -wanted, wanted)
@@ -183,7 +183,7 @@ class IndexedHistory(HistoryArrays):
     @cached_property
     def perhaps_given_back(self) -> Mask:
         """By id: whether a refund of it was made, or perhaps made."""
-        given_back: Mask = self.per_id(self.refunded | self.perhaps_refunded) > 0
+        given_back: Mask = self.count_by_id(self.refunded | self.refund_unknown) > 0
         return given_back
 
     @cached_property
@@ -198,7 +198,9 @@ class IndexedHistory(HistoryArrays):
     @property
     def sales_without_version(self) -> int:
         """How many sales carry no version of their event, so that nothing says in which order they were made."""
-        return int((self.sold & ~self.repeated & self.effects.sure & (self.version == NOT_SEEN) & self.leads).sum())
+        return int(
+            (self.sold & ~self.repeated & self.effects.sure & (self.version == NOT_SEEN) & self.is_first_line).sum()
+        )
 
     @cached_property
     def _ids(self) -> tuple[Integers, Integers]:

@@ -137,7 +137,7 @@ def double_called(history: pd.DataFrame) -> int:
 
 def _called_again(told: HistoryArrays, chosen: Mask) -> tuple[Integers, Integers]:
     """Of ids with several chosen operations: the first row of each of these operations, and the number of its id."""
-    rows = np.flatnonzero(chosen & told.leads)
+    rows = np.flatnonzero(chosen & told.is_first_line)
     column = told.history["purchase_id"].iloc[rows]
     if len(rows) == 0 or ids.distinct(column):
         return rows[:0], rows[:0]
@@ -155,7 +155,7 @@ def _starts(numbers: Integers) -> Mask:
 
 def _refunds(told: HistoryArrays, rows: Integers) -> Integers:
     """For each row how many refunds of its id gave something back."""
-    refunds = np.flatnonzero(told.refunded & told.leads)
+    refunds = np.flatnonzero(told.refunded & told.is_first_line)
     if not len(refunds):
         return np.zeros(len(rows), np.int64)
     owners = told.history["purchase_id"]
@@ -168,7 +168,7 @@ def _of_operations(told: HistoryArrays, rows: Integers) -> Mask:
     """All rows of the operations that begin with these."""
     chosen = np.zeros(len(told), np.bool_)
     chosen[rows] = True
-    found: Mask = chosen[np.flatnonzero(told.leads)[told.operation]] if len(rows) else chosen
+    found: Mask = chosen[np.flatnonzero(told.is_first_line)[told.operation]] if len(rows) else chosen
     return found
 
 

@@ -113,7 +113,9 @@ def warm_up(repository: EventRepository, plan: Plan, buyer: int, event_id: UUID,
     deadlocks = 0
     end_ns = time.perf_counter_ns() + int(plan.warm_up_s * 1e9)
     stranger = plan.buyers + buyer  # whose stream no buyer of the trial has
-    for wish, is_given_back in zip(plan.wishes(stranger, plan.wanted), plan.gives_back(stranger), strict=False):
+    for wish, is_given_back in zip(
+        plan.intents(stranger, plan.event_numbers), plan.refund_flags(stranger), strict=False
+    ):
         quantity = min(wish.lines[0][1], _WARM_UP_QUANTITY)
         if plan.sells_baskets:
             result = repository.purchase_basket({event_id: quantity}, wish.purchase_id)
@@ -152,7 +154,7 @@ def buy(
     `offers`. They come on top of its purchases, which are the same without them; what they are answered decides
     nothing.
     """
-    left = set(plan.wanted)
+    left = set(plan.event_numbers)
     most, made = plan.purchases_of(recorder.buyer), 0
     purchase = _purchase_basket if plan.sells_baskets else _purchase_one
     again = _second_calls(repository, plan, recorder.buyer, offers)
@@ -171,8 +173,8 @@ def buy(
             _record(recorder, call.wish, result, told, events=events, invoked_ns=invoked_ns, again=not news)
 
     wishes = zip(
-        plan.wishes(recorder.buyer, left),
-        plan.gives_back(recorder.buyer),
+        plan.intents(recorder.buyer, left),
+        plan.refund_flags(recorder.buyer),
         plan.second_calls(recorder.buyer),
         strict=False,
     )
@@ -209,7 +211,7 @@ def buy(
 def _second_calls(repository: EventRepository, plan: Plan, buyer: int, offers: Offers | None) -> SecondCalls | None:
     if not plan.double_calls:
         return None
-    return SecondCalls(plan, buyer, offers or Offers(), may_differ=repository.strategy.ids_buy_once)
+    return SecondCalls(plan, buyer, offers or Offers(), may_differ=repository.strategy.derives_ticket_ids)
 
 
 def _record(

@@ -192,7 +192,7 @@ def run_load(
         try:
             reported = buyers.warm_up(repository, plan, recorder.buyer, warm_up_event, stopped=stop.is_set)
             warm_up_deadlocks.append(reported)
-            until_ns = start.agree() + int(plan.seconds * 1e9)
+            until_ns = start.wait_for_start() + int(plan.seconds * 1e9)
             buyers.buy(repository, plan, recorder, events, until_ns=until_ns, stopped=stop.is_set, offers=offers)
         except BaseException:
             stop.set()
@@ -205,7 +205,7 @@ def run_load(
         _monitor(
             lives,
             stop,
-            start.overdue,
+            start.is_overdue,
             trigger=trigger,
             purchases=lambda: sum(map(len, recorders)),
             on_tick=lambda: on_tick(tally.read(start.elapsed_s())),
@@ -216,7 +216,7 @@ def run_load(
         # Whatever happened: nobody begins another purchase, or waits for a buyer who will not come.
         stop.set()
         start.abort()
-        ending.wait_for(lives, repository.database.sever, before_cut, overdue=start.overdue())
+        ending.wait_for(lives, repository.database.terminate_connections, before_cut, overdue=start.is_overdue())
     _raise_first(lives)
     left = [each for each in lives if not each.done()]
     return LoadResult(
@@ -251,7 +251,7 @@ class _Start:
     def _choose(self) -> None:
         self.instant_ns = time.perf_counter_ns() + _HEAD_START_NS
 
-    def agree(self) -> int:
+    def wait_for_start(self) -> int:
         """Wait for the others, then for the instant, and return it."""
         self._barrier.wait()
         time.sleep(max(0, self.instant_ns - time.perf_counter_ns()) / 1e9)
@@ -265,7 +265,7 @@ class _Start:
         """Let nobody wait for a buyer who will not come."""
         self._barrier.abort()
 
-    def overdue(self) -> bool:
+    def is_overdue(self) -> bool:
         """Whether purchases should long have been over: those of the trial, or before its start those of the warm-up.
 
         The warm-up may take longer: it opens the connections, and many buyers may wait for few of them.
@@ -305,8 +305,8 @@ def _monitor(
     while wait(lives, timeout=_tick_s(trigger), return_when=FIRST_EXCEPTION).not_done:
         if stop.is_set() or overdue():
             break
-        if trigger.is_armed:
-            trigger.make_due(purchases())
+        if trigger.has_pending:
+            trigger.fire_due(purchases())
             if time.monotonic() < ticked_s + _TICK_S:
                 continue  # whoever watches is told no more often for it
         on_tick()
@@ -315,7 +315,7 @@ def _monitor(
 
 
 def _tick_s(trigger: Trigger) -> float:
-    return _ARMED_TICK_S if trigger.is_armed else _TICK_S
+    return _ARMED_TICK_S if trigger.has_pending else _TICK_S
 
 
 @dataclass(slots=True)

@@ -115,8 +115,8 @@ class Plan:
             f"stock must be from 0 to {MAX_INTEGER:,}": not 0 <= self.stock <= MAX_INTEGER,
             f"quantity must be from 1 to {MAX_INTEGER:,}, the fewest first": not 1 <= fewest <= most <= MAX_INTEGER,
             "hot must be a share from 0 to 1": self.hot is not None and not 0 <= self.hot <= 1,
-            f"basket must be from 1 to as many events as may be wanted ({len(self.wanted):,}), the fewest first": (
-                not 1 <= fewest_events <= most_events <= max(1, len(self.wanted))
+            f"basket must be from 1 to as many events as are sold ({len(self.event_numbers):,}), the fewest first": (
+                not 1 <= fewest_events <= most_events <= max(1, len(self.event_numbers))
             ),
             "refunds must be a share from 0 to 1": not 0 <= self.refunds <= 1,
             "double_calls must be a share from 0 to 1": not 0 <= self.double_calls <= 1,
@@ -133,7 +133,7 @@ class Plan:
         return self.basket != (1, 1)
 
     @property
-    def wanted(self) -> frozenset[int]:
+    def event_numbers(self) -> frozenset[int]:
         """The events that a purchase may want: all, but where `hot` leaves nothing to the first or to the others."""
         if self.events > 1 and self.hot == 0:
             return frozenset(range(1, self.events))
@@ -147,7 +147,7 @@ class Plan:
             return None
         return self.purchases // self.buyers + (buyer < self.purchases % self.buyers)
 
-    def wishes(self, buyer: int, left: AbstractSet[int]) -> Iterator[PurchaseIntent]:
+    def intents(self, buyer: int, left: AbstractSet[int]) -> Iterator[PurchaseIntent]:
         """What this buyer will want; the same for the same seed.
 
         Wishes for one event know nothing of `left`, the events that the buyer still asks for, and have no end: he
@@ -157,7 +157,7 @@ class Plan:
         seed = np.random.SeedSequence(self.seed, spawn_key=(buyer,))
         return self._baskets(seed, left) if self.sells_baskets else self._single_wishes(seed)
 
-    def gives_back(self, buyer: int) -> Iterator[bool]:
+    def refund_flags(self, buyer: int) -> Iterator[bool]:
         """Of each of this buyer's wishes whether he gives it back if it is sold to him; the same for the same seed.
 
         Drawn apart from the wishes: with refunds or without, the same are made. A larger share gives back all that a
@@ -189,7 +189,7 @@ class Plan:
         if not second.differs or self.sells_baskets:
             return wish
         ((event, quantity),) = wish.lines
-        others = sorted(self.wanted - {event})
+        others = sorted(self.event_numbers - {event})
         if others and second.number % 2:
             event = others[second.number // 2 % len(others)]
         elif quantity == MAX_INTEGER or (quantity > 1 and second.number // 2 % 2):

@@ -45,57 +45,63 @@ class Mutant:
 
     strategy: Strategy
     """Under the mutant's own name; not safe."""
-    twin: str
+    base: str
     """The safe strategy of which it is a copy, but for the mistake."""
-    breaks: str
+    expected_check: str
     """The check, by its name, whose claim does not hold of it; others may fail as well."""
-    shows: Trigger = Trigger.LOAD
+    trigger: Trigger = Trigger.LOAD
     needs_quantity: bool = False
     """Whether the mistake cannot show where every purchase is of one ticket of an event."""
 
 
 def mutant(
-    twin: Strategy,
+    base: Strategy,
     *,
     mistake: str,
-    breaks: str,
-    shows: Trigger = Trigger.LOAD,
+    expected_check: str,
+    trigger: Trigger = Trigger.LOAD,
     needs_quantity: bool = False,
     **changes: Any,  # noqa: ANN401 - each field of a Strategy has a type of its own
 ) -> Callable[[Callable[[Any, Any], PurchaseResult]], Mutant]:
-    """Make a function a mutant of the function's name: its purchase, or where it shows in baskets its basket.
+    """Make a function a mutant of the function's name: its purchase, or, for a mistake in baskets, its basket.
 
     Args:
-        twin: the safe strategy that it would be without its mistake.
+        base: the safe strategy that it would be without its mistake.
         mistake: what is wrong, in a line; it becomes the summary.
-        breaks: the check whose claim does not hold.
-        shows: what brings the mistake to light.
+        expected_check: the check whose claim does not hold.
+        trigger: what brings the mistake to light.
         needs_quantity: whether it cannot show where every purchase is of one ticket of an event.
-        changes: what else differs from the twin's record, by field.
+        changes: what else differs from the base's record, by field.
     """
 
     def record(sell: Callable[[Any, Any], PurchaseResult]) -> Mutant:
-        of_baskets = shows is Trigger.BASKETS
+        of_baskets = trigger is Trigger.BASKETS
         broken = replace(
-            twin,
+            base,
             name=getattr(sell, "__name__", repr(sell)),
             summary=f"mutant: {mistake}",
             cost="wrong answers, or wrong books",
             when="never: it shows what the checks can see",
             safe=False,
-            purchase=twin.purchase if of_baskets else sell,
+            purchase=base.purchase if of_baskets else sell,
             basket=sell if of_baskets else None,
-            for_baskets=of_baskets,
+            basket_only=of_baskets,
             **changes,
         )
-        return Mutant(strategy=broken, twin=twin.name, breaks=breaks, shows=shows, needs_quantity=needs_quantity)
+        return Mutant(
+            strategy=broken,
+            base=base.name,
+            expected_check=expected_check,
+            trigger=trigger,
+            needs_quantity=needs_quantity,
+        )
 
     return record
 
 
 @cache
 def registry() -> dict[str, Mutant]:
-    """Every mutant by its name, in alphabetical order: so those of one twin stand together."""
+    """Every mutant by its name, in alphabetical order: so the mutants of one strategy stand together."""
     found = [
         each
         for module in iter_modules(__path__, prefix=f"{__name__}.")

@@ -29,8 +29,8 @@ from ticketlab.tickets.strategy import CommitUnknownError, ConflictError, Connec
 @mutant(
     atomic,
     mistake="the stock is committed first, the tickets follow in a transaction of their own",
-    breaks="atomic",
-    shows=Trigger.DISCONNECT,
+    expected_check="atomic",
+    trigger=Trigger.DISCONNECT,
 )
 def atomic_tickets_apart(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """A connection that is lost in the pause between the two leaves half a purchase."""
@@ -66,9 +66,9 @@ def commit_afterwards(connection: Connection, held: ExitStack) -> None:
 @mutant(
     no_key_update,
     mistake="the buyer is answered before the commit",
-    breaks="sales_in_ledger",
-    shows=Trigger.DISCONNECT,
-    through=_committed_afterwards,
+    expected_check="sales_in_ledger",
+    trigger=Trigger.DISCONNECT,
+    resource=_committed_afterwards,
 )
 def no_key_update_answered_first(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """The commit follows a pause later, where it may fail with nobody left to be told."""
@@ -80,8 +80,8 @@ def no_key_update_answered_first(connection: Connection, request: PurchaseReques
 @mutant(
     pipelined,
     mistake="an error after the commit is told as a failure of the sale",
-    breaks="tickets_accounted_for",
-    shows=Trigger.DISCONNECT,
+    expected_check="tickets_accounted_for",
+    trigger=Trigger.DISCONNECT,
 )
 def pipelined_told_failed(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """The stock is read a pause later, say for a page; what breaks there is told as the purchase rolled back."""
@@ -94,8 +94,8 @@ def pipelined_told_failed(connection: Connection, request: PurchaseRequest) -> P
 @mutant(
     lock_timeout,
     mistake="a connection that is lost is told as a sale",
-    breaks="sales_in_ledger",
-    shows=Trigger.DISCONNECT,
+    expected_check="sales_in_ledger",
+    trigger=Trigger.DISCONNECT,
 )
 def lock_timeout_told_sold(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """It has always been committed so far, so it is taken for committed."""
@@ -110,8 +110,8 @@ def lock_timeout_told_sold(connection: Connection, request: PurchaseRequest) -> 
 @mutant(
     atomic,
     mistake="a connection that is lost in the commit is answered as a failed sale",
-    breaks="tickets_accounted_for",
-    shows=Trigger.LOSE_REPLY,
+    expected_check="tickets_accounted_for",
+    trigger=Trigger.LOSE_REPLY,
 )
 def atomic_lost_as_failed(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """The error of the statement that commits is taken for a rollback, as everywhere else."""
@@ -122,8 +122,8 @@ def atomic_lost_as_failed(connection: Connection, request: PurchaseRequest) -> P
 @mutant(
     check_constraint,
     mistake="a sale that is lost in the commit is made again, with new ticket ids",
-    breaks="exactly_once",
-    shows=Trigger.LOSE_REPLY,
+    expected_check="exactly_once",
+    trigger=Trigger.LOSE_REPLY,
 )
 def check_constraint_sold_twice(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """A lost connection is worth another try, and no ticket id of the first one stands in its way."""
@@ -140,8 +140,8 @@ def check_constraint_sold_twice(connection: Connection, request: PurchaseRequest
 @mutant(
     server_function,
     mistake="synchronous_commit is off: the answer does not wait for the disk",
-    breaks="durable",
-    shows=Trigger.CRASH,
+    expected_check="durable",
+    trigger=Trigger.CRASH,
 )
 def server_function_asynchronous(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """Faster, and nobody notices until the server stops."""

@@ -20,8 +20,8 @@ _LARGEST_FIRST = SELL_ALL_IF_ENOUGH.replace("ORDER BY id FOR", "ORDER BY quantit
 @mutant(
     atomic,
     mistake="the rows of a basket are locked in the order of its quantities",
-    breaks="no_deadlock",
-    shows=Trigger.BASKETS,
+    expected_check="no_deadlock",
+    trigger=Trigger.BASKETS,
 )
 def atomic_largest_first(connection: Connection, wanted: Basket) -> PurchaseResult:
     """There is an order, but each buyer has his own."""
@@ -33,8 +33,8 @@ def atomic_largest_first(connection: Connection, wanted: Basket) -> PurchaseResu
 @mutant(
     no_key_update,
     mistake="the rows of a basket are not locked before one UPDATE changes them all",
-    breaks="no_deadlock",
-    shows=Trigger.BASKETS,
+    expected_check="no_deadlock",
+    trigger=Trigger.BASKETS,
 )
 def no_key_update_no_order(connection: Connection, wanted: Basket) -> PurchaseResult:
     """An UPDATE of several rows locks them in the order in which it meets them: here the buyer's."""
@@ -46,8 +46,8 @@ def no_key_update_no_order(connection: Connection, wanted: Basket) -> PurchaseRe
 @mutant(
     serializable,
     mistake="the lines of a basket are sold in a transaction each",
-    breaks="atomic",
-    shows=Trigger.BASKETS,
+    expected_check="atomic",
+    trigger=Trigger.BASKETS,
 )
 def serializable_line_by_line(connection: Connection, wanted: Basket) -> PurchaseResult:
     """All stocks suffice when they are read; a line that somebody else took in the pause before it fails alone."""
@@ -67,8 +67,8 @@ def serializable_line_by_line(connection: Connection, wanted: Basket) -> Purchas
 @mutant(
     atomic,
     mistake="a basket's events are sorted and its quantities are not",
-    breaks="sales_in_ledger",
-    shows=Trigger.BASKETS,
+    expected_check="sales_in_ledger",
+    trigger=Trigger.BASKETS,
     needs_quantity=True,
 )
 def atomic_mixed_up(connection: Connection, wanted: Basket) -> PurchaseResult:
@@ -85,8 +85,8 @@ _CHARGE_THE_FIRST_QUANTITY = SELL_ALL.replace(
 @mutant(
     pessimistic,
     mistake="every event of a basket is charged what was wanted of the first one",
-    breaks="no_oversell",
-    shows=Trigger.BASKETS,
+    expected_check="no_oversell",
+    trigger=Trigger.BASKETS,
     needs_quantity=True,
 )
 def pessimistic_first_quantity(connection: Connection, wanted: Basket) -> PurchaseResult:

@@ -16,7 +16,7 @@ from ticketlab.tickets.strategy import Connection
 
 
 def _gathered(make: Callable[[Database], BatchQueue]) -> Callable[[Database], AbstractContextManager[BatchQueue]]:
-    return lambda database: nullcontext(database.companion(make))
+    return lambda database: nullcontext(database.get_or_create(make))
 
 
 def _served_by(serve_wrongly: BatchHandler) -> Callable[[Database], AbstractContextManager[BatchQueue]]:
@@ -33,8 +33,8 @@ def _all_but_the_last(connection: Connection, requests: Sequence[Request]) -> Se
 @mutant(
     coalesced,
     mistake="the last member of a batch is not written, and told what the one before him is",
-    breaks="sales_in_ledger",
-    through=_served_by(_all_but_the_last),
+    expected_check="sales_in_ledger",
+    resource=_served_by(_all_but_the_last),
 )
 def coalesced_last_lost(gatherer: BatchQueue, request: PurchaseRequest) -> PurchaseResult:
     """One off in a slice: a batch of one is right."""
@@ -53,8 +53,8 @@ def _all_and_the_refused(connection: Connection, requests: Sequence[Request]) ->
 @mutant(
     coalesced,
     mistake="the tickets of a member who was refused are written with the others'",
-    breaks="no_oversell",
-    through=_served_by(_all_and_the_refused),
+    expected_check="no_oversell",
+    resource=_served_by(_all_and_the_refused),
 )
 def coalesced_refused_sold(gatherer: BatchQueue, request: PurchaseRequest) -> PurchaseResult:
     """The stock goes by what was decided, the tickets by who is in the batch."""
@@ -77,8 +77,8 @@ def _all_alike(connection: Connection, requests: Sequence[Request]) -> Sequence[
 @mutant(
     coalesced,
     mistake="every member of a batch is told the version that the last one made",
-    breaks="strict_serializability",
-    through=_served_by(_all_alike),
+    expected_check="strict_serializability",
+    resource=_served_by(_all_alike),
 )
 def coalesced_one_version(gatherer: BatchQueue, request: PurchaseRequest) -> PurchaseResult:
     """What the transaction made is told as what each purchase made."""
@@ -98,8 +98,8 @@ def _by_position(connection: Connection, requests: Sequence[Request]) -> Sequenc
 @mutant(
     coalesced,
     mistake="the tickets of a batch are handed out by a position that is off by one",
-    breaks="answers_match_tickets",
-    through=_served_by(_by_position),
+    expected_check="answers_match_tickets",
+    resource=_served_by(_by_position),
 )
 def coalesced_by_position(gatherer: BatchQueue, request: PurchaseRequest) -> PurchaseResult:
     """All that the database holds is right; each buyer gets the tickets of another one."""
@@ -121,9 +121,9 @@ def _answering_first(database: Database) -> BatchQueue:
 @mutant(
     coalesced,
     mistake="a batch is answered before it is committed",
-    breaks="durable",
-    shows=Trigger.CRASH,
-    through=_gathered(_answering_first),
+    expected_check="durable",
+    trigger=Trigger.CRASH,
+    resource=_gathered(_answering_first),
 )
 def coalesced_answered_first(gatherer: BatchQueue, request: PurchaseRequest) -> PurchaseResult:
     """The commit follows a pause later, on a connection that the batch keeps until then."""

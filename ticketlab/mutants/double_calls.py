@@ -32,8 +32,8 @@ _UNDER_WAY = "SELECT NOT pg_try_advisory_xact_lock(hashtextextended(%s::text, 0)
 @mutant(
     pessimistic,
     mistake="tickets of random ids; the purchase id is looked up before the lock is taken",
-    breaks="exactly_once",
-    shows=Trigger.DOUBLE_CALLS,
+    expected_check="exactly_once",
+    trigger=Trigger.DOUBLE_CALLS,
 )
 def pessimistic_looked_up_first(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """Two calls at once both find that the id has not bought yet, and both sell."""
@@ -44,8 +44,8 @@ def pessimistic_looked_up_first(connection: Connection, request: PurchaseRequest
 @mutant(
     atomic,
     mistake="a purchase id buys once on each event, and not once",
-    breaks="exactly_once",
-    shows=Trigger.DOUBLE_CALLS,
+    expected_check="exactly_once",
+    trigger=Trigger.DOUBLE_CALLS,
 )
 def atomic_once_per_event(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """The unique key holds the event too: a second call for another event collides with nothing."""
@@ -57,8 +57,8 @@ def atomic_once_per_event(connection: Connection, request: PurchaseRequest) -> P
 @mutant(
     no_key_update,
     mistake="a second call for more tickets is topped up to its quantity",
-    breaks="exactly_once",
-    shows=Trigger.DOUBLE_CALLS,
+    expected_check="exactly_once",
+    trigger=Trigger.DOUBLE_CALLS,
 )
 def no_key_update_topped_up(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """The first call was told of fewer tickets than the id then owns."""
@@ -80,8 +80,8 @@ def no_key_update_topped_up(connection: Connection, request: PurchaseRequest) ->
 @mutant(
     pessimistic,
     mistake="a call whose id is under way elsewhere is answered as sold before that is decided",
-    breaks="sales_in_ledger",
-    shows=Trigger.DOUBLE_CALLS,
+    expected_check="sales_in_ledger",
+    trigger=Trigger.DOUBLE_CALLS,
 )
 def pessimistic_under_way_sold(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """An id that is worked on is taken for one that has bought; the other call may still be refused."""

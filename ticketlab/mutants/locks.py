@@ -21,7 +21,7 @@ from ticketlab.tickets.strategies.skip_locked import TAKE, skip_locked
 from ticketlab.tickets.strategy import Connection, commit_guard, transaction
 
 
-@mutant(pessimistic, mistake="the row is read without FOR UPDATE", breaks="no_oversell")
+@mutant(pessimistic, mistake="the row is read without FOR UPDATE", expected_check="no_oversell")
 def pessimistic_unlocked(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """Two buyers read the same stock, and the second one overwrites what the first one left."""
     with transaction(connection):
@@ -29,7 +29,7 @@ def pessimistic_unlocked(connection: Connection, request: PurchaseRequest) -> Pu
         return write_back_if_enough(connection, request, event)
 
 
-@mutant(pessimistic, mistake="FOR SHARE is raised to a write lock by the UPDATE", breaks="no_deadlock")
+@mutant(pessimistic, mistake="FOR SHARE is raised to a write lock by the UPDATE", expected_check="no_deadlock")
 def pessimistic_shared(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """Two buyers share the row, and each waits for the other to let go of it before he may write."""
     with transaction(connection):
@@ -37,7 +37,7 @@ def pessimistic_shared(connection: Connection, request: PurchaseRequest) -> Purc
         return sql.sell_if_enough(connection, request, event)
 
 
-@mutant(no_key_update, mistake="FOR KEY SHARE, which keeps nobody from selling", breaks="no_oversell")
+@mutant(no_key_update, mistake="FOR KEY SHARE, which keeps nobody from selling", expected_check="no_oversell")
 def no_key_update_too_weak(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """One step too weak: the lock that foreign keys take is at odds neither with itself nor with a sale."""
     with transaction(connection):
@@ -45,7 +45,7 @@ def no_key_update_too_weak(connection: Connection, request: PurchaseRequest) -> 
         return write_back_if_enough(connection, request, event)
 
 
-@mutant(no_key_update, mistake="the row is locked after a savepoint that is rolled back", breaks="no_oversell")
+@mutant(no_key_update, mistake="the row is locked after a savepoint that is rolled back", expected_check="no_oversell")
 def no_key_update_rolled_back(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """A nested transaction that only looks, and so keeps nothing: not the lock either."""
     with transaction(connection):
@@ -55,7 +55,7 @@ def no_key_update_rolled_back(connection: Connection, request: PurchaseRequest) 
         return write_back_if_enough(connection, request, event)
 
 
-@mutant(advisory, mistake="the lock's key is made of the purchase, not of the event", breaks="no_oversell")
+@mutant(advisory, mistake="the lock's key is made of the purchase, not of the event", expected_check="no_oversell")
 def advisory_other_key(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """Everybody gets his lock at once, for everybody has one of his own."""
     with transaction(connection):
@@ -64,7 +64,9 @@ def advisory_other_key(connection: Connection, request: PurchaseRequest) -> Purc
         return write_back_if_enough(connection, request, event)
 
 
-@mutant(advisory, mistake="the lock is taken before BEGIN, so it is released before the read", breaks="no_oversell")
+@mutant(
+    advisory, mistake="the lock is taken before BEGIN, so it is released before the read", expected_check="no_oversell"
+)
 def advisory_released(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """Outside of a transaction block the statement that takes the lock is the transaction which holds it."""
     connection.execute(ADVISORY_LOCK, [request.event_id])
@@ -77,7 +79,7 @@ def advisory_released(connection: Connection, request: PurchaseRequest) -> Purch
 _BOUND = "SET LOCAL lock_timeout = '1ms'"
 
 
-@mutant(lock_timeout, mistake="who has waited long enough goes on without the lock", breaks="no_oversell")
+@mutant(lock_timeout, mistake="who has waited long enough goes on without the lock", expected_check="no_oversell")
 def lock_timeout_ignored(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """The timeout is taken for a reason to stop waiting, not for a reason to stop."""
     try:
@@ -91,7 +93,7 @@ def lock_timeout_ignored(connection: Connection, request: PurchaseRequest) -> Pu
             return write_back_if_enough(connection, request, event)
 
 
-@mutant(nowait, mistake="a row that is only locked is told as sold out", breaks="no_false_sold_out")
+@mutant(nowait, mistake="a row that is only locked is told as sold out", expected_check="no_false_sold_out")
 def nowait_sold_out(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """What could not be had now is told as what can not be had."""
     try:
@@ -109,7 +111,7 @@ _CHOOSE = (
 _LAID_OUT = "SELECT count(*) FROM free_seats WHERE event_id = %s"
 
 
-@mutant(skip_locked, mistake="seats that are only locked are told as sold out", breaks="no_false_sold_out")
+@mutant(skip_locked, mistake="seats that are only locked are told as sold out", expected_check="no_false_sold_out")
 def skip_locked_sold_out(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """Who comes while another chooses finds no seat unlocked, and does not look more closely."""
     with commit_guard():
@@ -124,7 +126,7 @@ _DEFINED = "SELECT pg_get_functiondef('sell_tickets(uuid, integer, uuid)'::regpr
 _CALL_UNLOCKED = CALL.replace("sell_tickets", "pg_temp.sell_unlocked")
 
 
-@mutant(server_function, mistake="the function reads the row without locking it", breaks="no_oversell")
+@mutant(server_function, mistake="the function reads the row without locking it", expected_check="no_oversell")
 def server_function_unlocked(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """What runs in one call seems to run at one moment; two calls read the same stock all the same."""
     try:

@@ -26,7 +26,7 @@ WHERE id = %(event_id)s AND available_tickets >= %(quantity)s
 _WRITE_IF_UNCHANGED = SELL_IF_UNCHANGED.replace("available_tickets = available_tickets - %(quantity)s, ", "")
 
 
-@mutant(optimistic, mistake="a second try takes the stock a second time", breaks="no_oversell")
+@mutant(optimistic, mistake="a second try takes the stock a second time", expected_check="no_oversell")
 def optimistic_taken_again(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """The stock is taken first; where the version has moved, all of it is done again and nothing given back."""
     event = connection.execute(READ, [request.event_id]).fetchone()
@@ -43,7 +43,11 @@ def optimistic_taken_again(connection: Connection, request: PurchaseRequest) -> 
     return sold(request, rows)
 
 
-@mutant(nowait, mistake="tickets of random ids, and a second try after the sale was committed", breaks="exactly_once")
+@mutant(
+    nowait,
+    mistake="tickets of random ids, and a second try after the sale was committed",
+    expected_check="exactly_once",
+)
 def nowait_sold_again(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """The row is looked at once more, for the answer; where somebody holds it by then, all of it is done again."""
     result = sell_under_random_ids(connection, request, lock=LOCK)
@@ -54,9 +58,9 @@ def nowait_sold_again(connection: Connection, request: PurchaseRequest) -> Purch
 @mutant(
     pessimistic,
     mistake="tickets of random ids, and a second try when the connection is lost after the commit",
-    breaks="exactly_once",
-    shows=Trigger.DISCONNECT,
-    retry=RetryPolicy(tries=5),
+    expected_check="exactly_once",
+    trigger=Trigger.DISCONNECT,
+    retry=RetryPolicy(max_attempts=5),
 )
 def pessimistic_sold_again(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """A lost connection is taken for a lost sale, though it broke a pause later, at the next statement."""
@@ -82,7 +86,9 @@ def sell_under_random_ids(connection: Connection, request: PurchaseRequest, *, l
         return sold(request, connection.execute(SELL_UNDER_RANDOM_IDS, request.parameters).fetchall())
 
 
-@mutant(repeatable_read, mistake="a second try goes by a purchase id of its own", breaks="tickets_accounted_for")
+@mutant(
+    repeatable_read, mistake="a second try goes by a purchase id of its own", expected_check="tickets_accounted_for"
+)
 def repeatable_read_other_id(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """The id is drawn where the try begins, not where the purchase does: the tickets are nobody's."""
     try:
@@ -91,7 +97,7 @@ def repeatable_read_other_id(connection: Connection, request: PurchaseRequest) -
         return repeatable_read.purchase(connection, replace(request, purchase_id=uuid4()))
 
 
-@mutant(nowait, mistake="who waits after all never commits", breaks="sales_in_ledger")
+@mutant(nowait, mistake="who waits after all never commits", expected_check="sales_in_ledger")
 def nowait_uncommitted(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """The path that is seldom taken lacks the COMMIT: the pool rolls back what it is given back."""
     try:

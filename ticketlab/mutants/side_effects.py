@@ -23,7 +23,7 @@ WHERE id = %(event_id)s
 @mutant(
     lock_timeout,
     mistake="SET without LOCAL: the timeout stays on the connection",
-    breaks="leaves_connection_clean",
+    expected_check="leaves_connection_clean",
 )
 def lock_timeout_of_the_session(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """Whatever uses this connection next has the timeout too."""
@@ -36,7 +36,7 @@ def lock_timeout_of_the_session(connection: Connection, request: PurchaseRequest
 @mutant(
     pessimistic,
     mistake="a refusal returns without ending its transaction",
-    breaks="leaves_connection_clean",
+    expected_check="leaves_connection_clean",
 )
 def pessimistic_left_open(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """The event stays locked until the pool takes the connection back."""
@@ -55,7 +55,7 @@ def pessimistic_left_open(connection: Connection, request: PurchaseRequest) -> P
 @mutant(
     pessimistic,
     mistake="a shared lock is raised to a write lock, and the deadlocks are tried again in silence",
-    breaks="no_deadlock",
+    expected_check="no_deadlock",
 )
 def pessimistic_in_silence(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """No answer reports the deadlocks; the server counts them."""
@@ -70,7 +70,7 @@ def pessimistic_in_silence(connection: Connection, request: PurchaseRequest) -> 
 @mutant(
     check_constraint,
     mistake="seats are added when too few are left",
-    breaks="setup_unchanged",
+    expected_check="setup_unchanged",
 )
 def check_constraint_more_seats(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """Stock and tickets go together, for any number of tickets."""

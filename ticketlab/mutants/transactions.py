@@ -25,7 +25,7 @@ from ticketlab.tickets.strategy import Connection, Isolation, commit_guard, pipe
 @mutant(
     repeatable_read,
     mistake="the transaction runs at READ COMMITTED",
-    breaks="no_oversell",
+    expected_check="no_oversell",
     isolation=Isolation.READ_COMMITTED,
 )
 def repeatable_read_committed(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
@@ -38,7 +38,7 @@ def repeatable_read_committed(connection: Connection, request: PurchaseRequest) 
 @mutant(
     serializable,
     mistake="tickets are counted at REPEATABLE READ: write skew",
-    breaks="no_oversell",
+    expected_check="no_oversell",
     isolation=Isolation.REPEATABLE_READ,
 )
 def serializable_write_skew(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
@@ -46,7 +46,7 @@ def serializable_write_skew(connection: Connection, request: PurchaseRequest) ->
     return naive_repeatable_read.purchase(connection, request)
 
 
-@mutant(serializable, mistake="the stock is checked before the transaction begins", breaks="no_oversell")
+@mutant(serializable, mistake="the stock is checked before the transaction begins", expected_check="no_oversell")
 def serializable_checked_before(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """What was read outside of the transaction is no part of what the database keeps serializable."""
     event = connection.execute(READ, [request.event_id]).fetchone()
@@ -61,7 +61,11 @@ _SELL_BY_SUB_SELECT = SELL_IF_ENOUGH.replace(
 )
 
 
-@mutant(atomic, mistake="the stock is taken from a sub-select, not from the row that is locked", breaks="no_oversell")
+@mutant(
+    atomic,
+    mistake="the stock is taken from a sub-select, not from the row that is locked",
+    expected_check="no_oversell",
+)
 def atomic_sub_select(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """One statement, and yet two moments: it may have waited for the row since its snapshot was taken."""
     with commit_guard():
@@ -72,7 +76,9 @@ def atomic_sub_select(connection: Connection, request: PurchaseRequest) -> Purch
 _SELL_FOR_ONE = SELL_IF_ENOUGH.replace("available_tickets - %(quantity)s", "available_tickets - 1")
 
 
-@mutant(atomic, mistake="the stock goes down by one, whatever is bought", breaks="no_oversell", needs_quantity=True)
+@mutant(
+    atomic, mistake="the stock goes down by one, whatever is bought", expected_check="no_oversell", needs_quantity=True
+)
 def atomic_one_off(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """Right for as long as everybody buys one ticket."""
     with commit_guard():
@@ -83,7 +89,7 @@ def atomic_one_off(connection: Connection, request: PurchaseRequest) -> Purchase
 _SELL_AND_CLAMP = SELL.replace("available_tickets - %(quantity)s", "greatest(0, available_tickets - %(quantity)s)")
 
 
-@mutant(check_constraint, mistake="greatest(0, …) keeps the constraint from refusing", breaks="no_oversell")
+@mutant(check_constraint, mistake="greatest(0, …) keeps the constraint from refusing", expected_check="no_oversell")
 def check_constraint_clamped(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """The errors in the log are gone, and with them every refusal."""
     with commit_guard():
@@ -91,7 +97,7 @@ def check_constraint_clamped(connection: Connection, request: PurchaseRequest) -
     return sold(request, rows) if rows else unknown_event(request)
 
 
-@mutant(pipelined, mistake="the tickets are sent along whatever becomes of the stock", breaks="no_oversell")
+@mutant(pipelined, mistake="the tickets are sent along whatever becomes of the stock", expected_check="no_oversell")
 def pipelined_unconditional(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """The check stands in the UPDATE alone; the INSERT behind it was sent before that one was answered."""
     with pipelined_transaction(connection):
@@ -113,7 +119,7 @@ WHERE event_id = %(event_id)s AND shard = %(shard)s
 """
 
 
-@mutant(sharded, mistake="sold out is said by one counter of sixteen", breaks="no_false_sold_out")
+@mutant(sharded, mistake="sold out is said by one counter of sixteen", expected_check="no_false_sold_out")
 def sharded_own_counter(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """The last tickets lie in the other counters, and nobody gathers them."""
     shard = {"shard": random.randrange(SHARDS)}
@@ -131,7 +137,7 @@ def sharded_own_counter(connection: Connection, request: PurchaseRequest) -> Pur
 @mutant(
     no_key_update,
     mistake="the tickets are committed first, and the stock follows in a transaction of its own",
-    breaks="atomic",
+    expected_check="atomic",
 )
 def no_key_update_stock_later(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """The advisory lock keeps other buyers out until both are done; whoever reads in between sees seats twice."""

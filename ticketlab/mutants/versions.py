@@ -33,7 +33,7 @@ from ticketlab.tickets.strategy import ConflictError, Connection, commit_guard, 
 _Kept: TypeAlias = dict[UUID, tuple[int, int]]
 
 
-@mutant(optimistic, mistake="the version is not compared", breaks="no_oversell")
+@mutant(optimistic, mistake="the version is not compared", expected_check="no_oversell")
 def optimistic_uncompared(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """Read and written as the twin does, but nobody asks whether it is still the same."""
     event = connection.execute(READ, [request.event_id]).fetchone()
@@ -41,7 +41,7 @@ def optimistic_uncompared(connection: Connection, request: PurchaseRequest) -> P
         return write_back_if_enough(connection, request, event)
 
 
-@mutant(optimistic, mistake="the version is compared by a read, and not by the write", breaks="no_oversell")
+@mutant(optimistic, mistake="the version is compared by a read, and not by the write", expected_check="no_oversell")
 def optimistic_compared_by_a_read(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """As TypeORM's optimistic lock mode does: between the read that compares and the write others may sell."""
     event = connection.execute(READ, [request.event_id]).fetchone()
@@ -54,7 +54,7 @@ def optimistic_compared_by_a_read(connection: Connection, request: PurchaseReque
         return write_back_if_enough(connection, request, same)
 
 
-@mutant(optimistic, mistake="the version is compared, and never raised", breaks="strict_serializability")
+@mutant(optimistic, mistake="the version is compared, and never raised", expected_check="strict_serializability")
 def optimistic_never_raised(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """Every comparison holds, whatever was sold meanwhile."""
     event = connection.execute(READ, [request.event_id]).fetchone()
@@ -71,7 +71,7 @@ def optimistic_never_raised(connection: Connection, request: PurchaseRequest) ->
     return sold(request, rows)
 
 
-@mutant(atomic, mistake="the version is written as it was read, plus one", breaks="strict_serializability")
+@mutant(atomic, mistake="the version is written as it was read, plus one", expected_check="strict_serializability")
 def atomic_version_as_read(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """The stock is right, but two sales make the same version, and who compares it later is misled."""
     event = connection.execute(READ, [request.event_id]).fetchone()
@@ -91,7 +91,7 @@ def atomic_version_as_read(connection: Connection, request: PurchaseRequest) -> 
 @contextmanager
 def _with_what_is_kept(database: Database) -> Iterator[tuple[Connection, _Kept]]:
     with database.connection() as connection:
-        yield connection, database.companion(_keep_nothing_yet)
+        yield connection, database.get_or_create(_keep_nothing_yet)
 
 
 def _keep_nothing_yet(_database: Database) -> _Kept:
@@ -101,8 +101,8 @@ def _keep_nothing_yet(_database: Database) -> _Kept:
 @mutant(
     pessimistic,
     mistake="the stock is read once, and then kept by the application",
-    breaks="no_oversell",
-    through=_with_what_is_kept,
+    expected_check="no_oversell",
+    resource=_with_what_is_kept,
 )
 def pessimistic_kept(way: tuple[Connection, _Kept], request: PurchaseRequest) -> PurchaseResult:
     """A cache that each sale brings up to date when it is over: whoever buys meanwhile sells from the old one."""
@@ -115,13 +115,15 @@ def pessimistic_kept(way: tuple[Connection, _Kept], request: PurchaseRequest) ->
     return result
 
 
-@mutant(orm_optimistic, mistake="a bulk update, which by-passes the mapper's version", breaks="no_oversell")
+@mutant(orm_optimistic, mistake="a bulk update, which by-passes the mapper's version", expected_check="no_oversell")
 def orm_optimistic_bulk_update(session: Session, request: PurchaseRequest) -> PurchaseResult:
     """The mapper compares the version of objects that it flushes, not of rows that a statement changes."""
     return _write_back(session, request, session.get(Event, request.event_id))
 
 
-@mutant(orm_pessimistic, mistake="an object that was loaded before the lock is not refreshed", breaks="no_oversell")
+@mutant(
+    orm_pessimistic, mistake="an object that was loaded before the lock is not refreshed", expected_check="no_oversell"
+)
 def orm_pessimistic_not_refreshed(session: Session, request: PurchaseRequest) -> PurchaseResult:
     """The row is locked, and read anew; but without `populate_existing` the session keeps the values that it has."""
     event = session.get(Event, request.event_id)

@@ -156,8 +156,8 @@ def run_until_detected(turn: ScheduledRun, mutant: Mutant, *, most: int, seed: i
     chance = Random(f"{seed} {turn.mutant} {turn.repeat}")  # of a text it is the same in every process
     catches: dict[str, Detection] = {}
     purchases, seconds, number = 0, 0.0, 0
-    while purchases < most and mutant.breaks not in catches:
-        pressed = escalated_trial(mutant.shows, number, most=most - purchases, chance=chance)
+    while purchases < most and mutant.expected_check not in catches:
+        pressed = escalated_trial(mutant.trigger, number, most=most - purchases, chance=chance)
         seen = observe(pressed)
         purchases, seconds, number = purchases + seen.purchases, seconds + seen.seconds, number + 1
         for check in _found_wrong(seen.verdicts):
@@ -166,7 +166,7 @@ def run_until_detected(turn: ScheduledRun, mutant: Mutant, *, most: int, seed: i
     return DetectionRun(
         mutant=turn.mutant,
         repeat=turn.repeat,
-        check=mutant.breaks,
+        check=mutant.expected_check,
         purchases=purchases,
         seconds=seconds,
         catches=tuple(catches.values()),

@@ -129,7 +129,7 @@ class MutationPlan:
     @property
     def crashes(self) -> bool:
         """Whether a mutant is among them that shows only where the server dies."""
-        return any(mutants.registry()[name].shows is Trigger.CRASH for name in self.mutants)
+        return any(mutants.registry()[name].trigger is Trigger.CRASH for name in self.mutants)
 
     def turns(self) -> Iterator[ScheduledRun]:
         """Every chase: in each repeat all mutants in random order, so that a drift of the machine hits all alike."""
@@ -146,14 +146,16 @@ def select_mutants(names: Sequence[str], checks: Sequence[str]) -> tuple[str, ..
         InvalidInputError: there is no such check, or nobody is left. Unknown names are kept: an Exam tells of them.
     """
     registry = mutants.registry()
-    known = sorted({each.breaks for each in registry.values()})
+    known = sorted({each.expected_check for each in registry.values()})
     unknown = [name for name in checks if name not in known]
     if unknown:
         raise InvalidInputError(
             f"No mutant breaks {', '.join(map(repr, unknown))}. Checks that have one: {', '.join(known)}."
         )
     found = tuple(
-        name for name in names or registry if not checks or name not in registry or registry[name].breaks in checks
+        name
+        for name in names or registry
+        if not checks or name not in registry or registry[name].expected_check in checks
     )
     if not found:
         raise InvalidInputError(f"None of {', '.join(names)} breaks {', '.join(checks)}: leave one of the two out.")

@@ -37,10 +37,10 @@ def examined(mutant: Mutant) -> MutantInfo:
     """What is kept of a mutant."""
     return MutantInfo(
         name=mutant.strategy.name,
-        twin=mutant.twin,
+        twin=mutant.base,
         mistake=mistake_of(mutant),
-        check=mutant.breaks,
-        setting=str(mutant.shows),
+        check=mutant.expected_check,
+        setting=str(mutant.trigger),
         needs=needs_of(mutant),
     )
 
@@ -48,7 +48,7 @@ def examined(mutant: Mutant) -> MutantInfo:
 def needs_of(mutant: Mutant) -> tuple[LoadPart, ...]:
     """The parts of a load without which a mutant's mistake cannot show."""
     quantities = (LoadPart.QUANTITIES,) if mutant.needs_quantity else ()
-    return quantities if mutant.shows is Trigger.LOAD else (*quantities, LoadPart(str(mutant.shows)))
+    return quantities if mutant.trigger is Trigger.LOAD else (*quantities, LoadPart(str(mutant.trigger)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +70,7 @@ class MutantResult:
         return len(self.chases) - len(self.caught)
 
     @property
-    def surely(self) -> bool:
+    def reliably_detected(self) -> bool:
         """Whether it was caught in at least 95 % of the repeats that were made."""
         return len(self.caught) >= ENOUGH * len(self.chases)
 
@@ -80,7 +80,7 @@ class MutantResult:
         return interval(len(self.caught), len(self.chases))
 
     @property
-    def by(self) -> Counter[str]:
+    def detections_by_check(self) -> Counter[str]:
         """Of each check in how many repeats it caught the mutant, by then; the check that is meant comes first."""
         counts = Counter(each.check for chase in self.chases for each in chase.catches)
         return Counter({name: counts[name] for name in sorted(counts, key=lambda name: name != self.mutant.check)})
@@ -123,7 +123,7 @@ class Results:
         return [MutantResult(mutant=each, chases=chases[each.name]) for each in self.mutants if chases[each.name]]
 
     @property
-    def weak(self) -> list[str]:
+    def undetected(self) -> list[str]:
         """The mutants that were missed too often, whatever becomes of repeats that were not made."""
         too_few = [each for each in self.found if self.exam.repeats - each.missed < ENOUGH * self.exam.repeats]
         return [each.mutant.name for each in too_few]
@@ -141,7 +141,7 @@ class Results:
     @property
     def wrong(self) -> bool:
         """Whether a mutant was missed too often, or an alarm was false."""
-        return bool(self.weak or self.false_alarms)
+        return bool(self.undetected or self.false_alarms)
 
     @property
     def ended_early(self) -> bool:
@@ -171,7 +171,7 @@ class Results:
         """What it comes to."""
         said = ["It was ended early: what follows is of what was made until then."] if self.ended_early else []
         if self.found:
-            sure = sum(each.surely for each in self.found)
+            sure = sum(each.reliably_detected for each in self.found)
             said.append(
                 f"{sure} of {len(self.found)} mutants were caught by the check that is meant for them in at least "
                 f"{ENOUGH:.0%} of their repeats, within {self.exam.purchases:,} purchases."
@@ -215,7 +215,7 @@ class Results:
             "conditions": self.conditions,
             **{name: getattr(self.exam, name) for name in ("repeats", "purchases", "seed")},
             "ended_early": self.ended_early,
-            "weak": self.weak,
+            "weak": self.undetected,
             "mutants": {each.mutant.name: _as_json(each) for each in self.found},
             "safe": {
                 "trials": trials,
@@ -258,5 +258,5 @@ def _as_json(found: MutantResult) -> dict[str, Any]:
         "power": list(found.interval),
         **{name: list(each) for name, each in _until_caught(found).items()},
         **{name: getattr(found, name) for name in ("median_purchases", "most_purchases", "median_seconds")},
-        "by": dict(found.by),
+        "by": dict(found.detections_by_check),
     }

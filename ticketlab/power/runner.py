@@ -103,7 +103,7 @@ def _chase(
     turn: ScheduledRun, exam: MutationPlan, ground: Environment, step: Progress, on_progress: OnProgress
 ) -> DetectionRun:
     mutant = mutants.registry()[turn.mutant]
-    place = _place_of(mutant.shows, ground)
+    place = _place_of(mutant.trigger, ground)
     on_tick = lab.progress_callback(step, on_progress)
     return run_until_detected(
         turn,

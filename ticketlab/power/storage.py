@@ -29,7 +29,10 @@ def by_mutant(results: Results) -> str:
             f"{len(each.caught)} of {len(each.chases)}",
             _purchases(each),
             f"{each.median_seconds:.2f}" if each.median_seconds is not None else "–",
-            ", ".join(f"`{check}` {count}" for check, count in each.by.items() if check != each.mutant.check) or "–",
+            ", ".join(
+                f"`{check}` {count}" for check, count in each.detections_by_check.items() if check != each.mutant.check
+            )
+            or "–",
         )
         for each in results.found
     ]
@@ -52,7 +55,7 @@ def _of_check(check: str, found: Sequence[MutantResult]) -> Sequence[str]:
     return (
         f"`{check}`",
         str(len(found)),
-        str(sum(each.surely for each in found)),
+        str(sum(each.reliably_detected for each in found)),
         f"{len(needed)} of {sum(len(each.chases) for each in found)}",
         f"{median(needed):,.0f}" if needed else "–",
         f"{max(needed):,}" if needed else "–",

@@ -38,7 +38,7 @@ def legend(results: Results) -> Text:
 
 def remarks(results: Results) -> list[Text]:
     """What it comes to, and what is wrong."""
-    weak = f"Missed too often: {', '.join(results.weak)}." if results.weak else ""
+    weak = f"Missed too often: {', '.join(results.undetected)}." if results.undetected else ""
     return [
         *(Text(each, style="bold") for each in results.sentences),
         *([Text(weak, style="bold red")] if weak else []),
@@ -77,14 +77,16 @@ def _mutant(name: str, mistake: str) -> Text:
 
 
 def _checks(found: MutantResult) -> Text:
-    others = [f"\n{name} {count}" for name, count in found.by.items() if name != found.mutant.check]
+    others = [f"\n{name} {count}" for name, count in found.detections_by_check.items() if name != found.mutant.check]
     return Text.assemble(found.mutant.check, ("".join(others), "dim"))
 
 
 def _numbers(found: MutantResult) -> tuple[Text, Text, Text]:
     low, high = found.interval
     count = f"{len(found.caught)}/{len(found.chases)}"
-    power = Text.assemble((count, "green" if found.surely else "bold red"), (f"\n{low:.0%}–{high:.0%}", "dim"))
+    power = Text.assemble(
+        (count, "green" if found.reliably_detected else "bold red"), (f"\n{low:.0%}–{high:.0%}", "dim")
+    )
     if found.median_purchases is None or found.median_seconds is None:
         return power, Text("–"), Text("–")
     purchases = Text.assemble(f"{found.median_purchases:,.0f}", (f"\n{found.most_purchases:,}", "dim"))

@@ -85,7 +85,7 @@ def ticketlab_run(
     runner = Runner(request.node, ticketlab_server, template=_ticketlab_template, out=tmp_path_factory.mktemp("runs"))
     request.node.stash[_RUNNER] = runner
     yield runner
-    runner.forget()
+    runner.remove_runs()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -122,7 +122,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     report = yield
     runner = item.stash.get(_RUNNER, None)
     if runner is not None:
-        runner.tell(report)
+        runner.attach_rows(report)
     return report
 
 

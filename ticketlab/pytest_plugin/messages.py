@@ -44,7 +44,7 @@ def rows(run: Run, *, test: str, workers: int) -> list[dict[str, Any]]:
             "purchases": sum(int(row[name]) for name in _ANSWERS),
             "per_s": float(row["per_s"]),
             "verdict": str(row["verdict"]),
-            "wrong": str(row["strategy"]) in run.wrong,
+            "wrong": str(row["strategy"]) in run.failed_strategies,
             "doubts": doubts(row, run.concerns),
             "concerns": [{"kind": str(each.kind), "text": each.text} for each in run.concerns],
             "server": f"{server}, {durability}",
@@ -64,7 +64,7 @@ def failure(run: Run, strict: Sequence[str] = (), *, kept: str, report: str, com
     load = f"{join_names(list(map(str, ran.buyers)))} buyers, {pluralize(ran.repeats, 'repeat')}, seed {ran.seed}"
     return "\n".join(
         [
-            *(f"{each}: {_faults(run, each)}. It claims to be safe ({load})." for each in run.wrong),
+            *(f"{each}: {_faults(run, each)}. It claims to be safe ({load})." for each in run.failed_strategies),
             *(f"strict: {each}" for each in strict),
             "",
             *_told(run),

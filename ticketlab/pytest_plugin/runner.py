@@ -135,13 +135,13 @@ class Runner:
         self._runs.append(run)
         self._rows += messages.rows(run, test=self._item.nodeid, workers=self._workers if wanted.divided else 1)
         reasons = run.strict_failures if said.strict else []
-        if run.wrong or reasons:
+        if run.failed_strategies or reasons:
             failure = self._failure(run, reasons, divided=wanted.divided)
             self._rows[-1]["failure"] = failure
             pytest.fail(failure, pytrace=False)
         return run
 
-    def tell(self, report: pytest.TestReport) -> None:
+    def attach_rows(self, report: pytest.TestReport) -> None:
         """Give the report what was judged since the last one. Where a test failed by itself, its runs are kept too."""
         if report.failed and report.when != "teardown" and not self._kept:
             places = [messages.shown(self._keep(each), self._here) for each in self._runs]
@@ -151,7 +151,7 @@ class Runner:
         setattr(report, options.RUNS, self._rows)
         self._rows = []
 
-    def forget(self) -> None:
+    def remove_runs(self) -> None:
         """Remove the runs; of those that are kept there are copies. One that an error tells of is left to pytest."""
         for each in self._runs:
             if each.folder not in self._kept:

@@ -108,7 +108,7 @@ class Run:
         return summarise(self.measures)
 
     @property
-    def wrong(self) -> list[str]:
+    def failed_strategies(self) -> list[str]:
         """The strategies that claim to be safe and were not found VALID in every trial.
 
         A trial that was cut short before anybody was answered shows nothing, and is not held against them.
@@ -131,7 +131,7 @@ class Run:
     @property
     def untested(self) -> list[str]:
         """The faults that did not come in every trial, in words. Faults that met no purchase belong here too."""
-        return [fault.words for fault in self.missed]
+        return [fault.words for fault in self.untriggered_faults]
 
     @property
     def strict_failures(self) -> list[str]:
@@ -146,7 +146,7 @@ class Run:
         return self.experiment.load_parts | {LoadPart(str(kind)) for kind in kinds} | twice
 
     @property
-    def uncaught(self) -> list[str]:
+    def undetected_controls(self) -> list[str]:
         """The controls that no trial found INVALID, though at least one decided."""
         controls = self.measures[~self.measures["safe"]]
         found = controls.groupby("strategy", sort=False)["verdict"].agg(set)
@@ -155,7 +155,7 @@ class Run:
         ]
 
     @property
-    def unordered(self) -> list[str]:
+    def unversioned_strategies(self) -> list[str]:
         """The strategies with sales that carry no version of their event."""
         return list(dict.fromkeys(each.trial.strategy for each in self._judged if each.without_version))
 
@@ -166,7 +166,7 @@ class Run:
         return {str(name): int(count) for name, count in counts.items()}
 
     @property
-    def missed(self) -> Mapping[Fault, int]:
+    def untriggered_faults(self) -> Mapping[Fault, int]:
         """The faults that did not come, and in how many trials."""
         return Counter(Fault.parse(each.fault) for each in self.faults if each.met is None)
 
@@ -202,16 +202,16 @@ class Run:
         notes += [
             f"{name} is a control and was not caught: try more buyers, more repeats, fewer events, or --basket 2-3 "
             "for a control of baskets."
-            for name in self.uncaught
+            for name in self.undetected_controls
         ]
         notes += [
             f"{name}: its sales carry no version, so the order is not decided; the count of tickets is."
-            for name in self.unordered
+            for name in self.unversioned_strategies
         ]
         notes += [
             f"The {fault.words} did not come in {count} of {len(self.trials)} trials: they were over before it. Give "
             "them more seats, or more time."
-            for fault, count in self.missed.items()
+            for fault, count in self.untriggered_faults.items()
         ]
         notes += sentences(self.faults)
         notes += self.unanswered

@@ -168,7 +168,7 @@ def judge(trial: Trial, *, max_failures: float = MAX_FAILURES) -> TrialAnalysis:
         without_version=case.sales_without_version,
         met={kind: met(observed, ledger, trial.faults_of(kind)) for kind in FaultKind},
         progress=progress(case, faults_ns=trial.all_faults_ns, limit=max_failures),
-        double_calls=int((case.purchases & case.leads).sum() - (case.per_id(case.purchases) > 0).sum()),
+        double_calls=int((case.purchases & case.is_first_line).sum() - (case.count_by_id(case.purchases) > 0).sum()),
     )
 
 

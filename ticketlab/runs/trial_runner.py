@@ -90,7 +90,7 @@ def run_trial(
             events_added=read.added,
             idempotent=strategy.idempotent,
             autocommit=strategy.autocommit,
-            stock_elsewhere=strategy.settle is not None,
+            stock_elsewhere=strategy.reconcile_stock is not None,
             samples=sampler.count,
             deadlocks=deadlocks,
             left_behind=_left_behind(database, driven),

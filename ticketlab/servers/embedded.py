@@ -57,7 +57,7 @@ def serve(
         binaries = installation.find(owner, cache, major=major, tried=tried)
         postmaster = Postmaster(binaries, owner, folder, settings)
         shutil.copytree(_template(binaries, owner, cache), postmaster.data, symlinks=True)
-        owner.own(postmaster.data)
+        owner.chown(postmaster.data)
         try:
             postmaster.start()
             yield _connect_superuser(postmaster, because)

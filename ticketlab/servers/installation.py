@@ -178,6 +178,6 @@ def _copied(binaries: Path, owner: OsUser, cache: Path) -> Path:
             for part in ("pginstall/bin", "pginstall/lib", "pginstall/share", ".dylibs", f"../{package.name}.libs"):
                 if (package / part).exists():
                     shutil.copytree(package / part, made / package.name / part, symlinks=True)
-            owner.own(made)
+            owner.chown(made)
             publish(made, name)
     return name / package.name / "pginstall" / "bin"

@@ -40,7 +40,7 @@ class OsUser:
         """The arguments of Popen that make a child run as this user."""
         return {"user": self.uid, "group": self.gid, "extra_groups": []} if self._is_another else {}
 
-    def own(self, path: Path) -> None:
+    def chown(self, path: Path) -> None:
         """Give a file, or a folder with all that is in it, to this user."""
         if self._is_another:
             for each in (path, *path.rglob("*")):
@@ -135,7 +135,7 @@ def private(parent: Path, owner: OsUser) -> Iterator[Path]:
     folder = parent / _random_name()
     with cleanup_guard("folder", path=str(folder)):
         folder.mkdir(mode=0o700)
-        owner.own(folder)
+        owner.chown(folder)
         yield folder
 
 

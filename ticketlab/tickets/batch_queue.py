@@ -89,7 +89,7 @@ class BatchQueue:
                 place.wait()
                 place.wake_following()
             if place.leads:
-                self._lead(event_id, place)
+                self._serve_batch(event_id, place)
         except BaseException:
             self._leave(event_id, place)
             self._give_up(place)
@@ -114,7 +114,7 @@ class BatchQueue:
                     f"{len(queue):,} purchases wait for event {event_id} already: let fewer buyers in, or try later."
                 )
 
-    def _lead(self, event_id: UUID, place: _Waiter) -> None:
+    def _serve_batch(self, event_id: UUID, place: _Waiter) -> None:
         """Serve this place and all who wait, let them go, and hand over to the first of those who came meanwhile."""
         batch = [place]
         try:
@@ -129,7 +129,7 @@ class BatchQueue:
                 each.answer = error
         finally:
             try:
-                self._let_go(batch[1:])
+                self._wake(batch[1:])
             finally:
                 self._leave(event_id, place)
 
@@ -150,7 +150,7 @@ class BatchQueue:
             for each in batch:
                 each.answer = error
 
-    def _let_go(self, members: Sequence[_Waiter]) -> None:
+    def _wake(self, members: Sequence[_Waiter]) -> None:
         """Wake a few; each of them wakes the next one before he goes.
 
         Were all woken at once, all would stand in line for the interpreter's lock, and get there one by one all the

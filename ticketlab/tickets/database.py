@@ -120,7 +120,7 @@ class Database:
             use_native_hstore=False,  # no look-up of a type that is not used
         )
         event.listen(self.engine, "connect", _make_transactional)
-        event.listen(self.engine, "close", self._take_back)
+        event.listen(self.engine, "close", self._return_to_pool)
 
     def __enter__(self) -> Self:
         """Open the pool, once a first connection has shown that the server answers.
@@ -138,7 +138,7 @@ class Database:
         self.pool.open()
         try:
             # Once, on a connection that is surely sound: one that broke in here would never come back to the pool.
-            with self.reachable(), self.engine.connect():
+            with self.translating_errors(), self.engine.connect():
                 return self
         except BaseException:
             self.close()
@@ -156,7 +156,7 @@ class Database:
             self.engine.dispose()
             self.pool.close()
 
-    def at_close(self, close: Callable[[], object]) -> None:
+    def on_close(self, close: Callable[[], object]) -> None:
         """Have something else closed with it, the last one first."""
         self.closes_others = True
         self._closing.callback(close)
@@ -184,7 +184,7 @@ class Database:
         discarded = isinstance(connection, PooledConnection) and connection.discarded
         leftovers.look(connection, self.left_behind, discarded=discarded, autocommit=autocommit)
 
-    def companion(self, make: Callable[["Database"], T]) -> T:
+    def get_or_create(self, make: Callable[["Database"], T]) -> T:
         """What `make` makes of this database: made once, at first use, and then the same for all threads."""
         try:
             made: T = self._companions[make]
@@ -202,7 +202,7 @@ class Database:
         Raises:
             UnavailableError: no connection could be had, or it broke.
         """
-        with self.reachable(), Session(self.engine, expire_on_commit=False) as session, session.begin():
+        with self.translating_errors(), Session(self.engine, expire_on_commit=False) as session, session.begin():
             yield session
 
     @contextmanager
@@ -212,7 +212,7 @@ class Database:
         Raises:
             UnavailableError: a statement needed a connection, and none could be had.
         """
-        with self._telling_of_an_empty_pool(), Session(self.engine, expire_on_commit=False) as session:
+        with self._translating_pool_timeout(), Session(self.engine, expire_on_commit=False) as session:
             yield session
 
     @contextmanager
@@ -222,11 +222,11 @@ class Database:
         Raises:
             UnavailableError: none could be had.
         """
-        with self._telling_of_an_empty_pool(), self.engine.connect() as connection:
+        with self._translating_pool_timeout(), self.engine.connect() as connection:
             yield connection
 
     @contextmanager
-    def _telling_of_an_empty_pool(self) -> Iterator[None]:
+    def _translating_pool_timeout(self) -> Iterator[None]:
         try:
             yield
         except sqlalchemy.exc.OperationalError as error:
@@ -235,7 +235,7 @@ class Database:
             raise
 
     @contextmanager
-    def reachable(self) -> Iterator[None]:
+    def translating_errors(self) -> Iterator[None]:
         """Around work for which a failure of the database is no outcome but an error.
 
         Raises:
@@ -252,7 +252,7 @@ class Database:
             kind = UnavailableError if lost else TicketlabError
             raise kind(f"The database {self.settings.address} said: {str(said).strip()}") from error
 
-    def sever(self) -> None:
+    def terminate_connections(self) -> None:
         """End what is under way on every connection of this process; whoever waits for an answer is told it was lost.
 
         The server is asked to end the backends, so that nothing is committed afterwards. Where it does not answer,
@@ -295,7 +295,7 @@ class Database:
             "Let fewer buyers in, make the pool larger (DB_POOL_SIZE), or see whether the server still answers."
         )
 
-    def _take_back(self, connection: psycopg.Connection[TupleRow], _record: object) -> None:
+    def _return_to_pool(self, connection: psycopg.Connection[TupleRow], _record: object) -> None:
         """What SQLAlchemy closes goes back to the pool as it was taken."""
         if connection.closed:
             # Its own close() does nothing any more, and the pool would count it as taken for ever.

@@ -66,7 +66,7 @@ def run_with_retries(attempt: Callable[[], PurchaseResult], policy: RetryPolicy,
             return _failure(quantity, unanswered, cause, retries, detail)
         pause_s = policy.pause_s(len(retries) + 1)
         in_time = policy.deadline_s is None or time.monotonic() + pause_s <= began_s + policy.deadline_s
-        if len(retries) + 1 >= policy.tries or not in_time:
+        if len(retries) + 1 >= policy.max_attempts or not in_time:
             outcome = unanswered if cause is Cause.POOL_TIMEOUT else Outcome.CONFLICT
             return _failure(quantity, outcome, cause, retries, detail)
         retries.append(cause)
@@ -80,20 +80,20 @@ def _attempt(database: Database, strategy: Strategy, request: PurchaseRequest | 
     primary key of `tickets`, even when both are under way at once, on whatever event and by whatever strategy.
     """
     try:
-        with strategy.through(database) as way:
+        with strategy.resource(database) as way:
             if isinstance(request, PurchaseRequest):
                 result = strategy.purchase(way, request)
             else:
                 assert strategy.basket is not None
                 result = strategy.basket(way, request)
     except (psycopg.IntegrityError, sqlalchemy.exc.IntegrityError) as error:
-        if not strategy.ids_buy_once or _driver_error(error).diag.constraint_name != "tickets_pkey":
+        if not strategy.derives_ticket_ids or _driver_error(error).diag.constraint_name != "tickets_pkey":
             raise
         before = _bought_before(database, request)
         if before is None:
             raise ConflictError(Cause.CONCURRENT_UPDATE) from error  # it was taken back meanwhile
         return before
-    if result.success or not strategy.ids_buy_once:
+    if result.success or not strategy.derives_ticket_ids:
         return result
     return _bought_before(database, request) or result
 

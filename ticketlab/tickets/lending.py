@@ -194,7 +194,7 @@ def note_sessions(database: Database) -> None:
 
 def end_prepared(database: Database) -> None:
     """Note transactions that were prepared and not ended, and roll them back: their locks would outlive everything."""
-    with database.reachable(), database.connection() as connection:
+    with database.translating_errors(), database.connection() as connection:
         _end_prepared(connection, database)
 
 
@@ -215,12 +215,12 @@ def close(database: Database, known: Before, *, allowed: int, crashed: bool) -> 
     try:
         observer = psycopg.connect(database.settings.url, **CONNECTION)
     except psycopg.OperationalError:
-        with database.reachable(), database.connection() as connection:
+        with database.translating_errors(), database.connection() as connection:
             connection.execute("SELECT")  # the server answers: it only accepts no more connections
         database.left_behind.note(leftovers.NO_MORE_CONNECTIONS)
         database.close()
         return None
-    with database.reachable(), observer:
+    with database.translating_errors(), observer:
         database.close()
         _note_open(observer, database, known.sessions, allowed=allowed)
         _end_prepared(observer, database)
@@ -232,7 +232,7 @@ def close(database: Database, known: Before, *, allowed: int, crashed: bool) -> 
 
 @contextmanager
 def _observing(database: Database) -> Iterator[Connection]:
-    with database.reachable(), psycopg.connect(database.settings.url, **CONNECTION) as observer:
+    with database.translating_errors(), psycopg.connect(database.settings.url, **CONNECTION) as observer:
         yield observer
 
 

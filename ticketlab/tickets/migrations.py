@@ -73,7 +73,7 @@ def generate(database: Database, message: str, *, versions: Path | None = None) 
 
 def current(database: Database) -> str | None:
     """The revision that the database stands at, None before the first."""
-    with database.reachable(), database.engine.connect() as connection:
+    with database.translating_errors(), database.engine.connect() as connection:
         return MigrationContext.configure(connection).get_current_revision()
 
 
@@ -87,7 +87,7 @@ def _drop_empty(_context: MigrationContext, _revision: object, directives: list[
 def _migrating(database: Database, versions: Path | None) -> Iterator[Config]:
     """Alembic's configuration with a connection in one transaction, and its failures as sentences."""
     try:
-        with database.reachable(), database.engine.begin() as connection:
+        with database.translating_errors(), database.engine.begin() as connection:
             config = configuration(versions)
             config.attributes["connection"] = connection
             yield config

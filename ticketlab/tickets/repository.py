@@ -83,9 +83,9 @@ class EventRepository:
 
         Every method that reads stock does this first; only what reads the tables past this class has to ask for it.
         """
-        if self.strategy.settle is not None:
-            with self.database.reachable(), self.database.connection() as connection, transaction(connection):
-                self.strategy.settle(connection, sorted(event_ids))
+        if self.strategy.reconcile_stock is not None:
+            with self.database.translating_errors(), self.database.connection() as connection, transaction(connection):
+                self.strategy.reconcile_stock(connection, sorted(event_ids))
 
     def create(self, *, name: str, date: datetime, total_tickets: int, available_tickets: int | None = None) -> Event:
         """A new event, of version 1; without `available_tickets` all tickets are.
@@ -134,7 +134,7 @@ class EventRepository:
         if after is not None:
             # The first condition says no more than the second, but it is the one that the index on date serves.
             query = query.where(Event.date >= after.date, tuple_(Event.date, Event.id) > (after.date, after.id))
-        if self.strategy.settle is not None:
+        if self.strategy.reconcile_stock is not None:
             with self.database.session() as session:
                 found = [event.id for event in session.scalars(query)]
             self.settle(found)  # once the connection is given back: who holds one must not wait for another

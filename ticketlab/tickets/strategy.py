@@ -52,10 +52,10 @@ class RetryPolicy:
         InvalidInputError: a value can not be used.
     """
 
-    tries: int = 1
+    max_attempts: int = 1
     """Attempts at most, the first among them."""
-    first_pause_s: float = 0.002
-    longest_pause_s: float = 0.1
+    backoff_initial_s: float = 0.002
+    backoff_max_s: float = 0.1
     jitter: float = 1.0
     deadline_s: float | None = None
     """No attempt begins later than this after the first one began."""
@@ -64,8 +64,8 @@ class RetryPolicy:
 
     def __post_init__(self) -> None:
         faults = {
-            "at least one try": self.tries < 1,
-            "pauses that are not negative": min(self.first_pause_s, self.longest_pause_s) < 0,
+            "at least one attempt": self.max_attempts < 1,
+            "pauses that are not negative": min(self.backoff_initial_s, self.backoff_max_s) < 0,
             "a jitter from 0 to 1": not 0 <= self.jitter <= 1,
             f"causes among {', '.join(RETRY_CAUSES)}": not set(self.causes) <= set(RETRY_CAUSES),
         }
@@ -76,7 +76,7 @@ class RetryPolicy:
     def pause_s(self, attempt: int) -> float:
         """How long to wait after the given attempt, counted from 1."""
         doublings = min(attempt - 1, _MOST_DOUBLINGS)
-        longest: float = min(self.longest_pause_s, self.first_pause_s * 2**doublings)
+        longest: float = min(self.backoff_max_s, self.backoff_initial_s * 2**doublings)
         return longest * random.uniform(1 - self.jitter, 1)
 
 
@@ -102,15 +102,15 @@ class Strategy:
     """Makes one attempt at one purchase."""
     basket: BasketPurchase | None
     """Sells several events at once; None where the strategy can not."""
-    for_baskets: bool
+    basket_only: bool
     """Whether whatever is said of it, its flaw above all, shows in baskets only."""
-    settle: Settle | None
+    reconcile_stock: Settle | None
     """Where stock is counted elsewhere while it is sold, brings the events' rows up to date; None where it never is."""
-    through: Callable[[Database], AbstractContextManager[Any]]
+    resource: Callable[[Database], AbstractContextManager[Any]]
     """Opens what `purchase` and `basket` work through, for one attempt."""
     schema: Schema | None = None
     """The tables that it sells from; None where those are ticketlab's."""
-    ids_buy_once: bool = False
+    derives_ticket_ids: bool = False
     """Whether it makes a ticket's id from its purchase's, so that no id buys twice: see `attempts`."""
     idempotent: bool = False
     """Whether it claims that a purchase id buys once, however often it is called."""
@@ -129,11 +129,11 @@ def strategy(
     isolation: Isolation = Isolation.READ_COMMITTED,
     retry: RetryPolicy | None = None,
     basket: BasketPurchase | None = None,
-    for_baskets: bool = False,
-    settle: Settle | None = None,
-    through: Callable[[Database], AbstractContextManager[Any]] = Database.connection,
+    basket_only: bool = False,
+    reconcile_stock: Settle | None = None,
+    resource: Callable[[Database], AbstractContextManager[Any]] = Database.connection,
     schema: Schema | None = None,
-    ids_buy_once: bool = False,
+    derives_ticket_ids: bool = False,
     idempotent: bool = False,
     autocommit: bool = False,
     unseen: str = "",
@@ -154,12 +154,12 @@ def strategy(
             retry=retry or RetryPolicy(),
             purchase=purchase,
             basket=basket,
-            for_baskets=for_baskets,
-            settle=settle,
-            through=through,
+            basket_only=basket_only,
+            reconcile_stock=reconcile_stock,
+            resource=resource,
             schema=schema,
-            ids_buy_once=ids_buy_once,
-            idempotent=idempotent or (safe and ids_buy_once),
+            derives_ticket_ids=derives_ticket_ids,
+            idempotent=idempotent or (safe and derives_ticket_ids),
             autocommit=autocommit,
             unseen=unseen,
         )

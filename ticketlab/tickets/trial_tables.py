@@ -94,7 +94,7 @@ def clear(database: Database) -> None:
         TicketlabError: somebody held the tables for too long; the text names the session or the prepared transaction.
     """
     with (
-        database.reachable(),
+        database.translating_errors(),
         database.connection(timeout_s=_TIMEOUT_S) as connection,
         _in_time(connection, "The table of events cannot be emptied"),
         transaction(connection),
@@ -114,7 +114,7 @@ def read(
     if schema is not None:
         return _read_own(database, events, schema, warm_up)
     with (
-        database.reachable(),
+        database.translating_errors(),
         database.connection(timeout_s=_TIMEOUT_S) as connection,
         _in_time(connection, "The table of events cannot be read"),
         transaction(connection, Isolation.REPEATABLE_READ),
@@ -175,7 +175,10 @@ def _own_ticket(
 @contextmanager
 def _plain_connection(database: Database) -> Iterator[Connection]:
     """One that is not of the pool, as psycopg opens it, in a transaction that sees one snapshot."""
-    with database.reachable(), psycopg.connect(database.settings.url, connect_timeout=_TIMEOUT_S) as connection:
+    with (
+        database.translating_errors(),
+        psycopg.connect(database.settings.url, connect_timeout=_TIMEOUT_S) as connection,
+    ):
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         _limit(connection)
         yield connection

@@ -126,10 +126,10 @@ def made_once(kind: type) -> Opens:
         with wrap_user_errors(kind.__name__):
             made = kind(database.settings)
         if callable(close := getattr(made, "close", None)):
-            database.at_close(lambda: _close(f"{kind.__name__}.close", close, database.patience_s))
+            database.on_close(lambda: _close(f"{kind.__name__}.close", close, database.patience_s))
         return made
 
-    return lambda database: nullcontext(database.companion(make))
+    return lambda database: nullcontext(database.get_or_create(make))
 
 
 def _close(name: str, close: Callable[[], object], patience_s: float) -> None:
@@ -225,7 +225,7 @@ def adopt(
         safe=safe,
         summary=summary or (inspect.getdoc(given) or "a purchase function of one's own").partition("\n")[0],
         retry=retry,
-        through=call.through,
+        resource=call.through,
         schema=schema,
         idempotent=idempotent,
         autocommit=autocommit,

@@ -247,7 +247,7 @@ def search(case: IndexedHistory, events: Collection[int]) -> Violation | None:
         raise Undecided(open_question)
     if found.status is Status.VALID:
         return None
-    shown = np.flatnonzero(rows & (case.undecided | case.perhaps_sold | case.perhaps_refunded | case.refused))
+    shown = np.flatnonzero(rows & (case.undecided | case.sale_unknown | case.refund_unknown | case.refused))
     return Violation(found.summary, shown.tolist(), Anomaly.STALE_READ)
 
 

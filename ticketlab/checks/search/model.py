@@ -63,7 +63,7 @@ class Operation:
     """Where it stands in the history."""
 
     @property
-    def moves(self) -> list[tuple[int, int]]:
+    def quantities(self) -> list[tuple[int, int]]:
         """Its events, each with the tickets that it takes or gives back."""
         return sorted((line.event, line.quantity) for line in self.lines)
 
@@ -114,7 +114,7 @@ def apply(partition: Partition, number: int, state: State) -> State | None:
         case Kind.REFUND, Outcome.REFUNDED if operation.repeated:
             return None if owned else state
         case _:
-            if not owned or partition.operations[owned.bit_length() - 1].moves != operation.moves:
+            if not owned or partition.operations[owned.bit_length() - 1].quantities != operation.quantities:
                 return None
             stock = _moved(partition, operation, state, +1)
             return None if stock is None else state._replace(stock=stock, held=state.held & ~owned)
@@ -134,7 +134,7 @@ def _confirms(partition: Partition, operation: Operation, sale: int, state: Stat
 
     An answer that reports an earlier call reports no version of it.
     """
-    if partition.operations[sale].moves != operation.moves:
+    if partition.operations[sale].quantities != operation.quantities:
         return False
     without_version = all(line.version == NOT_SEEN for line in operation.lines)
     if operation.repeated or partition.versionless or without_version:
@@ -149,7 +149,7 @@ def differences(partition: Partition, state: State) -> list[dict[str, Any]]:
     due: Counter[tuple[int, bytes]] = Counter()
     for number, operation in enumerate(partition.operations):
         if state.held >> number & 1:
-            for event, quantity in operation.moves:
+            for event, quantity in operation.quantities:
                 due[event, operation.purchase_id] += quantity
     there = partition.tickets
     tickets = [

@@ -19,7 +19,7 @@ class ReadConstraint:
     row: int
     since: int
     until: int
-    suits: Callable[[int, int], Mask]
+    allows: Callable[[int, int], Mask]
     """Of the versions from the first to the last one given, which ones it can have seen."""
 
 
@@ -75,7 +75,7 @@ class UnackedWrite:
     """The last one."""
     stock: int = NOT_SEEN
     """The stock that it reports to have left, or NOT_SEEN."""
-    undoes: int | None = None
+    refund_of: int | None = None
     """Of a refund the row of its purchase, where that is silent too: it comes before."""
 
 
@@ -131,10 +131,10 @@ def _candidates(
     used = {each.row for each in chosen}
     tried = set()
     for each in order:
-        alike = (each.change, each.earliest, each.latest, each.stock, each.undoes)
+        alike = (each.change, each.earliest, each.latest, each.stock, each.refund_of)
         if each.row in used or alike in tried or not each.earliest <= version <= each.latest:
             continue
-        if each.undoes is not None and each.undoes not in used:
+        if each.refund_of is not None and each.refund_of not in used:
             continue
         if each.stock in {NOT_SEEN, before + each.change} and _agrees(gaps, version, before + each.change):
             tried.add(alike)

@@ -55,7 +55,7 @@ def check_missing_versions(told: VersionedRows) -> Violation | None:
         placed += _places(told.case, made, seen=0)
     for event in np.setdiff1d(quiet.looked_at, open_events).tolist():
         seen, without = gap_search.assign_reads(
-            list(_read_constraints(quiet, event, versions)), placed.of_event(event), last=int(told.last[event])
+            list(_read_constraints(quiet, event, versions)), placed.of_event(event), last=int(told.final_version[event])
         )
         if without is not None and not quiet.is_open(event):
             return _no_consistent_version(told, event, without.row)
@@ -63,7 +63,7 @@ def check_missing_versions(told: VersionedRows) -> Violation | None:
             open_events.append(event)
         placed += _places(told.case, seen, seen=1)
     if quiet.any and not open_events and _contradicts(told.case, placed):
-        open_events = quiet.of_any_kind.tolist()
+        open_events = quiet.affected_events.tolist()
     return linearizability.search(told.case, open_events) if open_events else None
 
 
@@ -78,39 +78,39 @@ class UnversionedRows:
         self.told = told
         case = told.case
         without = case.version == NOT_SEEN
-        self.silent = np.flatnonzero(case.changed & without)
+        self.silent = np.flatnonzero(case.changed_stock & without)
         self.undecided = np.flatnonzero(case.undecided | case.effects.entangled)
         self.refused = np.flatnonzero(case.refused & without)
         made = np.bincount(self.told.event, minlength=case.events)
         known = np.zeros(case.events, np.bool_)
         known[case.ledger.events["event"]] = True
-        self.missing = np.where(known, self.told.last - 1 - made, 0)
+        self.missing = np.where(known, self.told.final_version - 1 - made, 0)
         self.events = np.union1d(np.flatnonzero(self.missing), case.event[np.append(self.silent, self.undecided)])
         self.looked_at = np.unique(case.event[self.refused])
 
     @cached_property
     def sale(self) -> Integers:
         """Of each id the row of its sale, or -1."""
-        return _first_of_each_id(self.told.case, self.told.case.surely_sold)
+        return _first_of_each_id(self.told.case, self.told.case.sold_certain)
 
     @cached_property
     def refund(self) -> Integers:
         """Of each id the row of its refund, or -1."""
-        return _first_of_each_id(self.told.case, self.told.case.surely_refunded)
+        return _first_of_each_id(self.told.case, self.told.case.refunded_certain)
 
     @cached_property
     def bought_again(self) -> Mask:
         """By id: whether it has several sales."""
-        several: Mask = self.told.case.per_id(self.told.case.surely_sold) > 1
+        several: Mask = self.told.case.count_by_id(self.told.case.sold_certain) > 1
         return several
 
     @property
     def any(self) -> bool:
         """Whether there is anything that was not reported."""
-        return len(self.of_any_kind) > 0
+        return len(self.affected_events) > 0
 
     @property
-    def of_any_kind(self) -> Integers:
+    def affected_events(self) -> Integers:
         """The events on which something was not reported."""
         return np.union1d(self.events, self.looked_at)
 
@@ -157,7 +157,7 @@ def _fill(quiet: UnversionedRows, event: int) -> dict[int, int] | Violation:
 
 def _gaps_of(told: VersionedRows, event: int) -> VersionGaps:
     first, end = np.searchsorted(told.event, [event, event + 1])
-    version, rows, last = told.version[first:end], told.makers[first:end], int(told.last[event])
+    version, rows, last = told.version[first:end], told.writers[first:end], int(told.final_version[event])
     known = np.concatenate([[1], version, [last + 1]])
     breaks = np.flatnonzero(np.diff(known) > 1)
     missing = [each for place in breaks for each in range(int(known[place]) + 1, int(known[place + 1]))]
@@ -167,8 +167,8 @@ def _gaps_of(told: VersionedRows, event: int) -> VersionGaps:
         for number in (place - 1, place):
             if 0 <= number < len(rows) and case.available[rows[number]] != NOT_SEEN:
                 stock[int(version[number])] = int(case.available[rows[number]])
-                made[int(version[number])] = int(case.change[rows[number]])
-    seers = told.seers[case.event[told.seers] == event]
+                made[int(version[number])] = int(case.stock_delta[rows[number]])
+    seers = told.readers[case.event[told.readers] == event]
     wanted = seers[np.isin(case.version[seers], missing) & (case.available[seers] != NOT_SEEN)]
     stock |= dict(zip(case.version[wanted].tolist(), case.available[wanted].tolist(), strict=True))
     if last in missing and told.left[event] != NOT_SEEN:
@@ -180,7 +180,7 @@ def _unclaimed_version(told: VersionedRows, event: int, count: int) -> Violation
     first, end = np.searchsorted(told.event, [event, event + 1])
     gone = np.append(told.version[first:end] != np.arange(end - first) + 2, True)
     behind = first + int(np.argmax(gone))
-    rows = [int(told.makers[place]) for place in (behind - 1, behind) if first <= place < end]
+    rows = [int(told.writers[place]) for place in (behind - 1, behind) if first <= place < end]
     text = f"event {event}: no operation made version {behind - first + 2:,}"
     if count > 1:
         text += f", nor {count - 1:,} more"
@@ -190,7 +190,7 @@ def _unclaimed_version(told: VersionedRows, event: int, count: int) -> Violation
 def _candidates(quiet: UnversionedRows, event: int, silent: Integers) -> Iterator[UnackedWrite]:
     """The silent rows of an event, each with the first and the last version that it can have made."""
     told, case = quiet.told, quiet.told.case
-    places, last = told.places.of_event(event), int(told.last[event])
+    places, last = told.places.of_event(event), int(told.final_version[event])
     earliest = places.after(case.since[silent]) // 2 + 1
     latest = (places.before(case.until[silent], none=2 * last + 2) - 1) // 2
     for row, first, end in zip(silent.tolist(), earliest.tolist(), latest.tolist(), strict=True):
@@ -207,7 +207,7 @@ def _candidates(quiet: UnversionedRows, event: int, silent: Integers) -> Iterato
                 undoes = sale
         stock = int(case.available[row])
         yield UnackedWrite(
-            row=row, change=int(case.change[row]), earliest=first, latest=end, undoes=undoes, stock=stock
+            row=row, change=int(case.stock_delta[row]), earliest=first, latest=end, refund_of=undoes, stock=stock
         )
 
 
@@ -225,7 +225,7 @@ def _read_constraints(quiet: UnversionedRows, event: int, versions: dict[int, in
     stock = _stocks(told, event, versions)
     for row in quiet.refused[case.event[quiet.refused] == event].tolist():
         low = partial(_too_low, stock, wanted=int(case.quantity[row]), shown=int(case.available[row]))
-        yield ReadConstraint(row=row, since=int(case.invoked[row]), until=int(case.completed[row]), suits=low)
+        yield ReadConstraint(row=row, since=int(case.invoked[row]), until=int(case.completed[row]), allows=low)
 
 
 def _too_low(stock: Integers, first: int, last: int, *, wanted: int, shown: int) -> Mask:
@@ -238,12 +238,12 @@ def _too_low(stock: Integers, first: int, last: int, *, wanted: int, shown: int)
 def _stocks(told: VersionedRows, event: int, versions: dict[int, int]) -> Integers:
     """The stock at each version of an event, from 1; place 0 is not used."""
     case = told.case
-    changes = np.zeros(int(told.last[event]) + 1, np.int64)
+    changes = np.zeros(int(told.final_version[event]) + 1, np.int64)
     first, end = np.searchsorted(told.event, [event, event + 1])
-    changes[told.version[first:end]] = case.change[told.makers[first:end]]
+    changes[told.version[first:end]] = case.stock_delta[told.writers[first:end]]
     for row, version in versions.items():
         if case.event[row] == event:
-            changes[version] = case.change[row]
+            changes[version] = case.stock_delta[row]
     stocks: Integers = told.total[event] + np.cumsum(changes)
     return stocks
 
@@ -254,7 +254,7 @@ def _reports_agree(told: VersionedRows, event: int, versions: dict[int, int]) ->
     if (stock[1:] < 0).any():
         return False
     first, end = np.searchsorted(told.event, [event, event + 1])
-    rows = np.concatenate([told.makers[first:end], told.seers[case.event[told.seers] == event]])
+    rows = np.concatenate([told.writers[first:end], told.readers[case.event[told.readers] == event]])
     reported = case.available[rows]
     if ((reported != NOT_SEEN) & (reported != stock[case.version[rows]])).any():
         return False
@@ -278,4 +278,4 @@ def _contradicts(case: IndexedHistory, placed: Positions) -> bool:
     """Whether the places that were found do not go together, of one event or of several."""
     if real_time.inversion(placed) is not None:
         return True
-    return not case.leads.all() and bool(real_time.cycle(placed, case.operation[placed.rows]))
+    return not case.is_first_line.all() and bool(real_time.cycle(placed, case.operation[placed.rows]))

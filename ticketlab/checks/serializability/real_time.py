@@ -21,7 +21,7 @@ class Positions:
 
     rows: Integers
     event: Integers
-    at: Integers
+    position: Integers
     since: Integers
     """The earliest time at which each can have taken effect: when it was called."""
     until: Integers
@@ -51,14 +51,14 @@ class Positions:
     def after(self, moments: Integers) -> Integers:
         """For each moment the last place that was surely taken before it, or -1; for places of one event."""
         by_end = np.argsort(self.until, kind="stable")
-        last = np.append(-1, np.maximum.accumulate(self.at[by_end]))
+        last = np.append(-1, np.maximum.accumulate(self.position[by_end]))
         places: Integers = last[np.searchsorted(self.until[by_end], moments, side="left")]
         return places
 
     def before(self, moments: Integers, *, none: int) -> Integers:
         """For each moment the first place that was surely taken after it, or `none`; for places of one event."""
         by_start = np.argsort(self.since, kind="stable")
-        first = np.append(np.minimum.accumulate(self.at[by_start][::-1])[::-1], none)
+        first = np.append(np.minimum.accumulate(self.position[by_start][::-1])[::-1], none)
         places: Integers = first[np.searchsorted(self.since[by_start], moments, side="right")]
         return places
 
@@ -110,7 +110,7 @@ def _earliest_answer_from_there_on(places: Positions) -> Integers:
 
 def _first_of_the_next_place(places: Positions) -> Integers:
     """For each row where the rows behind its place begin."""
-    same = (places.event[1:] == places.event[:-1]) & (places.at[1:] == places.at[:-1])
+    same = (places.event[1:] == places.event[:-1]) & (places.position[1:] == places.position[:-1])
     begins = np.append(np.flatnonzero(~same) + 1, len(places))
     group = np.append(0, np.cumsum(~same))
     behind: Integers = begins[group]
@@ -159,7 +159,7 @@ _TRIED = 50
 
 def _by_event(places: Positions, operation: Integers, first: int) -> tuple[Integers, Integers]:
     """Each row before a bar that stands behind its place, and each bar before the next place; bars follow `first`."""
-    opens = np.append(True, (places.event[1:] != places.event[:-1]) | (places.at[1:] != places.at[:-1]))
+    opens = np.append(True, (places.event[1:] != places.event[:-1]) | (places.position[1:] != places.position[:-1]))
     starts_event = np.append(True, places.event[1:] != places.event[:-1])
     place = np.cumsum(opens) - 1
     behind_a_bar = ~starts_event[np.flatnonzero(opens)][place]

@@ -13,7 +13,7 @@ from ticketlab.history.text import counted
 def refunds(told: VersionedRows) -> Violation | None:
     """A refund of what was not bought, of another number of tickets, before it was bought, or once more."""
     case = told.case
-    rows = np.flatnonzero(case.surely_refunded & ~case.effects.entangled & ~_is_of_any_sale(case))
+    rows = np.flatnonzero(case.refunded_certain & ~case.effects.entangled & ~_is_of_any_sale(case))
     if not len(rows):
         return None
     sale = _sale_of(case, rows)
@@ -38,16 +38,20 @@ def impossible_ids(told: VersionedRows) -> Violation | None:
     sold, refunded = case.sold & ~case.repeated, case.refunded
     mine = case.id == case.id[row]
     event = f"event {case.event[row]}: "
-    if (refunded & mine & case.leads).sum() > ((case.sold | case.perhaps_sold) & mine & case.leads).sum():
+    if (refunded & mine & case.is_first_line).sum() > (
+        (case.sold | case.sale_unknown) & mine & case.is_first_line
+    ).sum():
         return Violation(event + "a purchase was given back twice", _calls(case, row), Anomaly.DOUBLE_REFUND)
-    if (case.refunded_nothing & mine).any() and not (refunded & mine).any():
+    if (case.empty_refunds & mine).any() and not (refunded & mine).any():
         text = "a refund was answered that the purchase owns nothing, but it owned its tickets at that time"
         return Violation(event + text, _calls(case, row), Anomaly.STALE_READ)
     if (case.repeated & case.sold & mine).any() and not case.owned[case.id[row]]:
         text = "a call was answered that the purchase had been made before, but it owned nothing at that time"
         return Violation(event + text, _calls(case, row), Anomaly.STALE_READ)
     owned, asked = int(case.owned[case.id[row]]), int(case.quantity[mine & case.purchases].max(initial=0))
-    anomaly = Anomaly.DOUBLE_SALE if owned > asked or (sold & mine & case.leads).sum() > 1 else Anomaly.LOST_SALE
+    anomaly = (
+        Anomaly.DOUBLE_SALE if owned > asked or (sold & mine & case.is_first_line).sum() > 1 else Anomaly.LOST_SALE
+    )
     tickets = counted(owned, "ticket")
     text = f"no order of the calls of one purchase id explains its answers and the {tickets} that it owns"
     return Violation(event + text, _calls(case, row), anomaly)
@@ -55,16 +59,16 @@ def impossible_ids(told: VersionedRows) -> Violation | None:
 
 def _calls(case: IndexedHistory, row: int) -> list[int]:
     """The rows under the id of this row that took effect, may have, or were answered as if they had."""
-    answered = case.sold | case.refunded | case.refunded_nothing | case.perhaps_sold | case.perhaps_refunded
+    answered = case.sold | case.refunded | case.empty_refunds | case.sale_unknown | case.refund_unknown
     calls: list[int] = np.flatnonzero((case.id == case.id[row]) & answered).tolist()
     return calls
 
 
 def _is_of_any_sale(case: IndexedHistory) -> Mask:
     """Rows of ids with several sales, of which the versions do not say in which order they and the refund come."""
-    sales = case.surely_sold | (case.undecided & case.purchases)
-    several = case.per_id(sales) > 1
-    without = np.bincount(case.id[(case.changed | sales) & (case.version == NOT_SEEN)], minlength=case.ids) > 0
+    sales = case.sold_certain | (case.undecided & case.purchases)
+    several = case.count_by_id(sales) > 1
+    without = np.bincount(case.id[(case.changed_stock | sales) & (case.version == NOT_SEEN)], minlength=case.ids) > 0
     unclear: Mask = (several & without)[case.id]
     return unclear
 
@@ -74,7 +78,7 @@ def _sale_of(case: IndexedHistory, rows: Integers) -> Integers:
 
     Before means in the order of versions where both have one; an id that is not bought again has one sale only.
     """
-    sales = np.flatnonzero(case.surely_sold | (case.undecided & case.purchases))
+    sales = np.flatnonzero(case.sold_certain | (case.undecided & case.purchases))
     if not len(sales):
         return np.full(len(rows), -1)
     order = np.lexsort((case.version[sales], case.pairs[sales]))
@@ -92,7 +96,7 @@ def _sale_of(case: IndexedHistory, rows: Integers) -> Integers:
 
 def _other_tickets(case: IndexedHistory, rows: Integers, sale: Integers) -> Mask:
     lines = np.bincount(case.operation)[case.operation]
-    wanted = np.abs(case.change)
+    wanted = np.abs(case.stock_delta)
     other: Mask = (sale >= 0) & ((wanted[rows] != wanted[sale]) | (lines[rows] != lines[sale]))
     return other
 

@@ -39,7 +39,7 @@ def min_free_seats(case: IndexedHistory, refused: Integers) -> Integers:
     seats = case.seats
     taken, returned = _taken(case), _returned(case)
     held = _holders(case)
-    explained = np.bincount(case.event[held], case.held[held], case.events).astype(np.int64)
+    explained = np.bincount(case.event[held], case.tickets_held[held], case.events).astype(np.int64)
     free = np.empty(len(refused), np.int64)
     for event in np.unique(case.event[refused]).tolist():
         of_event = seats[seats["event"] == event].iloc[0]
@@ -52,7 +52,7 @@ def min_free_seats(case: IndexedHistory, refused: Integers) -> Integers:
 
 def _sales(case: IndexedHistory) -> Mask:
     """Every sale that took effect, or may have."""
-    return case.surely_sold | (case.undecided & case.purchases)
+    return case.sold_certain | (case.undecided & case.purchases)
 
 
 def _holders(case: IndexedHistory) -> Integers:
@@ -66,13 +66,13 @@ def _holders(case: IndexedHistory) -> Integers:
 def _taken(case: IndexedHistory) -> _SeatTimeline:
     """The seats of every sale, or those that its id holds if these are more."""
     held, holders = np.zeros(len(case), np.int64), _holders(case)
-    held[holders] = case.held[holders]
+    held[holders] = case.tickets_held[holders]
     return _ordered(case, _sales(case), case.since, np.maximum(case.quantity, held))
 
 
 def _returned(case: IndexedHistory) -> _SeatTimeline:
     """The seats that were surely given back, from when that was answered."""
-    return _ordered(case, case.refunded & case.surely_refunded, case.completed, case.quantity)
+    return _ordered(case, case.refunded & case.refunded_certain, case.completed, case.quantity)
 
 
 def _ordered(case: IndexedHistory, rows: Mask, at: Integers, seats: Integers) -> _SeatTimeline:
@@ -265,10 +265,10 @@ def refusals(told: VersionedRows) -> Violation | None:
     if len(false):
         text = f"event {case.event[false[0]]}: sold out was answered while enough seats were free in every order"
         return Violation(text, [int(false[0])], Anomaly.FALSE_SOLD_OUT)
-    joined = np.isin(case.operation, case.operation[~case.leads])
-    matters = case.changed | case.undecided | case.refused
+    joined = np.isin(case.operation, case.operation[~case.is_first_line])
+    matters = case.changed_stock | case.undecided | case.refused
     reported = (case.available != NOT_SEEN) & matters
-    searched = case.surely_refunded | case.undecided | case.effects.entangled | reported | (case.refused & joined)
+    searched = case.refunded_certain | case.undecided | case.effects.entangled | reported | (case.refused & joined)
     general = case.undecided | case.effects.entangled | (joined & matters)
     left_open: list[int] = []
     for event in np.unique(case.event[searched]).tolist():
@@ -305,7 +305,7 @@ def _search(case: IndexedHistory, event: int, rows: Integers, total: int) -> Vio
 
 def _items(case: IndexedHistory, rows: Integers) -> list[Item]:
     sale_of = dict(
-        zip(case.id[rows][case.surely_sold[rows]].tolist(), rows[case.surely_sold[rows]].tolist(), strict=True)
+        zip(case.id[rows][case.sold_certain[rows]].tolist(), rows[case.sold_certain[rows]].tolist(), strict=True)
     )
     return [
         Item(

@@ -34,42 +34,42 @@ class VersionedRows:
     """The rows that report a version; none in a history that is versionless."""
 
     case: IndexedHistory
-    makers: Integers
+    writers: Integers
     """Rows that report a version that they made, by event and version."""
-    seers: Integers
+    readers: Integers
     """Rows that were refused at a version."""
 
     @classmethod
     def of(cls, case: IndexedHistory) -> Self:
         """Sorted out of a case."""
         reported = case.version != NOT_SEEN
-        makers = np.flatnonzero(case.changed & reported)
+        makers = np.flatnonzero(case.changed_stock & reported)
         makers = makers[sort_order(case.event[makers], case.version[makers])]
-        return cls(case=case, makers=makers, seers=np.flatnonzero(case.refused & reported))
+        return cls(case=case, writers=makers, readers=np.flatnonzero(case.refused & reported))
 
     @cached_property
     def event(self) -> Integers:
         """The event of each maker."""
-        return self.case.event[self.makers]
+        return self.case.event[self.writers]
 
     @cached_property
     def version(self) -> Integers:
         """The version of each maker."""
-        return self.case.version[self.makers].astype(np.int64)
+        return self.case.version[self.writers].astype(np.int64)
 
     @cached_property
-    def follows(self) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
+    def is_consecutive(self) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
         """Whether the maker before is of the same event and made the version before."""
         same = self.event[1:] == self.event[:-1]
-        return np.append(False, same & (self.version[1:] == self.version[:-1] + 1))[: len(self.makers)]
+        return np.append(False, same & (self.version[1:] == self.version[:-1] + 1))[: len(self.writers)]
 
     @cached_property
     def stock(self) -> Integers:
         """The stock that each maker left by the changes up to it; NOT_SEEN behind the first version that is missing."""
         begins = np.searchsorted(self.event, self.event)
-        changes = self.case.change[self.makers].cumsum()
+        changes = self.case.stock_delta[self.writers].cumsum()
         of_event = changes - np.append(0, changes)[begins]
-        complete = self.version - 2 == np.arange(len(self.makers)) - begins
+        complete = self.version - 2 == np.arange(len(self.writers)) - begins
         return np.where(complete, self.total[self.event] + of_event, NOT_SEEN)
 
     @cached_property
@@ -78,14 +78,14 @@ class VersionedRows:
         return self._by_event("total")
 
     @cached_property
-    def last(self) -> Integers:
+    def final_version(self) -> Integers:
         """The version of each event at the end; where the ledger does not say, what the changes of the event make."""
         last = self._by_event("version")
         if (last != NOT_SEEN).all():
             return last
-        made = 1 + np.bincount(self.case.event[self.case.changed], minlength=self.case.events)
+        made = 1 + np.bincount(self.case.event[self.case.changed_stock], minlength=self.case.events)
         np.maximum.at(made, self.event, self.version)
-        np.maximum.at(made, self.case.event[self.seers], self.case.version[self.seers])
+        np.maximum.at(made, self.case.event[self.readers], self.case.version[self.readers])
         return np.where(last == NOT_SEEN, made, last)
 
     @cached_property
@@ -103,8 +103,8 @@ class VersionedRows:
     @cached_property
     def places(self) -> Positions:
         """Where all these rows stand."""
-        case, rows = self.case, np.concatenate([self.makers, self.seers])
-        at = np.concatenate([2 * self.version, 2 * case.version[self.seers].astype(np.int64) + 1])
+        case, rows = self.case, np.concatenate([self.writers, self.readers])
+        at = np.concatenate([2 * self.version, 2 * case.version[self.readers].astype(np.int64) + 1])
         return Positions.of(rows=rows, event=case.event[rows], at=at, since=case.since[rows], until=case.until[rows])
 
     def maker_of(self, event: Integers, version: Integers) -> Integers:
@@ -125,40 +125,44 @@ class VersionedRows:
 
 def check_versions(told: VersionedRows) -> Violation | None:
     """A version that was made twice, or that the event has never come to."""
-    event, version, makers = told.event, told.version, told.makers
+    event, version, makers = told.event, told.version, told.writers
     twice = np.flatnonzero((event[1:] == event[:-1]) & (version[1:] == version[:-1]))
     if len(twice):
         rows = makers[twice[0] : twice[0] + 2].tolist()
         text = f"event {event[twice[0]]}: version {version[twice[0]]:,} was made twice"
         if len(twice) > 1:
             text += f", and so were {len(twice) - 1:,} more"
-        undone = told.case.surely_sold[rows] & (told.case.held[rows] == 0) & ~_given_back(told.case)[told.case.id[rows]]
+        undone = (
+            told.case.sold_certain[rows]
+            & (told.case.tickets_held[rows] == 0)
+            & ~_given_back(told.case)[told.case.id[rows]]
+        )
         return Violation(text, rows, Anomaly.DIRTY_READ if undone.any() else Anomaly.LOST_UPDATE)
     early = np.flatnonzero(version <= 1)
     if len(early):
         text = f"event {event[early[0]]}: version {version[early[0]]} was made, though the event began with version 1"
         return Violation(text, [int(makers[early[0]])], Anomaly.LOST_UPDATE)
-    beyond = np.flatnonzero(version > told.last[event])
+    beyond = np.flatnonzero(version > told.final_version[event])
     if len(beyond):
         place = beyond[0]
-        ended = f"the event ended with version {told.last[event[place]]:,}"
+        ended = f"the event ended with version {told.final_version[event[place]]:,}"
         text = f"event {event[place]}: an answer reported version {version[place]:,}, but {ended}"
         return Violation(text, [int(makers[place])], Anomaly.DIRTY_READ)
     return None
 
 
 def _given_back(case: IndexedHistory) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
-    return case.per_id(case.surely_refunded | case.perhaps_refunded) > 0
+    return case.count_by_id(case.refunded_certain | case.refund_unknown) > 0
 
 
 def check_stock(told: VersionedRows) -> Violation | None:
     """A stock that is below 0, or is not that of the version before, plus or less what was given back or sold."""
-    case, makers, event = told.case, told.makers, told.event
-    stock, change = case.available[makers].astype(np.int64), case.change[makers]
+    case, makers, event = told.case, told.writers, told.event
+    stock, change = case.available[makers].astype(np.int64), case.stock_delta[makers]
     before = np.append(NOT_SEEN, stock[:-1])[: len(stock)]
     first = told.version == 2  # noqa: PLR2004 - the one after the first
     before[first] = told.total[event[first]]
-    known = (stock != NOT_SEEN) & (before != NOT_SEEN) & (first | told.follows)
+    known = (stock != NOT_SEEN) & (before != NOT_SEEN) & (first | told.is_consecutive)
     wrong = np.flatnonzero(known & (before + change != stock))
     if len(wrong):
         place = wrong[0]
@@ -186,7 +190,7 @@ def check_stock(told: VersionedRows) -> Violation | None:
         )
         return Violation(text, [int(makers[place])], Anomaly.OVERSELL)
     known = told.ended[event] & (stock != NOT_SEEN) & (told.left[event] != NOT_SEEN)
-    ends = np.flatnonzero(known & (told.version == told.last[event]))
+    ends = np.flatnonzero(known & (told.version == told.final_version[event]))
     wrong = ends[stock[ends] != told.left[event[ends]]]
     if len(wrong):
         place = wrong[0]
@@ -200,11 +204,11 @@ def check_stock(told: VersionedRows) -> Violation | None:
 
 def check_refusals(told: VersionedRows) -> Violation | None:
     """A refusal beside a stock that would have done, or at a version or a stock that never was."""
-    case, seers = told.case, told.seers
+    case, seers = told.case, told.readers
     event, version = case.event[seers], case.version[seers].astype(np.int64)
     witness, stock = _stock_at_version(told, event, version)
     shown = np.where(case.available[seers] == NOT_SEEN, stock, case.available[seers])
-    never = (version > told.last[event]) | (version < 1) | ((stock != NOT_SEEN) & (stock != shown))
+    never = (version > told.final_version[event]) | (version < 1) | ((stock != NOT_SEEN) & (stock != shown))
     enough = (shown != NOT_SEEN) & (shown >= case.quantity[seers])
     for wrong, anomaly in ((never, Anomaly.DIRTY_READ), (enough, Anomaly.FALSE_SOLD_OUT)):
         if wrong.any():
@@ -225,12 +229,12 @@ def _stock_at_version(told: VersionedRows, event: Integers, version: Integers) -
     It is told by who made the version; where nobody says that he did, by the ledger if it is the last one, and else by
     the first of those who saw it.
     """
-    case, seers = told.case, told.seers
+    case, seers = told.case, told.readers
     maker = told.maker_of(event, version)
-    made = np.append(told.makers, -1)[maker]
+    made = np.append(told.writers, -1)[maker]
     stock = np.where(maker >= 0, case.available[made], NOT_SEEN).astype(np.int64)
     stock = np.where((maker >= 0) & (stock == NOT_SEEN), np.append(told.stock, NOT_SEEN)[maker], stock)
-    stock = np.where((maker < 0) & (version == told.last[event]) & told.ended[event], told.left[event], stock)
+    stock = np.where((maker < 0) & (version == told.final_version[event]) & told.ended[event], told.left[event], stock)
     stock = np.where(version == 1, told.total[event], stock)
     quiet = np.flatnonzero((maker < 0) & (stock == NOT_SEEN) & (case.available[seers] != NOT_SEEN))
     _, first, group = np.unique(
@@ -252,7 +256,7 @@ def check_real_time(told: VersionedRows) -> Violation | None:
             "had been answered, and comes before it"
         )
         return Violation(text, pair, Anomaly.STALE_READ)
-    if case.leads.all():
+    if case.is_first_line.all():
         return None
     circle = real_time.cycle(places, case.operation[places.rows])
     if not circle:

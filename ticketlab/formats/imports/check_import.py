@@ -80,7 +80,7 @@ def _final_ledger(case: IndexedHistory) -> tuple[Ledger | None, str | None]:
     if lost:
         return None, f"{NO_LEDGER}, and of {counted(lost, 'row')} the outcome is unknown"
     sold = case.sold & ~case.repeated
-    earlier = int((case.sold & case.repeated & (case.per_id(sold) == 0)[case.id]).sum())
+    earlier = int((case.sold & case.repeated & (case.count_by_id(sold) == 0)[case.id]).sum())
     if earlier:
         rows_report = f"{counted(earlier, 'row')} {verb(earlier, 'reports')}"
         return None, f"{NO_LEDGER}, and {rows_report} an earlier purchase that is not there"
@@ -93,7 +93,7 @@ def _final_ledger(case: IndexedHistory) -> tuple[Ledger | None, str | None]:
             None,
             f"{NO_LEDGER}, and what {what} {verb(several, 'owns')} in the end depends on the order of the calls",
         )
-    kept = sold & ((case.per_id(case.refunded) == 0) & ~case.effects.irregular)[case.id]
+    kept = sold & ((case.count_by_id(case.refunded) == 0) & ~case.effects.irregular)[case.id]
     rows = np.repeat(np.flatnonzero(kept), case.quantity[kept])
     of_regular = case.history[["event", "purchase_id"]].iloc[rows].assign(ticket=NOT_SEEN).astype(TICKET_COLUMNS)
     tickets = pd.concat([of_regular, of_irregular], ignore_index=True) if len(of_irregular) else of_regular
@@ -134,7 +134,7 @@ def _named(row: Mapping[str, Any], foreign: ImportedHistory) -> dict[str, Any]:
     """A row of evidence with the names of the file; a number that is its own name stays one."""
     named = dict(row)
     for column, names in (("event", foreign.events), ("buyer", foreign.buyers)):
-        if column in named and not names.as_they_were:
+        if column in named and not names.is_identity:
             named[column] = names[named[column]]
     if "purchase_id" in named:
         named["purchase_id"] = foreign.ids.text_of(named["purchase_id"])

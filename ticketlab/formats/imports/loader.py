@@ -61,12 +61,12 @@ class Operations:
         buyer = names(table, "buyer", faults)
         buyers = NameIndex.of(buyer)
         columns["buyer"] = buyers.numbers(buyer)
-        faults.tell()  # what follows compares cells with one another
+        faults.raise_if_any()  # what follows compares cells with one another
         _compare(table, columns, faults)
         operation, first = _group_operations(owners, columns)
         columns["line"] = _lines(table, operation, faults)
         _agree(table, columns, operation, first, faults)
-        faults.tell()
+        faults.raise_if_any()
         order = np.lexsort((columns["line"], operation, columns["invoked_ns"]))
         columns |= {name: pd.Categorical.from_codes(columns[name], dtype=COLUMNS[name]) for name in _WORDS}
         frame = pd.DataFrame(columns | {"purchase_id": owners.column()})[list(COLUMNS)].astype(COLUMNS)
@@ -230,7 +230,7 @@ def read(
     told = names(operations, "event", faults)
     known = _events_named(told, events, tickets)
     found = Operations.of(operations, known, faults)
-    faults.tell()
+    faults.raise_if_any()
     seats = _seats_of_all(known, stock) if events is None else _seats(events, known, operations, told)
     kept, owners = (None, found.ids) if tickets is None else _tickets(tickets, known, len(seats), events)
     none = pd.DataFrame({"event": [], "purchase_id": parquet.purchase_ids(b""), "ticket": []})
@@ -277,11 +277,11 @@ def _seats(table: Table, known: NameIndex, operations: Table, told: pa.Array) ->
     ]
     again = pd.Series(event).duplicated().to_numpy() & (event >= 0)
     faults.add(table.places, again, "event", table.text("event"), "each event once")
-    faults.tell()
+    faults.raise_if_any()
     strange = ParseErrors(name=operations.name, unit=operations.unit)
     unknown = ~np.isin(known.numbers(told), event)
     strange.add(operations.places, unknown, "event", told, f"an event of {table.name}")
-    strange.tell()
+    strange.raise_if_any()
     return _events_frame(event, total, *last)
 
 
@@ -302,7 +302,7 @@ def _tickets(table: Table, known: NameIndex, events: int, listed: Table | None) 
     owners = ids(table, "purchase_id", faults)
     counted = "tickets" in table.columns
     counts = whole_numbers(table, "tickets", COUNT, faults) if counted else np.ones(len(table), np.int64)
-    faults.tell()
+    faults.raise_if_any()
     if counts.sum() > MOST_TICKETS:
         raise InvalidInputError(f"{table.name} has {counts.sum():,} tickets: more than {MOST_TICKETS:,} are too many.")
     rows = np.repeat(np.arange(len(table)), counts)

@@ -93,7 +93,7 @@ class NameIndex:
         return cls(known=known)
 
     @property
-    def as_they_were(self) -> bool:
+    def is_identity(self) -> bool:
         """Whether every number is the name it stands for."""
         return bool(self.known.equals(pa.array(map(str, range(len(self.known))), pa.string())))
 

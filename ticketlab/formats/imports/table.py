@@ -51,7 +51,7 @@ class ParseErrors:
         """One fault, in words of its own."""
         self._extend(1, [(place, f"{self._unit} {place}, {column}: {found}; expected {expected}")])
 
-    def tell(self) -> None:
+    def raise_if_any(self) -> None:
         """Go on only if there are none.
 
         Raises:
@@ -183,7 +183,7 @@ class Table:
     def _checked(cls, *, misfits: Sequence[tuple[int, str, str]] = (), **fields: Any) -> Self:  # noqa: ANN401 - its own
         table = cls(misfits=misfits, **fields)
         if not len(table):
-            table.faults().tell()
+            table.faults().raise_if_any()
         return table
 
     def require_rows(self) -> None:

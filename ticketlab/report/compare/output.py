@@ -62,7 +62,7 @@ def as_json(both: RunComparison) -> dict[str, Any]:
         "first": both.first.run,
         "second": both.second.run,
         "verdicts_changed": [
-            {"strategy": each.strategy, "safe": each.safe, "alarming": each.alarming, "sentence": each.sentence}
+            {"strategy": each.strategy, "safe": each.safe, "alarming": each.is_regression, "sentence": each.sentence}
             for each in news_of(both)
         ],
         "strategies": rows.to_dict("records"),
@@ -117,7 +117,7 @@ def gate(both: RunComparison, reasons: Sequence[str], *, below: float) -> Iterat
 
 def _news(both: RunComparison) -> Iterator[Text]:
     for each in news_of(both):
-        yield Text(each.sentence, style="bold red" if each.alarming else "yellow")
+        yield Text(each.sentence, style="bold red" if each.is_regression else "yellow")
     yield Text(f"Verdicts: {'as above' if news_of(both) else 'the same in both runs'}.\n")
 
 

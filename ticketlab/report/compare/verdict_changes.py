@@ -42,7 +42,7 @@ class VerdictChange:
     """What the runs found, and where it is to be seen."""
 
     @property
-    def alarming(self) -> bool:
+    def is_regression(self) -> bool:
         """Whether a strategy that claims to be safe has become less so; a control is meant to be caught."""
         return self.safe and self.turn is not ChangeKind.NOT_SEEN
 
@@ -54,7 +54,7 @@ def news_of(both: RunComparison) -> list[VerdictChange]:
     found = [
         _news(both, strategy_label(row, everywhere), row, matching_rows(before, row)) for _, row in after.iterrows()
     ]
-    return sorted((each for each in found if each), key=lambda each: (not each.alarming, each.turn))
+    return sorted((each for each in found if each), key=lambda each: (not each.is_regression, each.turn))
 
 
 def _news(both: RunComparison, name: str, row: pd.Series, before: pd.DataFrame) -> VerdictChange | None:

@@ -10,7 +10,7 @@ LOCK = "SELECT pg_advisory_xact_lock(hashtextextended(%s::text, 0))"
 
 @strategy(
     safe=True,
-    ids_buy_once=True,
+    derives_ticket_ids=True,
     summary="pg_advisory_xact_lock per event, then read and write",
     cost="one round trip more than pessimistic; holds only among those who ask for the lock",
     when="what is to be guarded is no row, or not yet",

@@ -62,11 +62,11 @@ def basket(connection: Connection, wanted: Basket) -> PurchaseResult:
 
 @strategy(
     safe=True,
-    ids_buy_once=True,
+    derives_ticket_ids=True,
     summary="one statement: conditional UPDATE and INSERT … RETURNING",
     cost="one round trip; the refusal has to be read for again",
     when="by default: the least that a single purchase can cost",
-    retry=RetryPolicy(tries=5),
+    retry=RetryPolicy(max_attempts=5),
     basket=basket,
 )
 def atomic(connection: Connection, request: PurchaseRequest) -> PurchaseResult:

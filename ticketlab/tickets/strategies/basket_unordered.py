@@ -20,13 +20,13 @@ def basket(connection: Connection, wanted: Basket) -> PurchaseResult:
 
 @strategy(
     safe=False,
-    ids_buy_once=True,
+    derives_ticket_ids=True,
     summary="control: rows of a basket locked in the buyer's order; deadlocks",
     cost="each deadlock stops its buyers for deadlock_timeout, 1 s by default",
     when="never: it shows why locks need an order",
-    retry=RetryPolicy(tries=3),
+    retry=RetryPolicy(max_attempts=3),
     basket=basket,
-    for_baskets=True,
+    basket_only=True,
 )
 def basket_unordered(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """Sell one event under its lock: alone, nothing is wrong with that."""

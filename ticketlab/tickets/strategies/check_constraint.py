@@ -12,11 +12,11 @@ CONSTRAINT = "CHK_available_tickets_non_negative"
 
 @strategy(
     safe=True,
-    ids_buy_once=True,
+    derives_ticket_ids=True,
     summary="no check of its own: take the stock off and let the constraint refuse",
     cost="as atomic; each refusal is an error, a dead row and a line in the server's log",
     when="a second line of defence under any other; alone where refusals are rare",
-    retry=RetryPolicy(tries=5),
+    retry=RetryPolicy(max_attempts=5),
 )
 def check_constraint(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """Sell, unless the constraint says that there was too little."""

@@ -289,18 +289,18 @@ def _gatherer(database: Database) -> BatchQueue:
 
 
 def _through(database: Database) -> AbstractContextManager[BatchQueue]:
-    return nullcontext(database.companion(_gatherer))
+    return nullcontext(database.get_or_create(_gatherer))
 
 
 @strategy(
     safe=True,
-    ids_buy_once=True,
+    derives_ticket_ids=True,
     summary="those who wait for one event are gathered and sold to in one transaction",
     cost="a queue in each process; what fails for the whole batch fails for all in it",
     when="one hot event and many buyers at once: the most that can be sold",
-    retry=RetryPolicy(tries=5),
+    retry=RetryPolicy(max_attempts=5),
     basket=BatchQueue.purchase,
-    through=_through,
+    resource=_through,
 )
 def coalesced(gatherer: BatchQueue, request: PurchaseRequest) -> PurchaseResult:
     """Wait for the next transaction on the event, and for its answer."""

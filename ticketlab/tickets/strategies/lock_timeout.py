@@ -10,11 +10,11 @@ BOUND = "SET LOCAL lock_timeout = '500ms'"
 
 @strategy(
     safe=True,
-    ids_buy_once=True,
+    derives_ticket_ids=True,
     summary="SELECT … FOR UPDATE under lock_timeout: a bounded wait, then another try",
     cost="as pessimistic, and one more round trip before the lock",
     when="a queue must not grow without end: the slow holder of a lock is felt by few",
-    retry=RetryPolicy(tries=10, deadline_s=5),
+    retry=RetryPolicy(max_attempts=10, deadline_s=5),
 )
 def lock_timeout(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """Sell under the row lock of the event, if it can be had in time."""

@@ -35,7 +35,7 @@ def read_check_write_back(connection: Connection, request: PurchaseRequest) -> P
 
 @strategy(
     safe=False,
-    ids_buy_once=True,
+    derives_ticket_ids=True,
     summary="control: read, check, write back; nothing is locked, nothing compared",
     cost="oversells as soon as two buyers meet",
     when="never: it shows what the checks can see",

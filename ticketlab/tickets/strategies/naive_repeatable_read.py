@@ -32,12 +32,12 @@ WHERE id = %(event_id)s
 
 @strategy(
     safe=False,
-    ids_buy_once=True,
+    derives_ticket_ids=True,
     summary="control: count the tickets in a snapshot, check, insert; write skew",
     cost="oversells as soon as two buyers meet",
     when="never: it shows that REPEATABLE READ alone decides nothing",
     isolation=Isolation.REPEATABLE_READ,
-    retry=RetryPolicy(tries=20),
+    retry=RetryPolicy(max_attempts=20),
 )
 def naive_repeatable_read(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """Sell what the snapshot promised."""

@@ -22,7 +22,7 @@ def basket(connection: Connection, wanted: Basket) -> PurchaseResult:
 
 @strategy(
     safe=True,
-    ids_buy_once=True,
+    derives_ticket_ids=True,
     summary="SELECT … FOR NO KEY UPDATE, then write",
     cost="as pessimistic, but inserts that refer to the event are not blocked",
     when="wherever FOR UPDATE comes to mind: it is what an UPDATE itself takes",

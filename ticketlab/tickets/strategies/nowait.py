@@ -9,11 +9,11 @@ LOCK = "SELECT available_tickets, version FROM events WHERE id = %s FOR UPDATE N
 
 @strategy(
     safe=True,
-    ids_buy_once=True,
+    derives_ticket_ids=True,
     summary="SELECT … FOR UPDATE NOWAIT: fail fast and try again",
     cost="no queue in the server, and no fairness: who comes first is chance",
     when="a buyer has something better to do than to wait, or connections are few",
-    retry=RetryPolicy(tries=200, first_pause_s=0.004, longest_pause_s=0.064, deadline_s=5),
+    retry=RetryPolicy(max_attempts=200, backoff_initial_s=0.004, backoff_max_s=0.064, deadline_s=5),
 )
 def nowait(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """Sell under the row lock of the event, if it is free."""

@@ -25,11 +25,11 @@ SELECT sold.*, event.available_tickets, event.version FROM sold, event
 
 @strategy(
     safe=True,
-    ids_buy_once=True,
+    derives_ticket_ids=True,
     summary="compare the version on write, retry when it moved (the documented one)",
     cost="no lock while the application thinks; under contention most work is done for nothing",
     when="events that few buyers want at once, or long thought between reading and writing",
-    retry=RetryPolicy(tries=20),
+    retry=RetryPolicy(max_attempts=20),
 )
 def optimistic(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """Sell if nobody else has since the event was read."""

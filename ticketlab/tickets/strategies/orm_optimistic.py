@@ -12,12 +12,12 @@ from ticketlab.tickets.strategy import ConflictError, RetryPolicy, strategy
 
 @strategy(
     safe=True,
-    ids_buy_once=True,
+    derives_ticket_ids=True,
     summary="the ORM's version_id_col: the UPDATE names the version that was read, retry when it moved",
     cost="as optimistic, and the ORM's work in Python for every attempt",
     when="an application that lives in its ORM, and events that few buyers want at once",
-    retry=RetryPolicy(tries=50, longest_pause_s=0.05),
-    through=Database.unit_of_work,
+    retry=RetryPolicy(max_attempts=50, backoff_max_s=0.05),
+    resource=Database.unit_of_work,
 )
 def orm_optimistic(session: Session, request: PurchaseRequest) -> PurchaseResult:
     """Sell if nobody else has since the event was read."""

@@ -10,11 +10,11 @@ from ticketlab.tickets.strategy import strategy
 
 @strategy(
     safe=True,
-    ids_buy_once=True,
+    derives_ticket_ids=True,
     summary="the ORM's SELECT … FOR UPDATE: session.get(…, with_for_update=True)",
     cost="as pessimistic, and the ORM's work in Python while the row is locked",
     when="an application that lives in its ORM, and events that are not that hot",
-    through=Database.unit_of_work,
+    resource=Database.unit_of_work,
 )
 def orm_pessimistic(session: Session, request: PurchaseRequest) -> PurchaseResult:
     """Sell under the row lock of the event."""

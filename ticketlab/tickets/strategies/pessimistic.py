@@ -20,7 +20,7 @@ def basket(connection: Connection, wanted: Basket) -> PurchaseResult:
 
 @strategy(
     safe=True,
-    ids_buy_once=True,
+    derives_ticket_ids=True,
     summary="SELECT … FOR UPDATE, then write (the documented one)",
     cost="three round trips with the row locked: buyers of one event queue for it",
     when="decisions that need the application between reading and writing",

@@ -8,7 +8,7 @@ from ticketlab.tickets.strategy import Connection, pipelined_transaction, strate
 
 @strategy(
     safe=True,
-    ids_buy_once=True,
+    derives_ticket_ids=True,
     summary="the pessimistic statements in pipeline mode: one round trip for all of them",
     cost="what is sent must be decided before anything is answered: the check moves into the SQL",
     when="several statements with nothing to think about in between, or a distant database",

@@ -7,12 +7,12 @@ from ticketlab.tickets.strategy import Connection, Isolation, RetryPolicy, strat
 
 @strategy(
     safe=True,
-    ids_buy_once=True,
+    derives_ticket_ids=True,
     summary="REPEATABLE READ, retry on 40001: the first to update wins",
     cost="as optimistic, and the loser has waited for the winner's commit",
     when="the code reads and writes the same rows, and must not be rewritten",
     isolation=Isolation.REPEATABLE_READ,
-    retry=RetryPolicy(tries=50, longest_pause_s=0.05),
+    retry=RetryPolicy(max_attempts=50, backoff_max_s=0.05),
 )
 def repeatable_read(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """Sell by the snapshot, if the event is still as it was then."""

@@ -19,12 +19,12 @@ def basket(connection: Connection, wanted: Basket) -> PurchaseResult:
 
 @strategy(
     safe=True,
-    ids_buy_once=True,
+    derives_ticket_ids=True,
     summary="SERIALIZABLE, retry on 40001 and 40P01: the database decides",
     cost="as repeatable_read, and every read is tracked",
     when="rules over many rows that no single lock covers; correctness before speed",
     isolation=Isolation.SERIALIZABLE,
-    retry=RetryPolicy(tries=50, longest_pause_s=0.05),
+    retry=RetryPolicy(max_attempts=50, backoff_max_s=0.05),
     basket=basket,
 )
 def serializable(connection: Connection, request: PurchaseRequest) -> PurchaseResult:

@@ -11,7 +11,7 @@ CALL = "SELECT * FROM sell_tickets(%(event_id)s, %(quantity)s, %(purchase_id)s)"
 
 @strategy(
     safe=True,
-    ids_buy_once=True,
+    derives_ticket_ids=True,
     summary="the whole purchase in one PL/pgSQL call",
     cost="one round trip; the logic lives in the database, and is deployed by migrations",
     when="several statements must run under the lock, and round trips are dear",

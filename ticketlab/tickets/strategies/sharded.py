@@ -74,12 +74,12 @@ def settle(connection: Connection, events: Sequence[UUID]) -> None:
 
 @strategy(
     safe=True,
-    ids_buy_once=True,
+    derives_ticket_ids=True,
     summary="the stock split over 16 counters; the last tickets gathered from all of them",
     cost="stock is only known once settled, the sales have no order, and the last ones queue",
     when="one hot event whose row is the bottleneck, and a stock far larger than a purchase",
-    retry=RetryPolicy(tries=5),  # beside a strategy that locks FOR UPDATE, PostgreSQL may find a deadlock
-    settle=settle,
+    retry=RetryPolicy(max_attempts=5),  # beside a strategy that locks FOR UPDATE, PostgreSQL may find a deadlock
+    reconcile_stock=settle,
 )
 def sharded(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """Take from one counter; where it has too little, look at all of them."""

@@ -76,12 +76,12 @@ def settle(connection: Connection, events: Sequence[UUID]) -> None:
 
 @strategy(
     safe=True,
-    ids_buy_once=True,
+    derives_ticket_ids=True,
     summary="seats laid out in advance, taken with FOR UPDATE SKIP LOCKED",
     cost="a row a seat; stock is only known once settled, and the sales have no order",
     when="seats that are things of their own, and buyers who should not wait for each other's commit",
-    retry=RetryPolicy(tries=5),  # beside a strategy that locks FOR UPDATE, PostgreSQL may find a deadlock
-    settle=settle,
+    retry=RetryPolicy(max_attempts=5),  # beside a strategy that locks FOR UPDATE, PostgreSQL may find a deadlock
+    reconcile_stock=settle,
 )
 def skip_locked(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """Take seats that are free and unlocked; where there are too few, look more closely."""
