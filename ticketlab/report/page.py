@@ -1,9 +1,12 @@
-"""Charts as pictures: within a page, or as files beside a text."""
+"""A report as a page: its fragments, which a notebook shows one by one, and the whole of them in one HTML text.
+
+Templates and charts in, text out: nothing is executed, and nothing of Jupyter is imported.
+"""
 
 import base64
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -122,6 +125,11 @@ class Fragment:
     html: str = field(repr=False)
 
     def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return self.html
+
+    def __html__(self) -> str:
+        """What a template shows: it is HTML already, and not escaped again."""
         return self.html
 
 
@@ -133,6 +141,16 @@ def style() -> Fragment:
 def css() -> str:
     """The style sheet of all fragments."""
     return (TEMPLATES / "page.css").read_text()
+
+
+def render(report: Report, on_progress: Callable[[str], None] = lambda _part: None) -> str:
+    """The whole page, which needs no network and no other file. `on_progress` is called with the name of each part."""
+    fragments = []
+    for part in PARTS:
+        on_progress(part.__name__)
+        fragments.append(part(report))
+    template = _TEMPLATES.get_template("page.html.j2")
+    return template.render(title=report.title, style=style(), fragments=[each for each in fragments if each])
 
 
 def head(report: Report) -> Fragment:
@@ -178,6 +196,10 @@ def trace(report: Report) -> Fragment:
 def repeat(report: Report) -> Fragment:
     """The exact commands."""
     return _fragment("repeat", report)
+
+
+PARTS: Final = (head, answers, comparison, strategies, figures, violations, conditions, trace, repeat)
+"""The fragments of a page in their order, as functions of a report."""
 
 
 def _fragment(name: str, report: Report) -> Fragment:
