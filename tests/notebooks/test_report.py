@@ -34,6 +34,12 @@ def cells(*sources):
     return nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources])
 
 
+@pytest.fixture(scope="module")
+def executed(saved):
+    """The executed notebook of one run, as a file."""
+    return publish.write(saved[:1], form=Format.IPYNB)
+
+
 class TestPage:
     def test_it_has_every_section_and_no_code(self, page_of_one):
         """The verdict, then the answers, then the rest in order; nothing of the notebook that shows the same."""
@@ -70,11 +76,6 @@ class TestPage:
 
 
 class TestNotebook:
-    @pytest.fixture(scope="class")
-    def executed(self, saved):
-        """The executed notebook of one run, as a file."""
-        return publish.write(saved[:1], form=Format.IPYNB)
-
     def test_it_shows_the_fragments_of_the_page(self, executed, page_of_one):
         """Each is on the page, letter by letter and in the same order."""
         cells = nbformat.read(executed, as_version=4).cells

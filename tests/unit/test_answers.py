@@ -190,7 +190,7 @@ class TestSure:
         assert "mutants" not in answer("sure", trial("atomic"))
         told = answer("sure", trial("atomic"), trial("coalesced", 60, sold_out=0, verdict="UNKNOWN"), power=power)
         assert "detected 1 of 2 mutants (deliberately broken strategies) within 116 purchases at up to 16" in told
-        assert "In 200 trials of safe strategies they raised 0 false alarms." in told
+        assert "In 200 trials of safe strategies the checks raised 0 false alarms." in told
         assert "The calibration: 16 buyers, one event." in told
 
     @pytest.mark.parametrize("broken", ["naive", "atomic"])

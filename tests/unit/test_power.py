@@ -403,9 +403,9 @@ class TestKnown:
             return len(power.caught(purchases=100, buyers=2, tried=tried)), hidden
 
         without = "which this run did not have."
-        assert told() == (1, [f"3 need quantities above 1, baskets or crashes, {without}"])
-        assert told(LoadPart.BASKETS) == (2, [f"2 need quantities above 1 or crashes, {without}"])
-        assert told(LoadPart.CRASH, LoadPart.BASKETS) == (3, [f"1 needs quantities above 1, {without}"])
+        assert told() == (1, [f"3 mutants need quantities above 1, baskets or crashes, {without}"])
+        assert told(LoadPart.BASKETS) == (2, [f"2 mutants need quantities above 1 or crashes, {without}"])
+        assert told(LoadPart.CRASH, LoadPart.BASKETS) == (3, [f"1 mutant needs quantities above 1, {without}"])
         assert told(*LoadPart) == (4, [])
 
     def test_one_miss_of_twenty_is_still_caught_and_two_are_not(self):

@@ -81,7 +81,7 @@ class MutationBaseline:
     def limit_texts(self, tried: Collection[LoadPart]) -> list[str]:
         """What they cannot detect with these parts of a load, and how often they were wrong, in sentences."""
         alarms = f"{self.false_alarms:,} false alarm{'' if self.false_alarms == 1 else 's'}"
-        return [*self._out_of_reach(tried), f"In {self.trials:,} trials of safe strategies they raised {alarms}."]
+        return [*self._out_of_reach(tried), f"In {self.trials:,} trials of safe strategies the checks raised {alarms}."]
 
     def _out_of_reach(self, tried: Collection[LoadPart]) -> list[str]:
         """How many mutants cannot show under a load with these parts, and what they need."""
@@ -90,7 +90,8 @@ class MutationBaseline:
             return []
         *others, last = words_of({part for each in hidden for part in each.needs} - set(tried))
         needed = f"{', '.join(others)} or {last}" if others else last
-        return [f"{len(hidden)} need{'s' if len(hidden) == 1 else ''} {needed}, which this run did not have."]
+        mutants = "1 mutant needs" if len(hidden) == 1 else f"{len(hidden)} mutants need"
+        return [f"{mutants} {needed}, which this run did not have."]
 
     @classmethod
     def read(cls, path: Path) -> Self:
