@@ -96,7 +96,7 @@ def _purchases(step: "lab.Progress") -> str:
 def results(run: Run) -> Table:
     """One row a strategy and setting, 80 columns wide: what was sold, how fast, and the verdict."""
     seats = run.experiment.stock * run.experiment.events
-    columns = (f"sold\nof {seats:,}", "sold\nout", "con-\nflicts", "purchases\n/s", "p50/p95/p99\nms", "retries\n/sale")
+    columns = (f"sold\nof {seats:,}", "sold\nout", "con-\nflicts", "sales\n/s", "p50/p95/p99\nms", "retries\n/sale")
     table = _table("strategy", *columns, "verdict", left=("strategy", "verdict"))
     for _, row in run.summary.iterrows():
         table.add_row(_name(row, among=run.summary), *_numbers(row), _shown_verdict(row, run.concerns))
@@ -111,7 +111,7 @@ def _shown_verdict(row: pd.Series, found: Sequence[Concern]) -> Text:
 
 def legend(run: Run) -> Text:
     """What the numbers of the table are, and under which conditions they were measured."""
-    kinds = "sold, purchases/s and latency: medians of the repeats, below them their range; other counts: sums\n"
+    kinds = "sold, sales/s and latency: medians of the repeats, below them their range; other counts: sums\n"
     return Text((kinds if run.experiment.repeats > 1 else "") + run.conditions, style="dim")
 
 
@@ -246,7 +246,8 @@ def _numbers(row: pd.Series) -> list[Text | str]:
     spread = f"\n{_range(row['per_s_min'], row['per_s_max'])}" if row["repeats"] > 1 else ""
     return [
         Text.assemble(
-            f"{row['sold']:,.0f}", (f"\n+{row['oversold_median']:,.0f}" if row["oversold"] else "", "bold red")
+            f"{row['sold']:,.0f}",
+            (f"\n+{row['oversold_median']:,.0f}\noversold" if row["oversold"] else "", "bold red"),
         ),
         f"{row['sold_out']:,}",
         f"{row['conflicts']:,}",

@@ -32,8 +32,8 @@ SMALL = {"buyers": (8,), "repeats": 1, "stock": 200, "seconds": 20.0, "warm_up_s
 
 
 @pytest.fixture
-def no_kernel(monkeypatch):
-    """A report is said to be written, and is not: its page takes a kernel, and what is looked at is not on it."""
+def no_report(monkeypatch):
+    """A report is said to be written, and is not: what is looked at is not on its page."""
     monkeypatch.setattr(publish, "write", lambda runs, **_: publish.default_place(runs, Format.HTML))
 
 
@@ -342,7 +342,7 @@ class TestCommandLine:
         assert judged.returncode == 1
         assert "Wrong: naive broke what it promises." in judged.stdout
 
-    @pytest.mark.usefixtures("no_kernel")
+    @pytest.mark.usefixtures("no_report")
     def test_the_table_shows_the_oversell_and_the_folder(self, tmp_path):
         """What a person sees: the verdicts, the oversell with its number, and where the run is."""
         done = call("run", "--server", "embedded", "--purchases", "400", "--repeats", "1", "--quiet", cwd=tmp_path)
@@ -351,7 +351,7 @@ class TestCommandLine:
             assert words in done.stdout
         assert max(map(len, done.stdout.splitlines())) <= 80
 
-    @pytest.mark.usefixtures("no_kernel")
+    @pytest.mark.usefixtures("no_report")
     def test_weak_durability_is_said_beside_the_numbers(self, tmp_path):
         """A setting that makes commits cheaper is in the table's conditions and in a sentence of its own."""
         done = call(
@@ -435,7 +435,7 @@ def test_a_server_that_dies_ends_the_run_and_keeps_what_was_measured(tmp_path, m
     assert run.measures["verdict"].tolist() == ["VALID"]
 
 
-@pytest.mark.usefixtures("no_kernel")
+@pytest.mark.usefixtures("no_report")
 def test_an_external_server_is_left_as_it_was(tmp_path, server, database):
     """The lab works in a database of its own on the server it is given: others stay untouched, and its own goes."""
     with psycopg.connect(server.url) as connection:

@@ -388,25 +388,24 @@ class TestKnown:
         kept = made.known()
         load = {"purchases": purchases, "buyers": buyers, "tried": ()}
         assert len(kept.caught(**load)) == count
-        assert kept.sentence(**load).startswith(
-            f"In a separate calibration the checks detected {count} of 2 mutants within {purchases} purchases at up to "
-            f"{buyers} buyers. In "
+        assert kept.detected_text(**load) == (
+            f"In a separate calibration the checks detected {count} of 2 mutants (deliberately broken strategies) "
+            f"within {purchases} purchases at up to {buyers} buyers."
         )
 
     def test_a_mutant_counts_only_where_the_load_has_what_it_needs(self):
         """Of four one needs nothing, two a fault or baskets, and one baskets of several tickets."""
         power = MutationBaseline(conditions="", mutants=tuple(map(needing, NEEDS)), trials=0, false_alarms=0)
 
-        def detected(*tried):
-            said = power.sentence(purchases=100, buyers=2, tried=tried)
-            return said.removeprefix("In a separate calibration the checks detected ").partition(" In 0 trials")[0]
+        def told(*tried):
+            *hidden, _alarms = power.limit_texts(tried)
+            return len(power.caught(purchases=100, buyers=2, tried=tried)), hidden
 
-        within = "of 4 mutants within 100 purchases at up to 2 buyers"
         without = "which this run did not have."
-        assert detected() == f"1 {within}; 3 need quantities above 1, baskets or crashes, {without}"
-        assert detected(LoadPart.BASKETS) == f"2 {within}; 2 need quantities above 1 or crashes, {without}"
-        assert detected(LoadPart.CRASH, LoadPart.BASKETS) == f"3 {within}; 1 needs quantities above 1, {without}"
-        assert detected(*LoadPart) == f"4 {within}."
+        assert told() == (1, [f"3 mutants need quantities above 1, baskets or crashes, {without}"])
+        assert told(LoadPart.BASKETS) == (2, [f"2 mutants need quantities above 1 or crashes, {without}"])
+        assert told(LoadPart.CRASH, LoadPart.BASKETS) == (3, [f"1 mutant needs quantities above 1, {without}"])
+        assert told(*LoadPart) == (4, [])
 
     def test_one_miss_of_twenty_is_still_caught_and_two_are_not(self):
         """As in the exam."""

@@ -70,24 +70,28 @@ class MutationBaseline:
             each for each in self.mutants if each.can_show(tried) and each.is_caught(purchases=purchases, buyers=buyers)
         ]
 
-    def sentence(self, *, purchases: int, buyers: int, tried: Collection[LoadPart]) -> str:
-        """What the checks detect at this size and with these parts of a load, and what they cannot detect without."""
+    def detected_text(self, *, purchases: int, buyers: int, tried: Collection[LoadPart]) -> str:
+        """What the checks detect at this size and with these parts of a load, in a sentence."""
         caught = len(self.caught(purchases=purchases, buyers=buyers, tried=tried))
-        alarms = f"{self.false_alarms:,} false alarm{'' if self.false_alarms == 1 else 's'}"
         return (
-            f"In a separate calibration the checks detected {caught} of {len(self.mutants)} mutants within "
-            f"{purchases:,} purchases at up to {buyers:,} buyers{self._out_of_reach(tried)}. In {self.trials:,} trials "
-            f"of safe strategies they raised {alarms}."
+            f"In a separate calibration the checks detected {caught} of {len(self.mutants)} mutants (deliberately "
+            f"broken strategies) within {purchases:,} purchases at up to {buyers:,} buyers."
         )
 
-    def _out_of_reach(self, tried: Collection[LoadPart]) -> str:
+    def limit_texts(self, tried: Collection[LoadPart]) -> list[str]:
+        """What they cannot detect with these parts of a load, and how often they were wrong, in sentences."""
+        alarms = f"{self.false_alarms:,} false alarm{'' if self.false_alarms == 1 else 's'}"
+        return [*self._out_of_reach(tried), f"In {self.trials:,} trials of safe strategies the checks raised {alarms}."]
+
+    def _out_of_reach(self, tried: Collection[LoadPart]) -> list[str]:
         """How many mutants cannot show under a load with these parts, and what they need."""
         hidden = [each for each in self.mutants if not each.can_show(tried)]
         if not hidden:
-            return ""
+            return []
         *others, last = words_of({part for each in hidden for part in each.needs} - set(tried))
         needed = f"{', '.join(others)} or {last}" if others else last
-        return f"; {len(hidden)} need{'s' if len(hidden) == 1 else ''} {needed}, which this run did not have"
+        mutants = "1 mutant needs" if len(hidden) == 1 else f"{len(hidden)} mutants need"
+        return [f"{mutants} {needed}, which this run did not have."]
 
     @classmethod
     def read(cls, path: Path) -> Self:

@@ -1,5 +1,6 @@
 """Exact confidence bounds, and ratios of measurements with their intervals. Knows no history."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf, isnan, nan
@@ -39,10 +40,12 @@ def interval(successes: int, trials: int, *, confidence: float = CONFIDENCE) -> 
 
 def _highest(count: int, trials: int, chance: float) -> float:
     """The rate at which `count` or fewer in `trials` have this chance."""
-    from scipy.special import betaincinv  # takes long to import
-
+    if count == 0:
+        return -math.expm1(math.log(chance) / trials)
     if count == trials:
         return 1.0
+    from scipy.special import betaincinv  # takes long to import, and none is the usual count
+
     return float(betaincinv(count + 1, trials - count, 1 - chance))
 
 

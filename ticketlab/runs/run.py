@@ -250,8 +250,8 @@ class Run:
             return
         came_back = pluralize(int(self.measures["refunded"].sum()), "ticket")
         yield (
-            f"{came_back} came back: sold are those that did not. A buyer who was told that an event is sold out "
-            "asks no more, so seats that came back later may be left."
+            f"{came_back} came back: sold are those that did not. A buyer stops after its first 'sold out', so seats "
+            "refunded later may stay unsold."
         )
         answered = [(name, int(self.measures[f"refunds_{name}"].sum())) for name in ("failed", "unknown")]
         if any(count for _, count in answered):
