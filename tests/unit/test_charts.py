@@ -934,11 +934,18 @@ def drawn(size: str) -> dict[str, Figure]:
     return charts.figures(measures, stock, CONDITIONS) | {"comparison": charts.comparison(runs, CONDITIONS)}
 
 
+LARGE = {"thirty", "twenty, two numbers of buyers", "four, two numbers of buyers, three pools"}
+"""To draw one of them takes as long as all others."""
 of_every_size = pytest.mark.xdist_group("charts of every size")  # one process draws what all of these look at
 
 
+def sized(sizes):
+    """Each of the sizes, the large ones slow."""
+    return [pytest.param(each, marks=[pytest.mark.slow] if each in LARGE else []) for each in sizes]
+
+
 @of_every_size
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", sized(SIZES))
 def test_no_text_leaves_the_figure_or_touches_another(size):
     """Whatever the number of strategies, all words lie on the sheet, and none on another."""
     for name, figure in drawn(size).items():
@@ -965,7 +972,7 @@ def misplaced_words(figure: Figure) -> list[object]:
 
 
 @of_every_size
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", sized(SIZES))
 def test_every_chart_shows_the_conditions(size):
     """Without server, durability and load a number means nothing; they stand on every chart, in full."""
     for figure in drawn(size).values():
@@ -980,11 +987,11 @@ def test_every_axis_has_a_label():
 
 
 @of_every_size
-def test_controls_are_marked_in_every_chart():
+@pytest.mark.parametrize("size", sized(["four", "four, three numbers of buyers", "thirty"]))
+def test_controls_are_marked_in_every_chart(size):
     """Nobody shall take a control for an offer."""
-    for size in ("four", "four, three numbers of buyers", "thirty"):
-        for name, figure in drawn(size).items():
-            assert "naive (control)" in words_of(figure), (size, name)
+    for name, figure in drawn(size).items():
+        assert "naive (control)" in words_of(figure), name
 
 
 def test_a_strategy_looks_the_same_in_every_run():
