@@ -16,8 +16,7 @@ from ticketlab.outcomes import MAX_INTEGER
 from ticketlab.tickets.database import Database
 from ticketlab.tickets.purchase import checked_uuid
 from ticketlab.tickets.repository import EventRepository
-from ticketlab.tickets.schema import Schema
-from ticketlab.tickets.strategy import Connection, Isolation, transaction
+from ticketlab.tickets.strategy import Connection, Isolation, Schema, transaction
 from ticketlab.tickets.user_code import wrap_user_errors
 
 WARM_UP_SEATS: Final = 10_000

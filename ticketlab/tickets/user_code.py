@@ -26,8 +26,7 @@ from ticketlab.settings import Settings
 from ticketlab.tickets import lending
 from ticketlab.tickets.database import Database
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult
-from ticketlab.tickets.schema import Schema
-from ticketlab.tickets.strategy import Purchase, RetryPolicy, Strategy, commit_guard, strategy
+from ticketlab.tickets.strategy import Purchase, RetryPolicy, Schema, Strategy, commit_guard, strategy
 
 _HERE: Final = Path(__file__).parent
 _CALLERS: Final = frozenset(str(_HERE / name) for name in ("execution.py", "user_code.py", "trial_tables.py"))
