@@ -105,7 +105,7 @@ def _migrating(database: Database, versions: Path | None) -> Iterator[Config]:
 
 
 def configuration(versions: Path | None = None) -> Config:
-    """Return Alembic's configuration, with the migrations of `versions` beside ticketlab's own. Output is discarded."""
+    """Return Alembic's configuration, with ticketlab's migrations and those of `versions`. It prints nothing."""
     config = Config(stdout=io.StringIO())
     folders = [_script_folder() / "versions", *([versions] if versions else [])]
     for name, value in (
