@@ -99,13 +99,13 @@ def _migrating(database: Database, versions: Path | None) -> Iterator[Config]:
     except DBAPIError as error:
         raise TicketlabError(
             f"The database {database.settings.address} refused: {str(error.orig).strip()}\nNothing was changed. The "
-            "migrations need a role that may create tables. If the tables exist already, use an empty database, or mark "
+            """Return Alembic's configuration with ticketlab's migrations and those in `versions`; prints nothing."""
             "this one as migrated with `alembic stamp head`."
         ) from error
 
 
 def configuration(versions: Path | None = None) -> Config:
-    """Return Alembic's configuration, with ticketlab's migrations and those of `versions`. It prints nothing."""
+    """Return Alembic's configuration with ticketlab's migrations and those in `versions`; prints nothing."""
     config = Config(stdout=io.StringIO())
     folders = [_script_folder() / "versions", *([versions] if versions else [])]
     for name, value in (

@@ -1,4 +1,4 @@
-"""Fills the tables before a trial, reads them after it, and samples them during it. Only for the lab's own databases."""
+"""Fills the tables before a trial, samples them during it and reads them after it. For the lab's databases only."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence

@@ -163,8 +163,8 @@ POOL_BYPASS_NOTE: Final = (
 _ARGUMENTS: Final = ("event_id", "quantity", "purchase_id")
 _NAMED: Final = "Name a strategy of your own as module:name or folder/file.py:name."
 _FORM: Final = (
-    "A purchase function is def buy(connection, event_id, quantity, purchase_id) -> bool: True if it sold, False if too "
-    "few tickets were left. The annotation of its first parameter says what it buys through: psycopg.Connection, "
+    "A purchase function is def buy(connection, event_id, quantity, purchase_id) -> bool: True if it sold, False if "
+    "too few tickets were left. The annotation of its first parameter says what it buys through: psycopg.Connection, "
     "sqlalchemy.Connection, sqlalchemy.orm.Session, or a class of yours that takes ticketlab.Settings. The psycopg "
     "connection is committed when the function returns; ticketlab.adopt(buy, autocommit=True) lends one in autocommit "
     "mode."
