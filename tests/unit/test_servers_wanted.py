@@ -50,7 +50,7 @@ def test_a_server_is_a_kind_and_perhaps_a_version(text, kind, major):
 def test_a_version_that_can_not_be_read_is_told_which_servers_are_here(machine, text):
     """The error shows how a version is written, too."""
     machine("18.6", "15.14", images=(16,))
-    with pytest.raises(InvalidInputError, match=r":18, and not .*Here are: embedded:15, embedded:18, container:16\."):
+    with pytest.raises(InvalidInputError, match=r":18, and not .*Available: embedded:15, embedded:18, container:16\."):
         servers.open(text)
 
 

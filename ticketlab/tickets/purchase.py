@@ -17,7 +17,7 @@ _READABLE = 10**18
 
 
 class SoldTicket(NamedTuple):
-    """A sold ticket. A tuple, because a dataclass per ticket would add to the latency that is measured."""
+    """A sold ticket: its `id`, its `event_id`, and more. A tuple, because a dataclass adds to the measured latency."""
 
     id: UUID
     event_id: UUID
@@ -29,7 +29,7 @@ class SoldTicket(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PurchaseRequest:
-    """A request for `quantity` tickets of one event, under one `purchase_id`."""
+    """A request for `quantity` tickets of the event `event_id`, under one `purchase_id`."""
 
     event_id: UUID
     quantity: int
@@ -107,6 +107,7 @@ class PurchaseResult:
     """
 
     outcome: Outcome
+    """Whether the purchase was made, and if not, whether that is certain."""
     quantity: int
     """The requested tickets; for a refund, the refunded ones."""
     tickets: Sequence[SoldTicket] = ()

@@ -120,7 +120,9 @@ class Strategy:
     isolation: Isolation
     """The isolation level of its transactions."""
     retry: RetryPolicy
+    """Which failures are retried, and how often."""
     purchase: Purchase
+    """Makes one attempt at a purchase."""
     basket: BasketPurchase | None
     """Makes one attempt at a basket; None if the strategy sells no baskets."""
     basket_only: bool
