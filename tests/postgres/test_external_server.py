@@ -43,7 +43,7 @@ def test_a_wrong_password_is_told_without_the_password(server):
 
 def test_where_nothing_listens_the_error_says_what_to_look_at():
     """Port 1 has no server."""
-    with pytest.raises(ServerError, match="See that it is running"):
+    with pytest.raises(ServerError, match="Check that it is running"):
         servers.open("external", url="postgresql://somebody:secret@127.0.0.1:1/postgres").__enter__()
 
 

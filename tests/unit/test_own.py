@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy
 from sqlalchemy.orm import Session
 
-from ticketlab import PurchaseRequest, PurchaseResult, Settings, adopt
+from ticketlab import PurchaseRequest, PurchaseResult, Settings, adopt, mutants
 from ticketlab.cli import machine
 from ticketlab.errors import InvalidInputError, NotFoundError, OwnCodeError
 from ticketlab.outcomes import Cause, Outcome
@@ -266,7 +266,7 @@ class TestByName:
         assert strategies.get(f"{module}:buy").name == f"{module}:buy"
         assert strategies.is_external(f"{module}:buy")
         assert not strategies.is_external("atomic")
-        assert not strategies.is_external("pessimistic_unlocked")
+        assert not mutants.is_external("pessimistic_unlocked")
 
     def test_a_function_is_found_in_a_file(self, shop, tmp_path):
         """Wherever it lies; what lies beside it can be imported."""
@@ -285,7 +285,7 @@ class TestByName:
             (":buy", "':buy' is not a name"),
             ("shop_of_a_test:", "'shop_of_a_test:' is not a name"),
             ("shop_of_a_test:sell", "has no 'sell'. It has: buy"),
-            ("atomik", "There is no strategy 'atomik'.*named as module:name"),
+            ("atomik", "There is no strategy 'atomik'.*one of your own as module:name"),
         ],
     )
     def test_what_is_not_there_is_told(self, shop, name, told):

@@ -121,7 +121,7 @@ def temporary(owner: OsUser) -> Path:
         if short and os.access(folder, os.W_OK | os.X_OK) and owner.can_enter(folder.resolve()):
             return folder.resolve()
     raise ServerError(
-        f"No folder is usable for a server's data: tried {', '.join(dict.fromkeys(candidates))}. It must be writable by "
+        f"No usable folder for a server's data. Tried: {', '.join(dict.fromkeys(candidates))}. It must be writable by "
         f"this process, accessible to user {owner.name}, and have a path short enough for a socket. Set TMPDIR to one."
     )
 
