@@ -16,7 +16,7 @@ from ticketlab.tickets.strategies.nowait import LOCK, nowait
 from ticketlab.tickets.strategies.optimistic import SELL_IF_UNCHANGED, optimistic
 from ticketlab.tickets.strategies.pessimistic import pessimistic
 from ticketlab.tickets.strategies.repeatable_read import repeatable_read
-from ticketlab.tickets.strategy import ConflictError, Connection, RetryPolicy, commit_guard, roll_back, transaction
+from ticketlab.tickets.strategy import ConflictError, Connection, RetryPolicy, commit_guard, transaction
 
 _TAKE = """
 UPDATE events SET available_tickets = available_tickets - %(quantity)s
@@ -42,11 +42,7 @@ def optimistic_taken_again(connection: Connection, request: PurchaseRequest) -> 
     return sold(request, rows)
 
 
-@mutant(
-    nowait,
-    mistake="random ticket ids, and a retry after the sale was committed",
-    expected_check="exactly_once",
-)
+@mutant(nowait, mistake="random ticket ids, and a retry after the sale was committed", expected_check="exactly_once")
 def nowait_sold_again(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """The row is read again for the answer; if it is locked by then, the purchase is retried."""
     result = sell_under_random_ids(connection, request, lock=LOCK)
@@ -76,13 +72,7 @@ def sell_under_random_ids(connection: Connection, request: PurchaseRequest, *, l
     """Sell under a lock; a second sale of the same purchase does not violate the primary key."""
     with transaction(connection):
         event = connection.execute(lock, [request.event_id]).fetchone()
-        if event is None:
-            return unknown_event(request)
-        available, version = event
-        if available < request.quantity:
-            roll_back(connection)
-            return sold_out(request, version=version, left=available)
-        return sold(request, connection.execute(SELL_UNDER_RANDOM_IDS, request.parameters).fetchall())
+        return sell_if_enough(connection, request, event, statement=SELL_UNDER_RANDOM_IDS)
 
 
 @mutant(repeatable_read, mistake="a retry uses a new purchase id", expected_check="tickets_accounted_for")

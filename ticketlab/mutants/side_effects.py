@@ -34,9 +34,7 @@ def lock_timeout_of_the_session(connection: Connection, request: PurchaseRequest
 
 
 @mutant(
-    pessimistic,
-    mistake="a refusal returns without ending its transaction",
-    expected_check="leaves_connection_clean",
+    pessimistic, mistake="a refusal returns without ending its transaction", expected_check="leaves_connection_clean"
 )
 def pessimistic_left_open(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """The event stays locked until the connection returns to the pool."""
@@ -67,11 +65,7 @@ def pessimistic_in_silence(connection: Connection, request: PurchaseRequest) -> 
     return pessimistic.purchase(connection, request)
 
 
-@mutant(
-    check_constraint,
-    mistake="seats are added when too few are left",
-    expected_check="setup_unchanged",
-)
+@mutant(check_constraint, mistake="seats are added when too few are left", expected_check="setup_unchanged")
 def check_constraint_more_seats(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """Stock and tickets agree, whatever is sold."""
     result = check_constraint.purchase(connection, request)

@@ -64,11 +64,7 @@ _SELL_BY_SUB_SELECT = edited(
 )
 
 
-@mutant(
-    atomic,
-    mistake="the stock comes from a sub-select, not from the locked row",
-    expected_check="no_oversell",
-)
+@mutant(atomic, mistake="the stock comes from a sub-select, not from the locked row", expected_check="no_oversell")
 def atomic_sub_select(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """One statement, but two points in time: it may wait for the row after its snapshot."""
     with commit_guard():
@@ -141,9 +137,7 @@ def sharded_own_counter(connection: Connection, request: PurchaseRequest) -> Pur
 
 
 @mutant(
-    no_key_update,
-    mistake="the tickets are committed first, the stock in a second transaction",
-    expected_check="atomic",
+    no_key_update, mistake="the tickets are committed first, the stock in a second transaction", expected_check="atomic"
 )
 def no_key_update_stock_later(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """An advisory lock excludes other buyers until both are done; a read in between counts seats twice."""

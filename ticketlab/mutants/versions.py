@@ -9,19 +9,12 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from ticketlab.mutants import mutant
-from ticketlab.mutants.sql import edited, write_back_if_enough
-from ticketlab.outcomes import Cause, Outcome
+from ticketlab.mutants.sql import edited, sell_if_unchanged, write_back_if_enough
+from ticketlab.outcomes import Cause
+from ticketlab.tickets import orm
 from ticketlab.tickets.database import Database
-from ticketlab.tickets.orm import Event, Ticket
-from ticketlab.tickets.purchase import (
-    PurchaseRequest,
-    PurchaseResult,
-    SoldTicket,
-    sold,
-    sold_out,
-    ticket_ids,
-    unknown_event,
-)
+from ticketlab.tickets.orm import Event
+from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult, sold_out, unknown_event
 from ticketlab.tickets.sql import READ
 from ticketlab.tickets.strategies.atomic import SELL_IF_ENOUGH, atomic
 from ticketlab.tickets.strategies.optimistic import SELL_IF_UNCHANGED, optimistic
@@ -61,33 +54,13 @@ def optimistic_compared_by_a_read(connection: Connection, request: PurchaseReque
 @mutant(optimistic, mistake="the version is compared, but never incremented", expected_check="strict_serializability")
 def optimistic_never_raised(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """Every comparison succeeds, whatever was sold meanwhile."""
-    event = connection.execute(READ, [request.event_id]).fetchone()
-    if event is None:
-        return unknown_event(request)
-    available, version = event
-    if available < request.quantity:
-        return sold_out(request, version=version, left=available)
-    with commit_guard():
-        rows = connection.execute(_SELL_KEEPING_VERSION, request.parameters | {"version": version}).fetchall()
-    if not rows:
-        raise ConflictError(Cause.STALE_VERSION)
-    return sold(request, rows)
+    return sell_if_unchanged(connection, request, _SELL_KEEPING_VERSION)
 
 
 @mutant(atomic, mistake="the version that was read, plus one, is written", expected_check="strict_serializability")
 def atomic_version_as_read(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """The stock is right, but two sales make the same version, so later comparisons are wrong."""
-    event = connection.execute(READ, [request.event_id]).fetchone()
-    if event is None:
-        return unknown_event(request)
-    available, version = event
-    if available < request.quantity:
-        return sold_out(request, version=version, left=available)
-    with commit_guard():
-        rows = connection.execute(_SELL_SETTING_VERSION, request.parameters | {"version": version}).fetchall()
-    if not rows:
-        raise ConflictError(Cause.STALE_VERSION)
-    return sold(request, rows)
+    return sell_if_unchanged(connection, request, _SELL_SETTING_VERSION)
 
 
 @contextmanager
@@ -151,18 +124,8 @@ def _write_back(session: Session, request: PurchaseRequest, event: Event | None)
         .execution_options(synchronize_session=False)
     )
     left, version = session.execute(change).one()
-    tickets = [
-        Ticket(id=ticket_id, event_id=event.id, purchase_id=request.purchase_id)
-        for ticket_id in ticket_ids(request.purchase_id, request.quantity)
-    ]
-    session.add_all(tickets)
+    tickets = orm.add_tickets(session, request)
     session.flush()
     with commit_guard():
         session.commit()
-    return PurchaseResult(
-        outcome=Outcome.SOLD,
-        quantity=request.quantity,
-        tickets=[SoldTicket(each.id, each.event_id, each.purchase_id, each.purchased_at) for each in tickets],
-        version=version,
-        available_tickets=left,
-    )
+    return orm.sold(request, tickets, version=version, left=left)

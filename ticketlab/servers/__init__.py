@@ -37,10 +37,7 @@ ASKED_FOR: Final = "asked for by name"
 
 
 def open(  # noqa: A001  # read as servers.open(), the counterpart of its `with`
-    kind: str = "auto",
-    *,
-    settings: Mapping[str, str | int] | None = None,
-    url: str | None = None,
+    kind: str = "auto", *, settings: Mapping[str, str | int] | None = None, url: str | None = None
 ) -> AbstractContextManager[Server]:
     """Start a PostgreSQL server, and remove it at the end of the block.
 

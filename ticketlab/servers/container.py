@@ -61,12 +61,7 @@ def serve(settings: Mapping[str, str], *, major: int | None = None, because: str
             _start(container)
             with _connected(container, settings, log) as connection:
                 server = Server.of(
-                    connection,
-                    kind="container",
-                    url=_url(container),
-                    requested=settings,
-                    log=log.read,
-                    because=because,
+                    connection, kind="container", url=_url(container), requested=settings, log=log.read, because=because
                 )
         except (docker.errors.DockerException, OSError) as error:
             raise ServerError(

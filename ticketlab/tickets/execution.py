@@ -60,7 +60,10 @@ def run_with_retries(attempt: Callable[[], PurchaseResult], policy: RetryPolicy,
             driver_error = _driver_error(error)
             cause, detail = _cause(driver_error), str(driver_error).strip()
         else:
-            return _with_retries(result, retries) if retries else result
+            if not retries:
+                return result
+            # SOLD_OUT and REPEATED results keep their own cause.
+            return replace(result, retries=retries, cause=retries[-1] if result.cause is Cause.NONE else result.cause)
 
         if cause not in policy.causes:
             return _failure(quantity, if_given_up, cause, retries, detail)
@@ -104,12 +107,6 @@ def _bought_before(database: Database, request: PurchaseRequest | Basket) -> Pur
     if not rows:
         return None
     return bought_before(request, [SoldTicket._make(row) for row in rows])
-
-
-def _with_retries(result: PurchaseResult, retries: list[Cause]) -> PurchaseResult:
-    """The result with its retries; SOLD_OUT and REPEATED results keep their own cause."""
-    cause = retries[-1] if result.cause is Cause.NONE else result.cause
-    return replace(result, retries=retries, cause=cause)
 
 
 def _driver_error(error: psycopg.Error | sqlalchemy.exc.DBAPIError) -> psycopg.Error:

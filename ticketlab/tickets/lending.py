@@ -175,10 +175,7 @@ class _Session:
 def before(database: Database) -> Before:
     """Query the server before a trial."""
     with database.translating_errors(), psycopg.connect(database.settings.url, **CONNECTION) as observer:
-        return Before(
-            sessions=[each.pid for each in _sessions(observer, before=())],
-            deadlocks=_deadlocks(observer),
-        )
+        return Before(sessions=[each.pid for each in _sessions(observer, before=())], deadlocks=_deadlocks(observer))
 
 
 def note_sessions(database: Database) -> None:
@@ -190,7 +187,9 @@ def note_sessions(database: Database) -> None:
                 taken.append(database.pool.getconn(timeout=_POLL_S))  # noqa: PERF401 - must be known if getconn raises
         for each in taken:
             with suppress(psycopg.OperationalError):  # a lost session has nothing left
-                _note_session(each, database)
+                for name, count in each.execute(_IN_SESSION, prepare=False):
+                    changed = f"the setting {name} was left changed on the connection"
+                    database.left_behind.note(_MESSAGES.get(name, changed), count)
     finally:
         for each in taken:
             database.pool.putconn(each)
@@ -232,11 +231,6 @@ def close(database: Database, known: Before, *, allowed: int, crashed: bool) -> 
             time.sleep(_STATISTICS_DELAY_S)
         # Sessions report their counts before they end, and the trial's sessions have ended.
         return max(0, _deadlocks(observer) - (0 if crashed else known.deadlocks))
-
-
-def _note_session(connection: Connection, database: Database) -> None:
-    for name, count in connection.execute(_IN_SESSION, prepare=False):
-        database.left_behind.note(_MESSAGES.get(name, f"the setting {name} was left changed on the connection"), count)
 
 
 def _note_open(observer: Connection, database: Database, before: Sequence[int], *, allowed: int) -> None:
@@ -282,7 +276,4 @@ def _end_prepared(connection: Connection, database: Database) -> None:
 
 
 def _deadlocks(observer: Connection) -> int:
-    row = observer.execute(_DEADLOCKS).fetchone()
-    assert row is not None
-    count: int = row[0]
-    return count
+    return sum(count for (count,) in observer.execute(_DEADLOCKS))

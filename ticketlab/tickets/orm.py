@@ -1,5 +1,6 @@
 """SQLAlchemy models of the tables, and a purchase through a Session."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -19,14 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, Session, mapped_column
 
 from ticketlab.outcomes import Outcome
-from ticketlab.tickets.purchase import (
-    PurchaseRequest,
-    PurchaseResult,
-    SoldTicket,
-    sold_out,
-    ticket_ids,
-    unknown_event,
-)
+from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult, SoldTicket, sold_out, ticket_ids, unknown_event
 from ticketlab.tickets.strategy import commit_guard
 
 MAX_NAME_LENGTH = 255
@@ -127,18 +121,29 @@ def sell_if_enough(session: Session, request: PurchaseRequest, event: Event | No
         return sold_out(request, version=event.version, left=event.available_tickets)
     event.available_tickets -= request.quantity
     event.updated_at = func.clock_timestamp()
-    tickets = [
-        Ticket(id=ticket_id, event_id=event.id, purchase_id=request.purchase_id)
-        for ticket_id in ticket_ids(request.purchase_id, request.quantity)
-    ]
-    session.add_all(tickets)
+    tickets = add_tickets(session, request)
     session.flush()
     with commit_guard():
         session.commit()
+    return sold(request, tickets, version=event.version, left=event.available_tickets)
+
+
+def add_tickets(session: Session, request: PurchaseRequest) -> list[Ticket]:
+    """Add the request's tickets to the session."""
+    tickets = [
+        Ticket(id=ticket_id, event_id=request.event_id, purchase_id=request.purchase_id)
+        for ticket_id in ticket_ids(request.purchase_id, request.quantity)
+    ]
+    session.add_all(tickets)
+    return tickets
+
+
+def sold(request: PurchaseRequest, tickets: Sequence[Ticket], *, version: int, left: int) -> PurchaseResult:
+    """The result SOLD, from loaded tickets."""
     return PurchaseResult(
         outcome=Outcome.SOLD,
         quantity=request.quantity,
         tickets=[SoldTicket(each.id, each.event_id, each.purchase_id, each.purchased_at) for each in tickets],
-        version=event.version,
-        available_tickets=event.available_tickets,
+        version=version,
+        available_tickets=left,
     )

@@ -115,12 +115,7 @@ class EventRepository:
         return event
 
     def list(
-        self,
-        *,
-        start: datetime | None = None,
-        end: datetime | None = None,
-        limit: int = 50,
-        after: Event | None = None,
+        self, *, start: datetime | None = None, end: datetime | None = None, limit: int = 50, after: Event | None = None
     ) -> Sequence[Event]:
         """Return a page of events ordered by date, from `start` (included) to `end` (excluded).
 

@@ -80,10 +80,13 @@ Stock: TypeAlias = Mapping[UUID, tuple[int, int]]
 """By event: the available tickets, and the version at which they were read or written."""
 
 
-def sell_if_enough(connection: Connection, request: PurchaseRequest, event: TupleRow | None) -> PurchaseResult:
+def sell_if_enough(
+    connection: Connection, request: PurchaseRequest, event: TupleRow | None, *, statement: str = SELL
+) -> PurchaseResult:
     """Decide by the stock and version that were read, and sell: the second half of a transaction.
 
-    Correct only if the event cannot have changed since it was read, or if the database then refuses the write.
+    Correct only if the event cannot have changed since it was read, or if the database then refuses the write. Besides
+    the request's values, `statement` may use the computed new stock, `left`.
     """
     if event is None:
         return unknown_event(request)
@@ -91,7 +94,8 @@ def sell_if_enough(connection: Connection, request: PurchaseRequest, event: Tupl
     if available < request.quantity:
         roll_back(connection)
         return sold_out(request, version=version, left=available)
-    return sold(request, connection.execute(SELL, request.parameters).fetchall())
+    parameters = request.parameters | {"left": available - request.quantity}
+    return sold(request, connection.execute(statement, parameters).fetchall())
 
 
 def sell_basket_if_enough(connection: Connection, basket: Basket, events: Iterable[TupleRow]) -> PurchaseResult:

@@ -121,7 +121,7 @@ def read(
         return TableSnapshot(
             events=connection.execute(_EVENTS, [list(events)]).fetchall(),
             tickets=connection.execute(_TICKETS, [list(events)], binary=True).fetchall(),
-            added=_count(connection.execute(_ADDED, [[*events, *([warm_up] if warm_up else [])]]).fetchone()),
+            added=sum(n for (n,) in connection.execute(_ADDED, [[*events, *([warm_up] if warm_up else [])]])),
         )
 
 
@@ -131,12 +131,6 @@ def _lay_out(database: Database, schema: Schema, *, events: int, stock: int) -> 
     with _plain_connection(database) as connection, wrap_user_errors("Schema.lay_out"):
         schema.lay_out(connection, seats)
     return TrialEvents(numbered[:-1], numbered[-1])
-
-
-def _count(row: TupleRow | None) -> int:
-    assert row is not None
-    count: int = row[0]
-    return count
 
 
 def _read_own(database: Database, events: Sequence[UUID], schema: Schema, warm_up: UUID | None) -> TableSnapshot:

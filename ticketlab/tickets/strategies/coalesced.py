@@ -6,7 +6,7 @@ correct with several processes, each with its own queue, and beside other strate
 """
 
 from collections.abc import Container, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -32,14 +32,7 @@ from ticketlab.tickets.purchase import (
 from ticketlab.tickets.sql import basket_lines, basket_refusal, stock_of
 from ticketlab.tickets.strategies.atomic import SELL_IF_ENOUGH
 from ticketlab.tickets.strategies.no_key_update import LOCK_ALL
-from ticketlab.tickets.strategy import (
-    Connection,
-    RetryPolicy,
-    commit_guard,
-    roll_back,
-    strategy,
-    transaction,
-)
+from ticketlab.tickets.strategy import Connection, RetryPolicy, commit_guard, roll_back, strategy, transaction
 
 # The usual case in one statement: sell to the whole batch, or to none of it. Each purchase makes its own version. The
 # purchases are columns of `event`, so that tickets are generated only if the event exists and has enough of them.
@@ -289,10 +282,6 @@ def _gatherer(database: Database) -> BatchQueue:
     return BatchQueue(database, serve)
 
 
-def _queue(database: Database) -> AbstractContextManager[BatchQueue]:
-    return nullcontext(database.get_or_create(_gatherer))
-
-
 @strategy(
     safe=True,
     derives_ticket_ids=True,
@@ -301,7 +290,7 @@ def _queue(database: Database) -> AbstractContextManager[BatchQueue]:
     when="one hot event and many concurrent buyers: the highest throughput",
     retry=RetryPolicy(max_attempts=5),
     basket=BatchQueue.purchase,
-    resource=_queue,
+    resource=lambda database: nullcontext(database.get_or_create(_gatherer)),
 )
 def coalesced(queue: BatchQueue, request: PurchaseRequest) -> PurchaseResult:
     """Wait for the next batch on the event, and for this purchase's answer."""
