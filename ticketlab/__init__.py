@@ -18,7 +18,7 @@ if TYPE_CHECKING:
         RetryPolicy,
         Strategy,
     )
-    from ticketlab.tickets.schema import Schema
+    from ticketlab.tickets.strategy import Schema
     from ticketlab.tickets.user_code import adopt
 
 __all__ = [
@@ -50,7 +50,7 @@ _HOME: Final = {
     "PurchaseResult": "tickets",
     "RetryPolicy": "tickets",
     "Run": "runs.run",
-    "Schema": "tickets.schema",
+    "Schema": "tickets.strategy",
     "Settings": "settings",
     "Strategy": "tickets",
     "adopt": "tickets.user_code",

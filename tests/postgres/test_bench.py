@@ -207,7 +207,7 @@ def test_a_strategy_that_fails_is_named_with_its_turn(monkeypatch, server):
         raise ZeroDivisionError(str(uuid4()))
 
     monkeypatch.setattr(runner.strategies, "get", lambda _name: defective)
-    with pytest.raises(OwnCodeError, match="defective failed, in code of yours: ZeroDivisionError") as failed:
+    with pytest.raises(OwnCodeError, match="defective failed in your code: ZeroDivisionError") as failed:
         bench.run(bench.HotEvent(**SMALL | {"buyers": (2,)}), url=server.url)
     trace, where = failed.value.__notes__
     assert "raise ZeroDivisionError(str(uuid4()))" in trace

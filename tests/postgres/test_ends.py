@@ -186,7 +186,7 @@ def test_a_close_that_fails_or_never_returns_ends_the_run_when_the_trial_is_save
         raise LookupError("no till")
 
     monkeypatch.setattr(Till, "close", fails, raising=False)
-    with pytest.raises(OwnCodeError, match=r"Till\.close failed, in code of yours: LookupError: no till"):
+    with pytest.raises(OwnCodeError, match=r"Till\.close failed in your code: LookupError: no till"):
         lab.run_on(server, experiment, own=[adopt(buys_nothing)], out=tmp_path)
     (folder,) = tmp_path.iterdir()
     assert len(Run(folder).trials) == 1

@@ -127,9 +127,9 @@ def test_nothing_can_be_given_back_to_tables_of_ones_own(tmp_path):
     ("fields", "told"),
     [
         ({"lay_out": lambda connection, _stock: connection.execute("CREATE TABLE")}, "Schema.lay_out failed"),
-        ({"events": lambda _connection: [(1, 2)]}, r"Schema.events must give rows of \(event_id, seats, "),
-        ({"tickets": lambda _connection: [("7", uuid4())]}, r"Schema.tickets must give rows of \(event_id, purch"),
-        ({"tickets": lambda _connection: {}["seats"]}, "Schema.tickets failed, in code of yours: KeyError: 'seats'"),
+        ({"events": lambda _connection: [(1, 2)]}, r"Schema.events must return rows of \(event_id, seats, "),
+        ({"tickets": lambda _connection: [("7", uuid4())]}, r"Schema.tickets must return rows of \(event_id, purch"),
+        ({"tickets": lambda _connection: {}["seats"]}, "Schema.tickets failed in your code: KeyError: 'seats'"),
     ],
 )
 def test_what_is_wrong_with_an_adapter_is_told(database, fields, told):
@@ -153,7 +153,7 @@ def test_an_error_in_the_users_code_ends_the_run_with_his_traceback(tmp_path):
 
     experiment = Experiment(**SMALL, strategies=("breaks", "atomic"), seed=2)
     assert [each.strategy for each in experiment.trials()] == ["atomic", "breaks"]
-    with pytest.raises(OwnCodeError, match="breaks failed, in code of yours: AttributeError") as caught:
+    with pytest.raises(OwnCodeError, match="breaks failed in your code: AttributeError") as caught:
         lab.run(experiment, own=[breaks], out=tmp_path)
     trace, kept = caught.value.__notes__
     assert "_sell(connection.nothing" in trace
@@ -248,6 +248,6 @@ def test_the_command_line_tells_a_users_error_with_his_traceback_alone(tmp_path)
     words = ["run", "--strategy", "shop:breaks", "--purchases", "80", "--buyers", "8", "--server", "embedded", "--json"]
     done = subprocess.run([ticketlab, *words], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "Error: shop:breaks failed, in code of yours: LookupError" in done.stderr
+    assert "Error: shop:breaks failed in your code: LookupError" in done.stderr
     assert 'shop.py", line 15, in breaks' in done.stderr
     assert done.stderr.count("File ") == 1

@@ -15,9 +15,9 @@ from ticketlab.outcomes import Cause, Outcome
 from ticketlab.runs import lab
 from ticketlab.runs.experiment import Experiment
 from ticketlab.tickets import Database, EventRepository, RetryPolicy, strategies
-from ticketlab.tickets.baskets import SELL_ALL
 from ticketlab.tickets.purchase import BasketLine
 from ticketlab.tickets.refund import GIVE_BACK
+from ticketlab.tickets.sql import SELL_ALL
 from ticketlab.tickets.strategies import lock_timeout
 
 SAFE = [each.name for each in strategies.registry().values() if each.safe]

@@ -20,7 +20,7 @@ from ticketlab.load.driver import LoadResult, run_load
 from ticketlab.load.sampler import Sampler
 from ticketlab.servers import Server
 from ticketlab.tickets import Database, EventRepository, Strategy, leftovers, lending, trial_tables
-from ticketlab.tickets.schema import Schema
+from ticketlab.tickets.strategy import Schema
 from ticketlab.tickets.trial_tables import Snapshots
 
 _BY_A_CUT: Final = {leftovers.CLOSED, leftovers.UNFINISHED}
