@@ -22,7 +22,7 @@ SALE = "3,0,2,00000000-0000-0000-0000-000000000001,10,20,sold"
 SALE_OF_1 = SALE.replace("001,", "101,")
 REFUND = "3,0,2,00000000-0000-0000-0000-000000000101,30,40,refunded,refund"
 BOTH_LATER = [f"{row.replace('10,20', '50,60')},purchase" for row in (SALE_OF_1, SALE)]
-EIGHT_OF_SEVEN = "event 0: by the answers 8 tickets of 7 seats were owned at one time"
+EIGHT_OF_SEVEN = "event 0: by the answers, buyers owned 8 tickets for 7 seats at one time"
 SOLD_TO_BOB = "bob,rock,1,order-1,10,20,sold"
 
 
@@ -384,7 +384,7 @@ class TestWithoutTickets:
         events = table("0,9,8", name="events.csv", header="event,total,available")
         verdicts = {each.check: each for each in imports.judge(read(SALE, events=events))}
         assert verdicts["no_oversell"].anomaly is Anomaly.LOST_UPDATE
-        assert verdicts["no_oversell"].summary.startswith("event 0: the stock says 8 left")
+        assert verdicts["no_oversell"].summary.startswith("event 0: the stock is 8")
 
     def test_an_id_that_was_sold_again_after_its_refund_owns_its_tickets(self, judged):
         rows = [f"{SALE},purchase", REFUND.replace("101,", "001,"), f"{SALE.replace('10,20', '50,60')},purchase"]
