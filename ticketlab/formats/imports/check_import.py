@@ -18,7 +18,7 @@ from ticketlab import checks
 from ticketlab.checks.capacity import no_oversell, oversold_by_answers
 from ticketlab.checks.verdict import Check, Status, Verdict, unknown
 from ticketlab.formats.imports.loader import MOST_TICKETS, ImportedHistory
-from ticketlab.history.effects import MOST_CALLS, Call, explanations
+from ticketlab.history.effects import MOST_CALLS, IdCall, explanations
 from ticketlab.history.index import IndexedHistory
 from ticketlab.history.ledger import TICKET_COLUMNS, Ledger
 from ticketlab.history.recording import NOT_SEEN
@@ -112,7 +112,7 @@ def _tickets_of_irregular_ids(case: IndexedHistory) -> tuple[pd.DataFrame, int]:
     return Ledger.of(events=[], tickets=owned).tickets, several
 
 
-def _possible_ends(calls: Sequence[Call]) -> list[Mapping[int, int]]:
+def _possible_ends(calls: Sequence[IdCall]) -> list[Mapping[int, int]]:
     """What an id can own in the end; what its last sale bought where no order of its calls is possible."""
     bought = [each.lines for each in calls if each.is_purchase and not each.is_repeated]
     ends: list[Mapping[int, int]] = [{}, *(each for place, each in enumerate(bought) if each not in bought[:place])]
