@@ -52,7 +52,7 @@ def test_a_reported_stock_decides_which_sales_came_before_a_refund():
     ]
     assert search(items, 10).found  # 3 were sold, 1 was sold and came back
     impossible = [*items[:3], refund(3, 10, 60, stock=6, rank=1, follows=2)]
-    assert search(impossible, 10) == (False, True, search(impossible, 10).stuck)
+    assert search(impossible, 10) == (False, True, search(impossible, 10).blocked)
 
 
 def test_refunds_come_in_the_order_of_their_versions():

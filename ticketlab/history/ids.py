@@ -23,8 +23,8 @@ _ODD: Final = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F))
 def codes(*columns: "pd.Series[bytes]") -> tuple[Numbers, ...]:
     """Each column's ids as numbers from 0; equal ids have equal numbers in all columns.
 
-    They are numbered by first occurrence, column by column. So there are no gaps, and a table by number is read in order
-    for the rows of the first column.
+    They are numbered by first occurrence, column by column. So there are no gaps, and the rows of the first column read
+    a table by number in order.
 
     Args:
         columns: of type `parquet.PURCHASE_ID`, without missing values.

@@ -1,6 +1,6 @@
 """Counts of a running trial, from what its buyers have recorded so far. Opens no connection.
 
-Reading takes time from the buyers, who share the process. So each reading looks only at new rows, of all buyers at once.
+Reading takes time from the buyers, which share the process. So a reading looks at new rows only, of all buyers at once.
 """
 
 from collections.abc import Mapping, Sequence
@@ -72,7 +72,7 @@ class LiveCounter:
         return {outcome: int(count) for (what, outcome), count in ends if count and what is kind}
 
     def _first_lines(self, buyer: Column, invoked_ns: Column) -> "np.ndarray[tuple[int], np.dtype[np.bool]]":
-        """Mask of the rows that begin an operation: the other lines of a basket have the call time of the row before."""
+        """Mask of rows that begin an operation: other lines of a basket have the call time of the row before."""
         before_ns = np.roll(invoked_ns, 1)
         starts = buyer != np.roll(buyer, 1)
         starts[:1] = True
