@@ -1,4 +1,4 @@
-"""What all exports share: the calls of a history, their processes, and the versions that they report. Writes nothing."""
+"""Shared by all exports: the calls of a history, their processes, and the versions that they report. Writes nothing."""
 
 from dataclasses import dataclass
 from typing import Self, TypeAlias
