@@ -1,8 +1,8 @@
-"""Histories for Porcupine, the checker of linearizability, as operations: a JSON object a line.
+"""Exports for Porcupine, the checker of linearizability: one operation per line, as JSON. Pure: yields lines.
 
-Porcupine has no format of files: a Go program fills its `Operation`, whose fields are ClientId, Input, Call, Output and
-Return (https://github.com/anishathalye/porcupine/blob/master/model.go). Go's encoding/json reads these lines into
-such a struct as they are, the case of names being of no account to it; `input` and `output` are the model's own:
+Porcupine has no file format: a Go program fills its `Operation` with ClientId, Input, Call, Output and Return
+(https://github.com/anishathalye/porcupine/blob/master/model.go). Go's encoding/json ignores the case of names, so it
+reads these lines into such a struct directly; the types of `input` and `output` belong to the model:
 
     {"clientId":3,"input":{"op":"purchase","purchaseId":"…","lines":[{"event":0,"total":100,"quantity":2}]},
      "call":17,"output":{"outcome":"sold","again":false,"lines":[{"version":2,"available":98}]},"return":90}
