@@ -37,30 +37,18 @@ def oversold_by_answers(case: IndexedHistory, name: str) -> Verdict | None:
         row = np.flatnonzero(below)[:1]
         text = f"event {case.event[row[0]]}: an answer reported a stock of {case.available[row[0]]:,}"
         return invalid(name, text, case.rows(row), Anomaly.OVERSELL)
-    rows = np.flatnonzero(_of_too_many(case))
-    beyond = _first_beyond(case, rows, _owned_until(case, rows)) if len(rows) else None
+    seats = case.of_events("total", default=NEVER)  # no limit for an event that the ledger lacks
+    sold = case.sold & ~case.repeated
+    answered = np.bincount(case.event[sold], weights=case.quantity[sold], minlength=case.events)
+    rows = np.flatnonzero(sold & (answered > seats)[case.event])
+    beyond = _first_beyond(case, seats, rows, _owned_until(case, rows)) if len(rows) else None
     if beyond is None:
         return None
     last, owned = beyond
     event = int(case.event[last])
-    tickets = f"{counted(owned, 'ticket')} for {counted(int(_seats(case)[event]), 'seat')}"
+    tickets = f"{counted(owned, 'ticket')} for {counted(int(seats[event]), 'seat')}"
     text = f"event {event}: by the answers, buyers owned {tickets} at one time"
     return invalid(name, text, case.rows(np.array([last])), Anomaly.OVERSELL)
-
-
-def _seats(case: IndexedHistory) -> Integers:
-    """The seats of each event by its number; NEVER, that is no limit, for an event that the ledger lacks."""
-    seats = np.full(case.events, NEVER)
-    seats[case.ledger.events["event"].to_numpy()] = case.ledger.events["total"].to_numpy()
-    return seats
-
-
-def _of_too_many(case: IndexedHistory) -> Mask:
-    """Sales of events with more tickets answered as sold than seats, over the whole trial."""
-    sold = case.sold & ~case.repeated
-    answered = np.bincount(case.event[sold], weights=case.quantity[sold], minlength=case.events)
-    too_many: Mask = sold & (answered > _seats(case))[case.event]
-    return too_many
 
 
 def _owned_until(case: IndexedHistory, rows: Integers) -> Integers:
@@ -77,7 +65,7 @@ def _owned_until(case: IndexedHistory, rows: Integers) -> Integers:
     return until
 
 
-def _first_beyond(case: IndexedHistory, rows: Integers, until: Integers) -> tuple[int, int] | None:
+def _first_beyond(case: IndexedHistory, seats: Integers, rows: Integers, until: Integers) -> tuple[int, int] | None:
     """The first of these sales after which more tickets were owned than there are seats, and their number; or None."""
     spans = pd.DataFrame({"sale": rows, "id": case.id[rows], "event": case.event[rows], "begin": case.completed[rows]})
     spans["until"], spans["quantity"] = until, case.quantity[rows].astype(np.int64)
@@ -90,7 +78,7 @@ def _first_beyond(case: IndexedHistory, rows: Integers, until: Integers) -> tupl
     # At equal times refunds come before sales.
     changes = pd.concat([starts, ends]).sort_values(["at", "change"], kind="stable")
     owned = changes.groupby("event")["change"].cumsum()
-    wrong = np.flatnonzero(owned > _seats(case)[changes["event"]])
+    wrong = np.flatnonzero(owned > seats[changes["event"]])
     if not len(wrong):
         return None
     return int(changes["sale"].iloc[wrong[0]]), int(owned.iloc[wrong[0]])

@@ -124,15 +124,10 @@ def _seats_left(case: IndexedHistory) -> Integers:
     sums = np.concatenate([[0], np.cumsum(case.stock_delta[rows])])
     event = case.event.astype(np.int64)
     until = np.searchsorted(keys, event * span + case.completed, side="right")
-    left: Integers = _totals(case)[case.event] + sums[until] - sums[np.searchsorted(keys, event * span)]
+    left: Integers = (
+        case.of_events("total", default=0)[case.event] + sums[until] - sums[np.searchsorted(keys, event * span)]
+    )
     return left
-
-
-def _totals(case: IndexedHistory) -> Integers:
-    """The seats of each event, by its number."""
-    totals = np.zeros(case.events, np.int64)
-    totals[case.ledger.events["event"].to_numpy()] = case.ledger.events["total"].to_numpy()
-    return totals
 
 
 def _met_a_fault(case: IndexedHistory, faults_ns: Sequence[int]) -> Mask:

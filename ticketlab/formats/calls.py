@@ -1,17 +1,15 @@
 """Shared by all exports: the calls of a history, their processes, and the versions that they report. Writes nothing."""
 
 from dataclasses import dataclass
-from typing import Self, TypeAlias
+from typing import Self
 
 import numpy as np
 import pandas as pd
 
+from ticketlab.history.arrays import Integers, Mask
 from ticketlab.history.ledger import Ledger
 from ticketlab.history.recording import NOT_SEEN
 from ticketlab.outcomes import CAUSES, OUTCOMES, Cause, Outcome
-
-Integers: TypeAlias = np.ndarray[tuple[int], np.dtype[np.int64]]
-Mask: TypeAlias = np.ndarray[tuple[int], np.dtype[np.bool_]]
 
 FIRST_VERSION = 1
 """The version with which every event begins; no operation made it."""

@@ -48,7 +48,8 @@ import numpy as np
 import pandas as pd
 
 from ticketlab.errors import InvalidInputError
-from ticketlab.formats.calls import FIRST_VERSION, Calls, Integers, Mask, VersionInfo, is_any
+from ticketlab.formats.calls import FIRST_VERSION, Calls, VersionInfo, is_any
+from ticketlab.history.arrays import Integers, Mask
 from ticketlab.history.ledger import Ledger
 from ticketlab.outcomes import Outcome
 

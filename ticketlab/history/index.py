@@ -111,6 +111,12 @@ class IndexedHistory(HistoryArrays):
         columns = (self.event, self.ticket_event, self.ledger.events["event"].to_numpy())
         return 1 + int(max(each.max(initial=-1) for each in columns))
 
+    def of_events(self, column: str, *, default: int = NOT_SEEN) -> Integers:
+        """A column of the ledger's events by number of the event; `default` for events that the ledger lacks."""
+        values = np.full(self.events, default, np.int64)
+        values[self.ledger.events["event"]] = self.ledger.events[column]
+        return values
+
     @cached_property
     def pairs(self) -> Integers:
         """For each row its id and event as one number."""

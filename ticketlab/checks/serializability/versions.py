@@ -92,12 +92,12 @@ class VersionedRows:
     @cached_property
     def total(self) -> Integers:
         """The seats of each event, by its number."""
-        return self._by_event("total")
+        return self.case.of_events("total")
 
     @cached_property
     def final_version(self) -> Integers:
         """The last version of each event; if the ledger has none, the highest that its changes account for."""
-        last = self._by_event("version")
+        last = self.case.of_events("version")
         if (last != NOT_SEEN).all():
             return last
         highest = 1 + np.bincount(self.case.event[self.case.changed_stock], minlength=self.case.events)
@@ -109,13 +109,13 @@ class VersionedRows:
     def is_final_known(self) -> Mask:
         """By event: whether `final_version` is certain, so that no row of unknown outcome may have made another."""
         undecided = np.bincount(self.case.event[self.case.undecided], minlength=self.case.events) > 0
-        known: Mask = (self._by_event("version") != NOT_SEEN) | ~undecided
+        known: Mask = (self.case.of_events("version") != NOT_SEEN) | ~undecided
         return known
 
     @cached_property
     def final_stock(self) -> Integers:
         """The stock of each event in the ledger, or NOT_SEEN."""
-        return self._by_event("available")
+        return self.case.of_events("available")
 
     @cached_property
     def positions(self) -> Positions:
@@ -135,11 +135,6 @@ class VersionedRows:
         exists = index < len(keys)
         exists[exists] = keys[index[exists]] == wanted[exists]
         return np.where(exists, index, -1)
-
-    def _by_event(self, column: str) -> Integers:
-        numbers = np.full(self.case.events, NOT_SEEN, np.int64)
-        numbers[self.case.ledger.events["event"]] = self.case.ledger.events[column]
-        return numbers
 
 
 def first_index(mask: Mask) -> int | None:

@@ -9,10 +9,10 @@ import pandas as pd
 import pyarrow as pa
 
 from ticketlab.errors import InvalidInputError
-from ticketlab.formats.calls import Integers, Mask
 from ticketlab.formats.imports.parsers import MOST, NameIndex, PurchaseIds, Range, ids, names, whole_numbers, words
 from ticketlab.formats.imports.table import ParseErrors, Table
 from ticketlab.history import parquet
+from ticketlab.history.arrays import Integers, Mask
 from ticketlab.history.ledger import EVENT_COLUMNS, TICKET_COLUMNS, Ledger
 from ticketlab.history.recording import COLUMNS, NOT_SEEN, RETRIES
 from ticketlab.outcomes import CAUSES, KINDS, OUTCOMES, Cause, Kind, Outcome

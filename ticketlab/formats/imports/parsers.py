@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ticketlab.formats.calls import Integers, Mask
 from ticketlab.formats.imports.table import ParseErrors, Table
 from ticketlab.history import parquet
+from ticketlab.history.arrays import Integers, Mask
 
 MOST: Final = 8_999_999_999_999_999_999
 """The largest number that is read: larger ones may not fit in 64 bits."""

@@ -14,7 +14,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from ticketlab.errors import InvalidInputError
-from ticketlab.formats.calls import Integers, Mask
+from ticketlab.history.arrays import Integers, Mask
 
 LISTED: Final = 20
 """Errors listed one by one; the rest is counted."""
