@@ -93,7 +93,7 @@ class TestNames:
         upper = SALE.replace("0000-000000000001", "0000-00000000000A")
         read_in = read(SOLD_TO_BOB, upper)
         assert read_in.history["purchase_id"].tolist() == [uuid5(IDS_OF_TEXT, "order-1").bytes, UUID(int=10).bytes]
-        assert "purchase_id of 1 of 2 rows is no UUID" in read_in.notes[0]
+        assert "purchase_id of 1 of 2 rows is not a UUID" in read_in.notes[0]
 
     def test_evidence_speaks_in_the_names_of_the_file(self):
         """Event, buyer and purchase as the file has them, and the line on which they stand."""
@@ -298,7 +298,7 @@ class TestBooks:
             ("0,x,-1", "tickets: found '-1'"),
             (",x,1", "event: found nothing"),
             ("0,,1", "purchase_id: found nothing"),
-            ("0,x,2000000000", "2,000,000,000 tickets: more than"),
+            ("0,x,2000000000", "2,000,000,000 tickets: at most"),
         ):
             with pytest.raises(InvalidInputError, match=said):
                 read(SALE, tickets=table(row, name="tickets.csv", header=header))
