@@ -60,11 +60,11 @@ class ServerSlot:
         """
         with Database(Settings.from_url(self.server.url, pool_size=pool_size)) as database:
             observed = run_trial(strategy, step.plan, database, server=self.server, faults=step.faults, on_tick=on_tick)
-            if observed.driven.interrupted:
+            if observed.load.interrupted:
                 raise KeyboardInterrupt
             ledger = observed.ledger()
         observed.raise_error()
-        observed_history = observed.driven.history
+        observed_history = observed.load.history
         return TrialOutcome(
             purchases=len(recording.purchases_of(observed_history)),
             seconds=float(observed_history["completed_ns"].max()) / 1e9 if len(observed_history) else 0.0,
