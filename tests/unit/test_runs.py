@@ -307,7 +307,7 @@ def without(column):
 def test_a_run_that_is_spoilt_is_refused(folder, file, spoil):
     """A file that is cut off, or holds what it should not, is an error that names the run's folder."""
     spoil(folder / file)
-    with pytest.raises(InvalidInputError, match=rf"{re.escape(str(folder))} can not be read as those of a run"):
+    with pytest.raises(InvalidInputError, match=rf"{re.escape(str(folder))} cannot be read as those of a run"):
         Run(folder)
 
 
@@ -330,7 +330,7 @@ def test_a_trial_that_is_spoilt_is_refused(folder, file, spoil):
     """What was observed can not be read: an error that names the trial's folder, and no verdict."""
     trial = folder / "trials" / "2"
     spoil(trial / file)
-    with pytest.raises(InvalidInputError, match=rf"{re.escape(str(trial))} can not be read as those of a run"):
+    with pytest.raises(InvalidInputError, match=rf"{re.escape(str(trial))} cannot be read as those of a run"):
         Run(folder).verdicts  # noqa: B018 - judged when first asked for
 
 
@@ -668,5 +668,5 @@ def test_a_history_that_is_gone_is_an_error_of_the_trial(folder):
     """Not a bare error of the file system."""
     run = Run(folder)
     (folder / "trials" / "1" / "history.parquet").unlink()
-    with pytest.raises(InvalidInputError, match="can not be read as those of a run"):
+    with pytest.raises(InvalidInputError, match="cannot be read as those of a run"):
         run.trials[0].history_sha256  # noqa: B018 - read when asked for

@@ -216,7 +216,7 @@ def wrapping_read_errors(folder: Path) -> Iterator[None]:
         yield
     except (OSError, LookupError, TypeError, ValueError, pa.ArrowException) as error:
         raise InvalidInputError(
-            f"The files in {folder} can not be read as those of a run: {type(error).__name__}: {error}"
+            f"The files in {folder} cannot be read as those of a run: {type(error).__name__}: {error}"
         ) from error
 
 
