@@ -271,7 +271,7 @@ def _no_consistent_version(told: VersionedRows, event: int, row: int) -> Violati
 def _places(case: IndexedHistory, versions: dict[int, int], *, seen: int) -> Positions:
     rows = np.array(list(versions), np.int64)
     at = 2 * np.array(list(versions.values()), np.int64) + seen
-    return Positions.of(rows=rows, event=case.event[rows], at=at, since=case.since[rows], until=case.until[rows])
+    return Positions.of(rows=rows, event=case.event[rows], position=at, since=case.since[rows], until=case.until[rows])
 
 
 def _contradicts(case: IndexedHistory, placed: Positions) -> bool:

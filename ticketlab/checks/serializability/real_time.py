@@ -28,24 +28,24 @@ class Positions:
     """The latest: when it was answered."""
 
     @classmethod
-    def of(cls, *, rows: Integers, event: Integers, at: Integers, since: Integers, until: Integers) -> Self:
+    def of(cls, *, rows: Integers, event: Integers, position: Integers, since: Integers, until: Integers) -> Self:
         """Put into order what is in none."""
-        order = sort_order(event, at)
-        columns = (each[order] for each in (rows, event, at, since, until))
-        return cls(**dict(zip(("rows", "event", "at", "since", "until"), columns, strict=True)))
+        order = sort_order(event, position)
+        columns = (each[order] for each in (rows, event, position, since, until))
+        return cls(**dict(zip(("rows", "event", "position", "since", "until"), columns, strict=True)))
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __add__(self, other: "Positions") -> "Positions":
         """The rows of both."""
-        names = ("rows", "event", "at", "since", "until")
+        names = ("rows", "event", "position", "since", "until")
         return Positions.of(**{name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in names})
 
     def of_event(self, event: int) -> "Positions":
         """The places of one event."""
         first, last = np.searchsorted(self.event, [event, event + 1])
-        names = ("rows", "event", "at", "since", "until")
+        names = ("rows", "event", "position", "since", "until")
         return Positions(**{name: getattr(self, name)[first:last] for name in names})
 
     def after(self, moments: Integers) -> Integers:

@@ -105,7 +105,8 @@ class VersionedRows:
         """Where all these rows stand."""
         case, rows = self.case, np.concatenate([self.writers, self.readers])
         at = np.concatenate([2 * self.version, 2 * case.version[self.readers].astype(np.int64) + 1])
-        return Positions.of(rows=rows, event=case.event[rows], at=at, since=case.since[rows], until=case.until[rows])
+        since, until = case.since[rows], case.until[rows]
+        return Positions.of(rows=rows, event=case.event[rows], position=at, since=since, until=until)
 
     def maker_of(self, event: Integers, version: Integers) -> Integers:
         """For each version of an event the number of its maker among `makers`, or -1."""
