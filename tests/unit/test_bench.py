@@ -286,14 +286,14 @@ def test_pgbench_is_counted_from_the_last_clients_first_transaction():
     """Client 1 came late, at 0.4 s: of the second after that five transactions are counted, and all seven claimed."""
     ends = [(0, 100), (1, 400_000), (0, 500_000), (0, 600_000), (1, 700_000), (0, 800_000), (1, 1_400_000)]
     read = pgbench.read(log(*ends), clients=2, warm_up_s=0.0, seconds=1.0)
-    assert read == pgbench.Measured(transactions=7, per_s=5.0)
+    assert read == pgbench.LogSummary(transactions=7, per_s=5.0)
 
 
 def test_pgbench_is_counted_after_the_warm_up_and_for_no_longer_than_asked():
     """Ten a second throughout: of three seconds the second one is counted, in whichever order threads have logged."""
     ends = [(number % 2, 5_000_000 + number * 100_000) for number in range(31)]
     read = pgbench.read(log(*reversed(ends)), clients=2, warm_up_s=1.0, seconds=1.0)
-    assert read == pgbench.Measured(transactions=31, per_s=10.0)
+    assert read == pgbench.LogSummary(transactions=31, per_s=10.0)
 
 
 @pytest.mark.parametrize(

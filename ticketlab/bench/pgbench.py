@@ -51,7 +51,7 @@ _CLIENT, _EPOCH_S, _OFFSET_US = 0, 4, 5
 _NONE: Final = np.empty((3, 0), np.int64)
 
 
-class Measured(NamedTuple):
+class LogSummary(NamedTuple):
     """The transactions of a log."""
 
     transactions: int
@@ -60,7 +60,7 @@ class Measured(NamedTuple):
     """Of the measured part."""
 
 
-def run(program: Path, script: str, plan: Plan, *, event: UUID, url: str) -> Measured:
+def run(program: Path, script: str, plan: Plan, *, event: UUID, url: str) -> LogSummary:
     """Run a script with the plan's buyers as clients, for the plan's time.
 
     Raises:
@@ -78,7 +78,7 @@ def run(program: Path, script: str, plan: Plan, *, event: UUID, url: str) -> Mea
     return read(log, clients=plan.buyers, warm_up_s=plan.warm_up_s, seconds=plan.seconds)
 
 
-def read(log: str, *, clients: int, warm_up_s: float, seconds: float) -> Measured:
+def read(log: str, *, clients: int, warm_up_s: float, seconds: float) -> LogSummary:
     """Count the transactions of a log for `seconds`, starting when every client has ended its first one.
 
     Raises:
@@ -95,7 +95,7 @@ def read(log: str, *, clients: int, warm_up_s: float, seconds: float) -> Measure
         until_us = min(ended_us.max(), from_us + int(seconds * _US))
         counted = int(((ended_us > from_us) & (ended_us <= until_us)).sum())
         if until_us - from_us >= seconds * _US / 2:
-            return Measured(len(client), float(counted / (until_us - from_us) * _US))
+            return LogSummary(len(client), float(counted / (until_us - from_us) * _US))
     raise TicketlabError(
         f"{len(firsts)} of pgbench's {clients} clients made a transaction, and not all of them ran for long enough. "
         "Use more --seconds or fewer --buyers."
