@@ -9,8 +9,7 @@ import pytest
 from ticketlab import mutants, power
 from ticketlab.errors import TicketlabError
 from ticketlab.mutants import Trigger
-from ticketlab.power import MutationPlan, runner
-from ticketlab.power.detection import ServerSlot
+from ticketlab.power import MutationPlan, detection, runner
 
 ONE_OF_EACH = {
     Trigger.LOAD: "pessimistic_unlocked",
@@ -122,15 +121,15 @@ def test_ctrl_c_before_the_first_chase_leaves_nothing(server, tmp_path):
 
 def test_a_trial_that_can_not_be_made_is_named_and_what_was_before_is_kept(server, tmp_path, monkeypatch):
     """The second chase fails: its name is told, and where the first one is."""
-    honest = ServerSlot.observe
+    honest = detection.observe
 
-    def failing(place, strategy, trial, **options):
+    def failing(server, strategy, trial, **options):
         if strategy.name == "atomic_one_off":
             message = "no database"
             raise TicketlabError(message)
-        return honest(place, strategy, trial, **options)
+        return honest(server, strategy, trial, **options)
 
-    monkeypatch.setattr(ServerSlot, "observe", failing)
+    monkeypatch.setattr(detection, "observe", failing)
     monkeypatch.setattr(MutationPlan, "schedule", lambda exam: (runner.ScheduledRun(name, 1) for name in exam.mutants))
     exam = MutationPlan(mutants=("pessimistic_unlocked", "atomic_one_off"), repeats=1, trials=0, server="external")
     with pytest.raises(TicketlabError, match="no database") as failed:

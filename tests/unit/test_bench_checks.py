@@ -146,7 +146,7 @@ class TestProcesses:
 
     def test_a_process_ends_with_who_started_it(self):
         """Its standard input ends, and it does, though it is at work."""
-        asked = {"plan": ChecksBench(sizes=(3_000_000,)).as_dict(), "operations": 3_000_000, "valid": True}
+        asked = {"plan": dataclasses.asdict(ChecksBench(sizes=(3_000_000,))), "operations": 3_000_000, "valid": True}
         process = subprocess.Popen(
             [sys.executable, "-m", "ticketlab.bench.checking_worker", json.dumps(asked)],
             stdin=subprocess.PIPE,

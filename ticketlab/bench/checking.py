@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from statistics import median
-from typing import Any, Final, NamedTuple, Self, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from ticketlab import checks, environment
 from ticketlab.bench.synthetic import Shape
@@ -109,15 +109,6 @@ class ChecksBench:
     def repeats_of(self, operations: int) -> int:
         """How often each subject is timed at a size: more often where the times are short."""
         return max(1, min(max(_ENOUGH_REPEATS, self.repeats), self.repeats * _MILLION // operations))
-
-    def as_dict(self) -> dict[str, Any]:
-        """The fields by name, as `from_dict` takes them."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, fields: dict[str, Any]) -> Self:
-        """The plan from its fields, as they were read from JSON."""
-        return cls(**(fields | {name: tuple(fields[name]) for name in ("sizes", "checks")}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,10 +216,7 @@ class CheckResults:
             },
             "sizes": {str(operations): asdict(size) for operations, size in self.sizes.items()},
             "checks": {
-                subject: {
-                    "valid": self._as_json(subject, valid=True),
-                    "violated": self._as_json(subject, valid=False),
-                }
+                subject: {"valid": self._as_json(subject, valid=True), "violated": self._as_json(subject, valid=False)}
                 for subject in plan.subjects
             },
             "errors": self.errors,
@@ -325,7 +313,7 @@ def run_worker(plan: ChecksBench, scheduled: ScheduledProcess) -> Reports:
     Raises:
         ChildProcessError: the process failed.
     """
-    arguments = {"plan": plan.as_dict(), **scheduled._asdict()}
+    arguments = {"plan": asdict(plan), **scheduled._asdict()}
     with subprocess.Popen(  # noqa: S603  # our own program
         [sys.executable, "-P", "-m", "ticketlab.bench.checking_worker", json.dumps(arguments)],
         stdin=subprocess.PIPE,  # never written to: the worker ends when this process does

@@ -15,6 +15,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic import TypeAdapter
+
 from ticketlab import checks
 from ticketlab.bench.checking import ALL_CHECKS, ChecksBench, named_checks
 from ticketlab.bench.seeded_violations import with_violation
@@ -29,7 +31,7 @@ def main() -> None:
     """Measure the history that the argument describes."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     arguments = json.loads(sys.argv[1])
-    plan = ChecksBench.from_dict(arguments["plan"])
+    plan = TypeAdapter(ChecksBench).validate_python(arguments["plan"])
     for report in measure(plan, arguments["operations"], valid=arguments["valid"]):
         print(json.dumps(report), flush=True)  # noqa: T201 - read by the parent process
 

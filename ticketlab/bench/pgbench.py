@@ -105,6 +105,7 @@ def read(log: str, *, clients: int, warm_up_s: float, seconds: float) -> LogSumm
 def _call(program: Path, options: list[str], script: str, *, url: str, timeout_s: float) -> None:
     place = {name: str(value) for name, value in conninfo_to_dict(url).items()}
     password = place.pop("password", "")  # an argument could be read by every user of the machine
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("PG")}  # libpq reads PG...
     try:
         done = subprocess.run(  # noqa: S603  # our own path
             [str(program), *options, make_conninfo(**place)],
@@ -113,15 +114,10 @@ def _call(program: Path, options: list[str], script: str, *, url: str, timeout_s
             text=True,
             check=False,
             timeout=timeout_s,
-            env=_environment() | {"PGPASSWORD": password},
+            env=environ | {"PGPASSWORD": password, "LC_ALL": "C"},
             start_new_session=True,  # this process handles Ctrl-C, and ends it
         )
     except subprocess.TimeoutExpired as error:
         raise TicketlabError(f"pgbench did not end within {timeout_s:g} s.") from error
     if done.returncode:
         raise TicketlabError(f"pgbench failed: {' '.join(done.stderr.split())[-600:]}")
-
-
-def _environment() -> dict[str, str]:
-    """This process's environment without the PG... variables, which libpq would read, and in English."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("PG")} | {"LC_ALL": "C"}

@@ -18,10 +18,7 @@ from ticketlab.tickets import Database, EventRepository, migrations, strategies,
 
 
 def run(
-    plan: HotEvent,
-    *,
-    url: str | None = None,
-    on_progress: Callable[[Progress], None] = lambda _progress: None,
+    plan: HotEvent, *, url: str | None = None, on_progress: Callable[[Progress], None] = lambda _progress: None
 ) -> BenchResults:
     """Run a bench on a server of its own, with PostgreSQL's default durability.
 
@@ -59,11 +56,7 @@ def run(
 
 
 def _run_trials(
-    plan: HotEvent,
-    subjects: Sequence[Subject],
-    database: Database,
-    *,
-    on_progress: Callable[[Progress], None],
+    plan: HotEvent, subjects: Sequence[Subject], database: Database, *, on_progress: Callable[[Progress], None]
 ) -> Iterator[BenchTrial]:
     """Run trial after trial, until one is interrupted; an interruption of the first one is raised."""
     by_name = {subject.name: subject for subject in subjects}

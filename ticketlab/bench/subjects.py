@@ -92,21 +92,14 @@ class Claim:
     """Every purchase as its buyer saw it, for the checks; None where the subject does not record it."""
 
 
-Sell: TypeAlias = Callable[[BenchContext], Claim]
-"""Sells for as long as the plan says.
-
-Raises:
-    KeyboardInterrupt: it was interrupted; there is no claim.
-"""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
     """One way to sell a hot event."""
 
     name: str
     kind: SubjectKind
-    sell: Sell
+    sell: Callable[[BenchContext], Claim]
+    """Sells for as long as the plan says; raises KeyboardInterrupt where it was interrupted."""
     cost: str = ""
     """What a strategy costs by design."""
 
@@ -118,10 +111,7 @@ def all_subjects(strategies: Iterable[Strategy], program: Path | None) -> list[S
     return [
         *(
             Subject(
-                name=each.name,
-                kind=SubjectKind.STRATEGY,
-                sell=partial(sell_through_repository, each),
-                cost=each.cost,
+                name=each.name, kind=SubjectKind.STRATEGY, sell=partial(sell_through_repository, each), cost=each.cost
             )
             for each in chosen
         ),

@@ -232,8 +232,7 @@ class _Client:
 def end_backends(database: Database) -> int:
     """End every backend of the database: what they have not committed is rolled back.
 
-    Returns:
-        When it began, as a reading of `time.perf_counter_ns`.
+    Returns when it began, by `time.perf_counter_ns`.
     """
     with _server(database) as server, _clients(database, server) as (clients, backends):
         began_ns = time.perf_counter_ns()
@@ -252,10 +251,7 @@ def lose_requests(database: Database) -> int:
     """Break the connections that do not wait for an answer: the server never gets their next statement.
 
     Happens when next a transaction is between two statements: at once if no transaction has several, and after
-    MOMENT_S at the latest.
-
-    Returns:
-        When it began, as a reading of `time.perf_counter_ns`.
+    MOMENT_S at the latest. Returns when it began, by `time.perf_counter_ns`.
     """
     return _break(database, waiting=False)
 
@@ -264,10 +260,7 @@ def lose_replies(database: Database) -> int:
     """Break the connections that wait for an answer, and return when the server has finished what it was working on.
 
     What it commits takes effect, and the buyer gets no answer. Happens at the next commit, or after MOMENT_S if there
-    is none.
-
-    Returns:
-        When it began, as a reading of `time.perf_counter_ns`.
+    is none. Returns when it began, by `time.perf_counter_ns`.
     """
     return _break(database, waiting=True)
 
@@ -305,10 +298,7 @@ def _server(database: Database) -> Iterator[Connection | None]:
         server = None
         with suppress(psycopg.OperationalError):
             connection = psycopg.connect(
-                database.settings.url,
-                autocommit=True,
-                application_name=_OWN_NAME,
-                connect_timeout=_CONNECT_TIMEOUT_S,
+                database.settings.url, autocommit=True, application_name=_OWN_NAME, connect_timeout=_CONNECT_TIMEOUT_S
             )
             held.callback(connection.close)
             server = connection

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from random import Random
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, Final
 
 from pydantic import Field
 
@@ -40,56 +40,40 @@ class TrialOutcome:
     verdicts: tuple[Verdict, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerSlot:
-    """A server with a migrated database, which is emptied before each trial."""
+def observe(
+    server: Server,
+    strategy: Strategy,
+    trial: TrialSpec,
+    *,
+    pool_size: int,
+    on_tick: Callable[[LiveCounts], None] = lambda _so_far: None,
+) -> TrialOutcome:
+    """Run a trial on the server's migrated database with a pool of its own, and judge it by every check.
 
-    server: Server
-
-    def observe(
-        self,
-        strategy: Strategy,
-        trial: TrialSpec,
-        *,
-        pool_size: int,
-        on_tick: Callable[[LiveCounts], None] = lambda _so_far: None,
-    ) -> TrialOutcome:
-        """Run a trial with a pool of its own, and judge it by every check.
-
-        Raises:
-            KeyboardInterrupt: it was interrupted, and is not judged.
-            TicketlabError: the database could not be reached before or after it.
-        """
-        with Database(Settings.from_url(self.server.url, pool_size=pool_size)) as database:
-            executed = run_trial(
-                strategy, trial.plan, database, server=self.server, faults=trial.faults, on_tick=on_tick
-            )
-            if executed.load.interrupted:
-                raise KeyboardInterrupt
-            ledger = executed.ledger()
-        executed.raise_error()
-        history = executed.load.history
-        return TrialOutcome(
-            purchases=len(recording.purchases_of(history)),
-            seconds=float(history["completed_ns"].max()) / 1e9 if len(history) else 0.0,
-            verdicts=checks.judge(history, ledger),
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerPair:
-    """The servers of a measurement; both may be the same."""
-
-    usual: ServerSlot
-    crashing: ServerSlot | None
-    """One that may be crashed; None where that is not needed."""
+    Raises:
+        KeyboardInterrupt: it was interrupted, and is not judged.
+        TicketlabError: the database could not be reached before or after it.
+    """
+    with Database(Settings.from_url(server.url, pool_size=pool_size)) as database:
+        executed = run_trial(strategy, trial.plan, database, server=server, faults=trial.faults, on_tick=on_tick)
+        if executed.load.interrupted:
+            raise KeyboardInterrupt
+        ledger = executed.ledger()
+    executed.raise_error()
+    history = executed.load.history
+    return TrialOutcome(
+        purchases=len(recording.purchases_of(history)),
+        seconds=float(history["completed_ns"].max()) / 1e9 if len(history) else 0.0,
+        verdicts=checks.judge(history, ledger),
+    )
 
 
 @contextmanager
-def open_servers(kind: str, *, url: str | None, crashes: bool) -> Iterator[ServerPair]:
-    """Start the servers that are needed, and migrate their databases; they are stopped at the end of the block.
+def open_servers(kind: str, *, url: str | None, crashes: bool) -> Iterator[tuple[Server, Server | None]]:
+    """Start a server for all trials, and one for those that crash it; the same if possible, None if none do.
 
-    An external server keeps its settings, and is never crashed.
+    Their databases are migrated. They are stopped at the end of the block. An external server keeps its settings, and
+    is never crashed.
 
     Raises:
         InvalidInputError: there is no such kind, or it and the URL do not go together.
@@ -97,25 +81,14 @@ def open_servers(kind: str, *, url: str | None, crashes: bool) -> Iterator[Serve
     """
     settings = {} if kind == "external" else SETTINGS
     with ExitStack() as stack:
-        usual = _migrated(stack.enter_context(servers.open(kind, settings=settings, url=url)))
-        crashing = usual if usual.server.can_crash else None
+        usual = stack.enter_context(servers.open(kind, settings=settings, url=url))
+        crashing = usual if usual.can_crash else None
         if crashes and crashing is None:
-            crashing = _migrated(stack.enter_context(servers.open("embedded", settings=SETTINGS)))
-        yield ServerPair(usual=usual, crashing=crashing)
-
-
-def _migrated(server: Server) -> ServerSlot:
-    with Database(Settings.from_url(server.url)) as database:
-        migrations.upgrade(database)
-    return ServerSlot(server=server)
-
-
-Observe: TypeAlias = Callable[[TrialSpec], TrialOutcome]
-"""Runs a trial.
-
-Raises:
-    KeyboardInterrupt: it was interrupted; there is no outcome.
-"""
+            crashing = stack.enter_context(servers.open("embedded", settings=SETTINGS))
+        for server in {each.url: each for each in (usual, crashing) if each is not None}.values():
+            with Database(Settings.from_url(server.url)) as database:
+                migrations.upgrade(database)
+        yield usual, crashing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,8 +123,10 @@ class DetectionRun:
         return next((each for each in self.detections if each.check == self.check), None)
 
 
-def run_until_detected(run: ScheduledRun, mutant: Mutant, *, most: int, seed: int, observe: Observe) -> DetectionRun:
-    """Run trials with rising contention until the expected check detects the mutant, or `most` purchases were made."""
+def run_until_detected(
+    run: ScheduledRun, mutant: Mutant, *, most: int, seed: int, observe: Callable[[TrialSpec], TrialOutcome]
+) -> DetectionRun:
+    """Observe trials of rising contention until the expected check detects the mutant, or for `most` purchases."""
     chance = Random(f"{seed} {run.mutant} {run.repeat}")  # a text gives the same numbers in every process
     detections: dict[str, Detection] = {}
     purchases, seconds, number = 0, 0.0, 0

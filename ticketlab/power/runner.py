@@ -10,13 +10,14 @@ from typing import Any, NamedTuple, TypeAlias
 from ticketlab import mutants
 from ticketlab.errors import TicketlabError
 from ticketlab.mutants import Trigger
-from ticketlab.power import tables
-from ticketlab.power.detection import DetectionRun, ServerPair, open_servers, run_until_detected
+from ticketlab.power import detection, tables
+from ticketlab.power.detection import DetectionRun, open_servers, run_until_detected
 from ticketlab.power.false_positives import SafeTrial, judged, random_trials
 from ticketlab.power.plan import POOL_SIZE, MutationPlan, ScheduledRun
 from ticketlab.power.results import MutationResults, describe
 from ticketlab.runs import lab
 from ticketlab.runs.lab import Progress
+from ticketlab.servers import Server
 from ticketlab.tickets import strategies
 
 OnProgress: TypeAlias = Callable[[Progress], None]
@@ -56,9 +57,9 @@ def run(
     """
     began = datetime.now().astimezone()
     on_progress(Progress(trial=0, trials=0, doing=f"starting a server ({plan.server})"))
-    with open_servers(plan.server, url=url, crashes=plan.crashes) as pair:
-        environment = lab.environment_info(pair.usual.server, seed=plan.seed, began=began)
-        measurement = _Measurement(plan=plan, servers=pair, on_progress=on_progress)
+    with open_servers(plan.server, url=url, crashes=plan.crashes) as (usual, crashing):
+        environment = lab.environment_info(usual, seed=plan.seed, began=began)
+        measurement = _Measurement(plan=plan, usual=usual, crashing=crashing, on_progress=on_progress)
         try:
             measurement.run()
         except KeyboardInterrupt:
@@ -78,7 +79,8 @@ class _Measurement:
     """A measurement in progress, with what is finished so far."""
 
     plan: MutationPlan
-    servers: ServerPair
+    usual: Server
+    crashing: Server | None
     on_progress: OnProgress
     runs: list[DetectionRun] = field(default_factory=list)
     safe: list[SafeTrial] = field(default_factory=list)
@@ -103,27 +105,28 @@ class _Measurement:
         for scheduled in self.plan.schedule():
             with self._step(f"{scheduled.mutant}, repeat {scheduled.repeat}") as step:
                 self.runs.append(self._detection_run(scheduled, step))
-        may_crash = self.servers.usual.server.can_crash
-        registry = strategies.registry()
-        for spec in random_trials(registry, trials=self.plan.trials, seed=self.plan.seed, may_crash=may_crash):
+        plan, family = self.plan, strategies.registry()
+        for spec in random_trials(family, trials=plan.trials, seed=plan.seed, may_crash=self.usual.can_crash):
             with self._step(f"{spec.strategy.name}, safe, trial {spec.number}") as step:
                 on_tick = lab.progress_callback(step, self.on_progress)
-                outcome = self.servers.usual.observe(
-                    spec.strategy, spec.trial, pool_size=spec.pool_size, on_tick=on_tick
+                outcome = detection.observe(
+                    self.usual, spec.strategy, spec.trial, pool_size=spec.pool_size, on_tick=on_tick
                 )
                 self.safe.append(judged(spec, outcome))
 
     def _detection_run(self, scheduled: ScheduledRun, step: Progress) -> DetectionRun:
         mutant = mutants.registry()[scheduled.mutant]
-        slot = self.servers.crashing if mutant.trigger is Trigger.CRASH else self.servers.usual
-        assert slot is not None
+        server = self.crashing if mutant.trigger is Trigger.CRASH else self.usual
+        assert server is not None
         on_tick = lab.progress_callback(step, self.on_progress)
         return run_until_detected(
             scheduled,
             mutant,
             most=self.plan.purchases,
             seed=self.plan.seed,
-            observe=lambda trial: slot.observe(mutant.strategy, trial, pool_size=POOL_SIZE, on_tick=on_tick),
+            observe=lambda trial: detection.observe(
+                server, mutant.strategy, trial, pool_size=POOL_SIZE, on_tick=on_tick
+            ),
         )
 
     @contextmanager
@@ -137,5 +140,5 @@ class _Measurement:
         except Exception as error:
             error.add_note(f"It happened in the measurement of {doing}.")
             if isinstance(error, TicketlabError):
-                lab.attach_server_log(error, self.servers.usual.server)
+                lab.attach_server_log(error, self.usual)
             raise

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
@@ -71,11 +72,6 @@ class Trial:
         instants = self.faults_ns.get(kind, ())
         began, over = self.faults_began_ns.get(kind, instants), self.faults_over_ns.get(kind, instants)
         return list(map(Span, began, over))
-
-    @property
-    def all_faults_ns(self) -> tuple[int, ...]:
-        """The instants of all faults, whatever their kind."""
-        return tuple(instant for kind in self.faults_ns.values() for instant in kind)
 
     @property
     def setting(self) -> dict[str, Any]:
@@ -170,7 +166,7 @@ def judge(trial: Trial, *, max_failures: float = MAX_FAILURES) -> TrialAnalysis:
         stock=stock,
         without_version=case.sales_without_version,
         met={kind: met(observed, ledger, trial.faults_of(kind)) for kind in FaultKind},
-        progress=progress(case, faults_ns=trial.all_faults_ns, limit=max_failures),
+        progress=progress(case, faults_ns=list(chain(*trial.faults_ns.values())), limit=max_failures),
         double_calls=int((case.purchases & case.is_first_line).sum() - (case.count_by_id(case.purchases) > 0).sum()),
     )
 
