@@ -164,7 +164,7 @@ def test_the_control_of_baskets_is_caught_by_its_deadlocks(tmp_path):
 def test_baskets_of_a_strategy_that_sells_none_start_nothing(tmp_path):
     """Told before a server is started or a folder made, with the names of those that do."""
     experiment = Experiment(**SMALL | {"strategies": ("atomic", "naive"), "events": 3, "basket": (2, 2)})
-    with pytest.raises(InvalidInputError, match=r"No baskets are sold by naive\. .*them: .*atomic.*pessimistic"):
+    with pytest.raises(InvalidInputError, match=r"No baskets are sold by naive\. .*that do: .*atomic.*pessimistic"):
         lab.run(experiment, out=tmp_path)
     assert list(tmp_path.iterdir()) == []
 
@@ -198,10 +198,10 @@ def test_stock_that_is_counted_elsewhere_is_settled_before_the_ledger_is_read(tm
     assert run.measures.loc[0, ["verdict", "tickets"]].tolist() == ["VALID", 40]
     assert run.notes == [
         (
-            "late is none of ticketlab's strategies: its source is kept in environment.json, and to run it again "
-            "takes lab.run(…, own=[…])."
+            "late is not one of ticketlab's strategies: its source is saved in environment.json; to run it again, "
+            "pass it to lab.run(…, own=[…])."
         ),
-        "late: its sales carry no version, so the order is not decided; the count of tickets is.",
+        "late: its sales report no version, so their order is not checked; the number of tickets is.",
         "late does not claim that a purchase id buys once: no id was called twice.",
     ]
     assert "counts tickets at the end of the day" in run.environment["own_strategies"]["late"]
@@ -283,7 +283,7 @@ def test_ctrl_c_keeps_what_was_measured_and_leaves_nothing(tmp_path, is_running,
             process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
-    assert "ended early: 1 of 3 trials were made, the last of them cut short" in output
+    assert "ended early: 1 of 3 trials were run, the last of them cut short" in output
     (folder,) = tmp_path.glob("runs/*")
     run = Run(folder)
     assert run.trials[0].interrupted
@@ -425,7 +425,7 @@ def test_a_server_that_dies_ends_the_run_and_keeps_what_was_measured(tmp_path, m
         lab.run(experiment, out=tmp_path, on_progress=kill_before_the_second)
     (folder,) = tmp_path.iterdir()
     assert caught.value.__notes__ == [
-        f"What was measured before is kept in {folder}.",
+        f"The results before it are kept in {folder}.",
         f"Last in the server's log: {postmasters[0].log().splitlines()[-1]}",
     ]
     assert "shut down" in caught.value.__notes__[1]

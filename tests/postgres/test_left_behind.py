@@ -62,7 +62,7 @@ def tried(place):
             )  # fmt: skip
             ledger = seen.ledger()
         seen.raise_error()
-        verdicts = checks.judge(seen.driven.history, ledger)
+        verdicts = checks.judge(seen.load.history, ledger)
         return {each.check: each for each in verdicts}, ledger.facts
 
     return observed

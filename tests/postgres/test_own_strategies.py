@@ -95,8 +95,8 @@ def test_functions_are_judged_through_whatever_they_buy(tmp_path):
     assert statuses(run) == dict.fromkeys(names, Status.VALID) | {"forgetful": Status.INVALID}
     assert Anomaly.LOST_SALE in anomalies(run, "forgetful")
     assert run.failed_strategies == ["forgetful"]
-    (note,) = [each for each in run.notes if "not all can be seen" in each]
-    assert note.startswith("Of by_its_own_pool not all can be seen: it has connections of its own")
+    (note,) = [each for each in run.notes if "cannot be observed completely" in each]
+    assert note.startswith("by_its_own_pool cannot be observed completely: it has connections of its own")
     assert "Past the lab's pool" in Run(run.folder).environment["own_strategies"]["by_its_own_pool"]
 
 
@@ -159,7 +159,7 @@ def test_an_error_in_the_users_code_ends_the_run_with_his_traceback(tmp_path):
     assert "_sell(connection.nothing" in trace
     assert "ticketlab/" not in trace.replace(__file__, "")
     (folder,) = tmp_path.iterdir()
-    assert kept == f"What was measured before is kept in {folder}."
+    assert kept == f"The results before it are kept in {folder}."
     assert statuses(Run(folder)) == {"atomic": Status.VALID}
 
 
@@ -172,7 +172,7 @@ def test_what_the_database_said_is_told_where_nothing_was_answered(tmp_path):
 
     run = lab.run(Experiment(**SMALL, strategies=("misspelt",)), own=[misspelt], out=tmp_path)
     assert statuses(run) == {"misspelt": Status.UNKNOWN}
-    assert any('ended failed (transaction) said: relation "evnts" does not exist' in each for each in run.notes)
+    assert any('ended failed (transaction) reported: relation "evnts" does not exist' in each for each in run.notes)
 
 
 def test_a_connection_lost_in_a_users_function_leaves_the_outcome_unknown(database, an_event):

@@ -79,7 +79,7 @@ class MutationBaseline:
         )
 
     def limit_texts(self, tried: Collection[LoadPart]) -> list[str]:
-        """Sentences: what the checks cannot detect with these parts of a load, and how often they raised false alarms."""
+        """What the checks cannot detect with these parts of a load, and how often they raised false alarms."""
         alarms = f"{self.false_alarms:,} false alarm{'' if self.false_alarms == 1 else 's'}"
         return [*self._out_of_reach(tried), f"In {self.trials:,} trials of safe strategies the checks raised {alarms}."]
 

@@ -9,7 +9,7 @@ from ticketlab.cli.output import print_json, show, terminal
 from ticketlab.cli.shells import check_names, strategy_names
 
 if TYPE_CHECKING:
-    from ticketlab.bench import HotEvent, Results, checking
+    from ticketlab.bench import BenchResults, HotEvent, checking
 
 bench = typer.Typer(cls=Commands, help="Set the lab beside its peers, claim by claim proven.", no_args_is_help=True)
 
@@ -64,7 +64,7 @@ def hot_event(
     raise typer.Exit(EXIT_WRONG if results.errors else EXIT_INTERRUPTED if results.ended_early else 0)
 
 
-def _run_bench(asked: "HotEvent", *, url: str | None, quiet: bool) -> "Results":
+def _run_bench(asked: "HotEvent", *, url: str | None, quiet: bool) -> "BenchResults":
     from ticketlab import bench, console
 
     if quiet:
@@ -73,7 +73,7 @@ def _run_bench(asked: "HotEvent", *, url: str | None, quiet: bool) -> "Results":
         return bench.run(asked, url=url, on_progress=on_progress)
 
 
-def _show_bench(results: "Results") -> None:
+def _show_bench(results: "BenchResults") -> None:
     from ticketlab.bench import tables
 
     shown = (tables.speeds(results), tables.ratios(results), "", tables.legend(results))
@@ -121,7 +121,7 @@ def checks(
     raise typer.Exit(EXIT_WRONG if results.errors else EXIT_INTERRUPTED if results.ended_early else 0)
 
 
-def _run_checks(asked: "checking.ChecksBench", *, quiet: bool) -> "checking.Results":
+def _run_checks(asked: "checking.ChecksBench", *, quiet: bool) -> "checking.CheckResults":
     from ticketlab import console
     from ticketlab.bench import checking
 
@@ -131,7 +131,8 @@ def _run_checks(asked: "checking.ChecksBench", *, quiet: bool) -> "checking.Resu
         return checking.run(asked, on_progress=on_progress)
 
 
-def _show_checks(results: "checking.Results") -> None:
-    from ticketlab.bench import checking_tables as tables
+def _show_checks(results: "checking.CheckResults") -> None:
+    from ticketlab.bench import tables
 
-    show(tables.speeds(results), "", tables.peaks(results), "", tables.legend(results), *tables.remarks(results))
+    shown = (tables.check_speeds(results), "", tables.check_peaks(results), "", tables.check_legend(results))
+    show(*shown, *tables.check_remarks(results))

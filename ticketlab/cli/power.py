@@ -21,7 +21,7 @@ from ticketlab.errors import InvalidInputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ticketlab.power import MutationPlan, Results
+    from ticketlab.power import MutationPlan, MutationResults
     from ticketlab.power.runner import Done
 
 
@@ -103,11 +103,11 @@ def _list(names: "Sequence[str]", *, as_json: bool) -> None:
     from ticketlab import mutants
     from ticketlab.power import tables
     from ticketlab.power.plan import MutationPlan
-    from ticketlab.power.results import examined
+    from ticketlab.power.results import describe
 
     listed = [mutants.registry()[name] for name in MutationPlan(mutants=tuple(names)).mutants]
     if as_json:
-        print_json([asdict(examined(each)) for each in listed])
+        print_json([asdict(describe(each)) for each in listed])
     else:
         show(tables.mutants(listed))
 
@@ -142,7 +142,7 @@ def _check_worth_keeping(exam: "MutationPlan") -> None:
         )
 
 
-def _keep(results: "Results") -> bool:
+def _keep(results: "MutationResults") -> bool:
     """Put the results where reports read them; False where that is not possible, which is said."""
     from ticketlab.checks import mutation_baseline
 
