@@ -148,7 +148,7 @@ OPTIONS: Final = (
     Option(
         name="strict",
         metavar="true|false",
-        help="Fail a test too where a safe strategy made no progress, a fault did not come or a check decided nothing.",
+        help="Fail a test too where a safe strategy made no progress, a fault was not injected or a check decided nothing.",
         read=true_or_false,
         is_switch=True,
     ),
