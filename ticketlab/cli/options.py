@@ -21,9 +21,9 @@ EXIT_NO_READER: Final = 141
 EXIT_CODES: Final = """\b
 Exit codes:
   0    nothing wrong was found
-  1    a violation (a control's excepted), an unproven claim, an undetected
-       mutant, a false positive, or a run below --fail-below; with --strict
-       also no progress, an uninjected fault or an undecided check
+  1    a violation or an undecided verdict (a control's excepted), an unproven
+       claim, an undetected mutant, a false positive, or a run below
+       --fail-below; also what --strict of a command refuses
   2    bad input, no server, or a file that cannot be read or written
   3    a defect of ticketlab
   130  interrupted with Ctrl-C

@@ -117,7 +117,7 @@ def _show(done: "Done") -> None:
     results = done.results
     shown = (tables.caught(results), "") if results.found else ()
     show(results.environment["server"]["why"], "", *shown, tables.legend(results), "", *tables.remarks(results), "")
-    typer.echo(f"The results are saved in {done.folder}")
+    typer.echo(f"Results: {done.folder}")
 
 
 def _require_complete(plan: "MutationPlan") -> None:

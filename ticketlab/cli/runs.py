@@ -97,7 +97,7 @@ def run(
     ] = 0.05,
     seconds: Annotated[
         float | None,
-        typer.Option(help="Longest duration of a trial, in s.", show_default="4; 60 with --purchases"),
+        typer.Option(help="Longest duration of a trial, in seconds.", show_default="4; 60 with --purchases"),
     ] = None,
     purchases: Annotated[
         int | None, typer.Option(help="Purchases per trial, of all buyers together.", show_default="no limit")
@@ -303,7 +303,7 @@ def _publish(made: "Run", *, as_json: bool, quiet: bool) -> Path | None:
     if not as_json:
         table = (console.results(made), console.legend(made))
         show(made.server, "", *table, "", *console.findings(made), "")
-        typer.echo(f"The run is saved in {made.folder}")
+        typer.echo(f"Run:    {made.folder}")
     written = _write_report_of(made, quiet=quiet or as_json)
     if as_json:
         print_json(made.as_json() | {"report": str(written) if written else None})
