@@ -126,9 +126,8 @@ def test_a_ctrl_c_after_the_trials_says_where_they_are(run, monkeypatch, interru
     monkeypatch.setattr(*interrupted, press_ctrl_c)
     done = call("run", "--quiet", cwd=run)
     assert done.returncode == 130
-    assert (
-        done.stderr == f"Error: Interrupted. The run is saved in {run}; write its report with: ticketlab report {run}\n"
-    )
+    saved = f"The run is saved in {run}; write its report with: ticketlab report {run}"
+    assert done.stderr == f"Error: Interrupted. {saved}\n"
 
 
 class TestExport:

@@ -8,7 +8,7 @@ import pytest
 
 from ticketlab.errors import InvalidInputError
 from ticketlab.pytest_plugin import messages, options
-from ticketlab.pytest_plugin.options import LoadOptions, resolve_run
+from ticketlab.pytest_plugin.runner import LoadOptions, resolve_run
 from ticketlab.runs.experiment import Experiment
 from ticketlab.tickets import strategies
 

@@ -1,17 +1,12 @@
-"""The plugin's options, ini settings and marks, their parsers, and the experiment that they resolve to."""
+"""The plugin's options, ini settings and marks, and their parsers. Depends on pytest alone: every session loads it."""
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 import pytest
-
-from ticketlab import mutants
-from ticketlab.runs.experiment import Experiment, limits_for_purchases
-from ticketlab.tickets import Strategy
-from ticketlab.tickets.user_code import PurchaseFunction, adopt
 
 RUNS: Final = "ticketlab_runs"
 """The attribute of a test's report that contains its runs."""
@@ -123,8 +118,8 @@ OPTIONS: Final = (
         name="server",
         metavar="KIND[:VERSION]",
         help="Where PostgreSQL comes from: auto (a container if an engine answers, else embedded; the default), "
-        "embedded, container, or external (--ticketlab-url or the DB_* variables; the tests use only databases that they create "
-        "and drop).",
+        "embedded, container, or external (--ticketlab-url or the DB_* variables; tests use only databases that they "
+        "create and drop).",
         read=_kind,
     ),
     Option(name="url", metavar="URL", help="The external server: postgresql://user:password@host/name.", read=_text),
@@ -289,100 +284,3 @@ def explain(report: pytest.CollectReport) -> None:
     """
     if report.failed and _AS_DECORATOR.search(str(report.longrepr)):
         report.sections.append(("ticketlab", f"{_KEYWORD} Given only a function, it marks that function."))
-
-
-Given: TypeAlias = Strategy | Experiment | PurchaseFunction | str
-"""A strategy, its name, a purchase function, or a whole experiment."""
-
-_LONGEST_NAME: Final = 60
-_FEWEST: Final = 2
-"""Buyers per worker at least: a single buyer has no concurrency."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResolvedRun:
-    """The experiment of one call, and how it was derived."""
-
-    experiment: Experiment
-    own: Sequence[Strategy | PurchaseFunction]
-    """Its strategies that cannot be found by name."""
-    divided: bool
-    """Whether xdist workers share the buyers that were requested."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadOptions:
-    """The keywords of the load, by their source."""
-
-    configured: Mapping[str, Any]
-    marked: Mapping[str, Any]
-    called: Mapping[str, Any]
-    commanded: Mapping[str, Any]
-
-    @property
-    def strict(self) -> bool:
-        """Whether a test fails also without progress, or if something was not tested."""
-        return bool({**self.configured, **self.marked, **self.called, **self.commanded}.get("strict", False))
-
-    @property
-    def of_the_load(self) -> dict[str, Any]:
-        """The fields of a new experiment. Precedence: command line, call, mark, configuration file."""
-        return _fields({**self.configured, **self.marked, **self.called, **self.commanded})
-
-    @property
-    def of_an_experiment(self) -> dict[str, Any]:
-        """The fields that replace those of a given Experiment: only from the call and the command line."""
-        return _fields({**self.called, **self.commanded})
-
-
-def resolve_run(
-    given: Given, said: LoadOptions, *, own: Sequence[Strategy | PurchaseFunction], test: str, workers: int
-) -> ResolvedRun:
-    """The experiment of one call of `ticketlab_run`.
-
-    Args:
-        given: the strategy or experiment.
-        said: the keywords of its load.
-        own: the test's own strategies that an Experiment names.
-        test: the name of the test, which becomes the name of the run.
-        workers: the number of xdist workers, which share the buyers; 1 without xdist.
-
-    Raises:
-        NotFoundError, InvalidInputError, OwnCodeError: there is no such strategy, or the load is invalid.
-    """
-    if isinstance(given, Experiment):
-        experiment, mine = replace(given, **said.of_an_experiment), list(own)
-    else:
-        name, mine = _strategy(given)
-        experiment = Experiment(name=_name(test), strategies=(name,), **_with_limits(said.of_the_load))
-    buyers = tuple(dict.fromkeys(_share(each, workers) for each in experiment.buyers))
-    divided = buyers != experiment.buyers
-    return ResolvedRun(experiment=replace(experiment, buyers=buyers), own=mine, divided=divided)
-
-
-def _strategy(given: Strategy | PurchaseFunction | str) -> tuple[str, list[Strategy | PurchaseFunction]]:
-    """The name of the strategy, and the strategy itself if it cannot be found by its name."""
-    if isinstance(given, str):
-        return given, []
-    strategy = adopt(given)
-    known = not mutants.is_external(strategy.name) and mutants.get(strategy.name) is strategy
-    return strategy.name, [] if known else [strategy]
-
-
-def _fields(said: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in said.items() if name not in OF_THE_SESSION}
-
-
-def _with_limits(load: dict[str, Any]) -> dict[str, Any]:
-    """If purchases are limited, add seconds and seats that suit their number, unless these are given."""
-    if "purchases" not in load:
-        return load
-    return limits_for_purchases(load["purchases"], events=load.get("events", 1)) | load
-
-
-def _name(test: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", test).strip("-_")[:_LONGEST_NAME] or "test"
-
-
-def _share(buyers: int, workers: int) -> int:
-    return min(buyers, max(_FEWEST, buyers // workers))
