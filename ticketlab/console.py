@@ -127,7 +127,7 @@ def verdicts(run: Run) -> Table:
     settings = [trial.setting for trial, _ in run.verdicts]
     differing = [name for name in ("buyers", "pool_size", "repeat") if len({each[name] for each in settings}) > 1]
     about = ("trial", "strategy", *differing)
-    last = f"checks not VALID\n(of {len(run.verdicts[0][1])})"
+    last = f"failed or undecided\n(of {len(run.verdicts[0][1])} checks)"
     headings = (_SHORT.get(name, name) for name in about)
     table = _table(*headings, "verdict", last, left=("strategy", "verdict", last))
     for (_, found), setting, progress_status in zip(run.verdicts, settings, run.measures["progress"], strict=True):
@@ -168,6 +168,7 @@ def verdict_table(found: Sequence[Verdict], *, unit: str = "row") -> list[Render
         unit: what the evidence's `in_file` counts in the imported file, such as "line".
     """
     table = _table("check", "verdict", "what was found", left=("verdict", "what was found"))
+    table.columns[0].justify = "left"  # not in `left`: names of checks are never folded
     for each in found:
         table.add_row(each.check, Text(str(each.status), style=_STYLES[each.status]), escape(each.summary))
     parts: list[RenderableType] = [table]

@@ -170,7 +170,7 @@ def generate(
 
 @migrate.command()
 def revert(versions: Versions = None, url: DatabaseUrl = None) -> None:
-    """Revert the last migration and delete the data in what it added. Replaces npm run migration:revert.
+    """Revert the last migration and drop what it added, with its data. Replaces npm run migration:revert.
 
     Example: ticketlab migrate revert
     """
