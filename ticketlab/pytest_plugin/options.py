@@ -228,16 +228,16 @@ LOAD: Final[Mapping[str, Read]] = {
 """The keywords of `ticketlab_run` and of the stress mark, and their parsers."""
 
 
-def load(said: Mapping[str, object], what: str) -> dict[str, Any]:
+def load(keywords: Mapping[str, object], what: str) -> dict[str, Any]:
     """Parse the keywords of `what`.
 
     Raises:
         ValueError: a keyword is unknown or a value is invalid; the text names it and `what`.
     """
-    unknown = [name for name in said if name not in LOAD]
+    unknown = [name for name in keywords if name not in LOAD]
     if unknown:
         raise ValueError(f"{what} takes no {', '.join(unknown)}. It takes {', '.join(LOAD)}.")
-    return {name: _keyword(name, value, what) for name, value in said.items()}
+    return {name: _keyword(name, value, what) for name, value in keywords.items()}
 
 
 def _keyword(name: str, value: object, what: str) -> object:
@@ -264,14 +264,14 @@ def load_of(item: pytest.Item) -> dict[str, Any]:
     Raises:
         CollectError: a mark is invalid; the text names the valid keywords.
     """
-    said: dict[str, Any] = {}
+    keywords: dict[str, Any] = {}
     for mark in item.iter_markers(NAME):
         if mark.args:
             raise pytest.Collector.CollectError(f"{item.nodeid}: {_KEYWORD} It was given {mark.args[0]!r}.")
-        said = {**mark.kwargs, **said}
-    strategy = {STRATEGY: said.pop(STRATEGY)} if STRATEGY in said else {}
+        keywords = {**mark.kwargs, **keywords}
+    strategy = {STRATEGY: keywords.pop(STRATEGY)} if STRATEGY in keywords else {}
     try:
-        return load(said, f"@pytest.mark.{NAME}") | strategy
+        return load(keywords, f"@pytest.mark.{NAME}") | strategy
     except ValueError as error:
         message = f"{error} Also {STRATEGY}." if "takes no" in str(error) else str(error)
         raise pytest.Collector.CollectError(f"{item.nodeid}: {message}") from None

@@ -64,10 +64,10 @@ def copies(on: servers.Server, template: str) -> Iterator[DatabaseFactory]:
             with failing_without_traceback():
                 stack, url = (ahead.pop() if ahead else maker.submit(create)).result()
             ahead.append(maker.submit(create))
-            with stack, ExitStack() as held:
+            with stack:
                 with failing_without_traceback():
-                    lent = held.enter_context(Database(Settings.from_url(url)))
-                yield lent
+                    database = stack.enter_context(Database(Settings.from_url(url)))
+                yield database
 
         try:
             yield lend
@@ -118,27 +118,32 @@ class LoadOptions:
     @property
     def strict(self) -> bool:
         """Whether a test fails also without progress, or if something was not tested."""
-        return bool({**self.configured, **self.marked, **self.called, **self.commanded}.get("strict", False))
+        return bool(self._all.get("strict", False))
 
     @property
     def of_the_load(self) -> dict[str, Any]:
-        """The fields of a new experiment. Precedence: command line, call, mark, configuration file."""
-        return _fields({**self.configured, **self.marked, **self.called, **self.commanded})
+        """The fields of a new experiment."""
+        return _fields(self._all)
 
     @property
     def of_an_experiment(self) -> dict[str, Any]:
         """The fields that replace those of a given Experiment: only from the call and the command line."""
         return _fields({**self.called, **self.commanded})
 
+    @property
+    def _all(self) -> dict[str, Any]:
+        """Precedence: command line, call, mark, configuration file."""
+        return {**self.configured, **self.marked, **self.called, **self.commanded}
+
 
 def resolve_run(
-    given: Given, said: LoadOptions, *, own: Sequence[Strategy | PurchaseFunction], test: str, workers: int
+    given: Given, load: LoadOptions, *, own: Sequence[Strategy | PurchaseFunction], test: str, workers: int
 ) -> ResolvedRun:
     """The experiment of one call of `ticketlab_run`.
 
     Args:
         given: the strategy or experiment.
-        said: the keywords of its load.
+        load: the keywords of its load.
         own: the test's own strategies that an Experiment names.
         test: the name of the test, which becomes the name of the run.
         workers: the number of xdist workers, which share the buyers; 1 without xdist.
@@ -147,13 +152,15 @@ def resolve_run(
         NotFoundError, InvalidInputError, OwnCodeError: there is no such strategy, or the load is invalid.
     """
     if isinstance(given, Experiment):
-        experiment, mine = replace(given, **said.of_an_experiment), list(own)
+        experiment, unnamed = replace(given, **load.of_an_experiment), list(own)
     else:
-        name, mine = _strategy(given)
-        experiment = Experiment(name=_name(test), strategies=(name,), **_with_limits(said.of_the_load))
-    buyers = tuple(dict.fromkeys(_share(each, workers) for each in experiment.buyers))
+        strategy, unnamed = _strategy(given)
+        name = re.sub(r"[^A-Za-z0-9_-]+", "-", test).strip("-_")[:_LONGEST_NAME] or "test"
+        experiment = Experiment(name=name, strategies=(strategy,), **_with_limits(load.of_the_load))
+    shares = (min(buyers, max(_FEWEST, buyers // workers)) for buyers in experiment.buyers)
+    buyers = tuple(dict.fromkeys(shares))
     divided = buyers != experiment.buyers
-    return ResolvedRun(experiment=replace(experiment, buyers=buyers), own=mine, divided=divided)
+    return ResolvedRun(experiment=replace(experiment, buyers=buyers), own=unnamed, divided=divided)
 
 
 def _strategy(given: Strategy | PurchaseFunction | str) -> tuple[str, list[Strategy | PurchaseFunction]]:
@@ -165,8 +172,8 @@ def _strategy(given: Strategy | PurchaseFunction | str) -> tuple[str, list[Strat
     return strategy.name, [] if known else [strategy]
 
 
-def _fields(said: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in said.items() if name not in options.OF_THE_SESSION}
+def _fields(load: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in load.items() if name not in options.OF_THE_SESSION}
 
 
 def _with_limits(load: dict[str, Any]) -> dict[str, Any]:
@@ -174,14 +181,6 @@ def _with_limits(load: dict[str, Any]) -> dict[str, Any]:
     if "purchases" not in load:
         return load
     return limits_for_purchases(load["purchases"], events=load.get("events", 1)) | load
-
-
-def _name(test: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", test).strip("-_")[:_LONGEST_NAME] or "test"
-
-
-def _share(buyers: int, workers: int) -> int:
-    return min(buyers, max(_FEWEST, buyers // workers))
 
 
 _KEPT: Final = "ticketlab-runs"
@@ -227,15 +226,15 @@ class Runner:
         """
         with failing_without_traceback():
             layers = self._load_options(load)
-            wanted = resolve_run(given, layers, own=own, test=self._item.name, workers=self._workers)
-            run = lab.run_on(self._server, wanted.experiment, own=wanted.own, out=self._out, template=self._template)
+            plan = resolve_run(given, layers, own=own, test=self._item.name, workers=self._workers)
+            run = lab.run_on(self._server, plan.experiment, own=plan.own, out=self._out, template=self._template)
         if run.ended_early:  # by Ctrl-C: the lab saves the run, and the session must end too
             raise KeyboardInterrupt
         self._runs.append(run)
-        self._rows += messages.rows(run, test=self._item.nodeid, workers=self._workers if wanted.divided else 1)
+        self._rows += messages.rows(run, test=self._item.nodeid, workers=self._workers if plan.divided else 1)
         reasons = run.strict_failures if layers.strict else []
         if run.failed_strategies or reasons:
-            failure = self._failure(run, reasons, divided=wanted.divided)
+            failure = self._failure(run, reasons, divided=plan.divided)
             self._rows[-1]["failure"] = failure
             pytest.fail(failure, pytrace=False)
         return run
