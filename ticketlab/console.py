@@ -1,4 +1,4 @@
-"""What a person sees in a terminal or a notebook while a run goes on, and when it is over. Prints; decides nothing."""
+"""Progress, tables and sentences of a run for terminals and notebooks. Takes a `Run` or verdicts; judges nothing."""
 
 import math
 import time
@@ -34,20 +34,21 @@ if TYPE_CHECKING:
 _TEN: Final = 10
 _THOUSAND: Final = 1_000
 _TEN_THOUSAND: Final = 10_000
+_SOLD_WIDTH: Final = 8
 _LATENCY_WIDTH: Final = 11
 _SHORT: Final = {"pool_size": "pool", "repeat": "re-\npeat"}
-"""Headings that leave the names of strategies their room."""
+"""Narrow headings, so that the names of strategies fit."""
 _AMBER: Final = "yellow"
 _STYLES: Final = {Status.VALID: "green", Status.INVALID: "bold red", Status.UNKNOWN: "yellow"}
-_PROOFS: Final = 5
-"""Rows of evidence that are shown of each check; --json has more of them."""
-_BESIDE: Final = {"in_file", "attempts", "scheduled_ns"}
-"""What is told elsewhere, or says nothing of who is right."""
+_EVIDENCE_ROWS: Final = 5
+"""Rows of evidence shown for each check; --json has more."""
+_HIDDEN_FIELDS: Final = {"in_file", "attempts", "scheduled_ns"}
+"""Fields of evidence that are shown elsewhere or do not explain the verdict."""
 
 
 @contextmanager
 def progress(console: Console | None = None) -> Iterator[Callable[["lab.Progress"], None]]:
-    """Progress over the trials of a run, to be given to `lab.run`: a bar in a terminal, a line in a notebook."""
+    """Show progress over the trials: a bar in a terminal, a line in a notebook. Yields the callback for `lab.run`."""
     console = console or Console()
     with _notebook_line() if console.is_jupyter else _terminal_bar(console) as show:
         yield show
@@ -72,7 +73,7 @@ def _terminal_bar(console: Console) -> Iterator[Callable[["lab.Progress"], None]
 
 @contextmanager
 def _notebook_line() -> Iterator[Callable[["lab.Progress"], None]]:
-    """One output that is written anew, needs no widgets, and says in the end how long the run took."""
+    """One output line, updated in place without widgets; at the end it shows the duration of the run."""
     from IPython.display import Pretty, display
 
     began = time.monotonic()
@@ -94,7 +95,7 @@ def _purchases(step: "lab.Progress") -> str:
 
 
 def results(run: Run) -> Table:
-    """One row a strategy and setting, 80 columns wide: what was sold, how fast, and the verdict."""
+    """One row per strategy and setting, 80 columns wide: tickets sold, sales/s, latency, retries and the verdict."""
     seats = run.experiment.stock * run.experiment.events
     columns = (f"sold\nof {seats:,}", "sold\nout", "con-\nflicts", "sales\n/s", "p50/p95/p99\nms", "retries\n/sale")
     table = _table("strategy", *columns, "verdict", left=("strategy", "verdict"))
@@ -103,101 +104,105 @@ def results(run: Run) -> Table:
     return table
 
 
-def _shown_verdict(row: pd.Series, found: Sequence[Concern]) -> Text:
-    """The verdict of a row, yellow where it is VALID and yet not green, and below it the reason."""
-    lines = [str(row["verdict"]), *(word for each in doubts(row, found) for word in each.split())]
-    return Text("\n".join(lines), style=_AMBER if is_amber(row, found) else _STYLES[Status(row["verdict"])])
+def _shown_verdict(row: pd.Series, concerns: Sequence[Concern]) -> Text:
+    """The verdict of a row; if it is VALID with a concern, yellow with the concern below."""
+    lines = [str(row["verdict"]), *(word for doubt in doubts(row, concerns) for word in doubt.split())]
+    return Text("\n".join(lines), style=_AMBER if is_amber(row, concerns) else _STYLES[Status(row["verdict"])])
 
 
 def legend(run: Run) -> Text:
-    """What the numbers of the table are, and under which conditions they were measured."""
-    kinds = "sold, sales/s and latency: medians of the repeats, below them their range; other counts: sums\n"
-    return Text((kinds if run.experiment.repeats > 1 else "") + run.conditions, style="dim")
+    """What the numbers of the table mean, and the conditions under which they were measured."""
+    lines = []
+    if run.experiment.repeats > 1:
+        lines.append("sold, sales/s (range below) and latency: medians of the repeats; others: sums")
+    if not run.summary["safe"].all():
+        lines.append("control: known to be unsafe; its violations show that the checks work")
+    if (run.summary["oversold"] > 0).any():
+        lines.append("over: tickets sold in excess of the seats")
+    return Text("\n".join([*lines, run.conditions]), style="dim")
 
 
 def verdicts(run: Run) -> Table:
-    """One row a trial: what tells it from the others, its verdict, and the checks that did not hold."""
+    """One row per trial: its strategy and the settings that differ, its verdict, and the checks that are not VALID."""
     settings = [trial.setting for trial, _ in run.verdicts]
     differing = [name for name in ("buyers", "pool_size", "repeat") if len({each[name] for each in settings}) > 1]
     about = ("trial", "strategy", *differing)
-    last = f"which of {len(run.verdicts[0][1])} checks\ndid not hold"
+    last = f"failed or undecided\n(of {len(run.verdicts[0][1])} checks)"
     headings = (_SHORT.get(name, name) for name in about)
     table = _table(*headings, "verdict", last, left=("strategy", "verdict", last))
-    for (_, found), setting, made in zip(run.verdicts, settings, run.measures["progress"], strict=True):
-        broken = [each.check for each in found if each.status is not Status.VALID]
-        named = Text("\n".join(broken) or "–")
-        row = pd.Series({"strategy": setting["strategy"], "verdict": overall(found), "progress": made})
-        table.add_row(*(escape(str(setting[name])) for name in about), _shown_verdict(row, ()), named)
+    for (_, found), setting, progress_status in zip(run.verdicts, settings, run.measures["progress"], strict=True):
+        failed = [verdict.check for verdict in found if verdict.status is not Status.VALID]
+        row = pd.Series({"strategy": setting["strategy"], "verdict": overall(found), "progress": progress_status})
+        values = (escape(str(setting[name])) for name in about)
+        table.add_row(*values, _shown_verdict(row, ()), Text("\n".join(failed) or "–"))
     return table
 
 
 def violations(run: Run) -> list[RenderableType]:
-    """What every check that did not hold has to say; the first violation of a kind is told as a story too.
+    """One line per verdict that is not VALID; the first violation of each kind is also explained step by step.
 
-    What an anomaly is, and what the field calls it, is told where it is met for the first time.
+    An anomaly is defined where it first occurs.
     """
     rows = [row for row in run.verdict_rows() if row["status"] != Status.VALID]
-    told = first_of_a_kind([row for row in rows if row["status"] == Status.INVALID])
+    first = first_of_a_kind([row for row in rows if row["status"] == Status.INVALID])
     parts: list[RenderableType] = []
     explained: set[str] = set()
     for row in rows:
-        parts.append(_fault(row))
-        if row in told:
+        parts.append(_violation_line(row))
+        if row in first:
             parts += [*printed(story_of(row), explained), ""]
     return parts
 
 
-def _fault(row: Mapping[str, Any]) -> Text:
+def _violation_line(row: Mapping[str, Any]) -> Text:
     name = f"{phrases.capital(row['anomaly'])} · " if row["anomaly"] else ""
     text = f"{name}trial {row['trial']}, {row['strategy']}, {row['check']}: {row['summary']}"
     return Text(text, style=_STYLES[Status(row["status"])])
 
 
 def verdict_table(found: Sequence[Verdict], *, unit: str = "row") -> list[RenderableType]:
-    """The verdicts on one history: a row a check, and below what is wrong, by its first rows and as a story.
+    """The verdicts on one history: one row per check, then the evidence and an explanation of each violation.
 
     Args:
         found: the verdict of each check.
-        unit: what the evidence's `in_file` counts, of a history that was read from a file.
+        unit: what the evidence's `in_file` counts in the imported file, such as "line".
     """
     table = _table("check", "verdict", "what was found", left=("verdict", "what was found"))
+    table.columns[0].justify = "left"  # not in `left`: names of checks are never folded
     for each in found:
-        table.add_row(each.check, _verdict(each.status), escape(each.summary))
+        table.add_row(each.check, Text(str(each.status), style=_STYLES[each.status]), escape(each.summary))
     parts: list[RenderableType] = [table]
     explained: set[str] = set()
     for each in found:
         if each.evidence:
-            proofs = [f"{each.check}, {_where(row, unit)}{_told(row)}" for row in each.evidence[:_PROOFS]]
+            rows = [Text(f"{each.check}, {_evidence_line(row, unit)}") for row in each.evidence[:_EVIDENCE_ROWS]]
             story = story_of({"check": each.check, "anomaly": each.anomaly, "evidence": each.evidence})
-            parts += ["", *map(Text, proofs), *printed(story, explained)]
+            parts += ["", *rows, *printed(story, explained)]
     return parts
 
 
 def verdict_line(found: Sequence[Verdict]) -> Text:
-    """The verdict on one history, as that on a run is said."""
+    """The overall verdict on one history, in the words of a run's verdict."""
     status = overall(found)
     return Text(IN_WORDS[status], style=_STYLES[status])
 
 
-def _where(row: Mapping[str, Any], unit: str) -> str:
-    return f"{unit} {row['in_file']}: " if "in_file" in row else ""
-
-
-def _told(row: Mapping[str, Any]) -> str:
-    """What a row of evidence tells, without what it tells not."""
-    told = {name: value for name, value in row.items() if name not in _BESIDE and value not in (None, "none")}
-    return ", ".join(f"{name} {value}" for name, value in told.items())
+def _evidence_line(row: Mapping[str, Any], unit: str) -> str:
+    """A row of evidence in words: its place in the file, if it is from one, and the fields that have a value."""
+    fields = {name: value for name, value in row.items() if name not in _HIDDEN_FIELDS and value not in (None, "none")}
+    place = f"{unit} {row['in_file']}: " if "in_file" in row else ""
+    return place + ", ".join(f"{name} {value}" for name, value in fields.items())
 
 
 def findings(run: Run) -> list[Text]:
-    """What the table comes to, in sentences."""
+    """The findings below the table, in sentences: oversells, failed strategies, the bound, concerns and notes."""
     lines = []
     for _, row in run.summary[run.summary["oversold"] > 0].iterrows():
         pool = f" and a pool of {row['pool_size']}" if has_multiple(run.summary["pool_size"]) else ""
         text = f"{row['strategy']} oversold: {row['seats'] + row['oversold']:,} tickets for {row['seats']:,} seats"
         lines.append(Text(f"{text}, {row['oversold']:,} too many, at {row['buyers']} buyers{pool}.", style="bold red"))
     lines += [
-        Text(f"{name} claims to be safe and was not found VALID: {_first_fault(run, name)}", style="bold red")
+        Text(f"{name} claims to be safe and was not found VALID: {_first_failure(run, name)}", style="bold red")
         for name in run.failed_strategies
     ]
     held = run.summary[run.summary["safe"] & ~run.summary["strategy"].isin(run.failed_strategies)]
@@ -205,18 +210,18 @@ def findings(run: Run) -> list[Text]:
         names = list(dict.fromkeys(held["strategy"]))
         style = _AMBER if run.concerns or run.undetected_controls else "green"
         lines.append(Text(f"No violation found of {', '.join(names)}. {bound(run.measures, names)}", style=style))
-        lines += [Text(said)] if (said := untried(run.tried)) else []
+        lines += [Text(missing)] if (missing := untried(run.tried)) else []
     return [*lines, *(Text(each.text, style=_AMBER) for each in run.concerns), *notes(run)]
 
 
 def headline(run: Run) -> list[Text]:
     """The verdict on the run, in the words of its report."""
-    said = verdict_on(run.measures, load_baseline(), concerns=run.concerns, tried=run.tried)
-    return [Text(said.words, style=_AMBER if said.is_amber else _STYLES[said.status]), *map(Text, said.sentences)]
+    found = verdict_on(run.measures, load_baseline(), concerns=run.concerns, tried=run.tried)
+    return [Text(found.words, style=_AMBER if found.is_amber else _STYLES[found.status]), *map(Text, found.sentences)]
 
 
 def notes(run: Run) -> list[Text]:
-    """Why purchases were tried again, and what a reader must know beside the numbers."""
+    """The causes of retries, and the notes of the run."""
     return [
         *map(Text, phrases.retries_by_cause(run.measures)),
         *(Text(note, style="yellow") for note in run.notes),
@@ -226,12 +231,12 @@ def notes(run: Run) -> list[Text]:
 def _table(*headings: str, left: Collection[str]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     for heading in headings:
-        words = heading in left  # where space is short a name is folded, a number never
-        table.add_column(heading, justify="left" if words else "right", no_wrap=not words, overflow="fold")
+        is_text = heading in left  # in a narrow terminal names are folded, numbers never
+        table.add_column(heading, justify="left" if is_text else "right", no_wrap=not is_text, overflow="fold")
     return table
 
 
-def _first_fault(run: Run, strategy: str) -> str:
+def _first_failure(run: Run, strategy: str) -> str:
     rows = [row for row in run.verdict_rows() if row["strategy"] == strategy and row["status"] != "VALID"]
     return f"{rows[0]['summary']} (trial {rows[0]['trial']}, {rows[0]['check']})."
 
@@ -245,10 +250,7 @@ def _numbers(row: pd.Series) -> list[Text | str]:
     speed = f"{row['per_s']:,.0f}"
     spread = f"\n{_range(row['per_s_min'], row['per_s_max'])}" if row["repeats"] > 1 else ""
     return [
-        Text.assemble(
-            f"{row['sold']:,.0f}",
-            (f"\n+{row['oversold_median']:,.0f}\noversold" if row["oversold"] else "", "bold red"),
-        ),
+        Text.assemble(f"{row['sold']:,.0f}", (_oversold(row), "bold red")),
         f"{row['sold_out']:,}",
         f"{row['conflicts']:,}",
         Text.assemble(speed, (spread, "dim")),
@@ -257,25 +259,29 @@ def _numbers(row: pd.Series) -> list[Text | str]:
     ]
 
 
+def _oversold(row: pd.Series) -> str:
+    """The tickets sold in excess of the seats, below the tickets sold; on two lines if one would widen the column."""
+    if not row["oversold"]:
+        return ""
+    count = f"\n+{row['oversold_median']:,.0f}"
+    return f"{count} over" if len(f"{count} over") <= _SOLD_WIDTH + 1 else f"{count}\nover"
+
+
 def _latency(percentiles: Sequence[str]) -> str:
-    """On one line, or where that would take the room of the names, one below the other."""
-    told = "/".join(percentiles)
-    return told if len(told) <= _LATENCY_WIDTH else "/\n".join(percentiles)
+    """The percentiles on one line, or on several if one would widen the column."""
+    line = "/".join(percentiles)
+    return line if len(line) <= _LATENCY_WIDTH else "/\n".join(percentiles)
 
 
 def _range(low: float, high: float) -> str:
-    """Two numbers in the width that a column has: in thousands where the larger one has five digits."""
+    """A range in at most 11 characters: in thousands if the larger number has five digits."""
     if high < _TEN_THOUSAND:
         return f"{low:,.0f}–{high:,.0f}"
     return f"{low / _THOUSAND:,.1f}–{high / _THOUSAND:,.1f}k"
 
 
 def _number(value: float, digits: int | None = None) -> str:
-    """A number with so many digits, or with one below ten and none above."""
+    """A number with this many decimals; by default one below ten and none above. A dash for NaN."""
     if math.isnan(value):
         return "–"
     return f"{value:,.{digits if digits is not None else int(value < _TEN)}f}"
-
-
-def _verdict(status: str) -> Text:
-    return Text(status, style=_STYLES[Status(status)])

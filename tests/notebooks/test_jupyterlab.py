@@ -51,7 +51,7 @@ def lab(tmp_path_factory, eventually):
     with log.open("w") as said, subprocess.Popen(command, stdout=said, stderr=said, env=os.environ | own) as process:
         try:
             eventually(lambda: ADDRESS.search(log.read_text()), log.read_text)
-            assert "Yours were kept: 01_oversell.ipynb" in log.read_text()
+            assert "Your changed files were kept: 01_oversell.ipynb" in log.read_text()
             yield process.pid, ADDRESS.search(log.read_text())[0]
         finally:
             # Not asked to end: after a kernel was restarted, JupyterLab has been seen to overlook that. Its kernels

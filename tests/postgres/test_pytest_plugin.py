@@ -199,9 +199,9 @@ def test_what_the_fixtures_give(pytester, session):
     done = session("-q")
     done.assert_outcomes(passed=5)
     done.stdout.fnmatch_lines(
-        ["strategy*purchases/s  verdict", "mine:locked*little evidence", "atomic*", "sell*", "naive*"]
+        ["strategy*sales/s  verdict", "mine:locked*little evidence", "atomic*", "sell*", "naive*"]
     )
-    assert "INVALID, a control" in done.stdout.str()
+    assert "INVALID, control" in done.stdout.str()
     assert not Path((pytester.path / "folder").read_text()).exists()
     assert not (pytester.path / "ticketlab-runs").exists()
 
@@ -238,7 +238,7 @@ def test_what_can_not_be_run_fails_without_a_traceback_of_the_lab(pytester, sess
         "This server runs already: work_mem can not be set.",
         'return {}["the tickets"]',
         "KeyError: 'the tickets'",
-        "undecided: not decided. It claims to be safe (16 buyers, 3 repeats, seed 1).",
+        "undecided: undecided. It claims to be safe (16 buyers, 3 repeats, seed 1).",
         "no purchase was answered, so nothing was checked",
         "The first that ended failed (",
     ):
@@ -260,7 +260,7 @@ def test_where_a_failure_is_written_down(pytester, session, monkeypatch):
     done = session("--junitxml=out/junit.xml", "--maxfail=2", "test_body.py", "test_shop.py", "test_not_run.py")
     done.assert_outcomes(failed=2)
     told, out = done.stdout.str(), pytester.path / "out"
-    assert "The run is kept: out/ticketlab-runs/" in told
+    assert "The run is saved in out/ticketlab-runs/" in told
     kept = {Run(each).experiment.strategies for each in (out / "ticketlab-runs").iterdir()}
     assert kept == {("atomic",), ("buy",)}
     (report,) = out.glob("ticketlab-*-test_no_seat_is_sold_twice.md")
@@ -268,7 +268,7 @@ def test_where_a_failure_is_written_down(pytester, session, monkeypatch):
     assert "Which strategy is safe?" in report.read_text()
     assert "Oversell" in (out / "junit.xml").read_text()
     summary = (pytester.path / "summary.md").read_text()
-    assert summary.startswith("# From another step\n### ticketlab: 1 of 2 found wrong\n")
+    assert summary.startswith("# From another step\n### ticketlab: 1 of 2 failed\n")
     assert re.search(r"^- \*\*VALID, little evidence\*\* `atomic`: 16 buyers, \d+ purchases, ", summary, re.MULTILINE)
     assert "Why it is wrong: " in summary
 
@@ -284,7 +284,7 @@ def test_runs_are_kept_where_it_is_asked_and_what_can_not_be_kept_stays(pytester
     assert json.loads((folder / "verdicts.json").read_text())
     (pytester.path / "taken").write_text("a file")
     told = session("--ticketlab-runs=taken").stdout.str()
-    (place,) = re.findall(r"The run is kept: (\S+)", told)
+    (place,) = re.findall(r"The run is saved in (\S+)", told)
     assert Run(Path(pytester.path / place)).failed_strategies == []
 
 

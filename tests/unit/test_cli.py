@@ -49,7 +49,7 @@ TICKETLAB = str(Path(sys.executable).with_name("ticketlab"))
         (["power", "--check", "magic"], "No mutant breaks 'magic'. Checks that have one: answers_match_tickets"),
         (["power", "--repeats", "0"], "from one to 100,000 repeats"),
         (["power", "--purchases", "0"], "at least one purchase"),
-        (["power", "--keep", "--repeats", "2"], "worth keeping"),
+        (["power", "--keep", "--repeats", "2"], "--keep needs all mutants"),
         (["power", "--server", "container", "--url", "postgresql://u@h/x"], "a URL is for the kind external"),
         (["bench", "hot-event", "-s", "magic"], "There is no strategy 'magic'"),
         (["bench", "hot-event", "-s", "atomic", "-s", "atomic"], "each strategy once"),

@@ -42,7 +42,7 @@ class TestCheck:
         (orders / "lost.csv").write_text(ORDERS.replace("SOLD,", "UNKNOWN,").replace("SOLD_OUT", "UNKNOWN"))
         assert call("check", "lost.csv", "--stock", "2", cwd=orders).returncode == 0
         done = call("check", "lost.csv", "--stock", "2", "--strict", cwd=orders)
-        assert (done.returncode, "no check could decide anything" in done.stderr) == (1, True)
+        assert (done.returncode, "every check was undecided" in done.stderr) == (1, True)
         assert call("check", "orders.csv", "--stock", "2", "--strict", cwd=orders).returncode == 0
 
     def test_a_right_history_is_valid(self, orders):
@@ -85,7 +85,7 @@ class TestCheck:
             (["none.parquet", "--stock", "1"], "none.parquet cannot be read: No such file"),
             (["orders.csv", "--events", "tickets.csv"], "tickets.csv lacks total"),
             (["tickets.csv", "--stock", "1"], "lacks buyer, quantity, invoked_ns, completed_ns, outcome"),
-            (["a-run", "--stock", "1"], "go with a .csv or .parquet file, not with a-run"),
+            (["a-run", "--stock", "1"], "need a .csv or .parquet file; a-run is not one"),
             (["bad.csv", "--stock", "1"], "line 3, quantity: found '0'"),
         ],
         ids=lambda each: each if isinstance(each, str) else " ".join(each),
@@ -126,7 +126,8 @@ def test_a_ctrl_c_after_the_trials_says_where_they_are(run, monkeypatch, interru
     monkeypatch.setattr(*interrupted, press_ctrl_c)
     done = call("run", "--quiet", cwd=run)
     assert done.returncode == 130
-    assert done.stderr == f"Error: Interrupted. The run is kept: ticketlab report {run} writes its report.\n"
+    saved = f"The run is saved in {run}; write its report with: ticketlab report {run}"
+    assert done.stderr == f"Error: Interrupted. {saved}\n"
 
 
 class TestExport:
@@ -164,10 +165,10 @@ class TestExport:
     @pytest.mark.parametrize(
         ("words", "said"),
         [
-            (["--format", "elle-append"], "Name it by --trial: . has 1 (atomic), 2 (atomic)"),
+            (["--format", "elle-append"], "Choose a trial with --trial: . has 1 (atomic), 2 (atomic)"),
             (["--trial", "3", "--format", "elle-append"], "There is no trial 3: . has 1 (atomic)"),
             (["--trial", "1", "--format", "edn"], "edn"),
-            (["--trial", "1", "--format", "porcupine", "--out", "no/p.json"], "no/p.json can not be written"),
+            (["--trial", "1", "--format", "porcupine", "--out", "no/p.json"], "no/p.json cannot be written"),
         ],
         ids=lambda each: each if isinstance(each, str) else " ".join(each),
     )

@@ -110,7 +110,7 @@ class TestPipe:
                 [TICKETLAB, "strategies"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
             )
         assert done.returncode == 2
-        assert done.stderr.startswith("Error: Standard output can not be written: No space left")
+        assert done.stderr.startswith("Error: Standard output cannot be written: No space left")
 
 
 def in_a_terminal(*words, **environment):

@@ -129,7 +129,7 @@ def test_the_checks_that_did_not_hold_are_named_beside_the_verdict():
     progress = pd.DataFrame({"progress": ["PROGRESS"]})
     run = SimpleNamespace(verdicts=[(SimpleNamespace(setting=setting), found)], measures=progress)
     Console(file=out, width=80, color_system=None).print(console.verdicts(run))
-    for words in ("which of 3 checks", "INVALID", "no_oversell", "durable"):
+    for words in ("(of 3 checks)", "INVALID", "no_oversell", "durable"):
         assert words in out.getvalue()
     assert "atomic" not in out.getvalue()
 

@@ -8,7 +8,7 @@ import pytest
 
 from ticketlab.errors import InvalidInputError
 from ticketlab.pytest_plugin import messages, options
-from ticketlab.pytest_plugin.options import LoadOptions, resolve_run
+from ticketlab.pytest_plugin.runner import LoadOptions, resolve_run
 from ticketlab.runs.experiment import Experiment
 from ticketlab.tickets import strategies
 
@@ -159,13 +159,13 @@ def test_a_mark_that_can_not_be_read_is_told_where_it_stands(pytester):
     told = done.stdout.str()
     for sentence in (
         "test_typo.py::test_it: @pytest.mark.stress takes no buyer. It takes buyers, seconds, repeats, seed, ",
-        "hot, refunds, double_calls, max_failures, strict. And strategy.",
+        "hot, refunds, double_calls, max_failures, strict. Also strategy.",
         "test_value.py::test_it: @pytest.mark.stress: buyers is a whole number from 1, such as 16, not 'many'.",
-        "test_place.py::test_it: The mark takes keywords alone: write @pytest.mark.stress(strategy=…). It was given",
-        "strategy=…). Given a function alone, it marks that function.",
+        "test_place.py::test_it: The mark takes only keywords: write @pytest.mark.stress(strategy=…). It was given",
+        "strategy=…). Given only a function, it marks that function.",
     ):
         assert sentence in told
-    assert told.count("Given a function alone") == 1
+    assert told.count("Given only a function") == 1
 
 
 def test_the_mark_and_the_options_explain_themselves(pytester):
@@ -181,12 +181,12 @@ def test_the_summary_is_a_table_and_says_what_was_divided():
     """Numbers to the right, words to the left, and no line without reason."""
     rows = [row(), row(strategy="naive", safe=False, verdict="INVALID", buyers=4, workers=2)]
     assert messages.table(rows) == [
-        "strategy  buyers  purchases  purchases/s  verdict",
-        "buy           16      1,200          813  VALID",
-        "naive          4      1,200          813  INVALID, a control",
+        "strategy  buyers  purchases  sales/s  verdict",
+        "buy           16      1,200      813  VALID",
+        "naive          4      1,200      813  INVALID, control",
     ]
     assert messages.remarks(rows[:1]) == ["PostgreSQL 18.6"]
-    assert messages.remarks(rows)[1].startswith("Each of 2 workers had a server of its own and its share of the buyers")
+    assert messages.remarks(rows)[1].startswith("Each of 2 xdist workers had its own server and a share of the buyers")
 
 
 def test_a_test_is_strict_where_the_session_its_mark_or_a_call_says_so():
@@ -219,7 +219,7 @@ def test_the_markdown_has_a_line_a_run_and_the_story_of_what_failed():
     """What held is one line; what did not is told whole, in a fence."""
     failed = row(strategy="sell", verdict="INVALID", wrong=True, failure="sell: oversell.")
     told = messages.markdown([row(), failed])
-    assert told.startswith("### ticketlab: 1 of 2 found wrong\n")
-    assert "- **VALID** `buy`: 16 buyers, 1,200 purchases, 813/s (`test_shop.py::test_it`)\n" in told
+    assert told.startswith("### ticketlab: 1 of 2 failed\n")
+    assert "- **VALID** `buy`: 16 buyers, 1,200 purchases, 813 sales/s (`test_shop.py::test_it`)\n" in told
     assert "\n```text\nsell: oversell.\n```\n" in told
-    assert messages.markdown([row()]).startswith("### ticketlab: all 1 held\n")
+    assert messages.markdown([row()]).startswith("### ticketlab: all 1 passed\n")

@@ -1,6 +1,6 @@
-"""The command line: each command parses, calls one function of the lab, and prints.
+"""The command line: each command parses its options, calls one function of the lab, and prints the result.
 
-What takes long to import is imported inside the command that needs it, so that `--help` stays instant.
+Heavy libraries are imported inside the command that needs them, so that `--help` answers at once.
 """
 
 import os
@@ -24,8 +24,8 @@ app = typer.Typer(
     cls=Commands,
     epilog=EXIT_CODES,
     no_args_is_help=True,
-    add_completion=False,  # `ticketlab completion` prints the script, and installs nothing
-    rich_markup_mode=None,  # help as a manual has it, the same in a pipe: Rich would double the time it takes
+    add_completion=False,  # `ticketlab completion` prints the script and installs nothing
+    rich_markup_mode=None,  # plain help, the same in a pipe: importing Rich would double the time to show it
     pretty_exceptions_enable=False,
 )
 of_runs = (runs.run, runs.check, runs.report, compare, export)
@@ -48,17 +48,21 @@ def _print_version(asked: bool) -> None:
 def ticketlab(
     *,
     _version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Find out, on a real PostgreSQL, whether a way of selling tickets is right, and how fast it is.
+    """Test strategies for selling tickets on a real PostgreSQL: run concurrent purchases, record each, check them all.
+
+    A check finds violations such as oversells and lost updates in the recorded
+    history. A control is a strategy known to be unsafe: its violations show that
+    the checks work. A mutant is a deliberately broken strategy that measures them.
 
     Example: ticketlab run --server embedded
     """
 
 
 def main() -> None:
-    """The application, and every error as a sentence and an exit code."""
+    """Run the application; every error becomes a message and an exit code."""
     try:
         app()
     except TicketlabError as error:
@@ -67,13 +71,10 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("TICKETLAB_DEBUG"):
             raise
-        print_error(
-            "\n".join(
-                [
-                    f"This is a defect of ticketlab: {type(error).__name__}: {error}",
-                    *getattr(error, "__notes__", []),
-                    "Please report it, with what TICKETLAB_DEBUG=1 shows of it.",
-                ]
-            )
-        )
+        lines = [
+            f"This is a defect of ticketlab: {type(error).__name__}: {error}",
+            *getattr(error, "__notes__", []),
+            "Please report it, with the traceback that TICKETLAB_DEBUG=1 prints.",
+        ]
+        print_error("\n".join(lines))
         sys.exit(EXIT_DEFECT)

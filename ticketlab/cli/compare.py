@@ -1,4 +1,4 @@
-"""`ticketlab compare`: what differs between two saved runs, and whether that is a regression."""
+"""`ticketlab compare`: the differences between two saved runs, and whether the second is a regression."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,56 +11,62 @@ from ticketlab.errors import InvalidInputError
 
 
 def compare(
-    first: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of the run to go by.", show_default=False)],
-    second: Annotated[Path, typer.Argument(metavar="RUN", help="That of the one to compare.", show_default=False)],
+    first: Annotated[
+        Path, typer.Argument(metavar="FIRST_RUN", help="Folder of the run to compare with.", show_default=False)
+    ],
+    second: Annotated[
+        Path, typer.Argument(metavar="SECOND_RUN", help="Folder of the run that may be worse.", show_default=False)
+    ],
     *,
     strategy: Annotated[
         list[str] | None,
-        typer.Option("--strategy", "-s", help="Only this one; repeatable.", show_default="all that both have"),
+        typer.Option(
+            "--strategy",
+            "-s",
+            metavar="NAME",
+            help="A strategy to compare; repeatable.",
+            show_default="all that both runs have",
+        ),
     ] = None,
     fail_below: Annotated[
         float | None,
         typer.Option(
             metavar="X",
-            help="Exit 1 where a strategy surely sells less than X times as fast as in the first run, or is newly "
-            "found wrong.",
+            help="Exit with code 1 if a strategy's sales/s are below X times those of the first run, or if a new "
+            "violation was found.",
             show_default=False,
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what differs between two saved runs, by how much, and how surely; needs no PostgreSQL.
+    """Compare two saved runs: verdicts, sales/s and latency, with confidence intervals. Needs no PostgreSQL.
 
-    A verdict that changed is told first. Ratios are the second run's to the first's, with 95 % intervals over the
-    repeats: run at least three a side, on the same machine, soon after one another.
+    Changed verdicts come first. Ratios are second run / first run, with 95 % intervals over the repeats. Use at least
+    three repeats per run, on the same machine, shortly after one another.
 
-    With --fail-below it is a gate for continuous integration: a slower run fails where the whole interval is below X,
-    or where there is no interval the ratio itself.
+    --fail-below makes it a gate for continuous integration. A strategy fails if its whole interval is below X; without
+    an interval (too few repeats) if the ratio is.
 
     Example: ticketlab compare runs/20261122-141500-hot-event runs/20261122-142000-hot-event
 
     Example: ticketlab compare runs/20261122-141500-main runs/20261122-142000-change -s atomic --fail-below 0.9
     """
     from ticketlab import publish
-    from ticketlab.report.compare import check_limit, inconclusive, regressions, versus
+    from ticketlab.report.compare import check_limit, inconclusive, output, regressions, versus
     from ticketlab.runs.run import Run
 
     if fail_below is not None:
         check_limit(fail_below)
     if first.resolve() == second.resolve():
-        raise InvalidInputError(f"Both runs are {first}. Name two different ones: what is compared is the second.")
+        raise InvalidInputError(f"Both runs are {first}. Name the folders of two different runs.")
     runs = [Run(first), Run(second)]
-    with working("Judging both runs", quiet=as_json):
+    with working("Checking both runs", quiet=as_json):
         both = versus(publish.report_of(runs), strategies=strategy or ())
         failed = [] if fail_below is None else regressions(both, below=fail_below)
     if as_json:
-        from ticketlab.report.compare.output import as_json as plain
-
         unsure = [] if fail_below is None else inconclusive(both, below=fail_below)
-        print_json(plain(both) | {"fail_below": fail_below, "failed": failed, "not_surely": unsure})
+        print_json(output.as_json(both) | {"fail_below": fail_below, "failed": failed, "not_surely": unsure})
     else:
-        from ticketlab.report.compare import output
-
-        said = () if fail_below is None else output.gate(both, failed, below=fail_below)
-        show(*output.printed(both), *said)
+        gate = () if fail_below is None else output.gate(both, failed, below=fail_below)
+        show(*output.printed(both), *gate)
     raise typer.Exit(EXIT_WRONG if failed else 0)

@@ -1,4 +1,4 @@
-"""`ticketlab check FILE` and `ticketlab export`: reads histories of other programs, writes them for other checkers."""
+"""`ticketlab check FILE` and `ticketlab export`: reads histories of other programs, exports them to other checkers."""
 
 import sys
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class ExportFormat(StrEnum):
-    """For whom a history is written."""
+    """The formats of exported histories."""
 
     ELLE_APPEND = "elle-append"
     ELLE_REGISTER = "elle-register"
@@ -33,23 +33,24 @@ _LINES_AT_ONCE: Final = 10_000
 
 
 def export(
-    folder: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)],
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a saved run.", show_default=False)],
     form: Annotated[
         ExportFormat,
         typer.Option(
             "--format",
-            help="elle-append, elle-register: JSON for elle-cli's models list-append and rw-register. porcupine: one "
-            "Operation a line.",
+            metavar="FORMAT",
+            help="elle-append or elle-register: JSON for elle-cli, models list-append and rw-register. porcupine: one "
+            "JSON operation per line.",
         ),
     ],
     number: Annotated[
-        int | None, typer.Option("--trial", help="Which of its trials.", show_default="the only one")
+        int | None, typer.Option("--trial", help="Number of the trial.", show_default="the only one")
     ] = None,
-    out: Annotated[str, typer.Option(metavar="FILE", help="Where to write it; - is standard output.")] = "-",
+    out: Annotated[str, typer.Option(metavar="FILE", help="File to write; - is standard output.")] = "-",
 ) -> None:
-    """Write the history of a saved trial for a checker that others made; needs no PostgreSQL.
+    """Export the history of a saved trial to the checkers Elle or Porcupine. Needs no PostgreSQL.
 
-    What each format says of a history stands in the modules of ticketlab.formats.
+    The documentation of ticketlab.formats says how purchases are mapped to each format.
 
     Example: ticketlab export runs/20261122-141500-hot-event --trial 1 --format elle-append --out history.json
     """
@@ -59,30 +60,30 @@ def export(
 
     trial = _trial_of(Run(folder).trials, number, folder)
     with wrapping_read_errors(trial.folder):
-        observed, ledger = trial.history(), trial.ledger()
-    lines = FORMATS[form](observed, ledger)
+        history, ledger = trial.history(), trial.ledger()
+    lines = FORMATS[form](history, ledger)
     if out == "-":
         for part in _parts(lines):
             sys.stdout.write(part)
-        sys.stdout.flush()  # here, and not when Python ends: a reader may have left
+        sys.stdout.flush()  # now, not when Python exits: the reader may have closed the pipe
         return
     try:
         with Path(out).open("w", encoding="utf-8", newline="\n") as file:
             file.writelines(_parts(lines))
     except OSError as error:
-        raise InvalidInputError(f"{out} can not be written: {error.strerror}.") from error
-    typer.echo(f"Written: {out}", err=True)
+        raise InvalidInputError(f"{out} cannot be written: {error.strerror}.") from error
+    typer.echo(f"The history is saved in {out}", err=True)
 
 
 def _trial_of(trials: "list[Trial]", number: int | None, folder: Path) -> "Trial":
     if number is None and len(trials) == 1:
         return trials[0]
-    for each in trials:
-        if each.number == number:
-            return each
-    there = ", ".join(f"{each.number} ({each.strategy})" for each in trials)
-    asked = "Which trial is meant? Name it by --trial" if number is None else f"There is no trial {number}"
-    raise InvalidInputError(f"{asked}: {folder} has {there}.")
+    for trial in trials:
+        if trial.number == number:
+            return trial
+    found = ", ".join(f"{trial.number} ({trial.strategy})" for trial in trials)
+    problem = "Choose a trial with --trial" if number is None else f"There is no trial {number}"
+    raise InvalidInputError(f"{problem}: {folder} has {found}.")
 
 
 def _parts(lines: Iterator[str]) -> Iterator[str]:
@@ -94,16 +95,16 @@ RunOrFile = Annotated[
     Path,
     typer.Argument(
         metavar="RUN|FILE",
-        help="The folder of a run; or a history as .csv or .parquet, - being CSV on standard input.",
+        help="Folder of a saved run, or a history as a .csv or .parquet file; - is CSV on standard input.",
         show_default=False,
     ),
 ]
-Stock = Annotated[int | None, typer.Option(help="Of a file: the seats of every event.", show_default=False)]
+Stock = Annotated[int | None, typer.Option(help="For a FILE: the seats of each event.", show_default=False)]
 EventsFile = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Of a file: its events, each with its total, and the available and version that it ended with, if known.",
+        help="For a FILE: its events, with the columns event and total; optionally available and version at the end.",
         show_default=False,
     ),
 ]
@@ -111,7 +112,8 @@ TicketsFile = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Of a file: the tickets in the end, event and purchase_id; a row each, or with their number in tickets.",
+        help="For a FILE: the tickets at the end, with the columns event and purchase_id: one row per ticket, or a "
+        "column tickets with their number.",
         show_default=False,
     ),
 ]
@@ -121,35 +123,36 @@ _SUFFIXES: Final = {".csv", ".parquet", ".pq"}
 
 
 def is_file(source: Path) -> bool:
-    """Whether a history is meant, and not the folder of a run."""
+    """Whether the argument names a history and not the folder of a run."""
     return source == _STANDARD_INPUT or source.suffix.lower() in _SUFFIXES or source.is_file()
 
 
 def check(
     source: Path, *, stock: int | None, events: Path | None, tickets: Path | None, as_json: bool, strict: bool
 ) -> None:
-    """Judge a history that others made, and print the verdicts; with `strict` one that decides nothing fails."""
+    """Check a history of another program and print the verdicts; with `strict` an undecided history fails."""
     from ticketlab.checks.verdict import Status, overall
     from ticketlab.formats import imports
     from ticketlab.formats.imports import Table
 
-    read = imports.read(
+    imported = imports.read(
         _table(source),
         stock=stock,
         events=Table.read(events) if events else None,
         tickets=Table.read(tickets) if tickets else None,
     )
-    found = imports.judge(read)
+    verdicts = imports.judge(imported)
     if as_json:
-        print_json(_as_json(source, read, found))
+        print_json(_as_json(source, imported, verdicts))
     else:
-        _show(read, found)
-    if strict and not imports.is_decided(found):
-        print_error(
-            "--strict fails this file: no check could decide anything. Give --tickets, what was sold in the end."
-        )
+        from ticketlab import console
+
+        table = console.verdict_table(verdicts, unit=imported.unit)
+        show(*table, "", console.verdict_line(verdicts), *imported.notes)
+    if strict and not imports.is_decided(verdicts):
+        print_error("--strict fails this file: every check was undecided. Name the tickets sold with --tickets.")
         raise typer.Exit(EXIT_WRONG)
-    raise typer.Exit(EXIT_WRONG if overall(found) is Status.INVALID else 0)
+    raise typer.Exit(EXIT_WRONG if overall(verdicts) is Status.INVALID else 0)
 
 
 def _table(source: Path) -> "Table":
@@ -160,22 +163,16 @@ def _table(source: Path) -> "Table":
     return Table.read(source)
 
 
-def _show(read: "ImportedHistory", found: "Sequence[Verdict]") -> None:
-    from ticketlab import console
-
-    show(*console.verdict_table(found, unit=read.unit), "", console.verdict_line(found), *read.notes)
-
-
-def _as_json(source: Path, read: "ImportedHistory", found: "Sequence[Verdict]") -> dict[str, Any]:
+def _as_json(source: Path, imported: "ImportedHistory", verdicts: "Sequence[Verdict]") -> dict[str, Any]:
     from ticketlab.checks.verdict import overall
     from ticketlab.report.explain import story_of
 
     return {
         "file": str(source),
-        "operations": len(read.history),
-        "verdict": str(overall(found)),
-        "events": read.events.known.to_pylist(),
-        "notes": list(read.notes),
+        "operations": len(imported.history),
+        "verdict": str(overall(verdicts)),
+        "events": imported.events.known.to_pylist(),
+        "notes": list(imported.notes),
         "checks": {
             each.check: {
                 "status": str(each.status),
@@ -184,6 +181,6 @@ def _as_json(source: Path, read: "ImportedHistory", found: "Sequence[Verdict]") 
                 "story": story_of({"anomaly": each.anomaly, "evidence": each.evidence}).sentences,
                 "evidence": list(each.evidence),
             }
-            for each in found
+            for each in verdicts
         },
     }

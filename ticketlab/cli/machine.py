@@ -1,4 +1,4 @@
-"""`ticketlab strategies`, `doctor`, `lab`, `migrate` and `completion`."""
+"""`ticketlab strategies`, `doctor`, `lab` and `migrate`: what is installed, and the schema of a database."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ticketlab.cli.options import EXIT_BAD_INPUT, AsJson, Commands, Url
+from ticketlab.cli.options import EXIT_BAD_INPUT, AsJson, Commands, DatabaseUrl
 from ticketlab.cli.output import print_error, print_json, show
 from ticketlab.errors import TicketlabError
 
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
 
 
 def strategies(as_json: AsJson = False) -> None:
-    """List the strategies: how each works, what it costs, and when to take it.
+    """List the strategies and controls: how each works, what it costs, and when to use it.
 
-    Those that installed packages announce, as entry points of the group ticketlab.strategies, come last.
+    Strategies of other installed packages (entry points of the group ticketlab.strategies) come last.
 
     Example: ticketlab strategies
     """
     from ticketlab.tickets.strategies import registry
 
-    family = [*registry().values(), *_announced()]
+    found = [*registry().values(), *_installed()]
     if as_json:
-        print_json([_as_json(each) for each in family])
+        print_json([_as_json(each) for each in found])
     else:
-        show(_listed(family))
+        show(_strategy_table(found))
 
 
-def _announced() -> "Iterator[Strategy]":
-    """Those of packages; what can not be imported is told, and keeps nobody from the others."""
+def _installed() -> "Iterator[Strategy]":
+    """Strategies of other packages; one that cannot be imported is reported, and the others are still listed."""
     from ticketlab.tickets.strategies import entry_point_strategies, get
 
     for name in entry_point_strategies():
@@ -45,25 +45,18 @@ def _announced() -> "Iterator[Strategy]":
             print_error(str(error))
 
 
-def _listed(family: "Sequence[Strategy]") -> "Table":
-    """What each claims, how it works, what it costs, when to take it, in 80 columns."""
+def _strategy_table(found: "Sequence[Strategy]") -> "Table":
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, show_header=False, padding=(0, 2, 1, 0))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    for each in family:
+    for each in found:
         claims = f"{each.isolation.lower()}{', baskets' if each.basket else ''}"
-        name = Text.assemble(each.name, (f"\n{'safe' if each.safe else 'a control'}\n{claims}", "dim"))
-        about = (
-            each.summary.removeprefix("control: "),
-            ("\ncosts  ", "dim"),
-            each.cost,
-            ("\nwhen   ", "dim"),
-            each.when,
-        )
-        table.add_row(name, Text.assemble(*about))
+        name = Text.assemble(each.name, (f"\n{'safe' if each.safe else 'control'}\n{claims}", "dim"))
+        costs, when = ("\ncosts  ", "dim"), ("\nwhen   ", "dim")
+        table.add_row(name, Text.assemble(each.summary.removeprefix("control: "), costs, each.cost, when, each.when))
     return table
 
 
@@ -77,29 +70,29 @@ def _as_json(strategy: "Strategy") -> dict[str, Any]:
 
 
 def lab(
-    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Where your copies are, or will be.")] = Path(
+    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Folder of your copies of the notebooks.")] = Path(
         "ticketlab-notebooks"
     ),
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Where JupyterLab listens, on this machine only.")] = 8888,
-    browser: Annotated[bool, typer.Option(help="Open a browser on it.")] = True,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of JupyterLab, on this machine only.")] = 8888,
+    browser: Annotated[bool, typer.Option(help="Open JupyterLab in a browser.")] = True,
 ) -> None:
-    """Open JupyterLab on a copy of the notebooks in a folder of yours. What lies there is never overwritten.
+    """Copy the notebooks to a folder and open JupyterLab there. Existing files are never overwritten.
 
     Example: ticketlab lab my-experiments
     """
     from ticketlab import jupyter
 
-    laid_out = jupyter.copy_notebooks(folder)
-    typer.echo(f"{folder}: {len(laid_out.copied)} files copied")
-    if laid_out.kept:
+    result = jupyter.copy_notebooks(folder)
+    typer.echo(f"{folder}: {len(result.copied)} files copied")
+    if result.kept:
         typer.echo(
-            f"Yours were kept: {', '.join(laid_out.kept)}. Rename one, and the next start brings ours beside it."
+            f"Your changed files were kept: {', '.join(result.kept)}. To get ours too, rename yours and start again."
         )
     jupyter.open_jupyterlab(folder, port=port, browser=browser)
 
 
 def doctor(as_json: AsJson = False) -> None:
-    """Say what this machine offers: Python, packages, container engine, PostgreSQL servers.
+    """Show what this machine has: Python, packages, a container engine, PostgreSQL servers.
 
     Example: ticketlab doctor --json
     """
@@ -109,10 +102,10 @@ def doctor(as_json: AsJson = False) -> None:
 
     from ticketlab import environment, servers
 
-    machine, findings = environment.describe(), servers.diagnose()
-    usable = any(each.found for each in findings if each.name != "cache folder")
+    machine, sources = environment.describe(), servers.diagnose()
+    usable = any(each.found for each in sources if each.name != "cache folder")
     if as_json:
-        found = {each.name: {"found": each.found, "detail": each.detail} for each in findings}
+        found = {each.name: {"found": each.found, "detail": each.detail} for each in sources}
         print_json({"environment": machine, "servers": found, "usable": usable})
     else:
         table = Table(
@@ -121,9 +114,10 @@ def doctor(as_json: AsJson = False) -> None:
         table.add_row("python", _tick(found=True), f"{machine['python']} on {machine['machine']['system']}")
         for package, version in machine["packages"].items():
             table.add_row(package, _tick(found=version != environment.NOT_INSTALLED), version)
-        for each in findings:
+        for each in sources:
             table.add_row(each.name, _tick(found=each.found), Text(each.detail))
-        show(table, _server_advice(usable=usable))
+        none = "No server can be started here. Install ticketlab again, start a container engine, or pass --url."
+        show(table, "`ticketlab run` will find a server." if usable else none)
     raise typer.Exit(0 if usable else EXIT_BAD_INPUT)
 
 
@@ -131,23 +125,21 @@ def _tick(*, found: bool) -> str:
     return "[green]✓[/]" if found else "[red]✗[/]"
 
 
-def _server_advice(*, usable: bool) -> str:
-    if usable:
-        return "`ticketlab run` will find a server."
-    return "No server can be started here: install ticketlab again, start a container engine, or pass --url."
-
-
-migrate = typer.Typer(cls=Commands, help="Bring a database to the documented schema, or back.", no_args_is_help=True)
+migrate = typer.Typer(
+    cls=Commands,
+    help="Upgrade or revert the schema of a database, or write a migration.",
+    no_args_is_help=True,
+)
 
 Versions = Annotated[
     Path | None,
-    typer.Option(help="A folder with migrations of your own, beside ticketlab's.", show_default=False),
+    typer.Option(help="Folder of your own migrations, used in addition to ticketlab's.", show_default=False),
 ]
 
 
 @migrate.command()
-def upgrade(versions: Versions = None, url: Url = None) -> None:
-    """Run the migrations that the database does not have yet. Was: npm run migration:run.
+def upgrade(versions: Versions = None, url: DatabaseUrl = None) -> None:
+    """Apply the migrations that the database lacks. Replaces npm run migration:run.
 
     Example: ticketlab migrate upgrade --url postgresql://app@127.0.0.1:5432/app_db
     """
@@ -155,17 +147,17 @@ def upgrade(versions: Versions = None, url: Url = None) -> None:
 
     with _database(url) as database:
         applied = migrations.upgrade(database, versions=versions)
-        place = database.settings.address
-    typer.echo(f"{place}: " + (f"applied {', '.join(applied)}" if applied else "nothing to apply"))
+        address = database.settings.address
+    typer.echo(f"{address}: " + (f"applied {', '.join(applied)}" if applied else "nothing to apply"))
 
 
 @migrate.command()
 def generate(
-    message: Annotated[str, typer.Argument(help="What the migration does.", show_default=False)],
+    message: Annotated[str, typer.Argument(help="What the migration changes.", show_default=False)],
     versions: Versions = None,
-    url: Url = None,
+    url: DatabaseUrl = None,
 ) -> None:
-    """Write the migration that takes the database to the changed models. Was: npm run migration:generate.
+    """Write a migration from the database's schema to the changed models. Replaces npm run migration:generate.
 
     Example: ticketlab migrate generate "add a venue to events" --versions my-migrations
     """
@@ -173,12 +165,12 @@ def generate(
 
     with _database(url) as database:
         written = migrations.generate(database, message, versions=versions)
-    typer.echo(written or "The database agrees with the models: there is nothing to migrate.")
+    typer.echo(written or "The database matches the models: there is nothing to migrate.")
 
 
 @migrate.command()
-def revert(versions: Versions = None, url: Url = None) -> None:
-    """Take back the last migration, and the data it holds. Was: npm run migration:revert.
+def revert(versions: Versions = None, url: DatabaseUrl = None) -> None:
+    """Revert the last migration and drop what it added, with its data. Replaces npm run migration:revert.
 
     Example: ticketlab migrate revert
     """
@@ -186,8 +178,8 @@ def revert(versions: Versions = None, url: Url = None) -> None:
 
     with _database(url) as database:
         reverted = migrations.revert(database, versions=versions)
-        place = database.settings.address
-    typer.echo(f"{place}: " + (f"reverted {reverted}" if reverted else "nothing to revert"))
+        address = database.settings.address
+    typer.echo(f"{address}: " + (f"reverted {reverted}" if reverted else "nothing to revert"))
 
 
 def _database(url: str | None) -> "Database":

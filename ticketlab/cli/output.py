@@ -1,4 +1,4 @@
-"""How a command speaks: tables and JSON to standard output, progress and complaints beside it. Decides nothing."""
+"""Prints: tables and JSON to standard output, progress and errors to standard error. Decides nothing."""
 
 import io
 import json
@@ -18,17 +18,19 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
     from rich.console import Console, RenderableType
 
+    from ticketlab.runs.lab import Progress
+
 
 class _Output(io.FileIO):
-    """Standard output that ends the program when nobody reads it any more, as others are ended by SIGPIPE.
+    """Standard output that ends the program when its reader closes it.
 
-    The signal itself would also come for a connection that broke, and the lab outlives those.
+    SIGPIPE is not used: it would also end the program when a database connection breaks.
     """
 
     _is_lost = False
 
     def write(self, data: "ReadableBuffer", /) -> int:
-        """Write, or end the program; what is left in buffers then goes nowhere."""
+        """Write, or end the program; what is still buffered is then discarded."""
         if self._is_lost:
             return memoryview(data).nbytes
         try:
@@ -37,11 +39,11 @@ class _Output(io.FileIO):
             self._is_lost = True
             if isinstance(error, BrokenPipeError):
                 raise SystemExit(EXIT_NO_READER) from None
-            raise InvalidInputError(f"Standard output can not be written: {error.strerror}.") from error
+            raise InvalidInputError(f"Standard output cannot be written: {error.strerror}.") from error
 
 
 def exit_on_broken_pipe() -> None:
-    """From now on `ticketlab … | head -1` ends quietly when it was read enough of, with an exit code of its own."""
+    """Let `ticketlab … | head -1` end without a traceback, with exit code EXIT_NO_READER."""
     if sys.stdout is None or sys.stdout.isatty():
         return
     output = io.BufferedWriter(_Output(sys.stdout.fileno(), "w", closefd=False))
@@ -49,7 +51,7 @@ def exit_on_broken_pipe() -> None:
 
 
 def terminal(*, stderr: bool = False) -> "Console":
-    """Standard output, or where progress and complaints go; without any style where NO_COLOR is set."""
+    """Standard output or standard error; without styles if NO_COLOR is set."""
     from rich.console import Console
 
     return Console(stderr=stderr, color_system=None if os.environ.get("NO_COLOR") else "auto")
@@ -66,15 +68,27 @@ def print_json(value: "dict[str, Any] | Iterable[Any]") -> None:
 
 
 def print_error(text: str) -> None:
-    """Say what is wrong, beside the output."""
+    """Print an error to standard error."""
     typer.echo(f"Error: {text}", err=True)
 
 
 @contextmanager
-def working(doing: str, *, quiet: bool) -> "Iterator[Callable[[str], None]]":
-    """Say in a line of the terminal what is being done, for as long as it is."""
+def progress(*, quiet: bool) -> "Iterator[Callable[[Progress], None]]":
+    """Show a progress bar on standard error; yields the callback to report progress to."""
+    if quiet:
+        yield lambda _progress: None
+        return
+    from ticketlab import console
+
+    with console.progress(terminal(stderr=True)) as on_progress:
+        yield on_progress
+
+
+@contextmanager
+def working(activity: str, *, quiet: bool) -> "Iterator[Callable[[str], None]]":
+    """Show a status line while something is done; yields the callback to report its steps to."""
     if quiet:
         yield lambda _step: None
         return
-    with terminal(stderr=True).status(doing) as status:
-        yield lambda step: status.update(f"{doing}: {step}")
+    with terminal(stderr=True).status(activity) as status:
+        yield lambda step: status.update(f"{activity}: {step}")

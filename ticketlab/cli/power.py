@@ -1,20 +1,12 @@
-"""`ticketlab power`: how surely and how soon the checks catch what is wrong, and how often they cry wolf."""
+"""`ticketlab power`: measures which mutants the checks detect, after how many purchases, and their false positives."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ticketlab.cli.options import (
-    EXIT_BAD_INPUT,
-    EXIT_INTERRUPTED,
-    EXIT_WRONG,
-    AsJson,
-    Quiet,
-    Url,
-    server_option,
-)
-from ticketlab.cli.output import print_error, print_json, show, terminal
+from ticketlab.cli.options import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_WRONG, AsJson, Quiet, Url, server_option
+from ticketlab.cli.output import print_error, print_json, progress, show
 from ticketlab.cli.shells import check_names, mutant_names
 from ticketlab.errors import InvalidInputError
 
@@ -32,62 +24,69 @@ def power(
         typer.Option(
             "--mutant",
             "-m",
-            help="A mutant; repeatable.",
-            show_default="all of them",
+            metavar="NAME",
+            help="A mutant to run; repeatable.",
+            show_default="all mutants",
             autocompletion=mutant_names,
         ),
     ] = None,
     check: Annotated[
         list[str] | None,
         typer.Option(
-            help="Only mutants that this check is meant for; repeatable.",
-            show_default="every check",
+            metavar="NAME",
+            help="Run only the mutants that this check must detect; repeatable.",
+            show_default="all checks",
             autocompletion=check_names,
         ),
     ] = None,
-    repeats: Annotated[int, typer.Option(help="How often each mutant is chased.")] = 20,
-    purchases: Annotated[int, typer.Option(help="A chase without a catch ends after so many.")] = 20_000,
+    repeats: Annotated[int, typer.Option(help="Repeats per mutant.")] = 20,
+    purchases: Annotated[
+        int, typer.Option(help="End a repeat after this many purchases if the mutant was not detected.")
+    ] = 20_000,
     trials: Annotated[
         int | None,
-        typer.Option(help="Trials of safe strategies.", show_default="400, or none where mutants are chosen"),
+        typer.Option(help="Trials of safe strategies.", show_default="400; 0 with --mutant or --check"),
     ] = None,
-    seed: Annotated[int, typer.Option(help="What the buyers want, and every plan of the safe.")] = 1,
-    server: Annotated[str | None, server_option(usual="embedded")] = None,
+    seed: Annotated[int, typer.Option(help="Random seed of the requests and of the trials of safe strategies.")] = 1,
+    server: Annotated[str | None, server_option(default="embedded")] = None,
     url: Url = None,
-    out: Annotated[Path, typer.Option(help="Where the results' folder is made.")] = Path("runs"),
-    list_mutants: Annotated[bool, typer.Option("--list", help="List the mutants, and run nothing.")] = False,
+    out: Annotated[Path, typer.Option(help="Folder in which the folder of the results is created.")] = Path("runs"),
+    list_mutants: Annotated[bool, typer.Option("--list", help="List the mutants and run nothing.")] = False,
     keep: Annotated[
-        bool, typer.Option("--keep", help="Let reports go by these results: they must be of every mutant.")
+        bool,
+        typer.Option("--keep", help="Save the results as the calibration that reports quote; needs all mutants."),
     ] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Measure the checks: how soon they detect mutants of the strategies, and how often they accuse a safe one.
+    """Measure the checks on mutants (deliberately broken strategies) and, for false positives, on safe strategies.
 
-    The exit code is 0 where every mutant was caught by the check that is meant for it in at least 95 % of the repeats,
-    and no alarm was false. Without options that takes some ten minutes on two processors.
+    A mutant counts as detected if the check for its mistake said INVALID in at least 95 % of the repeats. A safe
+    strategy that is found INVALID is a false positive. The exit code is 1 if a mutant was undetected or a false
+    positive occurred. Without options it takes about ten minutes on two processors.
 
     Example: ticketlab power -m pessimistic_unlocked -m atomic_tickets_apart --repeats 5
     """
-    from ticketlab import servers
+    from ticketlab import power, servers
     from ticketlab.power.plan import MutationPlan, select_mutants
 
     names = select_mutants(mutant or (), check or ())
     if list_mutants:
         _list(names, as_json=as_json)
         return
-    place, url = servers.resolve(server or ("auto" if url else "embedded"), url)
-    exam = MutationPlan(
+    kind, url = servers.resolve(server or ("auto" if url else "embedded"), url)
+    plan = MutationPlan(
         mutants=names,
         repeats=repeats,
         purchases=purchases,
         trials=trials if trials is not None else 0 if mutant or check else 400,
         seed=seed,
-        server=place,
+        server=kind,
     )
     if keep:
-        _check_worth_keeping(exam)
-    done = _run(exam, out=out, url=url, quiet=quiet or as_json)
+        _require_complete(plan)
+    with progress(quiet=quiet or as_json) as on_progress:
+        done = power.run(plan, out=out, url=url, on_progress=on_progress)
     if as_json:
         print_json(done.results.as_json() | {"folder": str(done.folder)})
     else:
@@ -112,47 +111,38 @@ def _list(names: "Sequence[str]", *, as_json: bool) -> None:
         show(tables.mutants(listed))
 
 
-def _run(exam: "MutationPlan", *, out: Path, url: str | None, quiet: bool) -> "Done":
-    from ticketlab import console, power
-
-    if quiet:
-        return power.run(exam, out=out, url=url)
-    with console.progress(terminal(stderr=True)) as on_progress:
-        return power.run(exam, out=out, url=url, on_progress=on_progress)
-
-
 def _show(done: "Done") -> None:
     from ticketlab.power import tables
 
     results = done.results
     shown = (tables.caught(results), "") if results.found else ()
     show(results.environment["server"]["why"], "", *shown, tables.legend(results), "", *tables.remarks(results), "")
-    typer.echo(f"Saved: {done.folder}")
+    typer.echo(f"Results: {done.folder}")
 
 
-def _check_worth_keeping(exam: "MutationPlan") -> None:
-    """Reports speak by what is kept: it is of every mutant, and of enough repeats, or not kept."""
+def _require_complete(plan: "MutationPlan") -> None:
+    """Refuse --keep for a smaller plan than the default: reports quote the calibration as one of all mutants."""
     from ticketlab.power.plan import MutationPlan
 
-    whole = MutationPlan()
-    if set(exam.mutants) < set(whole.mutants) or exam.repeats < whole.repeats or exam.trials < whole.trials:
+    least = MutationPlan()
+    if set(plan.mutants) < set(least.mutants) or plan.repeats < least.repeats or plan.trials < least.trials:
         raise InvalidInputError(
-            f"Only an exam of every mutant, of at least {whole.repeats} repeats and {whole.trials} trials of safe "
-            "strategies is worth keeping: leave --keep out, or what makes it smaller."
+            f"--keep needs all mutants, at least {least.repeats} repeats and {least.trials} trials of safe strategies. "
+            "Remove --keep, or the options that make the measurement smaller."
         )
 
 
 def _keep(results: "MutationResults") -> bool:
-    """Put the results where reports read them; False where that is not possible, which is said."""
+    """Save the results as the calibration; returns False, and prints why, if that is not possible."""
     from ticketlab.checks import mutation_baseline
 
     if results.ended_early:
-        print_error("The exam was ended early, so its results are not kept for reports.")
+        print_error("The measurement was interrupted, so its results are not kept as the calibration.")
         return False
     try:
         results.known().write()
     except OSError as error:
-        print_error(f"The results can not be kept in {mutation_baseline.KEPT}: {error.strerror}.")
+        print_error(f"The calibration {mutation_baseline.KEPT} cannot be written: {error.strerror}.")
         return False
-    typer.echo(f"Kept for reports: {mutation_baseline.KEPT}", err=True)
+    typer.echo(f"The calibration is saved in {mutation_baseline.KEPT}", err=True)
     return True

@@ -1,4 +1,4 @@
-"""`ticketlab run`, `check` and `report`: make a run, judge it again, write it up."""
+"""`ticketlab run`, `check` and `report`: makes a run, checks a saved one again, writes its report."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,13 +21,12 @@ from ticketlab.cli.options import (
     number_range,
     setting_of,
 )
-from ticketlab.cli.output import print_error, print_json, show, terminal, working
+from ticketlab.cli.output import print_error, print_json, progress, show, working
 from ticketlab.cli.shells import strategy_names
 from ticketlab.errors import InvalidInputError, TerminatedError, TicketlabError
 from ticketlab.report.formats import Format
 
 if TYPE_CHECKING:
-    from ticketlab.runs.experiment import Experiment
     from ticketlab.runs.run import Run
 
 RunFolders = Annotated[
@@ -44,68 +43,105 @@ def run(
         typer.Option(
             "--strategy",
             "-s",
-            help="A strategy by its name; of your own module:name or file.py:name. Repeatable.",
+            metavar="NAME",
+            help="A strategy to run: its name, or module:name or file.py:name for a function of yours; repeatable.",
+            show_default="naive, the control, and five safe strategies",
             autocompletion=strategy_names,
         ),
     ] = None,
     all_strategies: Annotated[
-        bool, typer.Option("--all", help="Every strategy there is; with --basket, every one that sells baskets.")
+        bool, typer.Option("--all", help="Run every strategy; with --basket, every one that sells baskets.")
     ] = False,
-    buyers: Annotated[str, typer.Option(metavar="N[,N…]", help="Concurrent buyers; a trial for each number.")] = "16",
+    buyers: Annotated[
+        str, typer.Option(metavar="N[,N…]", help="Concurrent buyers; trials are run for each number.")
+    ] = "16",
     stock: Annotated[
-        int | None, typer.Option(help="Seats of an event.", show_default="1000; with --purchases, fewer than they need")
+        int | None,
+        typer.Option(help="Seats of each event.", show_default="1000; with --purchases, too few for all of them"),
     ] = None,
-    quantity: Annotated[str, typer.Option(metavar="N|N-M", help="Tickets of a purchase, or a range of them.")] = "1",
-    basket: Annotated[
-        str, typer.Option(metavar="N|N-M", help="Events of a purchase, bought together or not at all.")
+    quantity: Annotated[
+        str, typer.Option(metavar="N|N-M", help="Tickets per purchase and event: a number or a range.")
     ] = "1",
-    events: Annotated[int, typer.Option(help="Events that are bought from.")] = 1,
-    hot: Annotated[float | None, typer.Option(help="Share of the purchases for the first event, 0 to 1.")] = None,
-    refunds: Annotated[float, typer.Option(help="Share of sales that their buyers give back at once.")] = 0.0,
+    basket: Annotated[
+        str, typer.Option(metavar="N|N-M", help="Events per purchase, sold together or not at all.")
+    ] = "1",
+    events: Annotated[int, typer.Option(help="Events on sale.")] = 1,
+    hot: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Share of the purchases that request the first event, 0 to 1.",
+            show_default="the same for all events",
+        ),
+    ] = None,
+    refunds: Annotated[
+        float, typer.Option(metavar="SHARE", help="Share of the sales that are refunded at once, 0 to 1.")
+    ] = 0.0,
     double_calls: Annotated[
         float | None,
         typer.Option(
-            help="Share of purchases whose id is called twice: at once, later, or for something else.",
-            show_default="0.02 where a strategy claims that an id buys once, else 0",
+            metavar="SHARE",
+            help="Share of the purchases whose purchase id is called twice (concurrently, later, or for a different "
+            "request), 0 to 1.",
+            show_default="0.02 for idempotent strategies, 0 for others",
         ),
     ] = None,
     max_failures: Annotated[
-        float, typer.Option(help="Share of purchases that may fail while seats are left; beyond it: no progress.")
+        float,
+        typer.Option(
+            metavar="SHARE",
+            help="Share of the purchases that may fail while seats are left, 0 to 1. Above it the result is marked "
+            "as no progress.",
+        ),
     ] = 0.05,
     seconds: Annotated[
-        float | None, typer.Option(help="A trial's longest time.", show_default="4, or 60 with --purchases")
+        float | None,
+        typer.Option(help="Longest duration of a trial, in seconds.", show_default="4; 60 with --purchases"),
     ] = None,
-    purchases: Annotated[int | None, typer.Option(help="Purchases of a trial, all buyers together.")] = None,
-    repeats: Annotated[int, typer.Option(help="Trials of each setting.")] = 3,
-    warm_up: Annotated[float, typer.Option(help="Seconds of buying elsewhere before a trial.")] = 0.3,
+    purchases: Annotated[
+        int | None, typer.Option(help="Purchases per trial, of all buyers together.", show_default="no limit")
+    ] = None,
+    repeats: Annotated[int, typer.Option(help="Trials per strategy and setting.")] = 3,
+    warm_up: Annotated[
+        float, typer.Option(help="Duration of purchases on another event before each trial, in seconds; not recorded.")
+    ] = 0.3,
     pool_size: Annotated[
-        str, typer.Option(metavar="N[,N…]", help="Connections of the pool; a trial for each number.")
+        str,
+        typer.Option(
+            metavar="N[,N…]", help="Connections in the pool that the buyers share; trials are run for each number."
+        ),
     ] = "20",
-    seed: Annotated[int, typer.Option(help="What the buyers want, and the order of the trials.")] = 1,
+    seed: Annotated[int, typer.Option(help="Random seed of the requests and of the order of the trials.")] = 1,
     server: Server = "auto",
     url: Url = None,
     setting: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A server setting; repeatable.")
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="A setting of the PostgreSQL server; repeatable."),
     ] = None,
     fault: Annotated[
         list[str] | None,
         typer.Option(
             metavar="KIND@N",
-            help="crash@N, disconnect@N, lose-request@N or lose-reply@N: injected after N purchases; repeatable.",
+            help="Inject a fault after N purchases of each trial: crash, disconnect, lose-request or lose-reply; "
+            "repeatable.",
         ),
     ] = None,
     thorough: Annotated[
-        bool, typer.Option("--thorough", help="Try it all: quantities, events, baskets, refunds, double calls, faults.")
+        bool,
+        typer.Option(
+            "--thorough",
+            help="Use quantities, events, baskets, refunds, double calls and faults, where possible.",
+        ),
     ] = False,
     strict: Strict = False,
-    name: Annotated[str, typer.Option(help="Part of the run folder's name.")] = "hot-event",
-    out: Annotated[Path, typer.Option(help="Where run folders are made.")] = Path("runs"),
+    name: Annotated[str, typer.Option(help="Last part of the name of the run's folder.")] = "hot-event",
+    out: Annotated[Path, typer.Option(help="Folder in which the run's folder is created.")] = Path("runs"),
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Compare strategies: hammer purchases from many buyers, check every ticket, measure, and write a report.
+    """Run strategies under concurrent purchases, check every recorded call, measure, and write a report.
 
-    Without options it runs five safe strategies and one that is known to oversell (the control): 16 buyers, one event.
+    Without options: five safe strategies and one control (naive, which oversells), 16 buyers, one event.
 
     Example: ticketlab run -s pessimistic -s atomic --buyers 4,16,64 --repeats 5
 
@@ -113,26 +149,27 @@ def run(
     """
     from ticketlab import servers
     from ticketlab.faults.schedule import Fault
+    from ticketlab.runs import lab
     from ticketlab.runs.experiment import DEFAULT_STRATEGIES, Experiment, limits_for_purchases
 
-    together = number_range("--basket", basket)
-    names = options.all_that_sell(baskets=together != (1, 1)) if all_strategies else strategy or DEFAULT_STRATEGIES
-    place, url = servers.resolve(server, url)
+    events_each = number_range("--basket", basket)
+    names = options.all_strategies(baskets=events_each != (1, 1)) if all_strategies else strategy or DEFAULT_STRATEGIES
+    kind, url = servers.resolve(server, url)
     default = Experiment()
-    usual: dict[str, Any] = {"seconds": default.seconds, "stock": default.stock}
+    limits: dict[str, Any] = {"seconds": default.seconds, "stock": default.stock}
     if purchases is not None:
-        usual = limits_for_purchases(purchases, events=events)
+        limits = limits_for_purchases(purchases, events=events)
     experiment = Experiment(
         name=name,
         strategies=tuple(names),
         buyers=integers("--buyers", buyers, separator=","),
         repeats=repeats,
         seed=seed,
-        seconds=seconds if seconds is not None else usual["seconds"],
+        seconds=seconds if seconds is not None else limits["seconds"],
         purchases=purchases,
-        stock=stock if stock is not None else usual["stock"],
+        stock=stock if stock is not None else limits["stock"],
         quantity=number_range("--quantity", quantity),
-        basket=together,
+        basket=events_each,
         events=events,
         hot=hot,
         refunds=refunds,
@@ -140,24 +177,25 @@ def run(
         max_failures=max_failures,
         warm_up_s=warm_up,
         pool_sizes=integers("--pool-size", pool_size, separator=","),
-        server=place,
+        server=kind,
         server_settings=dict(setting_of(each) for each in setting or ()),
         faults=tuple(Fault.parse(each) for each in fault or ()),
     )
     if thorough:
         experiment = options.thorough(experiment, given=given_options(context))
     try:
-        made = _run(experiment, out=out, url=url, quiet=quiet or as_json)
+        with progress(quiet=quiet or as_json) as on_progress:
+            made = lab.run(experiment, out=out, url=url, on_progress=on_progress)
     except KeyboardInterrupt as error:
         reasons = [*error.args, *getattr(error, "__notes__", [])]
         if not (reasons or isinstance(error, TerminatedError)):
             raise
-        print_error("\n".join(["The run was ended at once.", *reasons]))
+        print_error("\n".join(["The run was interrupted.", *reasons]))
         raise typer.Exit(EXIT_INTERRUPTED) from error
     try:
         written = _publish(made, as_json=as_json, quiet=quiet)
     except KeyboardInterrupt as error:
-        print_error(f"Interrupted. The run is kept: ticketlab report {made.folder} writes its report.")
+        print_error(f"Interrupted. {_saved(made)}")
         raise typer.Exit(EXIT_INTERRUPTED) from error
     ended = EXIT_INTERRUPTED if made.ended_early else 0
     raise typer.Exit(EXIT_WRONG if _fails(made, strict=strict) else ended if written else EXIT_BAD_INPUT)
@@ -172,15 +210,15 @@ def check(
     as_json: AsJson = False,
     strict: Strict = False,
 ) -> None:
-    """Judge a saved run again, or a history made by others, from what was observed; needs no PostgreSQL.
+    """Check a saved run again, or a history of another program. Needs no PostgreSQL.
 
-    Of a run the words and verdicts are those of its report; --json has the hash of each trial's history too.
+    For a run it prints the verdicts of its report; --json adds the hash of each trial's history.
 
-    A history of others has a row an operation, with the columns buyer, event,
-    quantity, purchase_id, invoked_ns, completed_ns, outcome (sold, sold_out,
-    conflict, failed, unavailable, unknown; of a refund refunded), and where
-    known kind, cause, version, available. Every fault of a file is named.
-    Without --tickets only what a history tells by itself is judged.
+    A history FILE has one row per operation, with the columns buyer, event,
+    quantity, purchase_id, invoked_ns, completed_ns and outcome (sold, sold_out,
+    conflict, failed, unavailable or unknown; refunded for a refund). Optional
+    columns: kind, cause, version, available. All errors in a file are listed.
+    Without --tickets, checks that need the tickets at the end are undecided.
 
     Example: ticketlab check runs/20261122-141500-hot-event
 
@@ -189,7 +227,7 @@ def check(
     if files.is_file(source):
         files.check(source, stock=stock, events=events, tickets=tickets, as_json=as_json, strict=strict)
     elif stock is not None or events or tickets:
-        raise InvalidInputError(f"--stock, --events and --tickets go with a .csv or .parquet file, not with {source}.")
+        raise InvalidInputError(f"--stock, --events and --tickets need a .csv or .parquet file; {source} is not one.")
     else:
         _check_run(source, as_json=as_json, strict=strict)
 
@@ -198,20 +236,22 @@ def _check_run(folder: Path, *, as_json: bool, strict: bool) -> None:
     from ticketlab import console
     from ticketlab.runs.run import Run
 
-    made = Run(folder)
+    saved = Run(folder)
     try:
-        made.save_judgement()
-    except InvalidInputError as error:  # judged all the same: a run may lie where only reading is allowed
-        typer.echo(f"Not saved: {error}", err=True)
+        saved.save_judgement()
+    except InvalidInputError as error:  # the verdicts are printed anyway: the folder may be read-only
+        typer.echo(f"The verdicts are not saved: {error}", err=True)
     if as_json:
-        print_json(made.as_json())
+        print_json(saved.as_json())
     else:
-        show(console.verdicts(made), "", *console.headline(made), "", *console.violations(made), *console.notes(made))
-    raise typer.Exit(EXIT_WRONG if _fails(made, strict=strict) else 0)
+        show(
+            console.verdicts(saved), "", *console.headline(saved), "", *console.violations(saved), *console.notes(saved)
+        )
+    raise typer.Exit(EXIT_WRONG if _fails(saved, strict=strict) else 0)
 
 
 def _fails(made: "Run", *, strict: bool) -> bool:
-    """Whether the exit code is that of a wrong strategy; where only --strict says so, the reasons are printed."""
+    """Whether the exit code is EXIT_WRONG; if only because of --strict, prints why."""
     reasons = made.strict_failures if strict else []
     if reasons and not made.failed_strategies:
         print_error("\n".join(["--strict fails this run.", *reasons]))
@@ -255,20 +295,14 @@ def report(
     typer.echo(done, nl=out != "-")
 
 
-def _run(experiment: "Experiment", *, out: Path, url: str | None, quiet: bool) -> "Run":
-    from ticketlab import console
-    from ticketlab.runs import lab
-
-    if quiet:
-        return lab.run(experiment, out=out, url=url)
-    with console.progress(terminal(stderr=True)) as on_progress:
-        return lab.run(experiment, out=out, url=url, on_progress=on_progress)
-
-
 def _publish(made: "Run", *, as_json: bool, quiet: bool) -> Path | None:
-    """Print the run and write its report; returns where that is, None where it could not be written."""
+    """Print the run and write its report; returns the report's path, or None if it could not be written."""
+    from ticketlab import console
+
     if not as_json:
-        _show(made)
+        table = (console.results(made), console.legend(made))
+        show(made.server, "", *table, "", *console.findings(made), "")
+        typer.echo(f"Run:    {made.folder}")
     written = _write_report_of(made, quiet=quiet or as_json)
     if as_json:
         print_json(made.as_json() | {"report": str(written) if written else None})
@@ -277,28 +311,17 @@ def _publish(made: "Run", *, as_json: bool, quiet: bool) -> Path | None:
     return written
 
 
-def _show(made: "Run") -> None:
-    from ticketlab import console
-
-    show(
-        made.server,
-        "",
-        console.results(made),
-        console.legend(made),
-        "",
-        *console.findings(made),
-        "",
-    )
-    typer.echo(f"Run:    {made.folder}")
+def _saved(made: "Run") -> str:
+    return f"The run is saved in {made.folder}; write its report with: ticketlab report {made.folder}"
 
 
 def _write_report_of(made: "Run", *, quiet: bool) -> Path | None:
-    """The report in the run's folder; None where it can not be made, which is said: the run itself is kept."""
+    """Write the report into the run's folder; returns None, and prints why, if that is not possible."""
     from ticketlab import publish
 
     try:
         with working("Writing the report", quiet=quiet) as on_progress:
             return publish.write([made], on_progress=on_progress)
     except TicketlabError as error:
-        print_error(f"No report was written: {error}\nThe run is kept: ticketlab report {made.folder} writes it.")
+        print_error(f"No report was written: {error}\n{_saved(made)}")
         return None

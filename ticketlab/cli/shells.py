@@ -1,6 +1,6 @@
-"""`ticketlab completion`, and what a shell is offered for the options of other commands. Imports none of the lab.
+"""`ticketlab completion`, and the names that a shell completes. Imports nothing of the lab.
 
-A person waits for each completion, so names are read off the files of the package: to import a strategy takes a second.
+Completion must be fast and importing a strategy takes a second, so names are read from the package's files.
 """
 
 import json
@@ -13,12 +13,12 @@ from typer.completion import get_completion_inspect_parameters, shell_complete
 
 _PACKAGE: Final = Path(__file__).parents[1]
 _VARIABLE: Final = "_TICKETLAB_COMPLETE"
-"""By it a shell asks `ticketlab` what may come next."""
-get_completion_inspect_parameters()  # as a side effect Typer learns to answer its shells; the options are not wanted
+"""The environment variable by which a shell asks `ticketlab` for completions."""
+get_completion_inspect_parameters()  # called for its side effect: Typer registers its shells
 
 
 class Shell(StrEnum):
-    """For which shell a script is."""
+    """The shells that have a completion script."""
 
     BASH = "bash"
     ZSH = "zsh"
@@ -29,10 +29,10 @@ def completion(
     context: typer.Context,
     shell: Annotated[Shell, typer.Argument(help="The shell that reads the script.", show_default=False)],
 ) -> None:
-    """Print the script by which a shell completes commands, options and the names of strategies.
+    """Print a script with which the shell completes commands, options and strategy names.
 
-    bash and zsh read it when they start: eval "$(ticketlab completion bash)" in .bashrc, or in .zshrc after compinit.
-    fish reads it from ~/.config/fish/completions/ticketlab.fish.
+    bash and zsh: put eval "$(ticketlab completion bash)" in .bashrc, or with zsh in .zshrc, after compinit.
+    fish: save the script as ~/.config/fish/completions/ticketlab.fish.
 
     Example: ticketlab completion bash
     """
@@ -41,21 +41,21 @@ def completion(
 
 
 def strategy_names() -> list[str]:
-    """Every strategy: its file bears its name."""
+    """The names of the strategies, which are those of their files."""
     files = (_PACKAGE / "tickets" / "strategies").glob("*.py")
-    return sorted(each.stem for each in files if each.stem != "__init__")
+    return sorted(path.stem for path in files if path.stem != "__init__")
 
 
 def mutant_names() -> list[str]:
-    """Every mutant whose power was measured."""
-    return [each["name"] for each in _measured()]
+    """The names of the mutants in the calibration."""
+    return [mutant["name"] for mutant in _mutants()]
 
 
 def check_names() -> list[str]:
-    """Every check that a mutant breaks."""
-    return sorted({each["check"] for each in _measured()})
+    """The names of the checks for which the calibration has a mutant."""
+    return sorted({mutant["check"] for mutant in _mutants()})
 
 
-def _measured() -> list[dict[str, Any]]:
+def _mutants() -> list[dict[str, Any]]:
     mutants: list[dict[str, Any]] = json.loads((_PACKAGE / "checks" / "mutation_baseline.json").read_bytes())["mutants"]
     return mutants

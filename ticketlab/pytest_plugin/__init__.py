@@ -1,10 +1,10 @@
-"""The pytest plugin: a PostgreSQL, a migrated database, and runs that are judged, in tests of one's own.
+"""The pytest plugin: fixtures for a PostgreSQL server, a migrated database, and checked runs in users' tests.
 
     @pytest.mark.stress(strategy=buy, buyers=32)
-    def test_nobody_is_sold_a_seat_twice(): ...
+    def test_no_seat_is_sold_twice(): ...
 
-Every pytest loads this file where ticketlab is installed, so it imports nothing but pytest and the standard library;
-what a fixture needs is imported when it is asked for. `options` says what can be asked for, and which word counts.
+Wherever ticketlab is installed every pytest session loads this file, so it imports only `options` and pytest; a fixture
+imports the lab when a test requests it. `options` reads the command line, the ini settings and the marks.
 """
 
 from collections.abc import Generator, Iterator
@@ -24,19 +24,19 @@ _RUNNER: Final = pytest.StashKey["Runner"]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options, each as an ini setting too."""
+    """Add the options, and an ini setting for each."""
     options.add(parser)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Describe the mark, and refuse options that can not be used before anything is collected."""
+    """Register the mark, and reject invalid options before collection."""
     config.addinivalue_line("markers", options.HELP)
     options.check(config)
 
 
 @pytest.fixture(scope="session")
 def ticketlab_server(pytestconfig: pytest.Config) -> "Iterator[Server]":
-    """A running PostgreSQL, a ticketlab.servers.Server: one for the session, and under xdist one for each worker."""
+    """A running PostgreSQL (ticketlab.servers.Server): one per session, with xdist one per worker."""
     from ticketlab.pytest_plugin import runner
 
     with runner.server(options.commanded(pytestconfig), options.configured(pytestconfig)) as server:
@@ -45,7 +45,7 @@ def ticketlab_server(pytestconfig: pytest.Config) -> "Iterator[Server]":
 
 @pytest.fixture(scope="session")
 def _ticketlab_template(ticketlab_server: "Server") -> Iterator[str]:
-    """The name of a database that is migrated once, of which the others are copies."""
+    """The name of the migrated database from which the others are copied."""
     from ticketlab.pytest_plugin import runner
 
     with runner.template(ticketlab_server) as name:
@@ -54,7 +54,7 @@ def _ticketlab_template(ticketlab_server: "Server") -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def _ticketlab_copies(ticketlab_server: "Server", _ticketlab_template: str) -> "Iterator[DatabaseFactory]":
-    """What lends copies of the template."""
+    """A factory of copies of the template."""
     from ticketlab.pytest_plugin import runner
 
     with runner.copies(ticketlab_server, _ticketlab_template) as lend:
@@ -63,7 +63,7 @@ def _ticketlab_copies(ticketlab_server: "Server", _ticketlab_template: str) -> "
 
 @pytest.fixture
 def ticketlab_database(_ticketlab_copies: "DatabaseFactory") -> "Iterator[Database]":
-    """A ticketlab.Database of the test's own: migrated, empty, and dropped afterwards."""
+    """A ticketlab.Database for one test: migrated, empty, dropped after the test."""
     with _ticketlab_copies() as database:
         yield database
 
@@ -75,10 +75,11 @@ def ticketlab_run(
     _ticketlab_template: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> "Iterator[Runner]":
-    """Called as `ticketlab_run("atomic", buyers=32)` it makes a run, judges it, and returns the ticketlab.Run.
+    """`ticketlab_run("atomic", buyers=32)` runs a strategy, checks the run, and returns it as a ticketlab.Run.
 
-    It takes a strategy's name, "module:name", a function that buys, a Strategy or an Experiment; `ticketlab_run.last`
-    is its last run. The test fails where what claims to be safe was found wrong, or could not be decided.
+    It takes the name of a strategy, "module:name", a purchase function, a Strategy or an Experiment.
+    `ticketlab_run.last` is the last run. The test fails if a strategy that claims to be safe has a violation or an
+    undecided verdict.
     """
     from ticketlab.pytest_plugin.runner import Runner
 
@@ -89,20 +90,20 @@ def ticketlab_run(
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Refuse a stress mark that can not be read, where it stands."""
+    """Reject an invalid stress mark, and name its test."""
     options.load_of(metafunc.definition)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """Explain a module that fails because the stress mark was given a function as if it were to be decorated."""
+    """Explain the error of a module in which the stress mark got a function as its only positional argument."""
     report = yield
     options.explain(report)
     return report
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Give a test whose mark names a strategy what makes its run."""
+    """Add the fixture to a test whose mark names a strategy."""
     names: list[str] | None = getattr(item, "fixturenames", None)
     if names is not None and options.STRATEGY in options.load_of(item) and _FIXTURE not in names:
         names.append(_FIXTURE)
@@ -110,7 +111,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> None:
-    """Make and judge the run of a test whose mark names a strategy, before its body."""
+    """If the mark names a strategy, run and check it before the test's body."""
     strategy = options.load_of(item).get(options.STRATEGY)
     if strategy is not None:
         item.stash[_RUNNER](strategy)
@@ -118,7 +119,7 @@ def pytest_runtest_call(item: pytest.Item) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Send the judged runs along with the report, which finds its way from a worker of xdist too."""
+    """Attach the runs to the test's report, which xdist sends from the worker to the main process."""
     report = yield
     runner = item.stash.get(_RUNNER, None)
     if runner is not None:
@@ -127,9 +128,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 def pytest_terminal_summary(terminalreporter: "pytest.TerminalReporter") -> None:
-    """Show the judged runs, and in GitHub Actions append them to the summary of the job."""
-    reports = [each for several in terminalreporter.stats.values() for each in several]
-    if any(hasattr(each, options.RUNS) for each in reports):
+    """Print the summary of the runs; in GitHub Actions, append it to the job's summary."""
+    reports = [report for group in terminalreporter.stats.values() for report in group]
+    if any(hasattr(report, options.RUNS) for report in reports):
         from ticketlab.pytest_plugin import messages
 
         messages.show(reports, terminalreporter)

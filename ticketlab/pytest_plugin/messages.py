@@ -1,4 +1,4 @@
-"""What the plugin prints: why a test failed, and the summary of all runs."""
+"""The plugin's output: why a test failed, and the summary of all runs."""
 
 import io
 import os
@@ -23,16 +23,16 @@ from ticketlab.runs.trial_data import wrapping_write_errors
 from ticketlab.servers.server import address_of
 
 _WIDTH: Final = 80
-_ANSWERS: Final = ("sales", "sold_out", "conflicts", "failed", "unavailable", "unknown")
+_OUTCOMES: Final = ("sales", "sold_out", "conflicts", "failed", "unavailable", "unknown")
 
 
 def rows(run: Run, *, test: str, workers: int) -> list[dict[str, Any]]:
-    """A row for each strategy and number of buyers of a run, as plain data that a worker can send.
+    """One row per strategy and number of buyers, as plain data that a worker can send.
 
     Args:
-        run: what was judged.
-        test: the test that made it.
-        workers: among how many its buyers were divided; 1 where they were not.
+        run: the checked run.
+        test: the node id of its test.
+        workers: the number of xdist workers that share the buyers; 1 if they are not shared.
     """
     server, durability, *_ = run.conditions.split(" · ")
     return [
@@ -41,7 +41,7 @@ def rows(run: Run, *, test: str, workers: int) -> list[dict[str, Any]]:
             "strategy": str(row["strategy"]),
             "safe": bool(row["safe"]),
             "buyers": int(row["buyers"]),
-            "purchases": sum(int(row[name]) for name in _ANSWERS),
+            "purchases": sum(int(row[name]) for name in _OUTCOMES),
             "per_s": float(row["per_s"]),
             "verdict": str(row["verdict"]),
             "wrong": str(row["strategy"]) in run.failed_strategies,
@@ -56,45 +56,33 @@ def rows(run: Run, *, test: str, workers: int) -> list[dict[str, Any]]:
 
 
 def failure(run: Run, strict: Sequence[str] = (), *, kept: str, report: str, command: str) -> str:
-    """Why a run fails its test: the verdict, its stories, where all of it is, and how it is repeated.
+    """Why a run fails its test: the violations and their explanations, where the run is saved, how to repeat it.
 
-    `strict` has the reasons for which it fails only because the test is strict.
+    `strict` contains the reasons that count only in a strict test; `report` is empty if no report was written.
     """
     ran = run.experiment
     load = f"{join_names(list(map(str, ran.buyers)))} buyers, {pluralize(ran.repeats, 'repeat')}, seed {ran.seed}"
-    return "\n".join(
-        [
-            *(f"{each}: {_faults(run, each)}. It claims to be safe ({load})." for each in run.failed_strategies),
-            *(f"strict: {each}" for each in strict),
-            "",
-            *_told(run),
-            "",
-            *([f"Report: {report}"] if report else []),
-            f"Run:    {kept}",
-            f"Again:  {command}",
-        ]
-    )
+    headlines = [f"{name}: {_anomalies(run, name)}. It claims to be safe ({load})." for name in run.failed_strategies]
+    places = [*([f"Report: {report}"] if report else []), f"Run:    {kept}", f"Again:  {command}"]
+    return "\n".join([*headlines, *(f"strict: {reason}" for reason in strict), "", *_explained(run), "", *places])
 
 
 def command(item: pytest.Item, ran: Experiment, *, divided: bool) -> str:
-    """What repeats a run: its test alone, with its seed, and what else the command line said of it."""
-    words = ["pytest", _from_here(item)]
+    """The command that repeats a run: its test alone, with its seed and the options of this session."""
+    path, separator, rest = item.nodeid.partition("::")  # relative to the root directory; pytest takes its own
+    test = os.path.relpath(item.config.rootpath / path, item.config.invocation_params.dir) + separator + rest
+    words = ["pytest", test]
     if is_worker(item.config):
         words += ["-n", "0"]
     given = options.commanded(item.config) | {"seed": ran.seed}
     if "url" in given:
-        given["url"] = address_of(given["url"])  # a log is no place for a password
+        given["url"] = address_of(given["url"])  # without the password: this is printed in logs
     if divided or "buyers" in given:
         given["buyers"] = ",".join(map(str, ran.buyers))
-    words += [_option(name, value) for name, value in given.items()]
+    for name, value in given.items():
+        text = f"{value:g}" if name == "seconds" else str(value)
+        words.append(f"--ticketlab-{name}" if value is True else f"--ticketlab-{name}={text}")
     return shlex.join(words)
-
-
-def _option(name: str, value: object) -> str:
-    """An option as the command line has it; a switch has no value."""
-    if value is True:
-        return f"--ticketlab-{name}"
-    return f"--ticketlab-{name}={value:g}" if name == "seconds" else f"--ticketlab-{name}={value}"
 
 
 def is_worker(config: pytest.Config) -> bool:
@@ -103,7 +91,7 @@ def is_worker(config: pytest.Config) -> bool:
 
 
 def write_report(run: Run, place: Path, *, here: Path) -> str:
-    """Write the run's report as markdown, without figures; says where it is as seen from `here`, or why it is not."""
+    """Write a Markdown report without figures; returns its path relative to `here`, or why it could not be written."""
     try:
         with wrapping_write_errors(place.parent):
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -114,25 +102,18 @@ def write_report(run: Run, place: Path, *, here: Path) -> str:
 
 
 def shown(path: Path, here: Path) -> str:
-    """A path as seen from `here`, where it lies below."""
+    """A path relative to `here` if it is below it, else absolute."""
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
-def _from_here(item: pytest.Item) -> str:
-    """The test's name as pytest takes it where it was started: by itself it is seen from the root directory."""
-    path, found, rest = item.nodeid.partition("::")
-    return os.path.relpath(item.config.rootpath / path, item.config.invocation_params.dir) + found + rest
+def _anomalies(run: Run, strategy: str) -> str:
+    """The names of the anomalies that were found, or "undecided"."""
+    rows = [row for row in run.verdict_rows() if row["strategy"] == strategy and row["status"] == Status.INVALID]
+    return join_names(list(dict.fromkeys(row["anomaly"] or row["check"] for row in rows))) or "undecided"
 
 
-def _faults(run: Run, strategy: str) -> str:
-    """The names of what went wrong; where nothing did, that it was not decided."""
-    rows = [each for each in run.verdict_rows() if each["strategy"] == strategy and each["status"] == Status.INVALID]
-    names = list(dict.fromkeys(each["anomaly"] or each["check"] for each in rows))
-    return join_names(names) if names else "not decided"
-
-
-def _told(run: Run) -> list[str]:
-    """What did not hold, as the command line tells it: without colours, and 80 columns wide."""
+def _explained(run: Run) -> list[str]:
+    """The violations as the command line explains them: without colours, 80 columns wide."""
     text = io.StringIO()
     Console(file=text, width=_WIDTH, color_system=None).print(
         *console.violations(run), *run.unanswered, sep="\n", highlight=False, markup=False
@@ -141,19 +122,20 @@ def _told(run: Run) -> list[str]:
 
 
 _GITHUB: Final = "GITHUB_STEP_SUMMARY"
-_HEADINGS: Final = ("strategy", "buyers", "purchases", "purchases/s", "verdict")
+_HEADINGS: Final = ("strategy", "buyers", "purchases", "sales/s", "verdict")
 _NO_CONTROL: Final = "no control"
-_IN_A_TEST: Final = (
-    "No control was run: nothing shows that this load could have brought a flaw to light. Call ticketlab_run with a "
-    "control too, such as naive."
+_NO_CONTROL_IN_TESTS: Final = (
+    "No control (a strategy known to be unsafe) was run, so nothing shows that this load makes violations visible. "
+    "Call ticketlab_run with a control too, such as naive."
 )
-_RIGHT: Final = frozenset(_HEADINGS[1:4])
+_NUMBERS: Final = frozenset(_HEADINGS[1:4])
 
 
 def show(reports: Iterable[object], terminal: "pytest.TerminalReporter") -> None:
-    """Print what was judged, and append it to the summary of a job in GitHub Actions."""
-    told = sorted((each for each in reports if hasattr(each, options.RUNS)), key=_began)
-    rows = [row for report in told for row in getattr(report, options.RUNS)]
+    """Print the runs of all tests, and append them to the job's summary in GitHub Actions."""
+    with_runs = [report for report in reports if hasattr(report, options.RUNS)]
+    with_runs.sort(key=lambda report: float(getattr(report, "start", 0.0)))
+    rows = [row for report in with_runs for row in getattr(report, options.RUNS)]
     if not rows:
         return
     terminal.write_sep("=", "ticketlab")
@@ -164,14 +146,14 @@ def show(reports: Iterable[object], terminal: "pytest.TerminalReporter") -> None
             with Path(place).open("a", encoding="utf-8") as file:
                 file.write(markdown(rows))
         except OSError as error:
-            terminal.write_line(f"{_GITHUB} names {place}, which can not be written: {error.strerror}.")
+            terminal.write_line(f"The summary cannot be written to {place} (from {_GITHUB}): {error.strerror}.")
 
 
 def table(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """A line a strategy and number of buyers, below their headings."""
+    """A heading, and one line per strategy and number of buyers."""
     cells = [_HEADINGS, *((*_numbers(each), _verdict(each)) for each in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    aligned = ["rjust" if heading in _RIGHT else "ljust" for heading in _HEADINGS]
+    aligned = ["rjust" if heading in _NUMBERS else "ljust" for heading in _HEADINGS]
     return [
         "  ".join(getattr(cell, how)(width) for cell, how, width in zip(line, aligned, widths, strict=True)).rstrip()
         for line in cells
@@ -179,36 +161,36 @@ def table(rows: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def remarks(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """The concerns of the runs, and what the numbers were measured on."""
+    """The concerns of the runs, and the servers they ran on."""
     servers = list(dict.fromkeys(each["server"] for each in rows))
     workers = max(each["workers"] for each in rows)
-    divided = f"Each of {workers} workers had a server of its own and its share of the buyers, at least two."
+    divided = f"Each of {workers} xdist workers had its own server and a share of the buyers, at least two."
     return [*_concerns(rows), *servers, *([divided] if workers > 1 else [])]
 
 
 def _concerns(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Each concern once. Where a control was caught in any test, a run without one is no concern."""
-    caught = any(not each["safe"] and each["verdict"] == "INVALID" for each in rows)
+    """Each concern once. If a control was found INVALID in any test, runs without a control are no concern."""
+    detected = any(not each["safe"] and each["verdict"] == "INVALID" for each in rows)
     texts = [
-        _IN_A_TEST if each["kind"] == _NO_CONTROL else each["text"]
+        _NO_CONTROL_IN_TESTS if each["kind"] == _NO_CONTROL else each["text"]
         for row in rows
         for each in row["concerns"]
-        if not (caught and each["kind"] == _NO_CONTROL)
+        if not (detected and each["kind"] == _NO_CONTROL)
     ]
     return list(dict.fromkeys(texts))
 
 
 def markdown(rows: Sequence[dict[str, Any]]) -> str:
-    """A line for each run that held, and the story of each that did not."""
+    """One line per run, and the explanation of each run that failed its test."""
     wrong = sum(each["wrong"] for each in rows)
-    title = f"### ticketlab: {wrong} of {len(rows)} found wrong" if wrong else f"### ticketlab: all {len(rows)} held"
-    stories = [f"\n`{each['test']}`\n\n{_fenced(each['failure'])}" for each in rows if each["failure"]]
-    return "\n".join([title, "", *map(_item, rows), "", *remarks(rows), *stories, ""])
+    title = f"### ticketlab: {wrong} of {len(rows)} failed" if wrong else f"### ticketlab: all {len(rows)} passed"
+    failures = [f"\n`{each['test']}`\n\n```text\n{each['failure']}\n```" for each in rows if each["failure"]]
+    return "\n".join([title, "", *map(_item, rows), "", *remarks(rows), *failures, ""])
 
 
 def _item(row: dict[str, Any]) -> str:
     strategy, buyers, purchases, per_s = _numbers(row)
-    speed = f"{buyers} buyers, {purchases} purchases, {per_s}/s"
+    speed = f"{buyers} buyers, {purchases} purchases, {per_s} sales/s"
     return f"- **{_verdict(row)}** `{strategy}`: {speed} (`{row['test']}`)"
 
 
@@ -217,12 +199,4 @@ def _numbers(row: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _verdict(row: dict[str, Any]) -> str:
-    return ", ".join([row["verdict"], *row["doubts"], *([] if row["safe"] else ["a control"])])
-
-
-def _fenced(text: str) -> str:
-    return f"```text\n{text}\n```"
-
-
-def _began(report: object) -> float:
-    return float(getattr(report, "start", 0.0))
+    return ", ".join([row["verdict"], *row["doubts"], *([] if row["safe"] else ["control"])])

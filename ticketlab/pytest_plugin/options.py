@@ -1,26 +1,21 @@
-"""Options, ini settings and marks of the plugin, and the run that they resolve to."""
+"""The plugin's options, ini settings and marks, and their parsers. Depends on pytest alone: every session loads it."""
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 import pytest
 
-from ticketlab import mutants
-from ticketlab.runs.experiment import Experiment, limits_for_purchases
-from ticketlab.tickets import Strategy
-from ticketlab.tickets.user_code import PurchaseFunction, adopt
-
 RUNS: Final = "ticketlab_runs"
-"""The attribute by which a test's report carries its judged runs."""
+"""The attribute of a test's report that contains its runs."""
 
 Read: TypeAlias = Callable[[object], object]
 
 
 def whole(value: object, *, least: int = 1) -> int:
-    """A whole number, or a ValueError that says what was wanted."""
+    """A whole number; the ValueError of an invalid value describes a valid one, as in all parsers here."""
     number = int(value) if isinstance(value, str) and value.strip().isdecimal() else value
     if isinstance(number, bool) or not isinstance(number, int) or number < least:
         raise ValueError(f"a whole number from {least}, such as 16")
@@ -28,22 +23,22 @@ def whole(value: object, *, least: int = 1) -> int:
 
 
 def seed(value: object) -> int:
-    """A whole number from 0."""
+    """Parse a seed, a whole number from 0."""
     return whole(value, least=0)
 
 
 def seconds(value: object) -> float:
-    """A time above 0."""
+    """Parse a duration above 0 s."""
     return _number(value, "a number of seconds above 0, such as 2.5", lambda number: 0 < number < math.inf)
 
 
 def share(value: object) -> float:
-    """A share from 0 to 1."""
+    """Parse a share from 0 to 1."""
     return _number(value, "a share from 0 to 1, such as 0.1", lambda number: 0 <= number <= 1)
 
 
 def true_or_false(value: object) -> bool:
-    """True or false, also as a word."""
+    """Parse a boolean or the word for it."""
     word = str(value).lower()
     if word not in ("true", "false"):
         raise ValueError("true or false")
@@ -51,12 +46,12 @@ def true_or_false(value: object) -> bool:
 
 
 def several(value: object) -> tuple[int, ...]:
-    """A whole number, or several of them."""
+    """Parse one or more whole numbers."""
     return tuple(whole(each) for each in _parts(value, ","))
 
 
 def span(value: object) -> tuple[int, int]:
-    """The fewest and the most; of a single number itself twice."""
+    """Parse a range to its ends; a single number is both."""
     ends = [whole(each) for each in _parts(value, "-")]
     if len(ends) > 2 or ends != sorted(ends):  # noqa: PLR2004 - a range has two ends
         raise ValueError("a whole number such as 2, or a range such as (1, 4)")
@@ -87,13 +82,13 @@ def _kind(value: object) -> str:
 
 def _text(value: object) -> str:
     if not isinstance(value, str) or not value:
-        raise ValueError("a text")
+        raise ValueError("a non-empty text")
     return value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
-    """Something that can be said on the command line and in the configuration file."""
+    """An option on the command line, which is also an ini setting."""
 
     name: str
     metavar: str
@@ -104,17 +99,17 @@ class Option:
 
     @property
     def flag(self) -> str:
-        """As it is said on the command line."""
+        """The option on the command line."""
         return flag_of(self.name)
 
     @property
     def ini(self) -> str:
-        """As it is said in the configuration file, and where pytest keeps what the command line said."""
+        """The name of the ini setting, and of the attribute in which pytest stores the command line's value."""
         return f"ticketlab_{self.name}"
 
 
 def flag_of(name: str) -> str:
-    """An option as it is said on the command line, by its name."""
+    """The option on the command line, from its name."""
     return f"--ticketlab-{name.replace('_', '-')}"
 
 
@@ -122,78 +117,89 @@ OPTIONS: Final = (
     Option(
         name="server",
         metavar="KIND[:VERSION]",
-        help="Where the PostgreSQL comes from: auto (a container where an engine answers, else embedded; the default), "
-        "embedded, container, or external (what --ticketlab-url or DB_* name; only in databases that are made there "
-        "and dropped again).",
+        help="Where PostgreSQL comes from: auto (a container if an engine answers, else embedded; the default), "
+        "embedded, container, or external (--ticketlab-url or the DB_* variables; tests use only databases that they "
+        "create and drop).",
         read=_kind,
     ),
-    Option(name="url", metavar="URL", help="Of the external server: postgresql://user:password@host/name.", read=_text),
-    Option(name="seed", metavar="N", help="What the buyers want, and the order of the trials.", read=seed),
+    Option(name="url", metavar="URL", help="The external server: postgresql://user:password@host/name.", read=_text),
+    Option(
+        name="seed",
+        metavar="N",
+        help="Seed of the requests and the order of the trials; default 1.",
+        read=seed,
+    ),
     Option(
         name="buyers",
         metavar="N",
-        help="Buyers at once, or several numbers of them (4,16). Under xdist divided by the workers, but never below "
-        "two.",
+        help="Concurrent buyers, one number or several (4,16); default 16. With xdist the workers share them, at least "
+        "two each.",
         read=several,
     ),
-    Option(name="seconds", metavar="S", help="A trial's longest time.", read=seconds),
-    Option(name="repeats", metavar="N", help="Trials of each setting.", read=whole),
+    Option(
+        name="seconds",
+        metavar="S",
+        help="Longest duration of a trial, in seconds; default 4, or 60 if purchases are limited.",
+        read=seconds,
+    ),
+    Option(name="repeats", metavar="N", help="Trials per strategy and setting; default 3.", read=whole),
     Option(
         name="double_calls",
         metavar="SHARE",
-        help="Share of purchases whose id is called twice; without it 0.02 of a strategy that claims that an id buys "
-        "once, and none of any other.",
+        help="Share of the purchases whose purchase id is called twice, 0 to 1; default 0.02 for idempotent "
+        "strategies, 0 for others.",
         read=share,
     ),
     Option(
         name="strict",
         metavar="true|false",
-        help="Fail a test too where a safe strategy made no progress, a fault was not injected or a check decided nothing.",
+        help="Fail a test also if a safe strategy made no progress, a fault was not injected, or a check was "
+        "undecided; default false.",
         read=true_or_false,
         is_switch=True,
     ),
     Option(
         name="runs",
         metavar="FOLDER",
-        help="Where the runs of failed tests are kept; by default ticketlab-runs beside the JUnit XML, or else in the "
-        "root directory. Those of passed tests are removed.",
+        help="Folder in which the runs of failed tests are saved; default ticketlab-runs beside the JUnit XML, else in "
+        "the root directory. Runs of passed tests are removed.",
         read=_text,
     ),
 )
 OF_THE_SESSION: Final = frozenset({"server", "url", "runs", "strict"})
-"""The options that are no part of an experiment."""
+"""The options that are not fields of an experiment."""
 
 
 def add(parser: pytest.Parser) -> None:
     """Add every option to pytest's own."""
-    group = parser.getgroup("ticketlab", "ticketlab: judged runs on a real PostgreSQL")
+    group = parser.getgroup("ticketlab", "ticketlab: concurrent purchases on a real PostgreSQL, checked")
     for each in OPTIONS:
         how: dict[str, Any] = {"action": "store_true"} if each.is_switch else {"metavar": each.metavar}
         group.addoption(each.flag, help=each.help, default=None, **how)
-        parser.addini(each.ini, f"{each.help} ({each.flag} counts more.)", type="string", default=None)
+        parser.addini(each.ini, f"{each.help} ({each.flag} takes precedence.)", type="string", default=None)
 
 
 def check(config: pytest.Config) -> None:
-    """Read every option once.
+    """Parse every option once.
 
     Raises:
-        UsageError: a value can not be used; the text says where it stands, and what is wanted.
+        UsageError: a value is invalid; the text names the option or setting and a valid value.
     """
     commanded(config)
     configured(config)
 
 
 def commanded(config: pytest.Config) -> dict[str, Any]:
-    """What the command line says, by the names of the options."""
-    said = {each: config.getoption(each.ini) for each in OPTIONS}
-    return {each.name: _read(each, value, each.flag) for each, value in said.items() if value is not None}
+    """The options that the command line sets, by name."""
+    values = {option: config.getoption(option.ini) for option in OPTIONS}
+    return {option.name: _read(option, value, option.flag) for option, value in values.items() if value is not None}
 
 
 def configured(config: pytest.Config) -> dict[str, Any]:
-    """What the configuration file says, by the names of the options."""
-    said = {each: config.getini(each.ini) for each in OPTIONS}
+    """The options that the configuration file sets, by name."""
+    values = {option: config.getini(option.ini) for option in OPTIONS}
     where = config.inipath.name if config.inipath else "-o"
-    return {each.name: _read(each, value, f"{each.ini} ({where})") for each, value in said.items() if value}
+    return {option.name: _read(option, value, f"{option.ini} ({where})") for option, value in values.items() if value}
 
 
 def _read(option: Option, value: object, where: str) -> object:
@@ -219,19 +225,19 @@ LOAD: Final[Mapping[str, Read]] = {
     "max_failures": share,
     "strict": true_or_false,
 }
-"""What a call of `ticketlab_run` and a stress mark may say of the load, and how it is read."""
+"""The keywords of `ticketlab_run` and of the stress mark, and their parsers."""
 
 
-def load(said: Mapping[str, object], what: str) -> dict[str, Any]:
-    """Keywords of `what`, read.
+def load(keywords: Mapping[str, object], what: str) -> dict[str, Any]:
+    """Parse the keywords of `what`.
 
     Raises:
-        ValueError: a keyword that there is not, or a value that can not be used; the text says so.
+        ValueError: a keyword is unknown or a value is invalid; the text names it and `what`.
     """
-    unknown = [name for name in said if name not in LOAD]
+    unknown = [name for name in keywords if name not in LOAD]
     if unknown:
         raise ValueError(f"{what} takes no {', '.join(unknown)}. It takes {', '.join(LOAD)}.")
-    return {name: _keyword(name, value, what) for name, value in said.items()}
+    return {name: _keyword(name, value, what) for name, value in keywords.items()}
 
 
 def _keyword(name: str, value: object, what: str) -> object:
@@ -244,135 +250,37 @@ def _keyword(name: str, value: object, what: str) -> object:
 NAME: Final = "stress"
 STRATEGY: Final = "strategy"
 HELP: Final = (
-    "stress(buyers=32, seconds=5, repeats=3, strategy=...): the load under which the test's ticketlab_run buys. With "
-    "a strategy (its name, module:name, a function that buys, a Strategy) the test is a run, made and judged before "
-    "its body. Without keywords a label and no more."
+    "stress(buyers=32, seconds=5, repeats=3, strategy=...): the load of the test's ticketlab_run. With a strategy (its "
+    "name, module:name, a purchase function, or a Strategy) the plugin runs and checks it before the test's body. "
+    "Without keywords the mark is only a label."
 )
 _AS_DECORATOR: Final = re.compile(rf"@.*\bmark\.{NAME}\(\s*[\w.]+\s*\)")
-_KEYWORD: Final = "The mark takes keywords alone: write @pytest.mark.stress(strategy=…)."
+_KEYWORD: Final = "The mark takes only keywords: write @pytest.mark.stress(strategy=…)."
 
 
 def load_of(item: pytest.Item) -> dict[str, Any]:
-    """What the marks of a test, its class and its module say, the nearest first; `strategy` as it was given.
+    """The parsed keywords of the marks of a test, its class and its module; the nearest takes precedence.
 
     Raises:
-        CollectError: a mark says what it can not; the text names what it can.
+        CollectError: a mark is invalid; the text names the valid keywords.
     """
-    said: dict[str, Any] = {}
+    keywords: dict[str, Any] = {}
     for mark in item.iter_markers(NAME):
         if mark.args:
             raise pytest.Collector.CollectError(f"{item.nodeid}: {_KEYWORD} It was given {mark.args[0]!r}.")
-        said = {**mark.kwargs, **said}
-    strategy = {STRATEGY: said.pop(STRATEGY)} if STRATEGY in said else {}
+        keywords = {**mark.kwargs, **keywords}
+    strategy = {STRATEGY: keywords.pop(STRATEGY)} if STRATEGY in keywords else {}
     try:
-        return load(said, f"@pytest.mark.{NAME}") | strategy
+        return load(keywords, f"@pytest.mark.{NAME}") | strategy
     except ValueError as error:
-        takes = f"{error} And {STRATEGY}." if "takes no" in str(error) else str(error)
-        raise pytest.Collector.CollectError(f"{item.nodeid}: {takes}") from None
+        message = f"{error} Also {STRATEGY}." if "takes no" in str(error) else str(error)
+        raise pytest.Collector.CollectError(f"{item.nodeid}: {message}") from None
 
 
 def explain(report: pytest.CollectReport) -> None:
-    """Say why a module fails that has @pytest.mark.stress(buy): pytest marks buy then, and calls it with the test.
+    """Explain the error of a module that has @pytest.mark.stress(buy): pytest marks `buy` itself, not the test.
 
-    That is pytest's rule for every mark that is given a function and nothing else.
+    pytest does so for every mark whose only argument is a function.
     """
     if report.failed and _AS_DECORATOR.search(str(report.longrepr)):
-        report.sections.append(("ticketlab", f"{_KEYWORD} Given a function alone, it marks that function."))
-
-
-Given: TypeAlias = Strategy | Experiment | PurchaseFunction | str
-"""What is to be judged: by its name or as it is, or a whole experiment."""
-
-_LONGEST_NAME: Final = 60
-_FEWEST: Final = 2
-"""Buyers that a worker keeps: one alone meets nobody."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResolvedRun:
-    """What is to be run."""
-
-    experiment: Experiment
-    own: Sequence[Strategy | PurchaseFunction]
-    """The strategies of it that are nobody else's."""
-    divided: bool
-    """Whether there would be more buyers, were it not for other workers."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadOptions:
-    """What was said of the load, and where."""
-
-    configured: Mapping[str, Any]
-    marked: Mapping[str, Any]
-    called: Mapping[str, Any]
-    commanded: Mapping[str, Any]
-
-    @property
-    def strict(self) -> bool:
-        """Whether a test fails where a strategy makes no progress or something was not tested."""
-        said = {**self.configured, **self.marked, **self.called, **self.commanded}
-        return bool(said.get("strict", False))
-
-    @property
-    def of_the_load(self) -> dict[str, Any]:
-        """What counts of all that: the command line most, the configuration file least."""
-        return _fields({**self.configured, **self.marked, **self.called, **self.commanded})
-
-    @property
-    def of_an_experiment(self) -> dict[str, Any]:
-        """What counts beside an Experiment, which says already what a mark or a configuration file would."""
-        return _fields({**self.called, **self.commanded})
-
-
-def resolve_run(
-    given: Given, said: LoadOptions, *, own: Sequence[Strategy | PurchaseFunction], test: str, workers: int
-) -> ResolvedRun:
-    """The experiment that a test asks for.
-
-    Args:
-        given: what it is about.
-        said: what was said of its load.
-        own: strategies of the test's own that an Experiment names.
-        test: the name of the test, after which the run is called.
-        workers: of xdist, which share the machine; 1 without.
-
-    Raises:
-        NotFoundError, InvalidInputError, OwnCodeError: there is no such strategy, or such a load can not be made.
-    """
-    if isinstance(given, Experiment):
-        experiment, mine = replace(given, **said.of_an_experiment), list(own)
-    else:
-        name, mine = _strategy(given)
-        experiment = Experiment(name=_name(test), strategies=(name,), **_rounded(said.of_the_load))
-    buyers = tuple(dict.fromkeys(_share(each, workers) for each in experiment.buyers))
-    divided = buyers != experiment.buyers
-    return ResolvedRun(experiment=replace(experiment, buyers=buyers), own=mine, divided=divided)
-
-
-def _strategy(given: Strategy | PurchaseFunction | str) -> tuple[str, list[Strategy | PurchaseFunction]]:
-    """Its name, and itself where nobody would find it by that name."""
-    if isinstance(given, str):
-        return given, []
-    strategy = adopt(given)
-    known = not mutants.is_external(strategy.name) and mutants.get(strategy.name) is strategy
-    return strategy.name, [] if known else [strategy]
-
-
-def _fields(said: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in said.items() if name not in OF_THE_SESSION}
-
-
-def _rounded(load: dict[str, Any]) -> dict[str, Any]:
-    """Where a number of purchases is to end a trial, time enough for them and too few seats, if not said otherwise."""
-    if "purchases" not in load:
-        return load
-    return limits_for_purchases(load["purchases"], events=load.get("events", 1)) | load
-
-
-def _name(test: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", test).strip("-_")[:_LONGEST_NAME] or "test"
-
-
-def _share(buyers: int, workers: int) -> int:
-    return min(buyers, max(_FEWEST, buyers // workers))
+        report.sections.append(("ticketlab", f"{_KEYWORD} Given only a function, it marks that function."))
