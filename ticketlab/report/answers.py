@@ -13,7 +13,7 @@ import pandas as pd
 from ticketlab.checks.verdict import Status, worst
 from ticketlab.report.concerns import ConcernKind, no_control_text
 from ticketlab.report.confidence import detection_sentence, each_bound, purchases_by, untried
-from ticketlab.report.fastest import fastest
+from ticketlab.report.headline import fastest
 from ticketlab.report.model import RunResults
 from ticketlab.report.phrases import display_name, join_names, number, pluralize
 

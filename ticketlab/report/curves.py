@@ -11,9 +11,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
 from ticketlab.report import findings
-from ticketlab.report.grouping import GROUP, SETTING, matching_rows, setting_parts, varying_columns
 from ticketlab.report.layout import FEW, GREY, label, line_name, name_panel, panels
-from ticketlab.report.phrases import has_multiple, number
+from ticketlab.report.phrases import GROUP, SETTING, has_multiple, matching_rows, number, setting_parts, varying_columns
 from ticketlab.report.style import INK, PALE_RED, RED, THOUSANDS, Chart, shades, style_for
 
 _TALL: Final = 4

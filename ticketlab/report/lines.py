@@ -14,7 +14,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from ticketlab.report import findings, summary
-from ticketlab.report.grouping import GROUP, SETTING, varying_columns
 from ticketlab.report.layout import (
     FEW,
     GREY,
@@ -27,7 +26,7 @@ from ticketlab.report.layout import (
     panels,
     wide,
 )
-from ticketlab.report.phrases import number
+from ticketlab.report.phrases import GROUP, SETTING, number, varying_columns
 from ticketlab.report.style import (
     INK,
     THOUSANDS,

@@ -24,9 +24,8 @@ from ticketlab.checks.verdict import Status, Verdict, overall
 from ticketlab.errors import NotFoundError
 from ticketlab.faults.schedule import Fault
 from ticketlab.history.arrays import LoadPart
-from ticketlab.report import double_calls
 from ticketlab.report.concerns import Concern, concerns, strict_failures
-from ticketlab.report.faults import FaultMet, sentences, untested
+from ticketlab.report.faults import FaultMet, double_calls_condition, sentences, untested, without_double_calls
 from ticketlab.report.model import DURABILITY
 from ticketlab.report.phrases import pluralize
 from ticketlab.report.summary import summarise
@@ -217,7 +216,7 @@ class Run:
         notes += self.unanswered
         notes += self._of_refunds()
         if self.experiment.double_calls is None:
-            notes += double_calls.unclaimed(self._double_calls)
+            notes += without_double_calls(self._double_calls)
         weakened = self.durability_off
         if weakened:
             notes.append(f"Durability was off ({', '.join(weakened)}): the timings are not those of a safe server.")
@@ -277,7 +276,7 @@ class Run:
         sizes = f"{most}" if fewest == most else f"{fewest} to {most}"
         baskets = f", baskets of {sizes}" if ran.sells_baskets else ""
         refunds = [f"{100 * ran.refunds:g} % of the sales given back"] if ran.refunds else []
-        called_twice = double_calls.condition(trial.double_calls or 0.0 for trial in self.trials)
+        called_twice = double_calls_condition(trial.double_calls or 0.0 for trial in self.trials)
         faults = [", ".join(each.words for each in ran.faults)] if ran.faults else []
         limit = f", at most {ran.purchases:,} purchases" if ran.purchases is not None else ""
         return " · ".join(

@@ -13,11 +13,10 @@ from rich.text import Text
 from ticketlab.report.compare.gate import inconclusive
 from ticketlab.report.compare.pairs import RunComparison
 from ticketlab.report.compare.verdict_changes import news_of
+from ticketlab.report.comparison import DRIFT_WARNING
 from ticketlab.report.findings.caption import strategy_label
-from ticketlab.report.grouping import setting_parts
-from ticketlab.report.jsonable import jsonable
-from ticketlab.report.phrases import join_names, number
-from ticketlab.report.side_by_side import DRIFT_WARNING
+from ticketlab.report.json_report import jsonable
+from ticketlab.report.phrases import join_names, number, setting_parts
 
 _SAID: Final = {
     "faster": "Clearly faster",

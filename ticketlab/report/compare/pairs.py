@@ -7,12 +7,11 @@ from typing import Any, Final
 import pandas as pd
 
 from ticketlab.errors import InvalidInputError
+from ticketlab.report.comparison import differences, labelled_measures
 from ticketlab.report.findings import changes_of
 from ticketlab.report.findings.caption import strategy_label
-from ticketlab.report.grouping import GROUP, matching_rows
 from ticketlab.report.model import Report, RunResults
-from ticketlab.report.phrases import join_names
-from ticketlab.report.side_by_side import differences, labelled_measures
+from ticketlab.report.phrases import GROUP, join_names, matching_rows
 from ticketlab.report.summary import summarise
 
 MEASURED: Final = ("purchases_per_s", "p95_ms")

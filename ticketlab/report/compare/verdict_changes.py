@@ -10,8 +10,7 @@ import pandas as pd
 from ticketlab.checks.verdict import Status
 from ticketlab.report.compare.pairs import RunComparison
 from ticketlab.report.findings.caption import strategy_label
-from ticketlab.report.grouping import matching_rows
-from ticketlab.report.phrases import join_names
+from ticketlab.report.phrases import join_names, matching_rows
 from ticketlab.report.summary import summarise
 
 

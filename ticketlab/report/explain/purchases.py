@@ -88,9 +88,10 @@ def false_sold_out(evidence: Evidence) -> Explanation:
     refused = [call for call in evidence.calls if call.outcome is Outcome.SOLD_OUT] or evidence.calls
     short = f"{refused[0].label if refused else 'a buyer'} was told 'sold out' although enough seats were available"
     for line in lines_of(refused):
-        request = f"The buyer asked for {pluralize(line.quantity or 0, 'ticket')}{of_event(line.event)} and was told 'sold out', but"
         if line.quantity is None:
             continue
+        request = f"The buyer asked for {pluralize(line.quantity, 'ticket')}{of_event(line.event)}"
+        request += " and was told 'sold out', but"
         if line.available is not None and line.available >= line.quantity:
             why, mark = f"{request} the reported stock was {number(line.available)}.", "enough were left"
             return Explanation(short=short, why=why, marks=marked([line], mark))
