@@ -56,7 +56,7 @@ def outcomes(measures: pd.DataFrame, conditions: str = "") -> Chart:
 
 @with_style
 def throughput(measures: pd.DataFrame, conditions: str = "") -> Chart:
-    """Sales per second: one row per strategy, or lines over the buyers or the size of the pool if these vary."""
+    """Sales per second: one row per strategy, or lines over the buyers or the pool if these vary."""
     if measures.empty:
         return _empty(conditions)
     chart = lines.throughput if varying_columns(measures) else bars.throughput
@@ -65,7 +65,7 @@ def throughput(measures: pd.DataFrame, conditions: str = "") -> Chart:
 
 @with_style
 def latency(measures: pd.DataFrame, conditions: str = "") -> Chart:
-    """Latency percentiles in ms: one row per strategy, or lines over the buyers or the size of the pool if these vary."""
+    """Latency percentiles in ms: one row per strategy, or lines over the buyers or the pool if these vary."""
     if measures.empty:
         return _empty(conditions)
     chart = lines.latency if varying_columns(measures) else bars.latency
