@@ -88,8 +88,8 @@ def headline(
     missed = controls[controls["verdict"] != Status.INVALID]
     sentences += [_detected_sentence(str(name), measures) for name in detected["strategy"]]
     if len(missed):
-        names = join_names(list(missed["strategy"]))
-        sentences.append(f"The control {names} was not detected, so this run does not show that the checks work.")
+        undetected = join_names(list(missed["strategy"]))
+        sentences.append(f"The control {undetected} was not detected, so this run does not show that the checks work.")
     status = worst(found.loc[found["safe"], "verdict"]) if found["safe"].any() else Status.UNKNOWN
     if status is Status.VALID and len(missed):
         status = Status.UNKNOWN

@@ -31,7 +31,7 @@ def exact(value: float) -> str:
 
 def pluralize(count: float, noun: str) -> str:
     """A count with its noun; unlike `history.text.counted` also of a fractional count."""
-    return f"{number(count)} {plural(count, noun)}"
+    return f"{number(count)} {plural(1 if count == 1 else 2, noun)}"
 
 
 def percent(share: float) -> str:
@@ -79,7 +79,7 @@ def retries_by_cause(measures: pd.DataFrame) -> list[str]:
             f"{count:,} {cause}" for cause, count in counts.sort_values(ascending=False, kind="stable").items() if count
         ]
         if causes:
-            sentences.append(f"{name} retried {counted(counts.sum(), 'time')}: {', '.join(causes)}.")
+            sentences.append(f"{name} retried {counted(int(counts.sum()), 'time')}: {', '.join(causes)}.")
     return sentences
 
 

@@ -75,8 +75,8 @@ def as_json(both: RunComparison) -> dict[str, Any]:
 _STYLES: Final = {"VALID": "green", "INVALID": "bold red", "UNKNOWN": "yellow", "faster": "green", "slower": "bold red"}
 _LEGEND: Final = (
     "sales/s: geometric means of the repeats; 2nd/1st: ratio of these, and of the p95 latencies, with the 95 % "
-    "interval (Welch's t-test on logarithms; needs two repeats per run) below; retries and verdict: the 2nd run's is below if "
-    "they differ"
+    "interval (Welch's t-test on logarithms; needs two repeats per run) below; retries and verdict: the 2nd "
+    "run's is below if they differ"
 )
 _UNREMARKABLE: Final = ("began", "revision", "name", "server.why")
 """Settings that nearly always differ and do not affect the numbers."""

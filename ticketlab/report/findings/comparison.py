@@ -126,7 +126,7 @@ def crossover(measures: pd.DataFrame, one: str, other: str) -> str:
 def _crossover(measures: pd.DataFrame, one: str, other: str) -> str:
     speeds = measures.groupby(["strategy", "buyers"])[_SPEED].agg(list)
     ones, others = (speeds[name] if name in speeds else pd.Series(dtype=object) for name in (one, other))
-    shared = sorted(set(ones.index) & set(others.index))
+    shared = sorted(ones.index.intersection(others.index))
     if not shared:
         return f"{one} and {other} were not run with the same number of buyers."
     if max(len(sample[buyers]) for sample in (ones, others) for buyers in shared) == 1:
