@@ -175,11 +175,13 @@ def _leaders_text(stretch: Sequence[Ranking]) -> str:
     ranking = stretch[-1]
     if ranking.ranked.empty:
         return "nothing was sold"
-    if len(ranking.names) > 1:
-        names = join_names(ranking.names, most=len(ranking.names))
-        return f"{names} do not differ clearly; the highest median is {_speeds(stretch)}"
     best = ranking.ranked.iloc[0]
     leader = f"{best['strategy']}, {_speeds(stretch)}"
+    if len({each.ranked["strategy"].iloc[0] for each in stretch}) > 1:
+        return f"{join_names(ranking.names, most=len(ranking.names))} do not differ clearly; at best {_speeds(stretch)}"
+    if len(ranking.names) > 1:
+        others = [name for name in ranking.names if name != best["strategy"]]
+        return f"{leader}, but not clearly faster than {join_names(others, most=len(others))}"
     if len(ranking.ranked) == 1:
         return leader
     following = ranking.ranked.iloc[1]

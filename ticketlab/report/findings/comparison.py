@@ -125,8 +125,9 @@ def crossover(measures: pd.DataFrame, one: str, other: str) -> str:
 
 def _crossover(measures: pd.DataFrame, one: str, other: str) -> str:
     speeds = measures.groupby(["strategy", "buyers"])[_SPEED].agg(list)
-    ones, others = (speeds[name] if name in speeds else pd.Series(dtype=object) for name in (one, other))
-    shared = sorted(ones.index.intersection(others.index))
+    samples = {(str(strategy), int(buyers)): sample for (strategy, buyers), sample in speeds.items()}
+    ones, others = ({key[1]: sample for key, sample in samples.items() if key[0] == name} for name in (one, other))
+    shared = sorted(ones.keys() & others.keys())
     if not shared:
         return f"{one} and {other} were not run with the same number of buyers."
     if max(len(sample[buyers]) for sample in (ones, others) for buyers in shared) == 1:
@@ -144,10 +145,10 @@ def _crossover(measures: pd.DataFrame, one: str, other: str) -> str:
     if ahead.any():
         last = ahead[ahead].index[-1]
         return f"{faster} with {pluralize(last, 'buyer')}, but not with more buyers."
-    unclear = f"{one} and {other} do not differ clearly {_range(shared)}."
-    return (
-        f"{other} is not clearly faster than {one} at any number of buyers that was run." if behind.any() else unclear
-    )
+    sentence = f"{one} and {other} do not differ clearly {_range(shared)}."
+    if behind.any():
+        sentence = f"{other} is not clearly faster than {one} at any number of buyers that was run."
+    return sentence
 
 
 def _range(buyers: Sequence[int]) -> str:

@@ -128,8 +128,8 @@ def _fastest(ranked: pd.DataFrame, measures: pd.DataFrame, among: str) -> str:
         return f"only {best['name']} sold anything: {speed}{once}"
     close = leaders(ranked, measures)
     if len(close) > 1:
-        speeds = f"{number(close['per_s'].min())} to {speed}"
-        return f"{join_names(list(close['name']))} do not differ clearly: {speeds}"
+        others = join_names(list(close["name"][1:]))
+        return f"{best['name']} made the most sales, {speed}, but not clearly more than {others}"
     fastest = f"made the most sales{among} (one repeat)" if once else f"is clearly the fastest{among}"
     times = f"{number(best['per_s'] / following['per_s'], 2)} times the next, {following['name']}"
     return f"{best['name']} {fastest}: {speed}, {times}"
