@@ -21,10 +21,9 @@ from ticketlab.report.concerns import Concern, doubts, is_amber
 from ticketlab.report.confidence import bound, untried
 from ticketlab.report.explain import story_of
 from ticketlab.report.explain.story import printed
-from ticketlab.report.grouping import setting_parts
 from ticketlab.report.headline import IN_WORDS
 from ticketlab.report.headline import headline as verdict_on
-from ticketlab.report.phrases import has_multiple
+from ticketlab.report.phrases import has_multiple, setting_parts
 from ticketlab.report.tables import first_of_a_kind
 from ticketlab.runs.run import Run
 

@@ -58,7 +58,7 @@ def test_02_work_for_nothing_grows_with_the_buyers_and_locks_waste_none(execute)
     for strategy in ("pessimistic", "atomic"):
         assert rows[strategy, 12] == 0
     assert runs["conflicts"].failed_strategies == []
-    assert "optimistic tried again" in printed
+    assert "optimistic retried" in printed
 
 
 def test_03_the_gathered_sales_grow_with_the_buyers(execute):

@@ -87,7 +87,7 @@ def test_without_the_claim_no_id_is_called_twice_and_the_run_says_so(server, tmp
     """It is judged by what it claims; where a share is asked for, its ids are called twice all the same."""
     run = judged(server, tmp_path, plain := adopt(looks_before_the_lock), events=1, stock=200)
     assert (run.measures["verdict"].tolist(), run.double_called) == (["VALID"], {plain.name: 0})
-    assert f"{plain.name} does not claim that a purchase id buys once: no id was called twice." in run.notes
+    assert f"{plain.name} does not claim that a purchase id is sold only once, so no id was called twice." in run.notes
     asked = judged(server, tmp_path, plain, events=1, stock=200, double_calls=0.4)
     assert asked.double_called[plain.name] >= 15
     assert statuses(asked)["exactly_once"] is Status.INVALID

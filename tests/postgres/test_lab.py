@@ -202,7 +202,7 @@ def test_stock_that_is_counted_elsewhere_is_settled_before_the_ledger_is_read(tm
             "pass it to lab.run(…, own=[…])."
         ),
         "late: its sales report no version, so their order is not checked; the number of tickets is.",
-        "late does not claim that a purchase id buys once: no id was called twice.",
+        "late does not claim that a purchase id is sold only once, so no id was called twice.",
     ]
     assert "counts tickets at the end of the day" in run.environment["own_strategies"]["late"]
 
@@ -340,7 +340,7 @@ class TestCommandLine:
             described.write_text(described.read_text().replace('"safe": false', '"safe": true'))
         judged = call("check", "claimed", cwd=tmp_path)
         assert judged.returncode == 1
-        assert "Wrong: naive broke what it promises." in judged.stdout
+        assert "Not safe, although it claims to be: naive." in judged.stdout
 
     @pytest.mark.usefixtures("no_report")
     def test_the_table_shows_the_oversell_and_the_folder(self, tmp_path):

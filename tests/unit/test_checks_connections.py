@@ -53,7 +53,7 @@ def test_the_story_says_what_was_left(seen):
     verdict = seen(leaves_connection_clean, left_behind={OPEN: 12})
     story = story_of({"check": verdict.check, "anomaly": verdict.anomaly, "evidence": list(verdict.evidence)})
     assert story.short == OPEN
-    assert story.why.startswith(f"12 times {OPEN}. The next purchase on the same connection meets it")
+    assert story.why.startswith(f"12 times {OPEN}. The next purchase on this connection inherits it")
 
 
 @pytest.mark.parametrize("counted", [None, 0])

@@ -60,11 +60,11 @@ def test_two_runs_are_compared(saved):
 @pytest.mark.parametrize(
     ("second", "code", "said"),
     [
-        ({"seconds": [0.1, 0.11, 0.12]}, 1, "- atomic sold 0.1 times the purchases/s"),
+        ({"seconds": [0.1, 0.11, 0.12]}, 1, "- atomic has 0.1 times the sales/s"),
         ({"seconds": [0.014, 0.011, 0.010]}, 0, "Passed: "),
-        ({"seconds": [0.030, 0.011, 0.010]}, 0, "Below 0.9, but not surely: atomic. More repeats would tell."),
-        ({"oversold": True}, 1, "- atomic claims to be safe, and was found wrong"),
-        ({"seconds": [0.1]}, 1, "so the ratio itself counts"),
+        ({"seconds": [0.030, 0.011, 0.010]}, 0, "Below 0.9, but not surely: atomic. Run more repeats to decide."),
+        ({"oversold": True}, 1, "- atomic claims to be safe, and its verdict in the second run is worse"),
+        ({"seconds": [0.1]}, 1, "the ratio itself counts"),
     ],
 )
 def test_the_gate_says_why(saved, second, code, said):
@@ -100,7 +100,7 @@ def test_json_has_the_gate_too(saved):
         (["one", "two", "--fail-below", "0"], "--fail-below takes a ratio above 0"),
         (["one", "two", "--fail-below", "nan"], "--fail-below takes a ratio above 0"),
         (["one", "two", "-s", "magic"], "Neither run has magic"),
-        (["one", "other", "--fail-below", "0.9"], "nothing for --fail-below to go by"),
+        (["one", "other", "--fail-below", "0.9"], "--fail-below has nothing to compare"),
         (["one", "nowhere"], "There is no run in"),
     ],
     ids=" ".join,

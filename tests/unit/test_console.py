@@ -176,7 +176,7 @@ def test_a_fault_is_told_by_its_name_and_as_a_story():
         "1. Buyer 3 bought 1 ticket of event 0 (called 1.00 ms, answered 2.00 ms after the start)",
         "2. Buyer 7 bought 1 ticket of event 0",
         "Why it is wrong: Version 8 of event 0 can be made only once",
-        "Lost update: Two sales went by the same stock",
+        "Lost update: Two sales were computed from the same stock",
         "In the field: lost update (P4).",
     ]
     places = [text.index(each) for each in told]

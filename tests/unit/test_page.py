@@ -94,7 +94,7 @@ def test_the_verdict_comes_first_and_in_words(html):
     start = html[: html.index("<table")]
     assert "No violation found" in start
     assert "atomic: 1 trial without a violation." in start
-    assert "The control naive was caught, as it must be: 131 tickets for 100 seats." in start
+    assert "The control naive was detected, as it must be: 131 tickets for 100 seats." in start
     assert start.index("No violation found") < start.index("<nav") < start.index("Which strategy is safe?")
     assert (
         html.index("<table") < html.index("<img") < html.index("Violations</h2>") < html.index("How to repeat it</h2>")
@@ -172,11 +172,11 @@ def test_a_violation_is_told_as_a_story(lost_update):
         "Lost update · naive (control), repeat 1: 31 too many (check no_oversell, trial 1)",
         "Buyer 1 bought 1 ticket of event 0 (called 0.00 ms, answered 9.00 ms after the start)",
         "Buyer 2 bought 1 ticket of event 0 (called 1.00 ms, answered 9.50 ms after the start)",
-        "Event 0 has 100 seats, the ledger has 131 tickets for them and its stock says 3 left at version 7.",
+        "Event 0 has 100 seats, 131 tickets in the ledger and 3 left in stock at version 7.",
         "Why it is wrong: Version 7 of event 0 can be made only once",
-        "Lost update: Two sales went by the same stock",
+        "Lost update: Two sales were computed from the same stock",
         "In the field: lost update (P4).",
-        "Lost update: buyer 1 and buyer 2 both made version 7 of event 0. What is wrong is marked in red.",
+        "Lost update: buyer 1 and buyer 2 both made version 7 of event 0. Red: what is wrong.",
         "The evidence, row by row",
     ]
     places = [text.replace(" :", ":").index(each) for each in told]
@@ -202,7 +202,7 @@ def test_the_timeline_is_of_the_operations_that_are_told_and_no_others(verdict):
 def test_evidence_that_is_no_operation_is_told_and_not_drawn(html):
     """What proves it is in the story, and whole in the folded table."""
     assert 'id="timeline-' not in html
-    assert "<li>Buyer 1 asked for tickets: what he was told is not known.</li>" in html
+    assert "<li>Buyer 1 asked for tickets: the answer is not known.</li>" in html
     assert "<details open>" not in html
 
 
@@ -273,7 +273,7 @@ def test_undecided_checks_are_told(trial, verdict, results):
     """UNKNOWN is no kind of VALID: what could not be decided is said, and why."""
     undecided = verdict("atomic", "UNKNOWN", "no purchase was answered")
     text = Tags(page_of(results(trial("atomic", verdict="UNKNOWN"), verdicts=[undecided]))).text
-    assert "atomic: the checks could not decide." in text
+    assert "Undecided: atomic. The checks could not decide." in text
     assert "atomic, repeat 1, no_oversell: no purchase was answered" in text
 
 
@@ -287,7 +287,7 @@ def test_the_number_of_buyers_is_named_where_it_differs(trial, verdict, results)
 
 def test_a_run_without_trials_is_still_a_page(results):
     """A run that was cut off before its first trial can be shown, and says so."""
-    assert "No trial was run: there is nothing to show." in page_of(results())
+    assert "No trial was run." in page_of(results())
 
 
 def test_the_same_run_is_the_same_page(trial, results):

@@ -85,9 +85,9 @@ class TestMarkdown:
         text = markdown(Report(runs=[results(trial("atomic"), verdicts=[wrong])]), None)
         told = [
             "<details open><summary><b>False sold out</b> · atomic, repeat 1: 1 was false (check no_oversell, trial 1)",
-            "1. Buyer 7 asked for 2 tickets of event 0: he was told sold out at version 9, with 3 left.",
-            "**Why it is wrong:** 3 seats of event 0 were left, and that is enough for 2",
-            "*False sold out:* Somebody was sent away",
+            "1. Buyer 7 asked for 2 tickets of event 0: the answer was 'sold out', version 9, 3 left.",
+            "**Why it is wrong:** The buyer asked for 2 tickets of event 0 and was told 'sold out', but the reported",
+            "*False sold out:* A buyer was told 'sold out' although",
             "<details><summary>The evidence, row by row</summary>",
             "| buyer | event |",
         ]

@@ -431,7 +431,7 @@ def lost(folder, number, history, ledger, *, strategy="atomic", faults_ns, ticke
 
 
 def notes_of_faults(run):
-    return [note for note in run.notes if " met " in note]
+    return [note for note in run.notes if " hit " in note]
 
 
 def test_what_each_fault_met_is_said_over_all_trials(folder, history, ledger):
@@ -443,8 +443,8 @@ def test_what_each_fault_met_is_said_over_all_trials(folder, history, ledger):
         lost(folder, number, history, ledger, faults_ns=faults, tickets=(1, 2), repeat=number)
     run = Run(folder)
     assert notes_of_faults(run) == [
-        "lose-reply@2 met 2 purchases; 2 of them had committed.",
-        "disconnect@1 met 1 purchase; 1 of them had committed.",
+        "lose-reply@2 hit 2 purchases, of which 2 had committed.",
+        "disconnect@1 hit 1 purchase, of which 1 had committed.",
     ]
     assert run.untested_faults == []
 
@@ -457,8 +457,8 @@ def test_a_fault_that_met_nothing_or_never_came_was_not_tested(folder, history, 
     lost(folder, 1, history, ledger, faults_ns={"lose-reply": (150,), "lose-request": (20,)})
     run = Run(folder)
     assert notes_of_faults(run) == [
-        "lose-reply@2 met no purchase: this fault was not tested.",
-        "lose-request@1 met 1 purchase; none of them had committed.",
+        "lose-reply@2 hit no purchase: this fault was not tested.",
+        "lose-request@1 hit 1 purchase, of which none had committed.",
     ]
     assert [str(each) for each in run.untested_faults] == ["lose-reply@2", "disconnect@9"]
     assert run.untriggered_faults == {Fault.parse("disconnect@9"): 1}
@@ -572,8 +572,8 @@ def test_retries_are_told_by_cause(folder, history, ledger):
         "pool_timeout": 0,
     }  # fmt: skip
     assert told["retries"] == sum(told["retries_by_cause"].values())
-    sentences = [finding.plain for finding in console.findings(run) if "tried again" in finding.plain]
-    assert sentences == ["optimistic tried again 1,502 times: 1,501 deadlock, 1 stale_version."]
+    sentences = [finding.plain for finding in console.findings(run) if "retried" in finding.plain]
+    assert sentences == ["optimistic retried 1,502 times: 1,501 deadlock, 1 stale_version."]
 
 
 def test_what_is_wrong_is_saved_and_printed_with_its_name_and_its_story(folder):

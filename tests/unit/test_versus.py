@@ -12,7 +12,7 @@ from ticketlab.report.compare.output import as_json, printed
 from ticketlab.report.model import Report
 
 BEFORE, HALF, NOISY = [100.0, 110.0, 121.0], [50.0, 55.0, 60.5], [60.0, 110.0, 190.0]
-NO_INTERVAL = "without repeats that all sold there is no interval, so the ratio itself counts"
+NO_INTERVAL = "below 0.9. Without an interval, which takes two repeats that sold, the ratio itself counts"
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ class TestRows:
         compared = both(run("one", atomic=BEFORE, nowait=BEFORE), run("two", atomic=HALF), strategies=["nowait"])
         assert compared.rows.empty
         assert compared.only_first == ("nowait",)
-        assert "The runs have no strategy in the same setting in common." in text_of(compared)
+        assert "The runs share no strategy in the same setting." in text_of(compared)
 
 
 class TestNews:
@@ -146,20 +146,25 @@ class TestGate:
     @pytest.mark.parametrize(
         ("before", "after", "below", "why"),
         [
-            (BEFORE, HALF, 0.9, "0.5 times the purchases/s of the first run, 0.403 to 0.621 at 95 %: surely below 0.9"),
+            (
+                BEFORE,
+                HALF,
+                0.9,
+                "0.5 times the sales/s of the first run, surely below 0.9 (95 % interval 0.403 to 0.621)",
+            ),
             (BEFORE, HALF, 0.6, None),
             (BEFORE, NOISY, 1.0, None),
             (BEFORE, BEFORE, 1.0, None),
-            ([100], [89], 0.9, f"0.89 times the purchases/s of the first run, below 0.9: {NO_INTERVAL}"),
+            ([100], [89], 0.9, f"0.89 times the sales/s of the first run, {NO_INTERVAL}"),
             ([100], [90], 0.9, None),
-            (BEFORE, [0, 0, 0], 0.9, f"0 times the purchases/s of the first run, below 0.9: {NO_INTERVAL}"),
+            (BEFORE, [0, 0, 0], 0.9, f"0 times the sales/s of the first run, {NO_INTERVAL}"),
             ([0, 0, 0], BEFORE, 0.9, None),
         ],
     )
     def test_it_fails_where_the_whole_interval_is_below(self, run, before, after, below, why):
-        """Where there is no interval the ratio itself counts, and what sold nothing before can not have got slower."""
+        """Where there is no interval the ratio itself counts, and what sold nothing before cannot have got slower."""
         found = regressions(both(run("one", atomic=before), run("two", atomic=after)), below=below)
-        assert found == ([f"atomic sold {why}."] if why else [])
+        assert found == ([f"atomic has {why}."] if why else [])
 
     @pytest.mark.parametrize(
         ("strategy", "before", "after", "fails"),
@@ -173,7 +178,7 @@ class TestGate:
     def test_it_fails_where_a_safe_strategy_is_newly_wrong(self, judged, strategy, before, after, fails):
         """A control may be caught, and what was wrong before is no regression."""
         found = regressions(both(judged("one", strategy, *before), judged("two", strategy, *after)), below=0.9)
-        sentence = "atomic claims to be safe, and was found wrong in the second run and not in the first."
+        sentence = "atomic claims to be safe, and its verdict in the second run is worse than in the first."
         assert found == ([sentence] if fails else [])
 
     def test_it_fails_where_a_safe_strategy_is_no_longer_shown_to_be_right(self, judged):
@@ -198,7 +203,7 @@ class TestGate:
 
     def test_runs_that_share_nothing_do_not_pass(self, run):
         """A gate that compared nothing must not look open."""
-        with pytest.raises(InvalidInputError, match="nothing for --fail-below to go by"):
+        with pytest.raises(InvalidInputError, match="--fail-below has nothing to compare"):
             regressions(both(run("one", atomic=BEFORE), run("two", nowait=BEFORE)), below=0.9)
 
 
@@ -220,7 +225,7 @@ class TestViews:
             "Clearly faster: optimistic (× 2).",
             "Clearly slower: atomic (× 0.5).",
             "Not clearly faster or slower: nowait.",
-            "Without a ratio, since the first run sold nothing: advisory.",
+            "No ratio, because the first run sold nothing: advisory.",
         ):
             assert sentence in text
 
@@ -236,7 +241,7 @@ class TestViews:
         second = results(trial("atomic"), run="two", environment={"server": {"fsync": "off"}, "began": "midnight"})
         text = text_of(both(first, second))
         assert "drifts" in text
-        assert "Asked for or run otherwise:\n- server.fsync: on → off\n\n" in text
+        assert "Settings that differ:\n- server.fsync: on → off\n\n" in text
 
     def test_as_json_says_the_same(self, run):
         """Plain JSON: what there is none of is null."""

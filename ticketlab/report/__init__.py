@@ -1,4 +1,4 @@
-"""Frames of measures in; figures, sentences and a page out. Reads evidence, and never makes any.
+"""Frames of measures and verdicts in; figures, sentences and pages out.
 
-Opens no connection, starts nothing and writes no file: what is shown can be shown again from a saved run.
+Opens no connection and writes no file: a saved run gives the same report again.
 """

@@ -1,87 +1,45 @@
-"""The chart of several runs side by side: a mark a run in the row of each strategy and setting. Judges nothing."""
+"""Several runs side by side: the differences of their settings, and the speeds of their strategies. Pure."""
 
-from typing import Final
+from typing import Any, Final
 
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
 
-from ticketlab.history.statistics import geometric_mean
-from ticketlab.report import findings
-from ticketlab.report.grouping import matching_rows
-from ticketlab.report.layout import (
-    dots,
-    heading,
-    interval,
-    key_above,
-    key_height_in,
-    key_text,
-    mark,
-    row_sheet,
-    value_axis,
-    value_label,
-    with_positions,
-)
-from ticketlab.report.phrases import number
-from ticketlab.report.style import INK, Chart, shades, truncate_middle
+from ticketlab.report.findings import changes_of
+from ticketlab.report.model import Report, flat
+from ticketlab.report.phrases import GROUP
 from ticketlab.report.summary import summarise
 
-_LINE_IN: Final = 0.2
-_BETWEEN_IN: Final = 0.16
-_RUN_LENGTH: Final = 26
-# Markers and lightness: colours tell strategies apart.
-_MARKERS: Final = ("o", "D", "s", "^", "v", "P", "X")
+DRIFT_WARNING: Final = (
+    "These runs were made at different times, and the speed of a shared machine drifts: compare strategies within one "
+    "run, and distrust a difference between runs that is smaller than the spread of the repeats."
+)
+ABSENT: Final = "—"
 
 
-def comparison(measures: pd.DataFrame, *, conditions: str) -> Chart:
-    """Purchases per second of each run, with the interval over its repeats, and what they are of the first run's.
+def differences(report: Report) -> list[dict[str, Any]]:
+    """The settings of experiment and environment that differ between the runs: `what`, and the `values` by run."""
+    described = [flat({**each.experiment, **each.environment}) for each in report.runs]
+    names = dict.fromkeys(name for each in described for name in each)
+    rows = [{"what": name, "values": [each.get(name, ABSENT) for each in described]} for name in names]
+    return [row for row in rows if len(set(row["values"])) > 1]
 
-    The mark is what is divided: the geometric mean, so that the numbers beside it give their ratio.
+
+def side_by_side(report: Report) -> pd.DataFrame:
+    """One row per strategy, setting and run.
+
+    The columns of `summarise`; `run` and its `place` from 1; and the `ratio` of its sales per second to the first run's
+    with `low`, `high` and `clear`, as `findings.changes_of` has them: 1 for the first run, NaN if there is none.
     """
-    rows = summarise(measures)
-    looks = _looks(list(measures["run"].unique()))
-    row_in = _BETWEEN_IN + _LINE_IN * len(looks)
-    subtitle = key_text(findings.rates_by_run(measures), "Mark", interval=True, middle="geometric mean")
-    subtitle += " Beside: what it is, and how many times that of the first run."
-    title = findings.comparison(measures).title
-    chart, axes = row_sheet(rows, title, subtitle, conditions, row_in=row_in, legend_in=key_height_in(len(looks)))
-    key_above(chart, [_key(truncate_middle(run, _RUN_LENGTH), look) for run, look in looks.items()])
-    changes = findings.changes_of(measures)
-    for place, row in with_positions(rows):
-        for line, (run, look) in enumerate(looks.items()):
-            y = place + (line - (len(looks) - 1) / 2) * _LINE_IN / row_in
-            rates = matching_rows(measures[measures["run"] == run], row)["purchases_per_s"]
-            if not rates.empty:
-                middle, change = geometric_mean(rates.tolist()), matching_rows(changes[changes["run"] == run], row)
-                _draw_run(axes, y, rates, middle, look)
-                value_label(axes, y, number(middle) + _change_text(change))
-    heading(axes, "mean · × the first")
-    value_axis(axes, measures, ["purchases_per_s"], "purchases sold per second")
-    return chart
+    each_run = enumerate(report.runs, start=1)
+    rows = pd.concat([summarise(run.measures).assign(run=run.run, place=place) for place, run in each_run])
+    columns = ["ratio", "low", "high", "clear"]
+    rows = rows.merge(changes_of(labelled_measures(report))[["run", *GROUP, *columns]], on=["run", *GROUP], how="left")
+    rows.loc[(rows["place"] == 1) & (rows["per_s"] > 0), "ratio"] = 1.0
+    rows["clear"] = rows["clear"].eq(True)  # NaN without a change
+    settings = rows.groupby(list(GROUP), sort=False).ngroup()
+    return rows.iloc[settings.argsort(kind="stable")].reset_index(drop=True)
 
 
-def _looks(runs: list[str]) -> dict[str, tuple[str, str]]:
-    """The colour and the marker of each run, the last the darkest."""
-    markers = [_MARKERS[place % len(_MARKERS)] for place in range(len(runs))]
-    return dict(zip(runs, zip(shades(INK, len(runs)), markers, strict=True), strict=True))
-
-
-def _draw_run(axes: Axes, place: float, rates: "pd.Series[float]", middle: float, look: tuple[str, str]) -> None:
-    color, marker = look
-    interval(axes, place, rates.min(), rates.max(), color)
-    mark(axes, place, middle, color, marker)
-    if len(rates) > 1:
-        dots(axes, place, rates)
-
-
-def _change_text(change: pd.DataFrame) -> str:
-    """How many times the first run's rate, and whether that is clear."""
-    if change.empty:
-        return ""
-    row = change.iloc[0]
-    return f" · × {number(row['ratio'])}" + ("" if row["clear"] else ", unclear")
-
-
-def _key(name: str, look: tuple[str, str]) -> Line2D:
-    color, marker = look
-    return Line2D([], [], linestyle="", marker=marker, color=color, markersize=6.5, label=name)
+def labelled_measures(report: Report) -> pd.DataFrame:
+    """The measures of all runs in one frame, with the column `run`."""
+    return pd.concat([each.measures.assign(run=each.run) for each in report.runs], ignore_index=True)

@@ -13,8 +13,7 @@ import pandas as pd
 from ticketlab.checks.progress import MAX_FAILURES, ProgressStatus
 from ticketlab.checks.verdict import Status, worst
 from ticketlab.report.confidence import purchases_by
-from ticketlab.report.grouping import GROUP
-from ticketlab.report.phrases import join_names, number, pluralize
+from ticketlab.report.phrases import GROUP, join_names, number, pluralize
 
 FEWEST_REPEATS: Final = 3
 FEWEST_PURCHASES: Final = 300

@@ -1,4 +1,4 @@
-"""The chart of the stock over time: a curve a trial. Knows the columns of its frame; judges nothing."""
+"""The chart of the stock over time, one curve per trial. Judges nothing."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -11,29 +11,28 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
 from ticketlab.report import findings
-from ticketlab.report.grouping import GROUP, SETTING, matching_rows, setting_parts, varying_columns
 from ticketlab.report.layout import FEW, GREY, label, line_name, name_panel, panels
-from ticketlab.report.phrases import has_multiple, number
+from ticketlab.report.phrases import GROUP, SETTING, has_multiple, matching_rows, number, setting_parts, varying_columns
 from ticketlab.report.style import INK, PALE_RED, RED, THOUSANDS, Chart, shades, style_for
 
 _TALL: Final = 4
-"""So many settings stand one below the other, each with its own key; more stand in a grid, with one key."""
+"""Up to so many settings are stacked, each with its own key; more are in a grid with one key."""
 _AXES_IN: Final = 2.9
 _KEY_IN: Final = 0.46
 _GRID_IN: Final = 1.45
 _COLUMNS: Final = 3
 _FIRST_SHARE: Final = 1 / 30
-"""A log axis begins at this share of the time of the curve that is over first: before that little was sold."""
+"""A log axis begins at this share of the time of the fastest curve: before that little was sold."""
 _GREY_POINTS: Final = 60
-_ONE_A_REPEAT: Final = "One curve a repeat, as the buyers were told."
+_ONE_A_REPEAT: Final = "One curve per repeat, as reported to the buyers."
 _DARKER: Final = {"buyers": "more buyers", "pool_size": "a larger pool"}
 _LOG_FROM: Final = 20.0
-"""Where the slowest curve ends so many times later than the fastest, time is drawn on a log axis."""
+"""If the slowest curve ends so many times later than the fastest, the time axis is a log axis."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _View:
-    """What is to be drawn, and the words around it."""
+class _StockChart:
+    """The curves to draw, and the words around them."""
 
     stock: pd.DataFrame
     ends: pd.DataFrame
@@ -43,22 +42,22 @@ class _View:
 
     @property
     def names(self) -> list[str]:
-        """The strategies, as they first appear."""
+        """The strategies in order of appearance."""
         return list(self.ends["strategy"].unique())
 
     @property
     def settings(self) -> pd.DataFrame:
-        """Every setting once, in order."""
+        """Every setting once, sorted."""
         return self.ends[list(SETTING)].drop_duplicates().sort_values(list(SETTING))
 
     def named(self, strategy: str) -> str:
-        """A strategy's name, with a control marked as one."""
+        """A strategy's name; a control is marked as such."""
         return line_name(strategy, safe=strategy not in self.controls)
 
     def panels(
         self, count: int, *, columns: int, panel_in: float, subtitle: str, key: Sequence[Line2D] = ()
     ) -> tuple[Chart, list[Axes]]:
-        """Empty axes under these words."""
+        """An empty chart with these words and its axes."""
         return panels(
             count, columns=columns, panel_in=panel_in, key=key,
             title=self.title, subtitle=subtitle, conditions=self.conditions,
@@ -66,73 +65,73 @@ class _View:
 
 
 def stock_over_time(stock: pd.DataFrame, *, conditions: str, controls: Collection[str]) -> Chart:
-    """What was left over time, a curve a trial; below zero is oversold."""
+    """The tickets left over time, one curve per trial; below zero is oversold."""
     ends = findings.stock_ends(stock)
     logarithmic = bool(ends["seconds"].max() > _LOG_FROM * ends["seconds"].min() > 0)
     begin_s = ends["seconds"].min() * _FIRST_SHARE if logarithmic else 0.0
-    view = _View(
+    drawn = _StockChart(
         stock=stock[stock["seconds"] >= begin_s], ends=ends, controls=controls,
         title=findings.stock_over_time(stock).title, conditions=conditions,
     )  # fmt: skip
-    if len(view.names) > FEW:
-        chart, all_axes = _by_strategy(view)
+    if len(drawn.names) > FEW:
+        chart, all_axes = _by_strategy(drawn)
     else:
-        chart, all_axes = (_in_a_grid if len(view.settings) > _TALL else _by_setting)(view)
+        chart, all_axes = (_in_a_grid if len(drawn.settings) > _TALL else _by_setting)(drawn)
     _scale(all_axes, stock, logarithmic=logarithmic, begin_s=begin_s)
     below = "seconds" if len(all_axes) > _TALL else "seconds since the start"
     label(all_axes, f"{below} (log scale)" if logarithmic else below, "tickets left")
     return chart
 
 
-def _by_setting(view: _View) -> tuple[Chart, list[Axes]]:
-    """A panel a setting with the curves of all strategies, and beside it how each ended."""
-    panel_in = max(_AXES_IN if len(view.settings) == 1 else _AXES_IN * 0.75, _KEY_IN * len(view.names))
-    chart, all_axes = view.panels(len(view.settings), columns=1, panel_in=panel_in, subtitle=_ONE_A_REPEAT)
-    for axes, (_, setting) in zip(all_axes, view.settings.iterrows(), strict=True):
-        _curves(axes, matching_rows(view.stock, setting, SETTING))
-        _key_beside(axes, matching_rows(view.ends, setting, SETTING), view)
-        axes.set_title(", ".join(setting_parts(setting, view.settings)))
+def _by_setting(drawn: _StockChart) -> tuple[Chart, list[Axes]]:
+    """One panel per setting with the curves of all strategies; its key says how each ended."""
+    panel_in = max(_AXES_IN if len(drawn.settings) == 1 else _AXES_IN * 0.75, _KEY_IN * len(drawn.names))
+    chart, all_axes = drawn.panels(len(drawn.settings), columns=1, panel_in=panel_in, subtitle=_ONE_A_REPEAT)
+    for axes, (_, setting) in zip(all_axes, drawn.settings.iterrows(), strict=True):
+        _curves(axes, matching_rows(drawn.stock, setting, SETTING))
+        _key_beside(axes, matching_rows(drawn.ends, setting, SETTING), drawn)
+        axes.set_title(", ".join(setting_parts(setting, drawn.settings)))
     return chart, all_axes
 
 
-def _in_a_grid(view: _View) -> tuple[Chart, list[Axes]]:
-    """A small panel a setting, where both were varied a line of them a number of buyers, and one key over them all."""
-    pools = view.settings["pool_size"].nunique()
-    columns = pools if 1 < pools <= _COLUMNS and has_multiple(view.settings["buyers"]) else _COLUMNS
-    key = [_key(name, view.named(name)) for name in view.names]
-    chart, all_axes = view.panels(
-        len(view.settings), columns=columns, panel_in=_GRID_IN, subtitle=_ONE_A_REPEAT, key=key
+def _in_a_grid(drawn: _StockChart) -> tuple[Chart, list[Axes]]:
+    """One small panel per setting under one key; if both settings vary, one row of panels per number of buyers."""
+    pools = drawn.settings["pool_size"].nunique()
+    columns = pools if 1 < pools <= _COLUMNS and has_multiple(drawn.settings["buyers"]) else _COLUMNS
+    key = [_key(name, drawn.named(name)) for name in drawn.names]
+    chart, all_axes = drawn.panels(
+        len(drawn.settings), columns=columns, panel_in=_GRID_IN, subtitle=_ONE_A_REPEAT, key=key
     )
-    for axes, (_, setting) in zip(all_axes, view.settings.iterrows(), strict=True):
-        _curves(axes, matching_rows(view.stock, setting, SETTING))
-        name_panel(axes, ", ".join(setting_parts(setting, view.settings)))
+    for axes, (_, setting) in zip(all_axes, drawn.settings.iterrows(), strict=True):
+        _curves(axes, matching_rows(drawn.stock, setting, SETTING))
+        name_panel(axes, ", ".join(setting_parts(setting, drawn.settings)))
     return chart, all_axes
 
 
-def _by_strategy(view: _View) -> tuple[Chart, list[Axes]]:
-    """A panel a strategy with its curves, and all curves in grey behind them."""
-    by = ", then ".join(_DARKER[column] for column in varying_columns(view.ends))
-    subtitle = "One curve a trial, as the buyers were told. In grey: all the others." + (
+def _by_strategy(drawn: _StockChart) -> tuple[Chart, list[Axes]]:
+    """One panel per strategy with its curves, and all other curves in grey behind them."""
+    by = ", then ".join(_DARKER[column] for column in varying_columns(drawn.ends))
+    subtitle = "One curve per trial, as reported to the buyers. Grey: all other strategies." + (
         f" Darker: {by}." if by else ""
     )
-    chart, all_axes = view.panels(len(view.names), columns=_COLUMNS, panel_in=_GRID_IN, subtitle=subtitle)
-    behind = pd.concat(_thinned(curve) for _, curve in view.stock.groupby([*GROUP, "repeat"], sort=False))
-    for axes, name in zip(all_axes, view.names, strict=True):
+    chart, all_axes = drawn.panels(len(drawn.names), columns=_COLUMNS, panel_in=_GRID_IN, subtitle=subtitle)
+    behind = pd.concat(_thinned(curve) for _, curve in drawn.stock.groupby([*GROUP, "repeat"], sort=False))
+    for axes, name in zip(all_axes, drawn.names, strict=True):
         axes.plot(behind["seconds"], behind["left"], drawstyle="steps-post", color=GREY, linewidth=0.5, zorder=1)
-        _curves(axes, view.stock[view.stock["strategy"] == name])
-        name_panel(axes, view.named(name))
+        _curves(axes, drawn.stock[drawn.stock["strategy"] == name])
+        name_panel(axes, drawn.named(name))
     return chart, all_axes
 
 
 def _thinned(curve: pd.DataFrame) -> pd.DataFrame:
-    """So many points of a curve as a small panel can show, and a gap after them: many curves are then one line."""
+    """As many points as a small panel can show, then a gap, so that many curves can be drawn as one line."""
     places = np.unique(np.linspace(0, len(curve) - 1, _GREY_POINTS).astype(int))
     points: pd.DataFrame = curve.iloc[places][["seconds", "left"]].astype(float)
     return pd.concat([points, pd.DataFrame({"seconds": [np.nan], "left": [np.nan]})])
 
 
 def _curves(axes: Axes, stock: pd.DataFrame) -> None:
-    """The curves as they are; of one strategy a later setting is darker."""
+    """Draw the curves; for one strategy a later setting is darker."""
     for name, curves in stock.groupby("strategy", sort=False):
         look = style_for(str(name))
         by_setting = curves.groupby(list(SETTING))
@@ -146,7 +145,7 @@ def _curves(axes: Axes, stock: pd.DataFrame) -> None:
 
 
 def _scale(all_axes: Sequence[Axes], stock: pd.DataFrame, *, logarithmic: bool, begin_s: float) -> None:
-    """One scale for all, from what is oversold, in red, to all the seats."""
+    """One scale for all panels, from the oversold tickets (red) to all seats."""
     seats, lowest = stock["left"].max(), min(stock["left"].min(), 0)
     bottom = min(lowest * 1.08, -0.1 * seats)
     _name_below_zero(all_axes[0], "oversold" if lowest < 0 else "oversold: none")
@@ -169,16 +168,16 @@ def _name_below_zero(axes: Axes, text: str) -> None:
     )  # fmt: skip
 
 
-def _key_beside(axes: Axes, ends: pd.DataFrame, view: _View) -> None:
-    """Beside the curves: who they are, and how each ended."""
-    found = dict(iter(ends.groupby("strategy", sort=False)))
+def _key_beside(axes: Axes, ends: pd.DataFrame, drawn: _StockChart) -> None:
+    """The key beside the curves, with how each ended."""
+    by_strategy = dict(iter(ends.groupby("strategy", sort=False)))
     legend = axes.legend(
         handles=[
-            _key(str(name), f"{view.named(str(name))}\n{_ending(curves)}") for name, curves in found.items()
+            _key(str(name), f"{drawn.named(str(name))}\n{_ending(curves)}") for name, curves in by_strategy.items()
         ],
         loc="upper left", bbox_to_anchor=(1.0, 1.03), labelspacing=0.7,
     )  # fmt: skip
-    for text, curves in zip(legend.get_texts(), found.values(), strict=True):
+    for text, curves in zip(legend.get_texts(), by_strategy.values(), strict=True):
         if (curves["left"] < 0).any():
             text.set_color(RED)
 
@@ -189,7 +188,7 @@ def _ending(ends: pd.DataFrame) -> str:
         return f"oversold {number(-ends['left'].min())} at worst"
     if ends["gone_s"].notna().all():
         return f"sold out after {number(ends['gone_s'].median())} s"
-    return "sold nothing" if ends["seconds"].max() == 0 else f"{number(ends['left'].max())} left after its last sale"
+    return "sold nothing" if ends["seconds"].max() == 0 else f"{number(ends['left'].max())} left after the last sale"
 
 
 def _key(strategy: str, text: str) -> Line2D:

@@ -1,7 +1,8 @@
-"""The verdict on a run: a word for the strategies that claim to be safe, and the sentences that say why."""
+"""The verdict on a run with its reasons, and the fastest strategies. Frames in, sentences out."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Final
 
 import pandas as pd
@@ -11,28 +12,30 @@ from ticketlab.checks.verdict import Status, worst
 from ticketlab.history.arrays import LoadPart
 from ticketlab.report.concerns import Concern, ConcernKind
 from ticketlab.report.confidence import bound, detection_sentence, untried
-from ticketlab.report.phrases import NO_TRIALS, join_names, oversold_text, pluralize
+from ticketlab.report.findings import leaders, without_violation
+from ticketlab.report.phrases import NO_TRIALS, has_multiple, join_names, number, oversold_text, pluralize
+from ticketlab.report.summary import summarise
 
 IN_WORDS: Final = {
     Status.VALID: "No violation found",
     Status.INVALID: "Violations found",
     Status.UNKNOWN: "Undecided",
 }
-"""The verdict on a run, as every view of it says it."""
+"""The verdict on a run in words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Headline:
-    """The verdict on a run: one word for the strategies that claim to be safe, and sentences that say why."""
+    """The verdict on the strategies that claim to be safe, and the sentences that explain it."""
 
     status: Status
     sentences: Sequence[str]
     concerns: Sequence[Concern] = ()
-    """Why the run is amber where it is VALID."""
+    """Why the run is amber if it is VALID."""
 
     @property
     def is_amber(self) -> bool:
-        """Whether the run is VALID and yet not green."""
+        """Whether the run is VALID, but with concerns."""
         return self.status is Status.VALID and bool(self.concerns)
 
     @property
@@ -52,16 +55,16 @@ def headline(
     concerns: Sequence[Concern] = (),
     tried: Collection[LoadPart] | None = None,
 ) -> Headline:
-    """The verdict on a run. A control that was caught speaks for the run; one that was not leaves it undecided.
+    """The verdict on a run. A control that was not detected leaves the run undecided.
 
-    A strategy that was found VALID has its bound beside it, the power of the checks at that setting where it is known,
-    and what the load did not try.
+    With VALID strategies the sentences also give the upper bound of their violation rate, the detection power of the
+    checks if it is known, and what the load did not try.
 
     Args:
         measures: as `Run.measures` has them.
         power: what the checks detected in their calibration.
         concerns: why the run is amber; see `report.concerns`.
-        tried: the parts of a load that the run tried; None where that is not known, and nothing is said of it.
+        tried: the parts of a load that the run tried; None if that is not known, and no sentence mentions it.
     """
     if measures.empty:
         return Headline(status=Status.UNKNOWN, sentences=(f"{NO_TRIALS}.",))
@@ -81,14 +84,12 @@ def headline(
             sentences += [detection_sentence(power, measures, names, tried or ())] if power else []
             sentences += [said] if tried is not None and (said := untried(tried)) else []
     controls = found[~found["safe"]]
-    caught = controls[controls["verdict"] == Status.INVALID]
+    detected = controls[controls["verdict"] == Status.INVALID]
     missed = controls[controls["verdict"] != Status.INVALID]
-    sentences += [_caught_sentence(str(name), measures) for name in caught["strategy"]]
+    sentences += [_detected_sentence(str(name), measures) for name in detected["strategy"]]
     if len(missed):
-        controls_missed = join_names(list(missed["strategy"]))
-        sentences.append(
-            f"Not caught: the control {controls_missed}. This run does not show that the checks could have seen it."
-        )
+        undetected = join_names(list(missed["strategy"]))
+        sentences.append(f"The control {undetected} was not detected, so this run does not show that the checks work.")
     status = worst(found.loc[found["safe"], "verdict"]) if found["safe"].any() else Status.UNKNOWN
     if status is Status.VALID and len(missed):
         status = Status.UNKNOWN
@@ -102,14 +103,98 @@ def headline(
 def _verdict_sentence(status: Status, names: Sequence[str], trials: int) -> str:
     many = len(names) > 1
     if status is Status.INVALID:
-        return f"Wrong: {join_names(names)} broke what {'they promise' if many else 'it promises'}."
+        return f"Not safe, although {'they claim' if many else 'it claims'} to be: {join_names(names)}."
     if status is Status.UNKNOWN:
-        return f"{join_names(names)}: the checks could not decide."
+        return f"Undecided: {join_names(names)}. The checks could not decide."
     return f"{join_names(names)}: {pluralize(trials, 'trial')} without a violation."
 
 
-def _caught_sentence(control: str, measures: pd.DataFrame) -> str:
+def _detected_sentence(control: str, measures: pd.DataFrame) -> str:
     trials = measures[measures["strategy"] == control]
     worst_trial = trials.nlargest(1, "oversold").iloc[0]
     how = f": {oversold_text(worst_trial)}" if worst_trial["oversold"] > 0 else ""
-    return f"The control {control} was caught, as it must be{how}."
+    return f"The control {control} was detected, as it must be{how}."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Ranking:
+    """The strategies at one number of buyers."""
+
+    buyers: int
+    ranked: pd.DataFrame
+    """Rows of the summary that sold anything, the fastest first."""
+    names: Sequence[str]
+    """The fastest strategy and those that are not clearly slower, sorted by name."""
+
+
+def fastest(measures: pd.DataFrame) -> Iterator[str]:
+    """Sentences about the fastest strategies by number of buyers, as far as the repeats show them.
+
+    Only strategies that claim to be safe and have no violation are ranked.
+    """
+    ranked = without_violation(measures, measures)
+    if not ranked["sales"].any():
+        yield "None: no strategy that claims to be safe sold anything without a violation."
+        return
+    rows = summarise(ranked)
+    pools = sorted(rows["pool_size"].unique())
+    for pool_size in pools:
+        pool = f", with a pool of {number(pool_size)}" if len(pools) > 1 else ""
+        rankings = _rankings(rows[rows["pool_size"] == pool_size], ranked)
+        # Neighbouring numbers of buyers with the same leaders share a sentence.
+        stretches = [list(same) for _, same in groupby(rankings, key=lambda each: each.names)]
+        for stretch in stretches:
+            where = _where(stretch, last=stretch is stretches[-1], of=len(stretches))
+            yield f"{where}{pool}: {_leaders_text(stretch)}."
+    if not has_multiple(ranked["strategy"]):
+        yield "There is no other safe strategy without a violation to compare it with."
+    if not has_multiple(ranked["repeat"]):
+        yield "Each setting was run once: one repeat shows no spread, so the order may be chance."
+
+
+def _rankings(rows: pd.DataFrame, measures: pd.DataFrame) -> Iterator[Ranking]:
+    """One for each number of buyers, the fewest first."""
+    sold = rows[rows["per_s"] > 0].sort_values("per_s", ascending=False)
+    for buyers in sorted(rows["buyers"].unique()):
+        ranked = sold[sold["buyers"] == buyers]
+        yield Ranking(buyers=buyers, ranked=ranked, names=sorted(leaders(ranked, measures)["strategy"]))
+
+
+def _where(stretch: Sequence[Ranking], *, last: bool, of: int) -> str:
+    """The numbers of buyers of a stretch; `of` is the number of stretches."""
+    numbers = join_names([number(each.buyers) for each in stretch], most=len(stretch))
+    if last and of > 1:
+        return f"From {pluralize(stretch[0].buyers, 'buyer')} on"
+    if len(stretch) > 1 and of == 1:
+        return f"At every number of buyers that was tried ({numbers})"
+    return f"With {numbers} buyer{'' if numbers == '1' else 's'}"
+
+
+def _leaders_text(stretch: Sequence[Ranking]) -> str:
+    """The leaders of all these rankings, and their lead in the last of them."""
+    ranking = stretch[-1]
+    if ranking.ranked.empty:
+        return "nothing was sold"
+    best = ranking.ranked.iloc[0]
+    leader = f"{best['strategy']}, {_speeds(stretch)}"
+    if len({each.ranked["strategy"].iloc[0] for each in stretch}) > 1:
+        return f"{join_names(ranking.names, most=len(ranking.names))} do not differ clearly; at best {_speeds(stretch)}"
+    if len(ranking.names) > 1:
+        others = [name for name in ranking.names if name != best["strategy"]]
+        return f"{leader}, but not clearly faster than {join_names(others, most=len(others))}"
+    if len(ranking.ranked) == 1:
+        return leader
+    following = ranking.ranked.iloc[1]
+    at = f" with {pluralize(ranking.buyers, 'buyer')}" if len(stretch) > 1 else ""
+    return f"{leader}; {number(best['per_s'] / following['per_s'], 2)} times the next, {following['strategy']}{at}"
+
+
+def _speeds(stretch: Sequence[Ranking]) -> str:
+    """The highest speed: of one ranking with the range of the repeats, of several with their numbers of buyers."""
+    best = [each.ranked.iloc[0] for each in stretch]
+    if len(stretch) > 1:
+        speeds = [f"{number(row['per_s'])} with {number(row['buyers'])}" for row in best]
+        return f"{join_names(speeds, most=len(speeds))} buyers (sales/s)"
+    if best[0]["repeats"] == 1:
+        return f"{number(best[0]['per_s'])} sales/s"
+    return f"{number(best[0]['per_s'])} sales/s ({number(best[0]['per_s_min'])} to {number(best[0]['per_s_max'])})"

@@ -1,32 +1,45 @@
-"""A report as plain data, for those who go on computing with it."""
+"""A report as plain JSON data, for further processing."""
 
+import math
 from dataclasses import asdict
 from typing import Any, Final
 
-from ticketlab.report import charts
-from ticketlab.report.answers import Answer, answers
+import numpy as np
+
+from ticketlab.report.answers import ReportAnswer, answers
 from ticketlab.report.caveats import limits
-from ticketlab.report.jsonable import jsonable
+from ticketlab.report.comparison import DRIFT_WARNING, differences, side_by_side
+from ticketlab.report.findings import captions_of
 from ticketlab.report.model import Report, RunResults
-from ticketlab.report.side_by_side import DRIFT_WARNING, differences, side_by_side
 from ticketlab.report.summary import summarise
 
 VERSION: Final = 1
-"""Counted up where a field goes or changes its meaning; new ones may come at any time."""
+"""Increased if a field is removed or changes its meaning; new fields may be added at any time."""
 
 
 def as_json(report: Report) -> dict[str, Any]:
-    """What the page says, by name: a run each in `runs`; with several runs `differences` and `comparison` too."""
-    told: dict[str, Any] = {"ticketlab_report": VERSION, "runs": [_run(each) for each in report.runs]}
+    """The content of the page by name: `runs`; with several runs also `differences` and `comparison`."""
+    fields: dict[str, Any] = {"ticketlab_report": VERSION, "runs": [_run(each) for each in report.runs]}
     if report.several:
-        compared = {"differences": differences(report), "comparison": side_by_side(report).to_dict("records")}
-        told |= compared | {"warning": DRIFT_WARNING}
-    plain: dict[str, Any] = jsonable(told)
+        fields |= {"differences": differences(report), "comparison": side_by_side(report).to_dict("records")}
+        fields |= {"warning": DRIFT_WARNING}
+    plain: dict[str, Any] = jsonable(fields)
     return plain
 
 
-def _answer(answer: Answer) -> dict[str, Any]:
+def _answer(answer: ReportAnswer) -> dict[str, Any]:
     return {"question": answer.question, "sentences": answer.sentences, "details": answer.details}
+
+
+def jsonable(value: Any) -> Any:  # noqa: ANN401 - whatever JSON can hold
+    """A value as JSON can hold it: plain numbers instead of numpy's, null instead of NaN."""
+    if isinstance(value, dict):
+        return {str(key): jsonable(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [jsonable(each) for each in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _run(run: RunResults) -> dict[str, Any]:
@@ -41,7 +54,7 @@ def _run(run: RunResults) -> dict[str, Any]:
         "limits": limits(run),
         "command": run.command,
         "summary": summarise(run.measures).to_dict("records"),
-        "figures": {name: found.caption for name, found in charts.captions_of(run.measures, run.stock).items()},
+        "figures": {name: each.caption for name, each in captions_of(run.measures, run.stock).items()},
         "trials": run.trials,
         "violations": [each for each in run.verdicts if each["status"] != "VALID"],
         "experiment": run.experiment,

@@ -1,8 +1,8 @@
-"""Charts of lines over what was varied, the number of buyers or the size of the pool. Judges nothing.
+"""Charts of lines over the number of buyers or the size of the pool. Judges nothing.
 
-One of them varied: lines over it, of up to FEW strategies in one pair of axes, beyond that a panel a strategy. Both
-varied: a panel a strategy with a line over the pool's size for each number of buyers, so that the highest point of a
-line is the pool for so many buyers.
+If one of them varies: lines over it, of up to FEW strategies in one panel, else one panel per strategy. If both vary:
+one panel per strategy, with a line over the size of the pool for each number of buyers, so that the highest point of a
+line is the best pool for that number of buyers.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from ticketlab.report import findings, summary
-from ticketlab.report.grouping import GROUP, SETTING, varying_columns
 from ticketlab.report.layout import (
     FEW,
     GREY,
@@ -27,7 +26,7 @@ from ticketlab.report.layout import (
     panels,
     wide,
 )
-from ticketlab.report.phrases import number
+from ticketlab.report.phrases import GROUP, SETTING, number, varying_columns
 from ticketlab.report.style import (
     INK,
     THOUSANDS,
@@ -47,72 +46,72 @@ _PANEL_IN: Final = {1: 2.2, 2: 1.9, 3: 1.5}
 _DRAWN_SHARE: Final = {1: 0.65, 2: 0.36, 3: 0.22}
 """The share of the chart's width that is drawn on, by the number of columns of panels."""
 _NARROW: Final = 20
-"""Letters of a name over a panel that has the numbers of its own scale beside it."""
+"""The most letters of a name over a panel with its own scale."""
 _MARGIN: Final = 1.08
-"""The scale reaches beyond the values by so much."""
-_BELOW: Final = {"buyers": ("buyers at once", "buyers"), "pool_size": ("connections of the pool", "connections")}
-"""The name of the axis below, and the short one for small panels."""
+"""The factor by which the scale exceeds the values."""
+_BELOW: Final = {"buyers": ("concurrent buyers", "buyers"), "pool_size": ("connections in the pool", "connections")}
+"""The label of the x axis, and its short form for small panels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Quantity:
-    """What is drawn over the buyers or the pool."""
+    """The quantity on the y axis."""
 
     columns: Mapping[str, str]
-    """Columns of measures, and how each is called; the last is drawn where there is room for one only."""
-    beside: str
-    short: str
+    """Columns of measures with their labels; only the last is drawn if there is room for one."""
+    label: str
+    short_label: str
     """For small panels."""
-    last: str
+    last_label: str
     """For panels of the last column only."""
     note: str = ""
-    """What a reader has to know of it, as a sentence."""
+    """An explanation, as a sentence."""
     most: float | None = None
-    """The most there can be; every scale then reaches from 0 to there."""
+    """The largest possible value; every scale then reaches from 0 to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Line:
-    """Medians with their interval over the repeats, and the repeats themselves."""
+class _MedianLine:
+    """Medians with the range of the repeats, and the repeats themselves."""
 
     name: str
-    """What stands at its end."""
+    """The label at its end."""
     look: SeriesStyle
     points: pd.DataFrame
     """As `summary.spread` gives them."""
     trials: pd.DataFrame
     column: str
-    """The column of the trials that is drawn."""
+    """The column of the trials to draw."""
     gid: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Panel:
-    """The lines that share a pair of axes, and what stands behind them for comparison."""
+    """The lines of one panel, and the medians of the other strategies to draw in grey behind them."""
 
     name: str
-    lines: Sequence[_Line]
+    lines: Sequence[_MedianLine]
     behind: Sequence[pd.DataFrame] = ()
 
 
 def throughput(measures: pd.DataFrame, *, conditions: str) -> Chart:
-    """Purchases per second."""
-    quantity = _Quantity(
-        columns={"purchases_per_s": ""}, beside="purchases sold per second", short="sales/s", last="sales/s"
-    )
+    """Sales per second."""
+    quantity = _Quantity(columns={"purchases_per_s": ""}, label="sales/s", short_label="sales/s", last_label="sales/s")
     return _chart(measures, quantity, findings.throughput(measures).title, conditions)
 
 
 def latency(measures: pd.DataFrame, *, conditions: str) -> Chart:
-    """The percentiles p50 and p99; where there is room for one only, p99."""
-    quantity = _Quantity(columns={"p50_ms": "p50", "p99_ms": "p99"}, beside="latency, ms", short="ms", last="p99, ms")
+    """The percentiles p50 and p99; only p99 if there is room for one."""
+    quantity = _Quantity(
+        columns={"p50_ms": "p50", "p99_ms": "p99"}, label="latency, ms", short_label="ms", last_label="p99, ms"
+    )
     return _chart(measures, quantity, findings.latency(measures).title, conditions)
 
 
 def wasted(measures: pd.DataFrame, *, conditions: str) -> Chart:
-    """The share of attempts made for nothing, in percent."""
+    """The share of wasted attempts, in percent."""
     quantity = _Quantity(
-        columns={"wasted": ""}, beside="attempts made for nothing, %", short="wasted, %", last="wasted, %",
+        columns={"wasted": ""}, label="wasted attempts, %", short_label="wasted, %", last_label="wasted, %",
         note=findings.WASTED, most=100,
     )  # fmt: skip
     title = findings.wasted(measures).title
@@ -138,12 +137,12 @@ def _chart(measures: pd.DataFrame, quantity: _Quantity, title: str, conditions: 
         _draw_panel(axes, panel, across, panel_in=panel_in)
     count_axis(all_axes[0], measures[across], width_in=_DRAWN_SHARE[columns] * WIDTH_IN)
     small = columns > 1
-    beside = quantity.last if both else quantity.short if small else quantity.beside
+    name = quantity.last_label if both else quantity.short_label if small else quantity.label
     named_log = " (log scale)"
     label(
         all_axes,
         _BELOW[across][small] + (named_log if wide(measures[across]) else ""),
-        beside + (named_log if logarithmic else ""),
+        name + (named_log if logarithmic else ""),
     )
     return chart
 
@@ -159,12 +158,12 @@ def _draw_panel(axes: Axes, panel: _Panel, across: str, *, panel_in: float) -> N
 
 
 def _across(measures: pd.DataFrame) -> str:
-    """What the axis below counts: where both were varied the pool, for its size is what one chooses."""
+    """The column of the x axis: the pool if both vary, because its size is what a reader chooses."""
     return varying_columns(measures)[-1]
 
 
 def _together(measures: pd.DataFrame, quantity: _Quantity) -> list[_Panel]:
-    """A panel a column with the lines of all strategies."""
+    """One panel per column with the lines of all strategies."""
     return [
         _Panel(name=name, lines=[_line(points, measures, column) for points in _by_strategy(measures, column)])
         for column, name in quantity.columns.items()
@@ -172,7 +171,7 @@ def _together(measures: pd.DataFrame, quantity: _Quantity) -> list[_Panel]:
 
 
 def _apart(measures: pd.DataFrame, quantity: _Quantity) -> list[_Panel]:
-    """A panel a strategy with a line a column; where it is only one, with the others in grey behind it."""
+    """One panel per strategy with a line per column; with only one column the other strategies are grey behind it."""
     by_column = {column: _by_strategy(measures, column) for column in quantity.columns}
     behind = next(iter(by_column.values())) if len(by_column) == 1 else []
     return [
@@ -189,15 +188,15 @@ def _apart(measures: pd.DataFrame, quantity: _Quantity) -> list[_Panel]:
 
 
 def _both_varied(measures: pd.DataFrame, quantity: _Quantity) -> list[_Panel]:
-    """A panel a strategy with a line over the pool's size for each number of buyers, a darker one for more."""
+    """One panel per strategy with a line over the size of the pool for each number of buyers, darker for more."""
     column = list(quantity.columns)[-1]
     return [
-        _Panel(name=_name(points, most=_NARROW), lines=_a_line_a_number_of_buyers(points, measures, column))
+        _Panel(name=_name(points, most=_NARROW), lines=_lines_by_buyers(points, measures, column))
         for points in _by_strategy(measures, column)
     ]
 
 
-def _a_line_a_number_of_buyers(points: pd.DataFrame, measures: pd.DataFrame, column: str) -> list[_Line]:
+def _lines_by_buyers(points: pd.DataFrame, measures: pd.DataFrame, column: str) -> list[_MedianLine]:
     by_buyers = points.groupby("buyers")
     look = style_for(str(points["strategy"].iloc[0]))
     return [
@@ -214,10 +213,10 @@ def _by_strategy(measures: pd.DataFrame, column: str) -> list[pd.DataFrame]:
     return [points for _, points in summary.spread(measures, column).groupby("strategy", sort=False)]
 
 
-def _line(points: pd.DataFrame, measures: pd.DataFrame, column: str) -> _Line:
+def _line(points: pd.DataFrame, measures: pd.DataFrame, column: str) -> _MedianLine:
     strategy = str(points["strategy"].iloc[0])
     trials = measures[(measures["strategy"] == strategy) & measures["buyers"].isin(points["buyers"])]
-    return _Line(
+    return _MedianLine(
         name=_name(points), look=style_for(strategy), points=points.dropna(), trials=trials, column=column, gid=strategy
     )
 
@@ -226,12 +225,12 @@ def _name(points: pd.DataFrame, **limit: int) -> str:
     return line_name(str(points["strategy"].iloc[0]), safe=bool(points["safe"].iloc[0]), **limit)
 
 
-def _end(line: _Line, across: str) -> LineLabel:
+def _end(line: _MedianLine, across: str) -> LineLabel:
     last = line.points.iloc[-1]
     return LineLabel(x=last[across], y=last["median"], name=line.name, color=line.look.color)
 
 
-def _draw(axes: Axes, line: _Line, across: str) -> None:
+def _draw(axes: Axes, line: _MedianLine, across: str) -> None:
     points, look = line.points, line.look
     axes.fill_between(points[across], points["least"], points["most"], color=look.color, alpha=0.2, linewidth=0)
     axes.plot(
@@ -245,9 +244,9 @@ def _draw(axes: Axes, line: _Line, across: str) -> None:
 
 
 def _scale(all_axes: Sequence[Axes], shown: Sequence[_Panel], *, one_scale: bool, most: float | None) -> bool:
-    """Scales from 0, or log ones where every one of them ranges that far; whether they are log."""
+    """Set scales from 0, or log scales if all of them need one; returns whether they are log scales."""
     own = [_values(panel) for panel in shown]
-    # Where all have one scale, it is that of the first.
+    # A shared scale is set on the first axes.
     scaled = [(all_axes[0], np.concatenate(own))] if one_scale else list(zip(all_axes, own, strict=True))
     known = [values for _, values in scaled if len(values)]
     logarithmic = most is None and bool(known) and all(map(needs_log_scale, known))
@@ -266,12 +265,12 @@ def _values(panel: _Panel) -> "np.ndarray[Any, np.dtype[np.float64]]":
 
 
 def _key_text(measures: pd.DataFrame, shown: Sequence[_Panel], *, both: bool, one_scale: bool) -> str:
-    """What a line, its band and the dots stand for."""
-    text = "Line: median of the repeats. Band: least to most of them. Dot: one repeat."
+    """What a line, its band and the dots mean."""
+    text = "Line: median of the repeats. Band: least to most. Dot: one repeat."
     if measures.groupby(list(GROUP)).size().max() == 1:
-        text = "Line: the only repeat; it shows no spread."
+        text = "Line: the only repeat, which shows no spread."
     if both:
-        text += " A line for each number of buyers, which stands at its end; darker: more."
+        text += " One line per number of buyers, written at its end; darker: more."
     if not one_scale:
-        text += " Each panel has a scale of its own."
-    return text + (" In grey: all the others." if any(panel.behind for panel in shown) else "")
+        text += " Each panel has its own scale."
+    return text + (" Grey: all other strategies." if any(panel.behind for panel in shown) else "")

@@ -9,11 +9,11 @@ import jinja2
 
 from ticketlab.report.answers import answers
 from ticketlab.report.caveats import limits
+from ticketlab.report.comparison import DRIFT_WARNING, differences
 from ticketlab.report.formats import Format
 from ticketlab.report.model import Report
 from ticketlab.report.page import TEMPLATES, ReportImage, comparison_of, pictures, timeline_of
 from ticketlab.report.phrases import capital, display_name, exact, number
-from ticketlab.report.side_by_side import DRIFT_WARNING, differences
 from ticketlab.report.tables import SECTIONS, comparison_rows, found, pools_differ, strategy_rows
 
 _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>#|~])")

@@ -17,10 +17,10 @@ import pandas as pd
 from ticketlab.report import charts, findings
 from ticketlab.report.answers import answers as answers_of
 from ticketlab.report.caveats import limits
+from ticketlab.report.comparison import DRIFT_WARNING, differences, labelled_measures
 from ticketlab.report.findings import Caption
 from ticketlab.report.model import DURABILITY, Report, RunResults
 from ticketlab.report.phrases import capital, display_name, exact, number
-from ticketlab.report.side_by_side import DRIFT_WARNING, differences, labelled_measures
 from ticketlab.report.style import Chart
 from ticketlab.report.tables import SECTIONS, causes_of, comparison_rows, found, pools_differ, strategy_rows
 

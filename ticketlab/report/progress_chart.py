@@ -1,4 +1,4 @@
-"""The chart of a run that goes on: what is left, how fast it sells, how purchases end. Knows samples, not measures."""
+"""The chart of a run in progress: the stock left, the speed, and how purchases end. Samples in, figure out."""
 
 from typing import Final
 
@@ -28,18 +28,21 @@ _BAR: Final = 0.62
 
 @with_style
 def live(samples: pd.DataFrame, title: str) -> Chart:
-    """Trials so far, the one under way among them.
+    """The trials so far, including the current one.
 
     Args:
-        samples: a row a reading, in order of time: `trial`, `strategy`, `seconds` since the trial's start, seats
-            `left`, and a column for each Outcome with the purchases that ended so.
-        title: what is being done.
+        samples: one row per reading in order of time: `trial`, `strategy`, `seconds` since the start of the trial,
+            seats `left`, and for each Outcome a column with the number of purchases.
+        title: the title of the chart.
     """
     last = samples.groupby("trial", sort=False).tail(1)
     names = list(dict.fromkeys(samples["strategy"]))
     body_in = max(_LEAST_IN, _AXIS_IN + _ROW_IN * len(names))
     chart = new_chart(
-        title=title, subtitle="As the buyers were told, a curve and a dot a trial.", conditions="", body_in=body_in
+        title=title,
+        subtitle="As reported to the buyers, one curve and one mark per trial.",
+        conditions="",
+        body_in=body_in,
     )
     stock, speed, ends = chart.subplots(1, 3, width_ratios=(1.3, 1, 1))
     _stock(stock, samples)
@@ -76,8 +79,8 @@ def _speed(axes: Axes, last: pd.DataFrame, names: list[str]) -> None:
         )  # fmt: skip
     axes.set_xlim(left=0)
     axes.xaxis.set_major_formatter(THOUSANDS)
-    axes.set_title("sold per second")
-    axes.set_xlabel("purchases/s")
+    axes.set_title("speed")
+    axes.set_xlabel("sales/s")
 
 
 def _ends(axes: Axes, last: pd.DataFrame, names: list[str]) -> None:
@@ -95,6 +98,6 @@ def _ends(axes: Axes, last: pd.DataFrame, names: list[str]) -> None:
         left += shares[outcome]
     axes.set_xlim(0, 100)
     axes.set_title("how purchases ended")
-    axes.set_xlabel("share of them, %")
+    axes.set_xlabel("share, %")
     if counts.to_numpy().any():
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.28), ncols=3, fontsize=7.5, handlelength=1.2)

@@ -1,8 +1,8 @@
-"""One hand for every chart: sizes, colours, and where title and conditions stand. Knows no measure and no frame.
+"""The style of every chart: sizes, colours, and the places of title and conditions. Independent of the data.
 
-Nothing here touches pyplot or leaves Matplotlib's settings changed. The colours are those of Okabe and Ito
-(https://jfly.uni-koeln.de/color/) and of Petroff (https://arxiv.org/abs/2107.02270), without their reds: red says
-"wrong", be it a ticket too many or an operation that breaks a promise, and nothing else.
+Does not use pyplot, and restores Matplotlib's settings. The colours are those of Okabe and Ito
+(https://jfly.uni-koeln.de/color/) and of Petroff (https://arxiv.org/abs/2107.02270), without their reds: red is
+reserved for what is wrong, such as oversold tickets.
 """
 
 import io
@@ -37,10 +37,10 @@ PALE_RED: Final = "#fbe3e4"
 _LIGHTEST: Final = 0.6
 """The share of white in the lightest shade of a colour."""
 _PNG_COLORS: Final = 128
-"""As many as a chart has, with the shades between them at every edge, and a third of the bytes."""
+"""Enough for a chart with the shades at every edge, in a third of the bytes."""
 _MARGIN_IN: Final = 0.12
 _LINES_KNOWN: Final = 2_000
-"""Whose widths are kept: every chart of a run has the same conditions, and each try at wrapping them the same lines."""
+"""The size of the cache of line widths: the conditions of a run are wrapped the same way for every chart."""
 _LINE_SPACING: Final = 1.3
 _TITLE_PT: Final = 12.0
 _SUBTITLE_PT: Final = 8.5
@@ -50,9 +50,9 @@ _NO_BREAK: Final = "\u00a0"
 _KEPT_TOGETHER: Final = (re.compile(r"\d (?=\w|%)"), re.compile(r"(?<=· )[^·]{1,60}(?= ·|$)"), re.compile(r" ·"))
 
 _LOG_FROM: Final = 15.0
-"""A range of more than so many times is drawn on a log axis."""
+"""A larger ratio of the extreme values is drawn on a log axis."""
 _LOG_TICKS: Final = ((100.0, (1, 2, 5)), (1000.0, (1, 3)), (float("inf"), (1,)))
-"""Up to which range a log axis has which numbers of a decade; more would touch."""
+"""The numbers of a decade on a log axis, by the largest ratio of the extreme values at which they do not touch."""
 
 SETTINGS: Final[dict[str, Any]] = {
     "axes.axisbelow": True,
@@ -75,9 +75,9 @@ SETTINGS: Final[dict[str, Any]] = {
     "legend.fontsize": 8.5,
     "legend.frameon": False,
     "legend.handletextpad": 0.5,
-    "svg.hashsalt": "ticketlab",  # the same figure is the same file
+    "svg.hashsalt": "ticketlab",  # the same figure gives the same file
     "text.color": INK,
-    "text.parse_math": False,  # the name of a strategy is no formula
+    "text.parse_math": False,  # the name of a strategy is not a formula
     "xtick.color": MUTED,
     "xtick.labelsize": 8.5,
     "ytick.color": MUTED,
@@ -86,17 +86,17 @@ SETTINGS: Final[dict[str, Any]] = {
 }
 
 
-Line: TypeAlias = Literal["-", "--", "-.", ":"] | tuple[int, tuple[int, ...]]
+LinePattern: TypeAlias = Literal["-", "--", "-.", ":"] | tuple[int, tuple[int, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesStyle:
-    """How one strategy is drawn, in every chart of every run."""
+    """The look of one strategy in every chart of every run."""
 
     color: str
     marker: str
     hatch: str
-    line: Line
+    line: LinePattern
 
 
 _KNOWN: Final = {
@@ -110,14 +110,14 @@ _KNOWN: Final = {
 _COLORS: Final = ("#832db6", "#a96b59", "#8f8440", "#27408b", "#1b8a9a", "#4b7a1e", "#3d4f4f")
 _MARKERS: Final = ("P", "p", "h", "<", ">", "d", "*")
 _HATCHES: Final = ("///", "...", "\\\\\\", "xxx", "---")
-_LINES: Final[tuple[Line, ...]] = ("--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
+_LINES: Final[tuple[LinePattern, ...]] = ("--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 
 class Chart(Figure):
-    """A figure that a notebook shows by itself. A plain one is shown only after pyplot was set up for it."""
+    """A figure that a notebook displays without pyplot."""
 
     # Both draw straight on their canvas: savefig lays everything out in a drawing of its own before.
     def png(self, dpi: int = 160) -> bytes:
@@ -150,7 +150,7 @@ class Chart(Figure):
 
 @contextmanager
 def settings() -> Iterator[None]:
-    """Matplotlib's own defaults with ours on top, whatever a notebook or a matplotlibrc has set; undone at the end."""
+    """Matplotlib's defaults with SETTINGS, whatever a notebook or a matplotlibrc has set; restored at the end."""
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(SETTINGS)  # type: ignore[arg-type]  # keys are a Literal of 300 names
@@ -158,7 +158,7 @@ def settings() -> Iterator[None]:
 
 
 def with_style(chart: Callable[_P, _R]) -> Callable[_P, _R]:
-    """A chart function that draws in our hand."""
+    """Decorate a chart function so that it draws with these settings."""
 
     @wraps(chart)
     def draw(*args: _P.args, **kwargs: _P.kwargs) -> _R:
@@ -169,7 +169,7 @@ def with_style(chart: Callable[_P, _R]) -> Callable[_P, _R]:
 
 
 def style_for(strategy: str) -> SeriesStyle:
-    """The look of a strategy. It depends on the name alone, so that a new strategy changes none of the others."""
+    """The look of a strategy. It depends only on the name, so that a new strategy changes no other."""
     if strategy in _KNOWN:
         return _KNOWN[strategy]
     rest, color = divmod(crc32(strategy.encode()), len(_COLORS))
@@ -181,7 +181,7 @@ def style_for(strategy: str) -> SeriesStyle:
 
 
 def shades(color: str, count: int) -> list[str]:
-    """So many shades of a colour that can be told apart, the last of them the colour itself."""
+    """Distinguishable shades of a colour from light to dark; the last is the colour itself."""
     lightest = 0.0 if count == 1 else _LIGHTEST
     red, green, blue = to_rgb(color)
     whites = np.linspace(lightest, 0, count)
@@ -189,9 +189,9 @@ def shades(color: str, count: int) -> list[str]:
 
 
 def new_chart(*, title: str, subtitle: str, conditions: str, body_in: float) -> Chart:
-    """An empty chart with its words in place; `body_in` inches of height are left for what is drawn.
+    """An empty chart with its title, subtitle and conditions; `body_in` is the height of its axes in inches.
 
-    The words are wrapped to the width, and the chart grows with them: nothing is cut off, however long they are.
+    The texts are wrapped to the width, and the height of the chart grows with them, so that none is cut off.
     """
     title = _wrap(title, _TITLE_PT, "bold")
     subtitle, conditions = _wrap(subtitle, _SUBTITLE_PT), _wrap(conditions, _FOOT_PT)
@@ -211,13 +211,13 @@ def new_chart(*, title: str, subtitle: str, conditions: str, body_in: float) -> 
 
 
 def needs_log_scale(values: Iterable[float]) -> bool:
-    """Whether values range so far that an axis from 0 would hide the small ones; a log axis can not show a 0."""
+    """Whether an axis from 0 would hide the small values; never with a 0, which a log axis cannot show."""
     known = [value for value in values if not np.isnan(value)]
     return bool(known) and 0 < min(known) * _LOG_FROM < max(known)
 
 
 def log_axis(axis: XAxis | YAxis, values: Iterable[float]) -> None:
-    """A log axis for values above 0, with as many numbers as have room."""
+    """Set a log axis for values above 0, with as many numbers as fit."""
     known = [value for value in values if not np.isnan(value)]
     if isinstance(axis, XAxis):
         axis.axes.set_xscale("log")
@@ -230,13 +230,13 @@ def log_axis(axis: XAxis | YAxis, values: Iterable[float]) -> None:
 
 
 def truncate_middle(text: str, most: int) -> str:
-    """A text of at most so many characters, its middle left out where it is longer."""
+    """A text of at most so many characters; the middle of a longer one is omitted."""
     tail = (most - 1) // 3
     return text if len(text) <= most else f"{text[: most - 1 - tail]}…{text[-tail:]}"
 
 
 def _wrap(text: str, size_pt: float, weight: str = "normal") -> str:
-    """The text in lines that fit the width; a number stays with what it counts, and a condition with itself."""
+    """The text in lines that fit the width; a number stays with its unit, and a short condition on one line."""
     for pattern in _KEPT_TOGETHER:
         text = pattern.sub(lambda kept: kept[0].replace(" ", _NO_BREAK), text)
     room_pt = (WIDTH_IN - 2.5 * _MARGIN_IN) * 72

@@ -7,7 +7,7 @@ import pandas as pd
 from ticketlab.checks.progress import worst_progress
 from ticketlab.checks.verdict import worst
 from ticketlab.history.recording import RETRIES
-from ticketlab.report.grouping import GROUP, SETTING
+from ticketlab.report.phrases import GROUP, SETTING
 
 if TYPE_CHECKING:
     from pandas.api.typing import DataFrameGroupBy

@@ -1,4 +1,4 @@
-"""The chart of a few operations as a timeline, from call to return. Knows the columns of a history; judges nothing."""
+"""The chart of a few operations as a timeline, from call to answer. Judges nothing."""
 
 from collections.abc import Collection
 from math import ceil
@@ -18,28 +18,28 @@ from ticketlab.report.phrases import format_id, has_multiple, number, pluralize
 from ticketlab.report.style import INK, MUTED, RED, THOUSANDS, Chart, new_chart
 
 _ROW_IN: Final = 0.26
-_TOLD_ROW_IN: Final = 0.46
-_WORDS_UP: Final = 0.4
+_TEXT_ROW_IN: Final = 0.46
+_TEXT_UP: Final = 0.4
 _THIN: Final = 0.36
-"""What a bar with words over it takes of its row."""
+"""The height of a bar with text above it."""
 _AXIS_IN: Final = 0.75
 _TICKS: Final = 4
-"""Beside words as many as have room."""
+"""The most ticks next to texts."""
 _MARGIN: Final = 0.05
 _LEAST_MS: Final = 0.01
 _OPEN_END: Final = 3
-"""How many margins are left for what has no end."""
+"""The number of margins right of an operation without an answer."""
 
 
 def timeline(operations: pd.DataFrame, *, conditions: str, title: str = "", crashes_ns: Collection[int] = ()) -> Chart:
-    """A bar an operation from its call to its answer; the same version is tied together, and what is wrong is red.
+    """One bar per operation from its call to its answer; a bracket joins sales of one version, and red is wrong.
 
-    Operations with a column `wrong`, of words that say what is wrong with each or of nothing, stand in the order of
-    their calls, as their story tells them; others in that of the versions.
+    Operations with a column `wrong` (a few words on what is wrong with each, or "") are in the order of their calls;
+    others in version order.
     """
     drawn = _in_order(operations.head(findings.MOST_OPERATIONS))
     outcomes = [each for each in Outcome if each in set(drawn.get("outcome", ()))]
-    row_in = _TOLD_ROW_IN if "wrong" in drawn else _ROW_IN
+    row_in = _TEXT_ROW_IN if "wrong" in drawn else _ROW_IN
     body_in = _AXIS_IN + ceil(len(outcomes) / LEGEND_COLUMNS) * LEGEND_LINE_IN + row_in * len(drawn)
     title = title or findings.timeline(drawn).title
     subtitle = _subtitle(drawn, of=len(operations), crashed=bool(crashes_ns))
@@ -47,21 +47,21 @@ def timeline(operations: pd.DataFrame, *, conditions: str, title: str = "", cras
     axes: Axes = chart.subplots()
     _span(axes, drawn, crashes_ns)
     _bars(axes, drawn)
-    _tie(axes, drawn)
-    axes.set_yticks(range(len(drawn)), labels=[_who(operation) for _, operation in drawn.iterrows()])
+    _join_same_versions(axes, drawn)
+    axes.set_yticks(range(len(drawn)), labels=[_buyer_label(operation) for _, operation in drawn.iterrows()])
     axes.set_ylim(len(drawn) - (0.6 if "wrong" in drawn else 0.4), -0.8 if "wrong" in drawn else -0.6)
     axes.grid(visible=False, axis="y")
     axes.xaxis.set_major_locator(MaxNLocator(_TICKS))
     axes.xaxis.set_major_formatter(THOUSANDS)
     axes.set_xlabel("ms since the start of the trial")
-    keys = [Patch(edgecolor=MUTED, linewidth=0.6, label=spaced(each), **OUTCOME_LOOKS[each]) for each in outcomes]
-    if keys:
-        legend(chart, axes, keys)
+    handles = [Patch(edgecolor=MUTED, linewidth=0.6, label=spaced(each), **OUTCOME_LOOKS[each]) for each in outcomes]
+    if handles:
+        legend(chart, axes, handles)
     return chart
 
 
 def _in_order(operations: pd.DataFrame) -> pd.DataFrame:
-    """As they were called; where nothing is marked by event and version, so that who made the same stand together."""
+    """In the order of the calls if there are marks, else by event and version."""
     columns = ("invoked_ns",) if "wrong" in operations else ("event", "version", "invoked_ns")
     by = [column for column in columns if column in operations]
     return operations.sort_values(by, kind="stable").reset_index(drop=True)
@@ -70,19 +70,19 @@ def _in_order(operations: pd.DataFrame) -> pd.DataFrame:
 def _subtitle(drawn: pd.DataFrame, *, of: int, crashed: bool) -> str:
     text = "Bar: from call to answer."
     if "wrong" not in drawn:
-        text += " In order of the version that each made or saw."
+        text += " In version order."
     if "available" in drawn:
         text += " Left: the stock at that version."
     if findings.made_twice(drawn).any():
-        text += " Tied together: sales that made the same version."
+        text += " Bracket: sales that made the same version."
     if "wrong" not in drawn and findings.overwrote(drawn).any():
-        text += " Overwrote: what it left is not what the one before it left, less its own tickets."
+        text += " Overwrote: its stock is not the stock before, less its own tickets."
     if _wrong(drawn).any():
         text += " Red: what is wrong."
     if _open(drawn).any():
-        text += " Dotted: it may have happened at any time from then on."
+        text += " Dotted: no answer, so it may have taken effect at any later time."
     if crashed:
-        text += " Dashed line: the server was crashed."
+        text += " Dashed line: server crash."
     return text + (f" The first {len(drawn)} of {number(of)}." if of > len(drawn) else "")
 
 
@@ -91,12 +91,12 @@ def _wrong(drawn: pd.DataFrame) -> "pd.Series[bool]":
 
 
 def _open(drawn: pd.DataFrame) -> "pd.Series[bool]":
-    """Those that nobody was told the end of."""
+    """Mask of the operations without an answer."""
     return drawn["outcome"] == Outcome.UNKNOWN if "outcome" in drawn else pd.Series(data=False, index=drawn.index)
 
 
 def _span(axes: Axes, drawn: pd.DataFrame, crashes_ns: Collection[int]) -> None:
-    """From shortly before the first call to shortly after the last answer, and to the crash after it."""
+    """Set the x axis from the first call to the last answer or crash, and draw the crashes."""
     first, last = drawn["invoked_ns"].min() / 1e6, drawn["completed_ns"].max() / 1e6
     crashes = [ns / 1e6 for ns in crashes_ns]
     last = max(last, *crashes) if crashes else last
@@ -107,18 +107,18 @@ def _span(axes: Axes, drawn: pd.DataFrame, crashes_ns: Collection[int]) -> None:
 
 
 def _bars(axes: Axes, drawn: pd.DataFrame) -> None:
-    told_apart = [name for name in ("event", "outcome") if name in drawn and has_multiple(drawn[name])]
+    varying = [name for name in ("event", "outcome") if name in drawn and has_multiple(drawn[name])]
     overwrote, wrong, endless = findings.overwrote(drawn), _wrong(drawn), _open(drawn)
     for place, (_, operation) in enumerate(drawn.iterrows()):
         from_ms, to_ms = (operation[name] / 1e6 for name in ("invoked_ns", "completed_ns"))
         look: dict[str, Any] = OUTCOME_LOOKS.get(operation.get("outcome", ""), {"facecolor": MUTED})
         bar: dict[str, Any] = {"height": _THIN if "wrong" in drawn else BAR, "left": from_ms}
         axes.barh(place, to_ms - from_ms, **bar, edgecolor=MUTED, linewidth=0.6, gid="operation", **look)
-        if wrong[place]:  # a frame of its own: the edge's colour is that of the hatch too
+        if wrong[place]:  # a separate frame, because a hatch has the colour of its edge
             axes.barh(place, to_ms - from_ms, **bar, facecolor="none", edgecolor=RED, linewidth=1.6, gid="wrong")
         if endless[place]:
             axes.plot([to_ms, axes.get_xlim()[1]], [place] * 2, color=MUTED, linestyle=":", gid="open end")
-        text = _told(operation, told_apart)
+        text = _operation_text(operation, varying)
         if wrong[place]:
             text += f" · {operation['wrong']}"
         elif "wrong" not in drawn and overwrote[place]:
@@ -127,36 +127,36 @@ def _bars(axes: Axes, drawn: pd.DataFrame) -> None:
 
 
 def _above(axes: Axes, place: float, text: str, color: str) -> None:
-    """Words over a bar, from the left: a narrow screen shows their beginning, and the bar has the whole width."""
+    """Write a text above a bar, from the left edge, so that a narrow screen shows its beginning."""
     axes.text(
-        0, place - _WORDS_UP, text.strip(), transform=axes.get_yaxis_transform(), va="center", color=color, fontsize=8.5
+        0, place - _TEXT_UP, text.strip(), transform=axes.get_yaxis_transform(), va="center", color=color, fontsize=8.5
     )
 
 
-def _who(operation: pd.Series) -> str:
+def _buyer_label(operation: pd.Series) -> str:
     buyer = operation.get("buyer")
     return "" if buyer is None or pd.isna(buyer) else f"buyer {format_id(buyer)}"
 
 
-def _told(operation: pd.Series, told_apart: Collection[str]) -> str:
-    """What stands beside a bar: version, quantity and stock as far as they are known, event and outcome if several."""
+def _operation_text(operation: pd.Series, varying: Collection[str]) -> str:
+    """The text of a bar: version, quantity and stock if they are known; event and outcome if these vary."""
     known = operation.dropna()
-    parts = [f"event {format_id(known['event'])}"] if "event" in told_apart and "event" in known else []
+    parts = [f"event {format_id(known['event'])}"] if "event" in varying and "event" in known else []
     if "version" in known:
         parts.append("no version" if known["version"] == NOT_SEEN else f"version {number(known['version'])}")
     if "quantity" in known:
         parts.append(pluralize(known["quantity"], "ticket"))
     if known.get("available", NOT_SEEN) != NOT_SEEN:
         parts.append(f"{number(known['available'])} left")
-    if "outcome" in told_apart and "outcome" in known:
+    if "outcome" in varying and "outcome" in known:
         parts.append(spaced(known["outcome"]))
     return "  " + " · ".join(parts)
 
 
-def _tie(axes: Axes, drawn: pd.DataFrame) -> None:
-    """A bracket beside the rows of sales that made the same version of an event: the lost update itself."""
+def _join_same_versions(axes: Axes, drawn: pd.DataFrame) -> None:
+    """Draw a bracket right of the sales that made the same version of an event: a lost update."""
     twice = drawn[findings.made_twice(drawn)]
-    if twice.empty:  # and perhaps without the columns to group by
+    if twice.empty:  # the columns to group by may be missing
         return
     for _, rows in twice.groupby(["event", "version"]):
         top, bottom = rows.index.min() - 0.3, rows.index.max() + 0.3

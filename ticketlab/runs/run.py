@@ -24,9 +24,8 @@ from ticketlab.checks.verdict import Status, Verdict, overall
 from ticketlab.errors import NotFoundError
 from ticketlab.faults.schedule import Fault
 from ticketlab.history.arrays import LoadPart
-from ticketlab.report import double_calls
 from ticketlab.report.concerns import Concern, concerns, strict_failures
-from ticketlab.report.faults import FaultMet, sentences, untested
+from ticketlab.report.faults import FaultMet, double_calls_condition, sentences, untested, without_double_calls
 from ticketlab.report.model import DURABILITY
 from ticketlab.report.phrases import pluralize
 from ticketlab.report.summary import summarise
@@ -223,7 +222,7 @@ class Run:
         if self.experiment.double_calls is None:
             safe = [trial for trial in self.trials if trial.safe]
             shares = {each.strategy: each.double_calls for each in safe if each.double_calls is not None}
-            notes += double_calls.unclaimed(shares)
+            notes += without_double_calls(shares)
         weakened = self.durability_off
         if weakened:
             notes.append(f"Durability was off ({', '.join(weakened)}): the timings are not those of a safe server.")
@@ -275,7 +274,7 @@ class Run:
                 f"pool of {', '.join(map(str, experiment.pool_sizes))}",
                 f"{pluralize(experiment.events, 'event')} of {experiment.stock:,} seats{baskets}",
                 *([f"{100 * experiment.refunds:g} % of the sales refunded"] if experiment.refunds else []),
-                *double_calls.condition(trial.double_calls or 0.0 for trial in self.trials),
+                *double_calls_condition(trial.double_calls or 0.0 for trial in self.trials),
                 f"at most {experiment.seconds:g} s{limit}",
                 *([", ".join(fault.words for fault in experiment.faults)] if experiment.faults else []),
                 pluralize(experiment.repeats, "repeat"),

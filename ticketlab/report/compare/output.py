@@ -1,4 +1,4 @@
-"""A comparison of two runs in words, as tables and as JSON."""
+"""A comparison of two runs for the terminal and as JSON."""
 
 from collections.abc import Iterator, Sequence
 from math import isnan
@@ -10,27 +10,24 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ticketlab.report.compare.gate import inconclusive
-from ticketlab.report.compare.pairs import RunComparison
-from ticketlab.report.compare.verdict_changes import news_of
+from ticketlab.report.compare.versus import RunComparison, inconclusive, news_of
+from ticketlab.report.comparison import DRIFT_WARNING
 from ticketlab.report.findings.caption import strategy_label
-from ticketlab.report.grouping import setting_parts
-from ticketlab.report.jsonable import jsonable
-from ticketlab.report.phrases import join_names, number
-from ticketlab.report.side_by_side import DRIFT_WARNING
+from ticketlab.report.json_report import jsonable
+from ticketlab.report.phrases import join_names, number, setting_parts
 
 _SAID: Final = {
     "faster": "Clearly faster",
     "slower": "Clearly slower",
     "unclear": "Not clearly faster or slower",
-    "unknown": "Without a ratio, since the first run sold nothing",
+    "unknown": "No ratio, because the first run sold nothing",
 }
 MOST_UNCLEAR: Final = 6
-"""Names that are listed of what is not clear; the table has them all."""
+"""The most names of unclear strategies that a sentence lists; the table has all of them."""
 
 
 def word(row: pd.Series) -> str:
-    """What became of it: "faster" or "slower" where that is clear, "unclear", or "unknown" where there is no ratio."""
+    """The change in a word: "faster" or "slower" if it is clear, else "unclear"; "unknown" without a ratio."""
     if isnan(row["purchases_per_s_ratio"]):
         return "unknown"
     if not row["purchases_per_s_clear"]:
@@ -39,25 +36,25 @@ def word(row: pd.Series) -> str:
 
 
 def sentences(rows: pd.DataFrame) -> list[str]:
-    """Who is clearly faster and slower, and by how much; of whom that is not clear."""
+    """Which strategies are clearly faster or slower with their ratios, and which are not."""
     clear = ("faster", "slower")
-    told: dict[str, list[str]] = {each: [] for each in _SAID}
+    names_by_word: dict[str, list[str]] = {each: [] for each in _SAID}
     for _, row in rows.iterrows():
         name = strategy_label(row, rows)
         times = f" (× {number(row['purchases_per_s_ratio'])})" if word(row) in clear else ""
-        told[word(row)].append(f"{name}{times}")
-    most = {what: len(names) if what in clear else MOST_UNCLEAR for what, names in told.items()}
-    return [f"{_SAID[what]}: {join_names(names, most=most[what])}." for what, names in told.items() if names]
+        names_by_word[word(row)].append(f"{name}{times}")
+    most = {what: len(names) if what in clear else MOST_UNCLEAR for what, names in names_by_word.items()}
+    return [f"{_SAID[what]}: {join_names(names, most=most[what])}." for what, names in names_by_word.items() if names]
 
 
 VERSION: Final = 1
-"""Counted up where a field goes or changes its meaning; new ones may come at any time."""
+"""Increased if a field is removed or changes its meaning; new fields may be added at any time."""
 
 
 def as_json(both: RunComparison) -> dict[str, Any]:
-    """What the terminal shows, by name; what there is none of is null."""
+    """What the terminal shows, by name; null for a missing number."""
     rows = both.rows.assign(speed=[word(row) for _, row in both.rows.iterrows()])
-    told = {
+    fields = {
         "ticketlab_compare": VERSION,
         "first": both.first.run,
         "second": both.second.run,
@@ -71,29 +68,29 @@ def as_json(both: RunComparison) -> dict[str, Any]:
         "differences": both.differences,
         "warning": DRIFT_WARNING,
     }
-    plain: dict[str, Any] = jsonable(told)
+    plain: dict[str, Any] = jsonable(fields)
     return plain
 
 
 _STYLES: Final = {"VALID": "green", "INVALID": "bold red", "UNKNOWN": "yellow", "faster": "green", "slower": "bold red"}
 _LEGEND: Final = (
-    "purchases/s: geometric means of the repeats; 2nd/1st: their ratio, and that of the p95 latencies, below it the 95 "
-    "% interval (Welch's t on logarithms), which takes two repeats a side; retries, verdict: where "
-    "they differ, the 2nd run's is below"
+    "sales/s: geometric means of the repeats; 2nd/1st: ratio of these, and of the p95 latencies, with the 95 % "
+    "interval (Welch's t-test on logarithms; needs two repeats per run) below; retries and verdict: the 2nd "
+    "run's is below if they differ"
 )
-_BESIDE: Final = ("began", "revision", "name", "server.why")
-"""What nearly always differs, and tells nothing of the numbers."""
+_UNREMARKABLE: Final = ("began", "revision", "name", "server.why")
+"""Settings that nearly always differ and do not affect the numbers."""
 _TEN: Final = 10
 _HUNDRED: Final = 100
 _HUNDREDTH: Final = 0.01
 
 
 def printed(both: RunComparison) -> Iterator[RenderableType]:
-    """The runs, what became of their verdicts, the numbers, what they come to, and what else differs."""
+    """The runs, their changed verdicts, the table of numbers with its conclusions, and the settings that differ."""
     yield Text(f"1st: {both.first.run}\n2nd: {both.second.run}\n")
     yield from _news(both)
     if both.rows.empty:
-        yield Text("The runs have no strategy in the same setting in common.\n", style="yellow")
+        yield Text("The runs share no strategy in the same setting.\n", style="yellow")
     else:
         yield _table(both.rows)
         yield Text(f"{_LEGEND}\n", style="dim")
@@ -104,15 +101,17 @@ def printed(both: RunComparison) -> Iterator[RenderableType]:
 
 
 def gate(both: RunComparison, reasons: Sequence[str], *, below: float) -> Iterator[Text]:
-    """What the gate says: that the second run passes it, or each reason why not; and what it could not tell."""
+    """Whether the second run passes the gate, or each reason why not; and what the gate could not decide."""
     if reasons:
         yield Text("\nFailed:", style="bold red")
         yield from (Text(f"- {each}", style="bold red") for each in reasons)
     else:
-        yield Text(f"\nPassed: no speed is surely below {below:g} times the first, and no strategy newly wrong.")
+        yield Text(
+            f"\nPassed: no speed is surely below {below:g} times the first, and no strategy has a new violation."
+        )
     if names := inconclusive(both, below=below):
-        told = join_names(names, most=MOST_UNCLEAR)
-        yield Text(f"Below {below:g}, but not surely: {told}. More repeats would tell.", style="yellow")
+        unsure = join_names(names, most=MOST_UNCLEAR)
+        yield Text(f"Below {below:g}, but not surely: {unsure}. Run more repeats to decide.", style="yellow")
 
 
 def _news(both: RunComparison) -> Iterator[Text]:
@@ -124,7 +123,7 @@ def _news(both: RunComparison) -> Iterator[Text]:
 def _table(rows: pd.DataFrame) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     table.add_column("strategy", overflow="fold")
-    for heading in ("1st\n/s", "2nd\n/s", "purchases/s\n2nd/1st", "p95\n2nd/1st", "retries\n/sale"):
+    for heading in ("1st\n/s", "2nd\n/s", "sales/s\n2nd/1st", "p95\n2nd/1st", "retries\n/sale"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("speed", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
@@ -164,7 +163,7 @@ def _ratio(row: pd.Series, of: str) -> Text:
 
 
 def _times(ratio: float) -> str:
-    """A ratio in the width that a column has."""
+    """A ratio in the width of its column."""
     if 0 < ratio < _HUNDREDTH:
         return "<0.01"
     if ratio >= _HUNDRED:
@@ -173,7 +172,7 @@ def _times(ratio: float) -> str:
 
 
 def _verdict(row: pd.Series) -> Text:
-    """That of both runs, one below the other where they are not the same."""
+    """The verdicts of both runs, one below the other if they differ."""
     return Text("\n").join(map(_styled, dict.fromkeys([row["verdict_first"], row["verdict"]])))
 
 
@@ -188,7 +187,7 @@ def _only(both: RunComparison) -> Iterator[Text]:
 
 
 def _differences(both: RunComparison) -> Iterator[Text]:
-    """What was asked for and what it ran on, where that is not the same, in a line each."""
-    rows = [row for row in both.differences if row["what"] not in _BESIDE]
-    yield Text(f"\n{'Asked for or run otherwise:' if rows else 'Both were asked for and run alike.'}")
+    """The settings that differ, one line each."""
+    rows = [row for row in both.differences if row["what"] not in _UNREMARKABLE]
+    yield Text(f"\n{'Settings that differ:' if rows else 'Both runs had the same settings.'}")
     yield from (Text(f"- {row['what']}: {' → '.join(row['values'])}") for row in rows)

@@ -1,152 +1,140 @@
-"""Why an answer or a purchase is wrong: not there, not reported, made twice, there in part, refused, or outdated."""
+"""Why an answer or a recorded purchase is wrong: missing, unreported, doubled, partial, refused or outdated."""
 
 from collections.abc import Iterator, Sequence
 
+from ticketlab.history.text import verb
 from ticketlab.outcomes import Outcome
 from ticketlab.report.explain import stock
-from ticketlab.report.explain.evidence import Evidence, Explanation, Line, Operation, lines_of, marked
-from ticketlab.report.explain.wording import buyer_label, crash_after, milliseconds, of_event, short, was_or_were
+from ticketlab.report.explain.evidence import (
+    BuyerCall,
+    CallLine,
+    Evidence,
+    Explanation,
+    crash_after,
+    lines_of,
+    marked,
+    milliseconds,
+    of_event,
+    short_id,
+)
 from ticketlab.report.phrases import join_names, number, pluralize
 
 
-def phantom_sale(scene: Evidence) -> Explanation:
-    """Tickets, or a version, that no buyer was told of."""
-    kept = [line for line in lines_of(scene.calls) if line.tickets]
-    if backs := [call for call in scene.calls if call.refund and call.changed]:
-        return _not_undone(backs) if kept else _nobody_bought(backs)
-    if kept:
+def phantom_sale(evidence: Evidence) -> Explanation:
+    """Tickets or a version in the database that no answer reports."""
+    recorded = [line for line in lines_of(evidence.calls) if line.tickets]
+    if refunds := _refunds(evidence):
+        lines = lines_of(refunds)
+        if recorded:
+            why = f"{refunds[0].label} was told that the refund was made, but the tickets are still in the ledger."
+            short = "a refund was reported, but its tickets are still in the ledger"
+            return Explanation(short=short, why=why, marks=marked(lines, "still in the ledger"))
+        why = "No answer reports the purchase that was refunded here."
+        return Explanation(short="a refund of an unreported purchase", why=why, marks=marked(lines, "never bought"))
+    if recorded:
         return Explanation(
-            short="tickets of a purchase that was not told as sold",
-            why="He was not told that they are his: he will buy others, and these seats are gone.",
-            marks=marked(kept, "in the ledger"),
+            short="tickets of a purchase that was not reported as sold",
+            why="The ledger has tickets that were not reported as sold: the buyer does not know of them, and nobody "
+            "else can buy these seats.",
+            marks=marked(recorded, "in the ledger"),
         )
-    if scene.held:
-        name = short(scene.held[0].purchase_id)
-        return Explanation(short=f"no buyer was told of {name}", why=f"no buyer was told of {name}")
-    if not lines_of(scene.calls):
-        return Explanation(
-            short="a change that no answer reports",
-            why="The event came to a version that no answer reports: something changed its stock, and no buyer knows.",
-        )
-    return stock.unseen(scene) or Explanation(
-        short="a change that no answer reports",
-        why="Next to the version shown here is one that no answer reports: something changed the stock, and no buyer "
-        "knows.",
-        marks=marked(lines_of(scene.calls), "next to a version that no answer reports"),
+    if evidence.holdings:
+        unreported = f"no answer reports {short_id(evidence.holdings[0].purchase_id)}"
+        return Explanation(short=unreported, why=unreported)
+    short = "a change of the stock that no answer reports"
+    if not lines_of(evidence.calls):
+        return Explanation(short=short, why="The event has a version that no answer reports.")
+    return stock.unreported_version(evidence) or Explanation(
+        short=short,
+        why="The version next to the one shown here is reported by no answer.",
+        marks=marked(lines_of(evidence.calls), "next to an unreported version"),
     )
 
 
-def _not_undone(backs: Sequence[Operation]) -> Explanation:
-    return Explanation(
-        short="a purchase was given back, and its tickets are still there",
-        why=f"{buyer_label(backs[0])} was told that they were given back, and they are still in the ledger.",
-        marks=marked(lines_of(backs), "still in the ledger"),
-    )
-
-
-def _nobody_bought(backs: Sequence[Operation]) -> Explanation:
-    return Explanation(
-        short="something was given back that nobody had bought",
-        why="No buyer was told that he had bought what was given back here.",
-        marks=marked(lines_of(backs), "never bought"),
-    )
-
-
-def lost_sale(scene: Evidence) -> Explanation:
-    """Told, and not there."""
-    told = [call for call in scene.calls if call.outcome in (Outcome.SOLD, Outcome.REFUNDED)]
-    if not told:
-        return Explanation(short="a sale that is not there", why="What a buyer was told must be in the ledger.")
-    call = told[-1]
-    lacking = [line for line in call.lines if _lacks(call, line)] or call.lines
-    marks = {line.place: _lost(call, line) for line in lacking}
-    done, crash = "given it back" if call.refund else "bought", crash_after(scene, call)
+def lost_sale(evidence: Evidence) -> Explanation:
+    """A reported sale or refund that the ledger does not have."""
+    reported = [call for call in evidence.calls if call.outcome in (Outcome.SOLD, Outcome.REFUNDED)]
+    if not reported:
+        return Explanation(short="a sale that is not in the ledger", why="A reported sale must be in the ledger.")
+    call = reported[-1]
+    what = "refund" if call.is_refund else "sale"
+    crash = crash_after(evidence, call)
     if crash is None:
-        why = f"{buyer_label(call)} was told that he has {done}, and what a buyer was told must be in the ledger."
-        return Explanation(short=_gone(call, "is not in the ledger"), why=why, marks=marks)
-    before = milliseconds(crash - (call.completed_ns or 0))
-    why = (
-        f"{before} before the crash {buyer_label(call)} was told that he has {done}, and what was told must survive it."
-    )
-    return Explanation(short=_gone(call, "did not survive the crash"), why=why, marks=marks)
+        short, why = "is not in the ledger", f"The {what} was reported to {call.label}, so it must be in the ledger."
+    else:
+        before = milliseconds(crash - (call.completed_ns or 0))
+        short = "did not survive the crash"
+        why = f"The {what} was reported to {call.label} {before} before the crash, so it must survive the crash."
+    part = "a part of " if not call.is_refund and any(line.tickets for line in call.lines) else ""
+    lines = [line for line in call.lines if _is_lost(call, line)] or call.lines
+    marks = {line.place: _loss(call, line) for line in lines}
+    return Explanation(short=f"{part}the {what} to {call.label} {short}", why=why, marks=marks)
 
 
-def _gone(call: Operation, what: str) -> str:
-    if call.refund:
-        return f"what {buyer_label(call)} gave back is still in the ledger"
-    part = "a part of " if any(line.tickets for line in call.lines) else ""
-    return f"{part}the purchase of {buyer_label(call)} {what}"
-
-
-def _lacks(call: Operation, line: Line) -> bool:
-    if call.refund:
+def _is_lost(call: BuyerCall, line: CallLine) -> bool:
+    if call.is_refund:
         return bool(line.tickets)
     return line.quantity is None or (line.tickets or 0) < line.quantity
 
 
-def _lost(call: Operation, line: Line) -> str:
-    if call.refund:
-        return "still in the ledger"
+def _loss(call: BuyerCall, line: CallLine) -> str:
+    if call.is_refund:
+        return "tickets still in the ledger"
     return f"only {number(line.tickets)} in the ledger" if line.tickets else "not in the ledger"
 
 
-def false_sold_out(scene: Evidence) -> Explanation:
-    """Seats enough, by the stock that he was told of or by what was surely free."""
-    refused = [call for call in scene.calls if call.outcome is Outcome.SOLD_OUT] or scene.calls
-    title = f"{buyer_label(refused[0]) if refused else 'a buyer'} was sent away though seats enough were left"
+def false_sold_out(evidence: Evidence) -> Explanation:
+    """A refusal although enough seats were available, by the reported stock or throughout the call."""
+    refused = [call for call in evidence.calls if call.outcome is Outcome.SOLD_OUT] or evidence.calls
+    short = f"{refused[0].label if refused else 'a buyer'} was told 'sold out' although enough seats were available"
     for line in lines_of(refused):
-        if line.quantity is not None and line.available is not None and line.available >= line.quantity:
-            why = f"{_told_left(line)} for {number(line.quantity)}: he had to be sold what he asked for."
-            return Explanation(short=title, why=why, marks=marked([line], f"{number(line.available)} were enough"))
-        if line.quantity is not None and line.free is not None and line.free >= line.quantity:
-            why = (
-                f"At least {pluralize(line.free, 'seat')}{of_event(line.event)} {was_or_were(line.free)} free as long "
-                "as he waited, in whatever order the others bought: nobody had asked for them by then. He wanted "
-                f"{number(line.quantity)}."
-            )
-            return Explanation(short=title, why=why, marks=marked([line], f"{number(line.free)} were free"))
-    marks = marked(lines_of(refused), "enough were left")
-    return Explanation(short=title, why="At no time of his call were so few seats left.", marks=marks)
+        if line.quantity is None:
+            continue
+        request = f"The buyer asked for {pluralize(line.quantity, 'ticket')}{of_event(line.event)}"
+        request += " and was told 'sold out', but"
+        if line.available is not None and line.available >= line.quantity:
+            why, mark = f"{request} the reported stock was {number(line.available)}.", "enough were left"
+            return Explanation(short=short, why=why, marks=marked([line], mark))
+        if line.free is not None and line.free >= line.quantity:
+            available = f"at least {number(line.free)} {verb(line.free, 'was')} available"
+            why = f"{request} {available} throughout the call."
+            return Explanation(short=short, why=why, marks=marked([line], available))
+    why = "At every moment of the call enough seats were available."
+    return Explanation(short=short, why=why, marks=marked(lines_of(refused), "enough were available"))
 
 
-def _told_left(line: Line) -> str:
-    seats = line.available or 0
-    return f"{pluralize(seats, 'seat')}{of_event(line.event)} {was_or_were(seats)} left, and that is enough"
-
-
-def stale_read(scene: Evidence) -> Explanation:
-    """A later call that comes before an earlier one."""
-    for later, line, before, known in _behind(scene):
-        return _out_of_time(later, line, before, known)
-    if again := [call for call in scene.calls if call.again]:
-        asked = buyer_label(again[-1])
-        nothing = "had nothing to give back, but all through his call the purchase was there"
-        earlier = "had bought before, but at no time of his call was the purchase there"
+def stale_read(evidence: Evidence) -> Explanation:
+    """An answer that contradicts the real-time order of the calls."""
+    for later, line, before, known in _reversed_versions(evidence):
+        return _explain_reversal(later, line, before, known)
+    if repeated := [call for call in evidence.calls if call.is_repeated]:
+        call = repeated[-1]
+        if call.is_refund:
+            why = f"{call.label} was told that the purchase was already refunded, but it existed throughout the call."
+        else:
+            why = f"{call.label} was told that the purchase was already sold, but it did not exist during the call."
+        short = f"{call.label} was told of a state that did not exist during the call"
+        return Explanation(short=short, why=why, marks=marked(call.lines, "not during the call"))
+    if len(evidence.calls) > 1:
         return Explanation(
-            short=f"{asked} was answered by a time that was not his",
-            why=f"{asked} was told that he {nothing if again[-1].refund else earlier}.",
-            marks=marked(again[-1].lines, "not at that time"),
+            short=f"{pluralize(len(evidence.calls), 'call')} whose order is a cycle",
+            why="By its answer each of these calls comes before the next, and the last before the first: no order "
+            "explains all of them.",
+            marks=marked(lines_of(evidence.calls), "in the cycle"),
         )
-    if len(scene.calls) > 1:
-        return Explanation(
-            short=f"{pluralize(len(scene.calls), 'call')} that each come before the next, in a circle",
-            why="By what was told each of these comes before the next one, and the last before the first: there is no "
-            "such order.",
-            marks=marked(lines_of(scene.calls), "in the circle"),
-        )
-    told = any(line.version is not None for line in lines_of(scene.calls))
-    why = "The version in the answer was no longer current when the call began."
-    return Explanation(
-        short="an answer by a past that was over",
-        why=why if told else "The answer fits no state between the call and its return.",
-        marks=marked(lines_of(scene.calls), "no longer current"),
+    has_version = any(line.version is not None for line in lines_of(evidence.calls))
+    why = (
+        "The answer came from a version that had already been replaced when the call began."
+        if has_version
+        else "No state during the call explains the answer."
     )
+    return Explanation(short="an outdated answer", why=why, marks=marked(lines_of(evidence.calls), "outdated"))
 
 
-def _behind(scene: Evidence) -> Iterator[tuple[Operation, Line, Operation, Line]]:
-    """Calls with an older version than somebody had been told of before they were made."""
-    for later in scene.calls:
-        for before in scene.calls:
+def _reversed_versions(evidence: Evidence) -> Iterator[tuple[BuyerCall, CallLine, BuyerCall, CallLine]]:
+    """Calls that report an older version than a call that was answered before they began."""
+    for later in evidence.calls:
+        for before in evidence.calls:
             if later.invoked_ns is None or before.completed_ns is None or before.completed_ns >= later.invoked_ns:
                 continue
             for line, known in ((line, known) for line in later.lines for known in before.lines):
@@ -156,97 +144,94 @@ def _behind(scene: Evidence) -> Iterator[tuple[Operation, Line, Operation, Line]
                     yield later, line, before, known
 
 
-def _out_of_time(later: Operation, line: Line, before: Operation, known: Line) -> Explanation:
+def _explain_reversal(later: BuyerCall, line: CallLine, before: BuyerCall, known: CallLine) -> Explanation:
     waited = milliseconds((later.invoked_ns or 0) - (before.completed_ns or 0))
     newer, older = number(known.version or 0), number(line.version or 0)
+    verb_of_call = "made" if later.changed else "was answered from"
     return Explanation(
-        short=f"{buyer_label(later)} was answered by a past that was over",
-        why=f"{buyer_label(later)} called {waited} after {buyer_label(before)} had been answered. Version {newer}"
-        f"{of_event(line.event)} was there by then, and he {'made' if later.changed else 'was shown'} version {older}"
-        ", which comes before it.",
+        short=f"{later.label} was answered from a version that had already been replaced",
+        why=f"{later.label} called {waited} after {before.label} had been answered. Version {newer}"
+        f"{of_event(line.event)} existed by then, but the call {verb_of_call} version {older}.",
         marks=marked([line], f"after version {newer}"),
         calls=(before, later),
     )
 
 
-def deadlock(scene: Evidence) -> Explanation:
-    """Two that waited for each other."""
-    met = [call for call in scene.calls if call.deadlocks] or scene.calls
-    name = buyer_label(met[0]) if met else "a buyer"
+def deadlock(evidence: Evidence) -> Explanation:
+    """Transactions that waited for each other."""
+    met = [call for call in evidence.calls if call.deadlocks] or evidence.calls
+    name = met[0].label if met else "a buyer"
     count = met[0].deadlocks if met else 1
     times = f"{number(count)} deadlocks" if count > 1 else "a deadlock"
-    sold = bool(met) and met[0].outcome is Outcome.SOLD
+    retried = " and the purchase was sold at a later attempt" if met and met[0].outcome is Outcome.SOLD else ""
     return Explanation(
         short=f"{name} met {times}",
-        why=f"{name} met {times}: his transaction held a row that another one waited for, and waited for one that the "
-        f"other held. PostgreSQL ended his{', and he bought at another try' if sold else ''}. Nobody's tickets are "
-        "wrong for it; where rows are always locked in the same order there is no deadlock.",
+        why=f"{name} met {times}: its transaction and another one each waited for a lock that the other held. "
+        f"PostgreSQL ended it{retried}. No ticket is wrong; locking rows always in the same order prevents deadlocks.",
         marks=marked(lines_of(met), times),
     )
 
 
-def double_sale(scene: Evidence) -> Explanation:
+def double_sale(evidence: Evidence) -> Explanation:
     """One purchase, sold more than once."""
-    for line in lines_of(scene.calls):
+    for line in lines_of(evidence.calls):
         if line.tickets is not None and line.quantity is not None and line.tickets > line.quantity:
-            why = (
-                f"He wanted {pluralize(line.quantity, 'ticket')}{of_event(line.event)} and has {number(line.tickets)}: "
-                f"{number(line.tickets - line.quantity)} too many, all under one purchase id."
+            return Explanation(
+                short=f"{pluralize(line.tickets, 'ticket')} for a purchase of {number(line.quantity)}",
+                why=f"The buyer asked for {pluralize(line.quantity, 'ticket')}{of_event(line.event)} and owns "
+                f"{number(line.tickets)} under one purchase id: {number(line.tickets - line.quantity)} too many.",
+                marks=marked([line], f"{number(line.tickets)} in the ledger"),
             )
-            title = f"{pluralize(line.tickets, 'ticket')} for a purchase of {number(line.quantity)}"
-            return Explanation(short=title, why=why, marks=marked([line], f"{number(line.tickets)} in the ledger"))
-    sales = [call for call in scene.calls if call.outcome is Outcome.SOLD and not call.again]
-    return _more_than_once(sales, "sold", "he wanted it once")
+    sales = [call for call in evidence.calls if call.outcome is Outcome.SOLD and not call.is_repeated]
+    return _more_than_once(sales, "sold", "the buyer requested it once")
 
 
-def double_refund(scene: Evidence) -> Explanation:
-    """One purchase, given back more than once."""
-    backs = [call for call in scene.calls if call.refund and call.changed]
-    return _more_than_once(backs, "given back", "its tickets came back into the stock each time")
+def double_refund(evidence: Evidence) -> Explanation:
+    """One purchase, refunded more than once."""
+    return _more_than_once(_refunds(evidence), "refunded", "its tickets were added to the stock each time")
 
 
-def _more_than_once(calls: Sequence[Operation], done: str, but: str) -> Explanation:
-    name = short(calls[0].purchase_id) if calls else "a purchase"
+def _refunds(evidence: Evidence) -> list[BuyerCall]:
+    return [call for call in evidence.calls if call.is_refund and call.changed]
+
+
+def _more_than_once(calls: Sequence[BuyerCall], done: str, but: str) -> Explanation:
+    name = short_id(calls[0].purchase_id) if calls else "a purchase"
     times = {0: "more than once", 1: "more than once", 2: "twice"}.get(len(calls), f"{len(calls)} times")
     versions = [number(line.version) for line in lines_of(calls) if line.version is not None]
     at = f", at versions {join_names(versions)}" if len(versions) > 1 else ""
+    short = f"{name} was {done} {times}"
     return Explanation(
-        short=f"{name} was {done} {times}",
-        why=f"{name} was {done} {times}{at}: {but}.",
-        marks=marked(lines_of(calls[1:] or calls), f"{done} again"),
+        short=short, why=f"{short}{at}: {but}.", marks=marked(lines_of(calls[1:] or calls), f"{done} again")
     )
 
 
-def half_purchase(scene: Evidence) -> Explanation:
-    """A part is there, a part is not."""
-    backs = [call for call in scene.calls if call.refund and call.changed]
-    lines = [line for line in lines_of(scene.calls) if line.tickets is not None]
-    if backs and not lines:
+def half_purchase(evidence: Evidence) -> Explanation:
+    """A purchase or a refund of which only a part was made."""
+    refunds = _refunds(evidence)
+    lines = [line for line in lines_of(evidence.calls) if line.tickets is not None]
+    if refunds and not lines:
         return Explanation(
-            short="a purchase was given back in part",
-            why="What was given back is not what was bought: a purchase is given back whole, or not at all.",
-            marks=marked(lines_of(backs), "not what was bought"),
+            short="a partial refund",
+            why="The refund differs from the purchase: a purchase must be refunded completely or not at all.",
+            marks=marked(lines_of(refunds), "not what was bought"),
         )
-    moment = next((books for books in scene.books if books.at_ns is not None and books.missing), None)
-    if moment is not None:
-        off = pluralize(abs(moment.missing), "seat")
-        less = "off the stock without a ticket" if moment.missing > 0 else "sold and in the stock all the same"
-        return Explanation(
-            short=f"{off}{of_event(moment.event)} {was_or_were(abs(moment.missing))} {less} for a moment",
-            why="The stock and the tickets of a sale or a refund were not committed together.",
-        )
-    if not scene.calls and any(books.missing for books in scene.books):
-        taken = stock.undersell(scene)
-        return Explanation(short=taken.short, why=f"{taken.why} Of a sale the one half is there, and the other is not.")
-    part = [line for line in lines if line.quantity is not None and (line.tickets or 0) != line.quantity]
+    for state in evidence.events:
+        if state.missing and (state.at_ns is not None or not evidence.calls):
+            count, moment = abs(state.missing), "" if state.at_ns is None else " for a moment"
+            where = "neither sold nor in stock" if state.missing > 0 else "both sold and in stock"
+            return Explanation(
+                short=f"{pluralize(count, 'seat')}{of_event(state.event)} {verb(count, 'was')} {where}{moment}",
+                why="The stock and the tickets of a sale or a refund were not committed together.",
+            )
+    partial = [line for line in lines if line.quantity is not None and (line.tickets or 0) != line.quantity]
     return Explanation(
-        short=f"a part of the purchase of {buyer_label(scene.calls[0]) if scene.calls else 'a buyer'} is missing",
-        why="A purchase is there with all its tickets, or not at all: this one is there in part.",
-        marks={line.place: _of_it(line) for line in part},
+        short=f"a partial purchase of {evidence.calls[0].label if evidence.calls else 'a buyer'}",
+        why="The ledger must have all tickets of a purchase or none, but it has a part of them.",
+        marks={
+            line.place: f"{number(line.tickets)} of {number(line.quantity or 0)} in the ledger"
+            if line.tickets
+            else "none in the ledger"
+            for line in partial
+        },
     )
-
-
-def _of_it(line: Line) -> str:
-    if not line.tickets:
-        return "none in the ledger"
-    return f"{number(line.tickets)} of {number(line.quantity or 0)} in the ledger"

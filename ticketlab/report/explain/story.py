@@ -1,4 +1,9 @@
-"""Why a verdict is wrong that is not about a sale or its order: the setup, the tickets in an answer, the connection."""
+"""A violation in sentences: what happened, why it is wrong, and what it is called. Draws nothing, judges nothing.
+
+P4, P1 and similar names are the phenomena of Berenson et al., "A Critique of ANSI SQL Isolation Levels", SIGMOD 1995
+(https://arxiv.org/abs/cs/0701157). G1a is from Adya, "Weak Consistency: A Generalized Theory", MIT 1999. "Lost" and
+"unexpected" are terms of Jepsen's set test (https://github.com/jepsen-io/jepsen).
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,58 +16,133 @@ from ticketlab.checks.verdict import Anomaly
 from ticketlab.history.recording import NOT_SEEN
 from ticketlab.report.explain import purchases, stock
 from ticketlab.report.explain.evidence import (
+    BuyerCall,
     Evidence,
     Explanation,
-    Operation,
     Row,
-    is_operation,
+    facts,
+    has_times,
     lines_of,
     marked,
-    scene_of,
+    parse,
+    sentence,
 )
-from ticketlab.report.explain.glossary import TERMS
-from ticketlab.report.explain.wording import buyer_label, facts, sentence
 from ticketlab.report.phrases import capital, number, pluralize
 
 
-def changed_setup(_scene: Evidence) -> Explanation:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Term:
+    """An anomaly explained."""
+
+    meaning: str
+    """What went wrong, in a sentence."""
+    field: str
+    """What to look for in books and papers."""
+
+
+TERMS: Final[Mapping[Anomaly, Term]] = {
+    Anomaly.OVERSELL: Term(
+        meaning="More tickets were sold than there are seats.",
+        field="overbooking; a violated invariant, usually caused by lost updates or write skew (A5B)",
+    ),
+    Anomaly.UNDERSELL: Term(
+        meaning="Stock was reduced without a ticket: these seats stay empty, and nobody can buy them.",
+        field="leaked stock; a violated invariant",
+    ),
+    Anomaly.LOST_UPDATE: Term(
+        meaning="Two sales were computed from the same stock, and the later one overwrote the earlier one.",
+        field="lost update (P4)",
+    ),
+    Anomaly.DIRTY_READ: Term(
+        meaning="An answer reports a change that was rolled back or never made.",
+        field="dirty read (P1), aborted read (G1a)",
+    ),
+    Anomaly.PHANTOM_SALE: Term(
+        meaning="The database has a sale, or a change of the stock, that no answer reports.",
+        field='an "unexpected" element in a set test; not the phantom (P3) of the SQL standard',
+    ),
+    Anomaly.LOST_SALE: Term(
+        meaning="A sale or a refund was reported to the buyer, but the database does not have it.",
+        field='a "lost" element in a set test; after a crash a violation of durability, the D of ACID',
+    ),
+    Anomaly.FALSE_SOLD_OUT: Term(
+        meaning="A buyer was told 'sold out' although enough seats were available.",
+        field="a false refusal: not linearizable, because no order of the sales explains the answer",
+    ),
+    Anomaly.STALE_READ: Term(
+        meaning="An answer came from a version that had already been replaced when the call began, or the order of the "
+        "sales contradicts real time.",
+        field="stale read; possibly serializable, but not strictly serializable",
+    ),
+    Anomaly.DOUBLE_SALE: Term(
+        meaning="One purchase was made more than once: the buyer pays twice.",
+        field="a duplicate; at-least-once instead of exactly-once, broken idempotence",
+    ),
+    Anomaly.DOUBLE_REFUND: Term(
+        meaning="One purchase was refunded more than once: seats are in stock that other buyers may own.",
+        field="a duplicate; at-least-once instead of exactly-once, broken idempotence",
+    ),
+    Anomaly.HALF_PURCHASE: Term(
+        meaning="Only a part of a purchase was made, although a purchase is all or nothing.",
+        field="a partial write; a violation of atomicity, the A of ACID",
+    ),
+    Anomaly.DEADLOCK: Term(
+        meaning="Two transactions waited for each other until PostgreSQL ended one of them. No ticket is wrong, but "
+        "every transaction behind them waited too.",
+        field="deadlock (SQLSTATE 40P01); locks taken in different orders",
+    ),
+    Anomaly.CHANGED_SETUP: Term(
+        meaning="The events or their numbers of seats are not those that were put on sale.",
+        field="a violated invariant: the total is part of the specification, not of the implementation",
+    ),
+    Anomaly.WRONG_TICKETS: Term(
+        meaning="An answer has tickets that belong to another purchase, or to none.",
+        field="a response matched to the wrong request",
+    ),
+    Anomaly.UNCLEAN_CONNECTION: Term(
+        meaning="A purchase left an open transaction, a lock, a setting or a connection behind.",
+        field="a resource leak; a pooled connection returned dirty",
+    ),
+}
+"""Every anomaly."""
+
+
+def changed_setup(_evidence: Evidence) -> Explanation:
     """Other events or seats than those that were put on sale."""
     return Explanation(
         short="the events or their seats are not those that were put on sale",
-        why="The seats are set up before the first purchase. A purchase sells them, and must not change how many there "
-        "are: otherwise any number of tickets would fit.",
+        why="The seats are set up before the first purchase. A purchase must not change their number: otherwise any "
+        "number of tickets would fit.",
     )
 
 
-def wrong_tickets(scene: Evidence) -> Explanation:
-    """An answer with tickets that are not those of its purchase."""
-    if not scene.calls:
-        return Explanation(
-            short="an answer carries tickets of another purchase", why="An answer carries its own tickets."
-        )
+def wrong_tickets(evidence: Evidence) -> Explanation:
+    """An answer with tickets of another purchase."""
+    calls = evidence.calls[:1]
+    to = f" to {calls[0].label}" if calls else ""
     return Explanation(
-        short=f"{buyer_label(scene.calls[0])} was given tickets that are not those of the purchase",
-        why="The tickets in an answer must be the ones that the database holds for this purchase: the buyer will show "
-        "them at the door.",
-        marks=marked(lines_of(scene.calls[:1]), "other tickets"),
-        calls=scene.calls[:1],
+        short=f"the answer{to} has tickets of another purchase",
+        why="The tickets in an answer must be those that the database has for this purchase.",
+        marks=marked(lines_of(calls), "other tickets"),
+        calls=calls,
     )
 
 
-def unclean_connection(scene: Evidence) -> Explanation:
-    """What was left on connections or in the server, most often first."""
+def unclean_connection(evidence: Evidence) -> Explanation:
+    """What was left on connections or in the server."""
     left = [
-        f"{number(count)} times {words}" if count > 1 else f"once {words}" for words, count in scene.left_behind.items()
+        f"{number(count)} times {words}" if count > 1 else f"once {words}"
+        for words, count in evidence.left_behind.items()
     ]
     return Explanation(
-        short=next(iter(scene.left_behind), "something was left on a connection or in the server"),
-        why=f"{'; '.join(left) or 'something was left'}. The next purchase on the same connection meets it, and a "
+        short=next(iter(evidence.left_behind), "something was left on a connection or in the server"),
+        why=f"{'; '.join(left) or 'something was left'}. The next purchase on this connection inherits it, and a "
         "purchase that needs the same lock waits for it.",
     )
 
 
 MOST_CALLS: Final = 4
-"""Calls that a story tells one by one; of more it tells those that the reason is about."""
+"""A story with more calls shows only those that its explanation is about."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,21 +150,21 @@ class Story:
     """A violation in words."""
 
     name: str
-    """The anomaly, or where a check gave it no name, the check."""
+    """The anomaly; the check, if the check named no anomaly."""
     short: str
-    """What it comes to, in a line."""
+    """The violation in one line."""
     happened: Sequence[str]
-    """Who did what, when, and what he was told; then what the ledger has. A sentence each."""
+    """One sentence per call with its answer, then what the ledger holds."""
     why: str
-    """Why that is wrong. Nothing where the check gave no name: its summary says it."""
+    """Why that is wrong; empty if the check named no anomaly, because its summary says it."""
     meaning: str = ""
-    """What such an anomaly is."""
+    """What the anomaly is."""
     field: str = ""
-    """What it is called in books and papers."""
+    """What books and papers call it."""
     operations: Sequence[Mapping[str, Any]] = ()
-    """The rows of the evidence that it tells of and that can be drawn, each with `wrong`: what is wrong with it."""
+    """The rows of the calls in `happened` that have times, each with `wrong`: what is wrong with it."""
     crashes_ns: Sequence[int] = ()
-    """The crashes that it tells of, in ns since the trial's start."""
+    """The crashes that the story mentions, in ns since the start of the trial."""
 
     @property
     def sentences(self) -> list[str]:
@@ -109,73 +189,71 @@ REASONS: Final[Mapping[Anomaly, Callable[[Evidence], Explanation]]] = {
     Anomaly.WRONG_TICKETS: wrong_tickets,
     Anomaly.UNCLEAN_CONNECTION: unclean_connection,
 }
-"""Why it is wrong, by anomaly."""
+"""The function that explains each anomaly."""
 VOID_LOCK: Final = (
-    "The function's connection was in autocommit mode: outside a transaction block each statement commits by itself, "
-    "and a lock such as FOR UPDATE ends with it. That is the likely cause."
+    "The likely cause: the function's connection was in autocommit mode. Outside a transaction block each statement "
+    "commits by itself, and a lock such as FOR UPDATE ends with it."
 )
-"""What is added where each statement was a transaction of its own."""
-_OF_A_VOID_LOCK: Final = {Anomaly.OVERSELL, Anomaly.LOST_UPDATE}
+"""Added to an anomaly of `_VOID_LOCK_ANOMALIES` if each statement was a transaction of its own."""
+_VOID_LOCK_ANOMALIES: Final = {Anomaly.OVERSELL, Anomaly.LOST_UPDATE}
 
 
 def story_of(verdict: Mapping[str, Any]) -> Story:
-    """Tell a verdict as `Run.verdict_rows` has it.
+    """The story of a verdict, given as a row of `Run.verdict_rows`.
 
     Args:
-        verdict: with `check` and `evidence`; `anomaly`, `crashes_ns` and `autocommit` where they are known.
+        verdict: with `check` and `evidence`, and with `anomaly`, `crashes_ns` and `autocommit` if they are known.
     """
-    evidence: Sequence[Row] = list(verdict.get("evidence") or ())
-    scene = scene_of(evidence, verdict.get("crashes_ns") or ())
-    anomaly = _anomaly(verdict)
-    reason = REASONS[anomaly](scene) if anomaly else Explanation(short="", why="")
-    calls = _told(scene, reason)
-    term = TERMS[anomaly] if anomaly else None
-    more = len(scene.calls) - len(calls)
-    is_void = verdict.get("autocommit", False) and anomaly in _OF_A_VOID_LOCK
+    rows: Sequence[Row] = list(verdict.get("evidence") or ())
+    evidence = parse(rows, verdict.get("crashes_ns") or ())
+    name = verdict.get("anomaly")
+    anomaly = Anomaly(name) if name in set(Anomaly) else None
+    reason = REASONS[anomaly](evidence) if anomaly else Explanation(short="", why="")
+    term = TERMS[anomaly] if anomaly else Term(meaning="", field="")
+    calls = _calls_to_tell(evidence, reason)
+    omitted = len(evidence.calls) - len(calls)
+    is_void = verdict.get("autocommit", False) and anomaly in _VOID_LOCK_ANOMALIES
     return Story(
         name=str(anomaly or verdict.get("check", "")),
         short=reason.short,
-        happened=[*facts(scene, calls), *([f"The evidence has {pluralize(more, 'operation')} more."] if more else [])],
+        happened=[
+            *facts(evidence, calls),
+            *([f"The evidence has {pluralize(omitted, 'more operation')}."] if omitted else []),
+        ],
         why=" ".join([*([sentence(reason.why)] if reason.why else []), *([VOID_LOCK] if is_void else [])]),
-        meaning=term.meaning if term else "",
-        field=term.field if term else "",
-        operations=_drawn(evidence, calls, reason),
-        crashes_ns=scene.crashes_ns if anomaly is Anomaly.LOST_SALE else (),
+        meaning=term.meaning,
+        field=term.field,
+        operations=_drawable_rows(rows, calls, reason),
+        crashes_ns=evidence.crashes_ns if anomaly is Anomaly.LOST_SALE else (),
     )
 
 
-def _anomaly(verdict: Mapping[str, Any]) -> Anomaly | None:
-    name = verdict.get("anomaly")
-    return Anomaly(name) if name in set(Anomaly) else None
+def _calls_to_tell(evidence: Evidence, reason: Explanation) -> Sequence[BuyerCall]:
+    """All calls if they are few; else those that the explanation is about, or the first ones."""
+    if len(evidence.calls) <= MOST_CALLS:
+        return evidence.calls
+    relevant = {id(call) for call in reason.calls}
+    chosen = [call for call in evidence.calls if id(call) in relevant]
+    return (chosen or evidence.calls)[:MOST_CALLS]
 
 
-def _told(scene: Evidence, reason: Explanation) -> Sequence[Operation]:
-    """All calls where they are few; else those that the reason speaks of, or the first ones."""
-    if len(scene.calls) <= MOST_CALLS:
-        return scene.calls
-    spoken_of = {id(call) for call in reason.calls}
-    chosen = [call for call in scene.calls if id(call) in spoken_of]
-    return (chosen or scene.calls)[:MOST_CALLS]
-
-
-def _drawn(evidence: Sequence[Row], calls: Sequence[Operation], reason: Explanation) -> list[Mapping[str, Any]]:
-    places = [line.place for call in calls for line in call.lines]
+def _drawable_rows(rows: Sequence[Row], calls: Sequence[BuyerCall], reason: Explanation) -> list[Mapping[str, Any]]:
     return [
-        {**evidence[place], **_not_seen(evidence[place]), "wrong": reason.marks.get(place, "")}
-        for place in places
-        if is_operation(evidence[place])
+        {**rows[line.place], **_not_seen(rows[line.place]), "wrong": reason.marks.get(line.place, "")}
+        for line in lines_of(calls)
+        if has_times(rows[line.place])
     ]
 
 
 def _not_seen(row: Row) -> dict[str, int]:
-    """The version and the stock that a row has no number for, as a history has them."""
+    """A missing version or stock as a history has it."""
     return {name: NOT_SEEN for name in ("version", "available") if name in row and row[name] is None}
 
 
 def printed(story: Story, explained: set[str]) -> list[Padding]:
-    """What happened, in numbered sentences, why that is wrong, and what it is called.
+    """A story for the terminal: numbered facts, why they are wrong, and what that is called.
 
-    What such an anomaly is, is told of those that are not among `explained`, which grows by it.
+    The meaning is printed once per anomaly: `explained` has the names printed before, and grows by this one.
     """
     lines = [Text(f"{place}. {each}") for place, each in enumerate(story.happened, start=1)]
     if story.why:

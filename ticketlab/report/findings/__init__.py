@@ -1,27 +1,48 @@
-"""What each chart shows, in a sentence and its details: the titles, captions and alt texts. Draws nothing.
+"""What each chart shows, in a sentence and its details: titles, captions and alt texts. Draws nothing.
 
-A sentence claims no more than the repeats show: "fastest" is said only where no interval reaches another.
+A sentence claims no more than the repeats show: "fastest" is said only if the difference is clear.
 """
 
-from ticketlab.report.findings.caption import Caption
-from ticketlab.report.findings.comparison import change_text, changes_of, comparison, crossover, rates_by_run
-from ticketlab.report.findings.retries import WASTED, retries, retries_text, share_text, wasted
+from ticketlab.report.findings.caption import (
+    MOST_OPERATIONS,
+    Caption,
+    has_timeline,
+    made_twice,
+    overwrote,
+    story,
+    timeline,
+    without_violation,
+)
+from ticketlab.report.findings.comparison import (
+    change_text,
+    changes_of,
+    comparison,
+    crossover,
+    leaders,
+    rates_by_run,
+)
 from ticketlab.report.findings.sales import (
+    WASTED,
+    captions_of,
     conflict_share,
     latency,
     outcomes,
     rate_text,
+    retries,
+    retries_text,
+    share_text,
     stock_ends,
     stock_over_time,
     throughput,
     tickets_sold,
+    wasted,
 )
-from ticketlab.report.findings.timeline import MOST_OPERATIONS, has_timeline, made_twice, overwrote, story, timeline
 
 __all__ = [
     "MOST_OPERATIONS",
     "WASTED",
     "Caption",
+    "captions_of",
     "change_text",
     "changes_of",
     "comparison",
@@ -29,6 +50,7 @@ __all__ = [
     "crossover",
     "has_timeline",
     "latency",
+    "leaders",
     "made_twice",
     "outcomes",
     "overwrote",
@@ -44,4 +66,5 @@ __all__ = [
     "tickets_sold",
     "timeline",
     "wasted",
+    "without_violation",
 ]

@@ -1,4 +1,8 @@
-"""Two things held against each other: runs, and strategies."""
+"""Comparisons of speed: which differences between runs or strategies are clear, and the sentences about them.
+
+Every part of the report decides here whether one speed differs clearly from another: `ticketlab.history.statistics`
+compares the geometric means of the repeats.
+"""
 
 from collections.abc import Sequence
 from math import inf, isnan, log, nan
@@ -6,57 +10,68 @@ from typing import Any, Final
 
 import pandas as pd
 
-from ticketlab.history.statistics import geometric_mean, ratio_of
+from ticketlab.history.statistics import Ratio, geometric_mean, ratio_of
 from ticketlab.report import summary
 from ticketlab.report.findings.caption import Caption, strategy_label
-from ticketlab.report.grouping import GROUP
-from ticketlab.report.phrases import NO_TRIALS, has_multiple, number, pluralize
+from ticketlab.report.phrases import GROUP, NO_TRIALS, has_multiple, matching_rows, number, pluralize
 
+_SPEED: Final = "purchases_per_s"
 _HOW_CLEAR: Final = (
-    "A change is that of the geometric means of the repeats, and clear where its 95 % interval leaves out 1 (Welch's t "
+    "A change compares the geometric means of the repeats. It is clear if its 95 % interval excludes 1 (Welch's t-test "
     "on logarithms); a single repeat has no interval."
 )
 _CHANGE: Final = (*GROUP, "run", "first", "repeats", "typical_first", "typical", "ratio", "low", "high", "clear")
 
 
+def speed_ratio(measures: pd.DataFrame, first: pd.Series, second: pd.Series) -> Ratio:
+    """The speed of the second row of a summary, divided by that of the first."""
+    return ratio_of(*(matching_rows(measures, row)[_SPEED].tolist() for row in (first, second)))
+
+
+def leaders(ranked: pd.DataFrame, measures: pd.DataFrame) -> pd.DataFrame:
+    """The first of the ranked rows, and those that are not clearly slower than it.
+
+    A single repeat shows no spread: then it is the first row alone, and the sentence must say so.
+    """
+    if ranked.empty or ranked["repeats"].max() == 1:
+        return ranked.head(1)
+    ratios = [speed_ratio(measures, ranked.iloc[0], row) for _, row in ranked.iloc[1:].iterrows()]
+    return ranked[[True, *(not (ratio.clear and ratio.value < 1) for ratio in ratios)]]
+
+
 def comparison(measures: pd.DataFrame) -> Caption:
-    """Whose speed changed most from the first run to another, if any change exceeds the spread of the repeats."""
-    kind = "Sales per second of each run with the interval over the repeats, by strategy"
+    """The largest clear change of speed from the first run to another."""
+    kind = "Sales per second of each run with the range of the repeats, by strategy"
     if measures.empty:
         return Caption(kind=kind, title=NO_TRIALS)
     changes = changes_of(measures)
-    detail = f"Purchases sold per second. {_HOW_CLEAR}"
-    if changes.empty:
-        title = "The runs have no strategy in the same setting in common that sold anything"
-        return Caption(kind=kind, title=title, detail=detail)
     clear = changes[changes["clear"]]
-    if clear.empty and (changes["repeats"] == 1).all():
-        title = "One repeat of a run shows no spread: no difference between the runs can be told from chance"
-        return Caption(kind=kind, title=title, detail=detail)
-    if clear.empty:
-        title = "No difference between the runs exceeds the spread of the repeats"
-        return Caption(kind=kind, title=title, detail=detail)
-    row = clear.loc[[max(clear.index, key=lambda index: _distance(clear["ratio"][index]))]].iloc[0]
-    title = (
-        f"{strategy_label(row, changes)} sold {number(row['ratio'])} times as much per second in {row['run']} as in "
-        f"{row['first']}: {number(row['typical'])} against {number(row['typical_first'])}"
-    )
-    return Caption(kind=kind, title=title, detail=detail)
+    if changes.empty:
+        title = "The runs share no strategy and setting that sold anything"
+    elif len(clear):
+        row = clear.loc[max(clear.index, key=lambda index: _distance(clear["ratio"][index]))]
+        title = (
+            f"{strategy_label(row, changes)} made {number(row['typical'])} sales/s in {row['run']}, "
+            f"{number(row['ratio'])} times the {number(row['typical_first'])} in {row['first']}"
+        )
+    elif (changes["repeats"] == 1).all():
+        title = "With one repeat of a run no difference between the runs is clear"
+    else:
+        title = "No difference between the runs is clear"
+    return Caption(kind=kind, title=title, detail=_HOW_CLEAR)
 
 
 def _distance(ratio: float) -> float:
-    """How far from 1: half as much is as far as twice as much, and nothing is the farthest."""
+    """How far a ratio is from 1: half as far as double, and 0 the farthest."""
     return abs(log(ratio)) if ratio else inf
 
 
-def changes_of(measures: pd.DataFrame, column: str = "purchases_per_s") -> pd.DataFrame:
-    """A column of every later run against the first: a row a run, strategy and setting that both have.
+def changes_of(measures: pd.DataFrame, column: str = _SPEED) -> pd.DataFrame:
+    """A column of every later run divided by the first run: one row per run, strategy and setting that both have.
 
-    This is the one place that says how much two runs differ, and whether that is clear: see
-    `ticketlab.history.statistics`. Columns: those of GROUP; `run` and `first`, their names; `repeats`, the fewer of
-    both;
-    `typical_first` and `typical`, what is divided; `ratio`, its limits `low` and `high`, NaN where there is no
-    interval, and `clear`. Where the first run has nothing there is no ratio, and no row.
+    Columns: those of GROUP; `run` and `first`, the names of the runs; `repeats`, the smaller number of both;
+    `typical_first` and `typical`, the geometric means; `ratio`, its limits `low` and `high` (NaN without an interval)
+    and `clear`. No row if the first run has only zeros, because there is no ratio.
     """
     first = next(iter(measures["run"]), "")
     trials = measures.dropna(subset=[column]).groupby(["run", *GROUP], sort=False)[column]
@@ -84,7 +99,7 @@ def _change(about: dict[str, Any], first: Sequence[float], values: Sequence[floa
 
 
 def change_text(row: pd.Series) -> str:
-    """How many times as much it is, between which limits, and that this is unclear where it is."""
+    """A ratio with its limits, such as "0.5 (0.4 to 0.62)"; "unclear" is added if it is not clear."""
     if isnan(row["ratio"]):
         return number(nan)
     limits = "" if isnan(row["low"]) else f" ({number(row['low'])} to {number(row['high'])})"
@@ -92,16 +107,13 @@ def change_text(row: pd.Series) -> str:
 
 
 def rates_by_run(measures: pd.DataFrame) -> pd.DataFrame:
-    """`summary.spread` of the purchases per second in each run, in the order in which the runs appear."""
+    """`summary.spread` of the sales per second of each run, in the order in which the runs appear."""
     runs = measures.groupby("run", sort=False)
-    return pd.concat([summary.spread(trials, "purchases_per_s").assign(run=run) for run, trials in runs])
+    return pd.concat([summary.spread(trials, _SPEED).assign(run=run) for run, trials in runs])
 
 
 def crossover(measures: pd.DataFrame, one: str, other: str) -> str:
-    """From which number of buyers on `other` sells more than `one` per second, as a sentence.
-
-    More is where the intervals over the repeats no longer meet. Where the pool's size differs too, a sentence a size.
-    """
+    """The number of buyers from which `other` is clearly faster than `one`, as a sentence; one per size of the pool."""
     both = measures[measures["strategy"].isin([one, other])]
     if not has_multiple(both["pool_size"]):
         return _crossover(both, one, other)
@@ -112,31 +124,34 @@ def crossover(measures: pd.DataFrame, one: str, other: str) -> str:
 
 
 def _crossover(measures: pd.DataFrame, one: str, other: str) -> str:
-    rows = summary.spread(measures, "purchases_per_s")
-    ones, others = (rows[rows["strategy"] == name] for name in (one, other))
-    pairs = ones.merge(others, on="buyers", suffixes=("", "_other")).set_index("buyers").sort_index()
-    if pairs.empty:
+    speeds = measures.groupby(["strategy", "buyers"])[_SPEED].agg(list)
+    samples = {(str(strategy), int(buyers)): sample for (strategy, buyers), sample in speeds.items()}
+    ones, others = ({key[1]: sample for key, sample in samples.items() if key[0] == name} for name in (one, other))
+    shared = sorted(ones.keys() & others.keys())
+    if not shared:
         return f"{one} and {other} were not run with the same number of buyers."
-    ahead, behind = pairs["least_other"] > pairs["most"], pairs["most_other"] < pairs["least"]
-    only = " (one repeat)" if pairs[["repeats", "repeats_other"]].min(axis=None) == 1 else ""
-    more = f"{other} sells more per second than {one}"
+    if max(len(sample[buyers]) for sample in (ones, others) for buyers in shared) == 1:
+        return f"{one} and {other} were run once {_range(shared)}: one repeat shows no spread, so neither is faster."
+    ratios = pd.Series([ratio_of(ones[each], others[each]) for each in shared], index=shared)
+    ahead = ratios.map(lambda ratio: ratio.clear and ratio.value > 1)
+    behind = ratios.map(lambda ratio: ratio.clear and ratio.value < 1)
+    faster = f"{other} is clearly faster than {one}"
     if ahead.all():
-        return f"{more} {_range(pairs)}{only}."
+        return f"{faster} {_range(shared)}."
     if ahead.iloc[-1]:
-        since = pairs.loc[~ahead[::-1].cummin()[::-1]].index[-1]
-        first = pairs.loc[pairs.index > since].iloc[0]
-        rates_told = f"{number(first['median_other'])} against {number(first['median'])} sales/s"
-        return f"From {pluralize(first.name, 'buyer')} on {more}: there {rates_told}{only}."
+        first = next(each for each in shared if ahead[each:].all())
+        other_speed, speed = (number(pd.Series(sample[first]).median()) for sample in (others, ones))
+        return f"From {pluralize(first, 'buyer')} on {faster}: {other_speed} and {speed} sales/s there."
     if ahead.any():
         last = ahead[ahead].index[-1]
-        return f"{more} with {pluralize(last, 'buyer')}, but with more buyers no longer{only}."
-    if not behind.any():
-        return f"{one} and {other} are too close to call {_range(pairs)}{only}."
-    return f"{other} sells clearly more per second than {one} at no number of buyers that was run{only}."
+        return f"{faster} with {pluralize(last, 'buyer')}, but not with more buyers."
+    sentence = f"{one} and {other} do not differ clearly {_range(shared)}."
+    if behind.any():
+        sentence = f"{other} is not clearly faster than {one} at any number of buyers that was run."
+    return sentence
 
 
-def _range(pairs: pd.DataFrame) -> str:
-    least, most = pairs.index[0], pairs.index[-1]
-    if least == most:
-        return f"with {pluralize(least, 'buyer')}"
-    return f"at every number of buyers that was run, from {number(least)} to {number(most)}"
+def _range(buyers: Sequence[int]) -> str:
+    if len(buyers) == 1:
+        return f"with {pluralize(buyers[0], 'buyer')}"
+    return f"at every number of buyers that was run, from {number(buyers[0])} to {number(buyers[-1])}"

@@ -1,20 +1,20 @@
-"""How much was sold, and how fast, as the captions of figures."""
+"""The captions of the charts of trials: what was sold, how fast, and how often purchases were retried."""
+
+from typing import Final
 
 import pandas as pd
 
-from ticketlab.report.findings.caption import (
-    Caption,
-    at_most_buyers,
-    each_row,
-    settings_of,
-    strategy_label,
-    without_violation,
-)
-from ticketlab.report.grouping import GROUP, in_setting
+from ticketlab.history.recording import RETRIES
+from ticketlab.report import summary
+from ticketlab.report.findings.caption import Caption, at_most_buyers, each_row, strategy_label, without_violation
+from ticketlab.report.findings.comparison import leaders
 from ticketlab.report.phrases import (
+    GROUP,
     NO_TRIALS,
+    capital,
     exact,
     has_multiple,
+    in_setting,
     join_names,
     number,
     oversold_text,
@@ -23,9 +23,11 @@ from ticketlab.report.phrases import (
 )
 from ticketlab.report.summary import summarise
 
+WASTED: Final = "Wasted: retried, or given up after a conflict. 'Sold out' answers do not count."
+
 
 def tickets_sold(measures: pd.DataFrame) -> Caption:
-    """Who sold more tickets than there are seats, and by how many at worst."""
+    """The strategy that oversold the most."""
     kind = "Bars of tickets sold against the seats, one per strategy"
     if measures.empty:
         return Caption(kind=kind, title=NO_TRIALS)
@@ -34,9 +36,8 @@ def tickets_sold(measures: pd.DataFrame) -> Caption:
     if not len(oversellers):
         title = "No strategy sold more tickets than there are seats"
     else:
-        up_to = (
-            "up to " if has_multiple(measures.loc[measures["strategy"] == worst_trial["strategy"], "tickets"]) else ""
-        )
+        trials = measures[measures["strategy"] == worst_trial["strategy"]]
+        up_to = "up to " if has_multiple(trials["tickets"]) else ""
         title = f"{worst_trial['strategy']} sold {up_to}{oversold_text(worst_trial)}"
         if others := len(oversellers) - 1:
             title += f", and {pluralize(others, 'other')} oversold too"
@@ -45,47 +46,27 @@ def tickets_sold(measures: pd.DataFrame) -> Caption:
 
 
 def stock_over_time(stock: pd.DataFrame) -> Caption:
-    """Who sold out first, or who went on selling after the last seat."""
+    """The strategy that oversold, or the one that sold out first."""
     kind = "Curves of the tickets left over time, one per trial"
     if stock.empty:
         return Caption(kind=kind, title=NO_TRIALS)
     ends = stock_ends(stock)
-    detail = "As the buyers were told; a curve a repeat."
+    detail = "As reported to the buyers; one curve per repeat."
     lowest = ends.nsmallest(1, "left").iloc[0]
     if lowest["left"] < 0:
-        title = (
-            f"{lowest['strategy']} went on selling after the last seat: {pluralize(-lowest['left'], 'ticket')} too many"
-        )
+        title = f"{lowest['strategy']} sold {pluralize(-lowest['left'], 'ticket')} after the last seat"
         return Caption(kind=kind, title=title, detail=detail)
     medians = ends.groupby(list(GROUP), sort=False, as_index=False)[["gone_s"]].median().dropna()
     if medians.empty:
-        return Caption(kind=kind, title="No strategy sold its last seat", detail=detail)
+        return Caption(kind=kind, title="No strategy sold out", detail=detail)
     first = medians.sort_values("gone_s").iloc[0]
-    who = first["strategy"] + in_setting(first, ends)
-    title = f"{who} sold its last seat after {number(first['gone_s'])} s"
-    if has_multiple(ends["strategy"]):
-        title = f"{who} was the first to sell its last seat, after {number(first['gone_s'])} s"
+    sold_out = "was the first to sell out," if has_multiple(ends["strategy"]) else "sold out"
+    title = f"{first['strategy']}{in_setting(first, ends)} {sold_out} after {number(first['gone_s'])} s"
     return Caption(kind=kind, title=title, detail=detail)
 
 
-def outcomes(measures: pd.DataFrame) -> Caption:
-    """Who gave up most of its purchases to conflicts."""
-    kind = "Stacked bars of how purchases ended, one per strategy"
-    if measures.empty:
-        return Caption(kind=kind, title=NO_TRIALS)
-    rows = summarise(measures)
-    rows["conflict_share"] = conflict_share(rows)
-    detail = "Retries per sale: " + each_row(rows, lambda row: number(row["retries_per_sale"]))
-    if not rows["conflicts"].any():
-        return Caption(kind=kind, title="No purchase was given up because of a conflict", detail=detail)
-    row = rows.nlargest(1, "conflict_share").iloc[0]
-    who = row["strategy"] + in_setting(row, rows)
-    title = f"{who} gave up {percent(row['conflict_share'])} of its purchases after conflicts"
-    return Caption(kind=kind, title=title, detail=f"Refusals as sold out are not counted in that share. {detail}")
-
-
 def stock_ends(stock: pd.DataFrame) -> pd.DataFrame:
-    """One row a curve: the columns of GROUP, `repeat`, `gone_s` (NaN if seats were left), `seconds`, `left`."""
+    """One row per curve: the columns of GROUP, `repeat`, `gone_s` (NaN if seats were left), `seconds`, `left`."""
     curves = stock.groupby([*GROUP, "repeat"], sort=False)
     ends = curves.agg(seconds=("seconds", "max"), left=("left", "min"))
     gone = stock[stock["left"] <= 0].groupby([*GROUP, "repeat"], sort=False)["seconds"].min()
@@ -93,39 +74,84 @@ def stock_ends(stock: pd.DataFrame) -> pd.DataFrame:
     return ends.reset_index()
 
 
+def outcomes(measures: pd.DataFrame) -> Caption:
+    """The strategy that gave up the largest share of its purchases after conflicts."""
+    kind = "Stacked bars of how purchases ended, one per strategy"
+    if measures.empty:
+        return Caption(kind=kind, title=NO_TRIALS)
+    rows = summarise(measures)
+    rows["conflict_share"] = conflict_share(rows)
+    detail = "Retries per sale: " + each_row(rows, lambda row: number(row["retries_per_sale"]))
+    if not rows["conflicts"].any():
+        return Caption(kind=kind, title="No purchase was given up after a conflict", detail=detail)
+    row = rows.nlargest(1, "conflict_share").iloc[0]
+    share = percent(row["conflict_share"])
+    title = f"{row['strategy']}{in_setting(row, rows)} gave up {share} of its purchases after conflicts"
+    return Caption(kind=kind, title=title, detail=f"'Sold out' answers do not count in this share. {detail}")
+
+
 def conflict_share(rows: pd.DataFrame) -> "pd.Series[float]":
-    """The purchases given up to conflicts among all that were not refused as sold out; NaN where there were none."""
+    """Purchases given up after conflicts as a share of all that were not answered 'sold out'; NaN without any."""
     worked_on = rows[["sales", "conflicts", "failed", "unavailable", "unknown"]].sum(axis=1)
     return rows["conflicts"] / worked_on.where(worked_on > 0)
 
 
 def throughput(measures: pd.DataFrame) -> Caption:
-    """Who sells fastest among those that were not proven wrong, if the repeats tell them apart."""
-    kind = "Sales per second with the interval over the repeats, by strategy"
+    """The fastest strategy among those without a violation, if it is clearly faster than the others."""
+    kind = "Sales per second with the range of the repeats, by strategy"
     if measures.empty:
         return Caption(kind=kind, title=NO_TRIALS)
     at_most, prefix = at_most_buyers(summarise(measures))
-    held = without_violation(at_most, measures)
-    among = " without a violation" if len(held) < len(at_most) else ""
-    held = held.assign(name=held["strategy"] + settings_of(held)).sort_values("per_s", ascending=False)
-    ranked = held
-    if has_multiple(held["strategy"]) and has_multiple(held["pool_size"]):
+    ranked = without_violation(at_most, measures)
+    ranked = at_most if ranked.empty else ranked
+    among = " without a violation" if len(ranked) < len(at_most) else ""
+    names = [f"{row['strategy']}{in_setting(row, ranked)}" for _, row in ranked.iterrows()]
+    ranked = ranked.assign(name=names).sort_values("per_s", ascending=False)
+    if has_multiple(ranked["strategy"]) and has_multiple(ranked["pool_size"]):
         prefix += "each with its best pool, "
-        ranked = held.drop_duplicates("strategy")
-    title = prefix + (_alone(ranked.iloc[0]) if len(ranked) == 1 else _fastest(ranked, among))
-    detail = "Sales per second, median (least to most): " + each_row(at_most, rate_text)
-    return Caption(kind=kind, title=title[0].upper() + title[1:] if prefix else title, detail=detail)
+        ranked = ranked.drop_duplicates("strategy")
+    title = prefix + _fastest(ranked, measures, among)
+    detail = "Sales/s, median (least to most): " + each_row(at_most, rate_text)
+    return Caption(kind=kind, title=capital(title) if prefix else title, detail=detail)
+
+
+def _fastest(ranked: pd.DataFrame, measures: pd.DataFrame, among: str) -> str:
+    best = ranked.iloc[0]
+    speed = f"{number(best['per_s'])} sales/s"
+    once = " (one repeat)" if best["repeats"] == 1 else ""
+    if len(ranked) == 1:
+        return f"{best['name']} made {speed}{once}"
+    if best["per_s"] == 0:
+        return "No strategy sold anything"
+    following = ranked.iloc[1]
+    if following["per_s"] == 0:
+        return f"only {best['name']} sold anything: {speed}{once}"
+    close = leaders(ranked, measures)
+    if len(close) > 1:
+        others = join_names(list(close["name"][1:]))
+        return f"{best['name']} made the most sales, {speed}, but not clearly more than {others}"
+    fastest = f"made the most sales{among} (one repeat)" if once else f"is clearly the fastest{among}"
+    times = f"{number(best['per_s'] / following['per_s'], 2)} times the next, {following['name']}"
+    return f"{best['name']} {fastest}: {speed}, {times}"
+
+
+def rate_text(row: pd.Series) -> str:
+    """The median of the sales per second, with the range of the repeats."""
+    if row["repeats"] == 1:
+        return f"{number(row['per_s'])} (one repeat)"
+    return f"{number(row['per_s'])} ({number(row['per_s_min'])} to {number(row['per_s_max'])})"
 
 
 def latency(measures: pd.DataFrame) -> Caption:
-    """Whose slowest purchases wait longest, against whose wait least."""
+    """The lowest and the highest p99 latency."""
     kind = "Latency percentiles p50, p95 and p99, by strategy"
     if measures.empty:
         return Caption(kind=kind, title=NO_TRIALS)
     rows, prefix = at_most_buyers(summarise(measures))
-    known = without_violation(rows, measures).dropna(subset=["p50_ms", "p99_ms"]).sort_values("p99_ms")
+    safe = without_violation(rows, measures)
+    known = (rows if safe.empty else safe).dropna(subset=["p50_ms", "p99_ms"]).sort_values("p99_ms")
     if known.empty:
-        return Caption(kind=kind, title="No purchase was worked on, so there is no latency")
+        return Caption(kind=kind, title="No purchase was sold or given up, so there is no latency")
     least, most = known.iloc[0], known.iloc[-1]
     if len(known) == 1:
         title = (
@@ -133,41 +159,87 @@ def latency(measures: pd.DataFrame) -> Caption:
             f"99 of 100 at most {number(least['p99_ms'])} ms"
         )
     else:
-        title = (
+        title = capital(
             f"{prefix}one purchase in a hundred takes longer than {number(least['p99_ms'])} ms with "
             f"{strategy_label(least, known)}, {number(most['p99_ms'])} ms with {strategy_label(most, known)}"
         )
-    percentiles = ["p50_ms", "p95_ms", "p99_ms"]
-    detail = each_row(rows, lambda row: " / ".join(map(number, row[percentiles])) + " ms")
-    text = f"Of purchases that were sold, or given up after conflicts. Medians of p50 / p95 / p99: {detail}"
-    return Caption(kind=kind, title=title[0].upper() + title[1:] if len(known) > 1 else title, detail=text)
+    detail = each_row(rows, lambda row: " / ".join(map(number, row[["p50_ms", "p95_ms", "p99_ms"]])) + " ms")
+    text = f"Of purchases that were sold or given up after conflicts. Medians of p50 / p95 / p99: {detail}"
+    return Caption(kind=kind, title=title, detail=text)
 
 
-def rate_text(row: pd.Series) -> str:
-    """The median of the purchases per second, with the interval over the repeats."""
-    if row["repeats"] == 1:
-        return f"{number(row['per_s'])} (one repeat)"
-    return f"{number(row['per_s'])} ({number(row['per_s_min'])} to {number(row['per_s_max'])})"
+def retries(measures: pd.DataFrame) -> Caption:
+    """The strategy with the most retries per sale, and their cause."""
+    kind = "Stacked bars of retries per sale by their cause, one per strategy"
+    if measures.empty:
+        return Caption(kind=kind, title=NO_TRIALS)
+    rows = summarise(measures)
+    if not measures["retries"].any():
+        return Caption(kind=kind, title="No purchase was retried")
+    total = rows[list(RETRIES.values())].sum(axis=1)
+    # Retries without any sale rank above every number of retries per sale.
+    per_sale = rows["retries_per_sale"].where(rows["sales"] > 0, total * float("inf"))
+    most = rows.iloc[int(per_sale.astype(float).fillna(0).argmax())]
+    often = f"{number(most['retries_per_sale'])} times per sale"
+    if not most["sales"]:
+        often = f"{pluralize(most[list(RETRIES.values())].sum(), 'time')} and sold nothing"
+    title = f"{most['strategy']}{in_setting(most, rows)} retried {often}{_cause(most)}"
+    detail = each_row(rows, lambda row: f"{number(row['retries_per_sale'])}{_cause(row)}")
+    return Caption(kind=kind, title=title, detail=f"Retries per sale: {detail}")
 
 
-def _alone(row: pd.Series) -> str:
-    return f"{row['name']} made {pluralize(row['per_s'], 'sale')}/s"
+def _cause(row: pd.Series) -> str:
+    """The most frequent cause of the retries of a row, if there were any."""
+    counts = row[list(RETRIES.values())].astype(int).set_axis(list(RETRIES))
+    if not counts.any():
+        return ""
+    cause = str(counts.idxmax()).replace("_", " ")
+    return f" ({'only' if counts.max() == counts.sum() else 'mostly'} {cause})"
 
 
-def _fastest(ranked: pd.DataFrame, among: str) -> str:
-    best = ranked.iloc[0]
-    if best["per_s"] == 0:
-        return "No strategy sold anything"
-    others = ranked.iloc[1:]
-    rivals = others[others["per_s_max"] >= best["per_s_min"]]
-    if len(rivals):
-        names = join_names([best["name"], *rivals["name"]])
-        return f"{names} are too close to call, at about {number(best['per_s'])} sales/s"
-    only = " (one repeat)" if best["repeats"] == 1 else ""
-    if others.iloc[0]["per_s"] == 0:
-        return f"{best['name']} alone sold anything: {number(best['per_s'])} sales/s{only}"
-    ratio = best["per_s"] / others.iloc[0]["per_s"]
-    return (
-        f"{best['name']} is the fastest{among}{only}: {number(best['per_s'])} sales/s, "
-        f"{number(ratio, 2)} times the next, {others.iloc[0]['name']}"
-    )
+def retries_text(row: pd.Series, trials: pd.DataFrame) -> str:
+    """The retries per sale; without a sale their number."""
+    total = trials["retries"].sum()
+    return number(row["retries_per_sale"]) if row["sales"] or not total else f"{number(total)}, and no sale"
+
+
+def wasted(measures: pd.DataFrame) -> Caption:
+    """The strategy that wasted the largest share of its attempts, if the ranges of the repeats do not overlap."""
+    kind = "The share of wasted attempts with the range of the repeats, by strategy"
+    if measures.empty:
+        return Caption(kind=kind, title=NO_TRIALS)
+    shares = summary.spread(measures.assign(wasted=summary.wasted(measures)), "wasted")
+    known = shares.dropna(subset="median").sort_values("median", ascending=False)
+    detail = f"{WASTED} Median (least to most): {each_row(shares, share_text)}"
+    if not known["most"].any():
+        return Caption(kind=kind, title="No attempt was wasted", detail=detail)
+    worst, others = known.iloc[0], known[known["strategy"] != known["strategy"].iloc[0]]
+    title = f"{worst['strategy']}{in_setting(worst, shares)} wasted {percent(worst['median'] / 100)} of its attempts"
+    overlapping = list(others.loc[others["most"] >= worst["least"], "strategy"].unique())
+    if overlapping:
+        title += f"; the range of {join_names(overlapping)} overlaps"
+    elif has_multiple(known["strategy"]):
+        title += ", more than any other strategy"
+    return Caption(kind=kind, title=title, detail=detail)
+
+
+def share_text(share: pd.Series) -> str:
+    """The median of a percentage, with the range of the repeats if they differ."""
+    median, least, most = (percent(share[name] / 100) for name in ("median", "least", "most"))
+    return median if least == most else f"{median} ({least} to {most})"
+
+
+def captions_of(measures: pd.DataFrame, stock: pd.DataFrame) -> dict[str, Caption]:
+    """The caption of each chart, by the names of `charts.figures`."""
+    captions = {
+        "tickets_sold": tickets_sold(measures),
+        "stock_over_time": stock_over_time(stock),
+        "outcomes": outcomes(measures),
+        "throughput": throughput(measures),
+        "latency": latency(measures),
+    }
+    if measures["retries"].any():
+        captions["retries"] = retries(measures)
+    if measures[["retries", "conflicts"]].any(axis=None):
+        captions["wasted"] = wasted(measures)
+    return captions
