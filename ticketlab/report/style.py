@@ -123,7 +123,9 @@ class Chart(Figure):
         with settings():
             self.savefig(picture, format="png", dpi=dpi)
         drawn = Image.open(picture).convert("RGB")
-        drawn.quantize(_PNG_COLORS, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
+        drawn.quantize(_PNG_COLORS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
+            small, "PNG", optimize=True
+        )
         return small.getvalue()
 
     def _repr_png_(self) -> bytes:
