@@ -140,7 +140,7 @@ def test_durability_and_versions_are_in_plain_sight(html):
 def test_how_far_the_numbers_reach_stands_with_them(html):
     """Notes and limits are listed, not hidden."""
     assert "<li>Too little contention; try more buyers.</li>" in html
-    assert "no violation found is no proof that there is none" in html
+    assert "no violation found does not prove that there is none" in html
 
 
 def test_a_violation_shows_its_check_and_its_first_rows_of_evidence(html):

@@ -70,7 +70,7 @@ class TestMarkdown:
         """What a reader of the page has, a reader of this has."""
         for words in (
             "- A note.",
-            "no violation found is no proof",
+            "no violation found does not prove",
             "purchase-9",
             "The evidence, the first 10 of 12 rows",
         ):

@@ -477,8 +477,8 @@ def test_a_fault_that_met_nothing_of_a_strategy_is_said(folder, history, ledger)
         lost(folder, number, history, ledger, strategy=strategy, faults_ns={"lose-reply": (instant_ns,)})
     run = Run(folder)
     assert notes_of_faults(run) == [
-        "lose-reply@2 met 1 purchase; none of them had committed.",
-        "lose-reply@2 met no purchase of naive: there it was not tested.",
+        "lose-reply@2 hit 1 purchase, of which none had committed.",
+        "lose-reply@2 hit no purchase of naive: it was not tested there.",
     ]
     assert run.untested_faults == []
 

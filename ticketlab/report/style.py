@@ -127,7 +127,9 @@ class Chart(Figure):
             canvas = FigureCanvasAgg(self)
             canvas.draw()
             drawn = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-        drawn.quantize(_PNG_COLORS, dither=Image.Dither.NONE).save(picture, "PNG", optimize=True)
+        drawn.quantize(_PNG_COLORS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
+            picture, "PNG", optimize=True
+        )
         return picture.getvalue()
 
     def svg(self) -> bytes:

@@ -124,9 +124,7 @@ def crossover(measures: pd.DataFrame, one: str, other: str) -> str:
 
 
 def _crossover(measures: pd.DataFrame, one: str, other: str) -> str:
-    speeds = measures.groupby(["strategy", "buyers"])[_SPEED].agg(list)
-    samples = {(str(strategy), int(buyers)): sample for (strategy, buyers), sample in speeds.items()}
-    ones, others = ({key[1]: sample for key, sample in samples.items() if key[0] == name} for name in (one, other))
+    ones, others = (_speeds_by_buyers(measures[measures["strategy"] == name]) for name in (one, other))
     shared = sorted(ones.keys() & others.keys())
     if not shared:
         return f"{one} and {other} were not run with the same number of buyers."
@@ -149,6 +147,10 @@ def _crossover(measures: pd.DataFrame, one: str, other: str) -> str:
     if behind.any():
         sentence = f"{other} is not clearly faster than {one} at any number of buyers that was run."
     return sentence
+
+
+def _speeds_by_buyers(trials: pd.DataFrame) -> dict[int, list[float]]:
+    return {int(buyers): trials.loc[trials["buyers"] == buyers, _SPEED].tolist() for buyers in set(trials["buyers"])}
 
 
 def _range(buyers: Sequence[int]) -> str:
