@@ -67,10 +67,10 @@ def _faults(need: Need, until: int) -> list[Fault]:
 
 
 @contextmanager
-def judging(kind: str) -> Iterator[Judge]:
+def judging(kind: str, **more_settings: str | int) -> Iterator[Judge]:
     """A server of that kind, on which one function after another sells in a copy of one migrated database."""
     with (
-        servers.open(kind, settings=SERVER_SETTINGS) as server,
+        servers.open(kind, settings=SERVER_SETTINGS | more_settings) as server,
         servers.scratch_database(server.url, prefix="ticketlab_template") as url,
     ):
         settings = Settings.from_url(url)

@@ -52,6 +52,7 @@ def falsified(monkeypatch, **changes):
     )
 
 
+@pytest.mark.slow
 def test_every_contender_sells_and_proves_it():
     """One strategy, its bare loop, both scripts of pgbench and the limit, at two numbers of buyers."""
     made = bench.run(bench.HotEvent(**SMALL | {"server": "embedded"}))

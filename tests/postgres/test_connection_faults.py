@@ -21,7 +21,6 @@ BREAK = {
     FaultKind.LOSE_REPLY: connections.lose_replies,
 }
 DEADLINE_S = 30
-SAFE = ("atomic", "pessimistic")
 LOAD = {"buyers": (8,), "repeats": 1, "stock": 10**6, "purchases": 400, "seconds": 60.0, "warm_up_s": 0.0}
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE %s = ANY(pg_blocking_pids(pid))"
 TAKE = "UPDATE events SET available_tickets = available_tickets - %s WHERE id = %s"
@@ -200,11 +199,12 @@ def test_a_fault_is_made_while_the_server_does_not_answer(database, kind):
             assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
+@pytest.mark.parametrize("name", ["pessimistic", pytest.param("atomic", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", CUTS)
-def test_safe_strategies_stay_right(ran, kind):
+def test_safe_strategies_stay_right(ran, kind, name):
     """Whatever is lost, and whether it had committed; on a slow machine a short trial may be over before its fault."""
-    run = ran(kind, *SAFE)
-    assert dict(zip(run.measures["strategy"], run.measures["verdict"], strict=True)) == dict.fromkeys(SAFE, "VALID")
+    run = ran(kind, name)
+    assert run.measures["verdict"].tolist() == ["VALID"]
     purchases, committed = met(run)
     assert purchases > 0, run.notes
     if kind is FaultKind.LOSE_REPLY:

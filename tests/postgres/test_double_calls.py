@@ -94,7 +94,12 @@ def test_without_the_claim_no_id_is_called_twice_and_the_run_says_so(server, tmp
     assert not [each for each in asked.notes if "does not claim" in each]
 
 
-@pytest.mark.parametrize("name", [pytest.param(each, marks=() if each in KINDS else pytest.mark.slow) for each in SAFE])
+def kinds_quick(names):
+    """All of them, the variants as slow tests."""
+    return [pytest.param(each, marks=() if each in KINDS else pytest.mark.slow) for each in names]
+
+
+@pytest.mark.parametrize("name", kinds_quick(SAFE))
 def test_safe_strategies_sell_once(server, tmp_path, name):
     """Each id that is called twice, at once, later, for more or of another event, owns what its sale was told of."""
     run = judged(server, tmp_path, name, double_calls=0.5)
@@ -106,7 +111,7 @@ def test_safe_strategies_sell_once(server, tmp_path, name):
     assert rows.groupby("purchase_id")["buyer"].nunique().max() == 2
 
 
-@pytest.mark.parametrize("name", BASKETS)
+@pytest.mark.parametrize("name", kinds_quick(BASKETS))
 def test_safe_strategies_sell_baskets_once(server, tmp_path, name):
     """A basket that is called twice is told of all its lines again, or is refused as a whole."""
     run = judged(server, tmp_path, name, events=4, basket=(2, 3), stock=100, double_calls=0.5)

@@ -112,7 +112,11 @@ def test_a_function_that_never_returns_ends_the_run_with_its_line(started, shop,
 
 
 @pytest.mark.parametrize(
-    "signals", [(signal.SIGTERM,), (signal.SIGINT, signal.SIGINT)], ids=["SIGTERM", "Ctrl-C twice"]
+    "signals",
+    [
+        pytest.param((signal.SIGTERM,), id="SIGTERM", marks=pytest.mark.slow),
+        pytest.param((signal.SIGINT, signal.SIGINT), id="Ctrl-C twice"),
+    ],
 )
 def test_a_run_that_hangs_can_be_ended_at_once(started, shop, own_folder, eventually, signals):
     process = started("loses_its_lock", "--seconds", "600", "--stock", "1000000")

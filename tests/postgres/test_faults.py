@@ -105,7 +105,7 @@ def test_a_fault_that_never_came_is_a_note_of_the_run(tmp_path):
     assert any("The crash after 1,000,000 purchases was not injected in 1 of 1 trials" in note for note in run.notes)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)])
 def test_a_run_that_is_ended_in_a_crash_leaves_nothing(number, tmp_path, eventually, own_folder):
     """Ctrl-C and kill -9 while the server is down: with the first one the trial is kept."""
     source = f"""

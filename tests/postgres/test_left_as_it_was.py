@@ -5,18 +5,16 @@ What lay there is compared as pg_dump and pg_dumpall tell it, byte for byte.
 
 import os
 import subprocess
-import sys
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import command_line
 import psycopg
 import pytest
 
-from ticketlab import servers
+from ticketlab import publish, servers
+from ticketlab.report.formats import Format
 from ticketlab.servers import installation
 
-TICKETLAB = str(Path(sys.executable).with_name("ticketlab"))
 SECRET = "hunter2-is-secret"
 ESTATE = f"""
     CREATE ROLE tenant LOGIN CREATEDB PASSWORD '{SECRET}';
@@ -75,13 +73,6 @@ def lies_there(server, estate):
     return look
 
 
-def ticketlab(*words, cwd, **environment):
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("DB_")}
-    return subprocess.run(
-        [TICKETLAB, *words], capture_output=True, text=True, cwd=cwd, env=inherited | environment, check=False
-    )
-
-
 def told_anywhere(done, folder):
     """What was printed, and everything that was written."""
     files = [path.read_bytes().decode(errors="replace") for path in folder.rglob("*") if path.is_file()]
@@ -104,15 +95,30 @@ def told_anywhere(done, folder):
             "--fault",
             "disconnect@20",
         ],
-        ["power", "-m", "pessimistic_unlocked", "--repeats", "1", "--trials", "1", "--purchases", "200"],
-        ["bench", "hot-event", "-s", "atomic", "--buyers", "2", "--repeats", "1", "--seconds", "0.2"],
+        pytest.param(
+            ["power", "-m", "pessimistic_unlocked", "--repeats", "1", "--trials", "1", "--purchases", "200"],
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ["bench", "hot-event", "-s", "atomic", "--buyers", "2", "--repeats", "1", "--seconds", "0.2"],
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=lambda words: words[0],
 )
-def test_what_lies_on_an_external_server_is_left_byte_for_byte_as_it_was(tmp_path, estate, lies_there, words):
-    """Tables of the same names, a large object, roles, the list of databases; and nobody is told the password."""
+def test_what_lies_on_an_external_server_is_left_byte_for_byte_as_it_was(
+    tmp_path, estate, lies_there, monkeypatch, words
+):
+    """Tables of the same names, a large object, roles, the list of databases; and nobody is told the password.
+
+    The report, which is looked through as well, is one that takes no kernel.
+    """
+    for name in [each for each in os.environ if each.startswith("DB_")]:
+        monkeypatch.delenv(name)
+    write = publish.write
+    monkeypatch.setattr(publish, "write", lambda runs, **_: write(runs, form=Format.JSON))
     before = lies_there()
-    done = ticketlab(*words, "--server", "external", "--url", estate, cwd=tmp_path)
+    done = command_line.call(*words, "--server", "external", "--url", estate, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "external PostgreSQL" in done.stdout
     assert lies_there() == before

@@ -61,10 +61,11 @@ def test_a_mutant_that_shows_in_a_crash_meets_one_on_a_server_that_can_be_crashe
     assert ours() == before
 
 
-def test_safe_strategies_raise_no_alarm(tmp_path):
-    """One trial each and a few more, some with lost connections or a crash."""
-    results, folder = power.run(MutationPlan(mutants=(), trials=20, seed=5), out=tmp_path)
-    assert (len(results.safe), results.false_alarms, results.ended_early) == (20, [], False)
+@pytest.mark.parametrize("trials", [5, pytest.param(20, marks=pytest.mark.slow)])
+def test_safe_strategies_raise_no_alarm(tmp_path, trials):
+    """Some with lost connections or a crash; of many trials each strategy has one, and a few have more."""
+    results, folder = power.run(MutationPlan(mutants=(), trials=trials, seed=5), out=tmp_path)
+    assert (len(results.safe), results.false_alarms, results.ended_early) == (trials, [], False)
     assert results.environment["server"]["settings"]["deadlock_timeout"] == "10ms"
     assert results.environment["server"]["settings"]["synchronous_commit"] == "on"
     assert json.loads((folder / "power.json").read_text())["exam"]["seed"] == 5

@@ -52,8 +52,8 @@ def test_a_repository_does_what_the_model_does(shared_database, name, stories):
     ("repository", "strategy", "shown"),
     [
         (EventRepository, "atomic_one_off", "purchase"),
-        (ForgetsTheStock, "atomic", "cancel"),
-        (KeepsTheVersion, "atomic", "update"),
+        pytest.param(ForgetsTheStock, "atomic", "cancel", marks=pytest.mark.slow),
+        pytest.param(KeepsTheVersion, "atomic", "update", marks=pytest.mark.slow),
     ],
 )
 def test_what_is_wrong_is_told_in_a_few_steps(shared_database, repository, strategy, shown):

@@ -134,12 +134,12 @@ def test_a_run_without_progress_passes_and_fails_where_its_test_is_strict(pytest
         r"^buy made no progress in 3 of 3 trials: at worst \d+ of \d+ purchases failed", told, re.MULTILINE
     )
     assert "Call ticketlab_run with a control too, such as naive." in told
-    strict = session("--ticketlab-repeats=3", "--ticketlab-seconds=0.5", "--ticketlab-strict")
+    strict = session("--ticketlab-repeats=1", "--ticketlab-seconds=0.5", "--ticketlab-strict")
     strict.assert_outcomes(failed=1)
-    assert "strict: buy made no progress in 3 of 3 trials" in strict.stdout.str()
+    assert "strict: buy made no progress in 1 of 1 trial:" in strict.stdout.str()
     assert "--ticketlab-strict" in again(strict.stdout.str())
     pytester.makepyfile(test_shop=marked)
-    session("--ticketlab-repeats=3", "--ticketlab-seconds=0.5").assert_outcomes(failed=1)
+    session("--ticketlab-repeats=1", "--ticketlab-seconds=0.5").assert_outcomes(failed=1)
 
 
 def test_what_the_fixtures_give(pytester, session):

@@ -22,6 +22,7 @@ from ticketlab.tickets.strategies import lock_timeout
 
 SAFE = [each.name for each in strategies.registry().values() if each.safe]
 BASKETS = [name for name in SAFE if strategies.get(name).basket]
+KINDS = {"atomic", "coalesced", "optimistic", "pessimistic", "serializable", "sharded", "skip_locked"}
 NEVER_WAITING = "nowait"
 BUYERS, ROUNDS = 8, 12
 RUN = {
@@ -469,9 +470,16 @@ class TestFailures:
 
 
 class TestARun:
-    def test_its_history_explains_its_ledger(self, tmp_path):
+    @pytest.mark.parametrize(
+        "names",
+        [
+            pytest.param([each for each in SAFE if each in KINDS], id="one of each kind"),
+            pytest.param([each for each in SAFE if each not in KINDS], id="variants", marks=pytest.mark.slow),
+        ],
+    )
+    def test_its_history_explains_its_ledger(self, tmp_path, names):
         """Every id has what was sold to it, or nothing once it was given back; and the stock is what that leaves."""
-        experiment = Experiment(**RUN, strategies=tuple(SAFE), stock=60, quantity=(1, 3), purchases=400)
+        experiment = Experiment(**RUN, strategies=tuple(names), stock=60, quantity=(1, 3), purchases=400)
         run = lab.run(experiment, out=tmp_path)
         for trial in run.trials:
             self.explains(trial)

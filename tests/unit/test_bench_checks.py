@@ -126,6 +126,7 @@ class TestResults:
 
 
 class TestProcesses:
+    @pytest.mark.slow
     def test_a_small_bench_in_real_processes(self):
         """Checks alone and all together: right histories VALID, violated ones INVALID, and nothing else wrong."""
         bench = ChecksBench(sizes=(2_000,), repeats=1, checks=("no_oversell", "strict_serializability"))
@@ -135,8 +136,9 @@ class TestProcesses:
         assert all(each.peak_bytes > 10**7 for each in results.measured)
 
     @pytest.mark.parametrize("changes", [{"baskets": True}, {"refunds": True}, {"events": 50, "refunds": True}])
-    def test_other_histories_are_judged_right_too(self, changes):
-        """Baskets, refunds, many events: measured by what the processes run, in this one."""
+    def test_other_histories_are_judged_right_too(self, monkeypatch, changes):
+        """Baskets, refunds, many events: measured by what the processes run, in this one, and once each."""
+        monkeypatch.setattr(ChecksBench, "repeats_of", lambda *_: 1)
         bench = dataclasses.replace(SMALL, sizes=(2_000,), repeats=1, **changes)
         results = checking.run(
             bench, measure=lambda bench, turn: checking_worker.measure(bench, turn.operations, valid=turn.valid)

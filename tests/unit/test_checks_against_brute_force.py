@@ -13,13 +13,21 @@ from ticketlab.outcomes import Cause, Kind, Outcome
 
 CASES = 600
 AT_ONCE = 50
+QUICK = 100
+"""As many are compared each time; the others, which are more of the same, with the slow tests."""
 ONCE_WRONG = (775, 4666, 5476, 5506, 8585, 9555, 9737, 11048, 16673, 18692)
 """Cases that the checks had decided otherwise than the brute force."""
 MOST_OPEN = 2
 """Of so many at once; the stress test, which compares many, is strict about the share."""
 
 
-@pytest.mark.parametrize("first", range(0, CASES, AT_ONCE))
+def starts(cases):
+    """The first seed of each lot, those after the quick ones slow."""
+    lots = range(0, cases, AT_ONCE)
+    return [pytest.param(each, marks=() if each < QUICK else pytest.mark.slow) for each in lots]
+
+
+@pytest.mark.parametrize("first", starts(CASES))
 def test_no_verdict_is_wrong(first):
     """No VALID for an impossible history, no INVALID for a possible one, no VALID where nothing was answered."""
     found = [(seed, compared(generated(seed))) for seed in range(first, first + AT_ONCE)]
@@ -37,7 +45,7 @@ def test_what_was_once_wrong_is_right(seed):
     assert not found.undecided
 
 
-@pytest.mark.parametrize("first", range(0, CASES // 3, AT_ONCE))
+@pytest.mark.parametrize("first", starts(CASES // 3))
 def test_no_verdict_is_wrong_where_no_tickets_are_known(first):
     """A right order is not called wrong, nor a wrong one right, unless another check finds what is wrong."""
     found = [(seed, compared_without_tickets(generated(seed))) for seed in range(first, first + AT_ONCE)]

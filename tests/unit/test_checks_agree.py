@@ -10,7 +10,7 @@ from ticketlab.history.index import IndexedHistory
 
 HISTORIES = 2_000
 AT_ONCE = 100
-QUICK = 400
+QUICK = 200
 """As many are compared each time; the others, which are more of the same, with the slow tests."""
 MODEL = [each for each in CHECKS if each.name not in {"no_deadlock", "durable", "answers_match_tickets"}]
 """Those that ask whether some order explains everything: a deadlock and a crash are no matter of order."""

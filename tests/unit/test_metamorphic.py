@@ -32,14 +32,14 @@ def scaled(fields, factor):
 # The names of things.
 
 
-@examples(50)
+@examples(30)
 @given(drawn(), st.permutations(range(4)), st.integers(0, 1000))
 def test_buyers_may_have_other_numbers(case, numbers, more):
     """Who is who does not matter."""
     assert verdicts(case.with_rows(lambda row: {"buyer": numbers[row["buyer"]] + more})) == verdicts(case)
 
 
-@examples(50)
+@examples(30)
 @given(drawn(), st.permutations([0, 1, 5, 30]))
 def test_events_may_have_other_numbers(case, numbers):
     """Nor does which is which; there may be gaps between them, and none may be the first."""
@@ -51,7 +51,7 @@ def test_events_may_have_other_numbers(case, numbers):
     assert verdicts(renumbered) == verdicts(case)
 
 
-@examples(50)
+@examples(30)
 @given(drawn(), st.permutations(range(20)), st.integers(0, 2**127))
 def test_purchases_may_have_other_ids(case, numbers, more):
     """One for one."""
@@ -65,7 +65,7 @@ def test_purchases_may_have_other_ids(case, numbers, more):
 # The clock.
 
 
-@examples(50)
+@examples(30)
 @given(drawn(), st.integers(-(10**15), 10**15), factors)
 def test_the_clock_may_begin_elsewhere_and_run_at_another_pace(case, start, pace):
     """It is before and after that counts, and not how long."""
@@ -73,7 +73,7 @@ def test_the_clock_may_begin_elsewhere_and_run_at_another_pace(case, start, pace
     assert verdicts(replace(moved, crashes=tuple(start + pace * each for each in case.crashes))) == verdicts(case)
 
 
-@examples(60)
+@examples(40)
 @given(drawn(), st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), min_size=8, max_size=8))
 def test_who_takes_longer_explains_more(case, longer):
     """An earlier call and a later answer leave every order that there was: what was right stays right."""
@@ -89,7 +89,7 @@ def test_who_takes_longer_explains_more(case, longer):
 # How many there are.
 
 
-@examples(50)
+@examples(30)
 @given(drawn(), factors)
 def test_every_number_of_tickets_may_be_a_multiple(case, factor):
     """Seats, stock, quantities and tickets, all of them as many times as large."""
@@ -99,7 +99,7 @@ def test_every_number_of_tickets_may_be_a_multiple(case, factor):
     assert verdicts(replace(grown, tickets=case.tickets * factor)) == verdicts(case)
 
 
-@examples(60)
+@examples(40)
 @given(drawn(), st.integers(1, 9))
 def test_where_nobody_was_refused_there_may_be_more_seats(case, more):
     """What was right stays right; and what was wrong is wrong, where there had been seats for all anyway."""
@@ -123,7 +123,7 @@ def reports_versions(case):
     return any(row["version"] != NOT_SEEN for row in sales)
 
 
-@examples(50)
+@examples(30)
 @given(drawn(most=5), drawn(most=5))
 def test_events_that_have_nothing_to_do_with_each_other_are_judged_as_if_alone(one, other):
     """Of each check the verdict on both is the worse one."""
@@ -133,7 +133,7 @@ def test_events_that_have_nothing_to_do_with_each_other_are_judged_as_if_alone(o
         assert verdicts(joined(one, other)) == {name: worst([first[name], second[name]]) for name in first}
 
 
-@examples(50)
+@examples(30)
 @given(drawn(), right(most=3))
 def test_a_right_event_beside_it_changes_nothing(case, beside):
     """Neither what is right nor what is wrong."""
@@ -141,7 +141,7 @@ def test_a_right_event_beside_it_changes_nothing(case, beside):
         assert verdicts(joined(case, beside)) == verdicts(case)
 
 
-@examples(50)
+@examples(30)
 @given(drawn(), st.randoms(use_true_random=False))
 def test_what_was_called_at_one_tick_may_stand_in_any_order(case, random):
     """The rows of one operation stay together; the ledger's stand in any order."""
@@ -155,7 +155,7 @@ def test_what_was_called_at_one_tick_may_stand_in_any_order(case, random):
 # Whether all this shows anything.
 
 
-@examples(100)
+@examples(60)
 @given(right())
 def test_what_the_model_plays_is_right(case):
     """No check finds anything wrong with it."""
