@@ -1,4 +1,4 @@
-"""Alembic's entry: runs the migrations on the connection it is handed, or on the database that `DB_*` names."""
+"""Alembic's entry point: runs the migrations on the connection it is given, or on the database in `DB_*`."""
 
 from alembic import context
 from sqlalchemy import Connection
@@ -9,7 +9,7 @@ from ticketlab.tickets.orm import Base
 
 
 def migrate(connection: Connection) -> None:
-    """Run what Alembic was asked for, in one transaction."""
+    """Run the requested Alembic command in one transaction."""
     context.configure(
         connection=connection,
         target_metadata=Base.metadata,

@@ -2,7 +2,10 @@
 
 import contextlib
 import os
+import shutil
 import signal
+import sys
+import tempfile
 import time
 from pathlib import Path
 from uuid import UUID
@@ -15,6 +18,9 @@ from ticketlab.history import parquet
 from ticketlab.history.ledger import Ledger
 from ticketlab.history.recording import ABSENT, COLUMNS, NOT_SEEN, RETRIES
 from ticketlab.report.model import RunResults
+
+# jsonschema does without this grammar where it is not installed; to read it takes three seconds of each process.
+sys.modules.setdefault("rfc3987_syntax", None)
 
 pytest_plugins = ["pytester"]
 pytest.register_assert_rewrite("repository_story")  # what fails in there is to be explained as in a test
@@ -30,6 +36,21 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
 LONGEST_FIRST = ("notebooks", "postgres", "unit")
+IN_MEMORY = Path("/dev/shm")
+MEMORY_NEEDED = 4 * 2**30
+"""Bytes: of each server its data, and what it logs ahead of that."""
+
+
+def pytest_configure(config):
+    """Servers keep their data in memory where there is plenty of it: a database is made and dropped four times as fast.
+
+    Of what processes wrote nothing is lost there when they are killed, as on a disk. The stress tests keep to the disk,
+    and so does whoever has set TMPDIR. Where the tests' own files lie is looked up before, and stays.
+    """
+    stress = any("stress" in Path(each).parts for each in config.args)
+    if IN_MEMORY.is_dir() and not stress and shutil.disk_usage(IN_MEMORY).free > MEMORY_NEEDED:
+        tempfile.gettempdir()
+        os.environ.setdefault("TMPDIR", str(IN_MEMORY))
 
 
 def pytest_collection_modifyitems(items):

@@ -1,4 +1,4 @@
-"""A lab that finds out whether a way of selling tickets concurrently is right, and how fast it is."""
+"""A lab that sells tickets concurrently on PostgreSQL, checks the history for violations, and measures the speed."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
         RetryPolicy,
         Strategy,
     )
-    from ticketlab.tickets.schema import Schema
+    from ticketlab.tickets.strategy import Schema
     from ticketlab.tickets.user_code import adopt
 
 __all__ = [
@@ -50,7 +50,7 @@ _HOME: Final = {
     "PurchaseResult": "tickets",
     "RetryPolicy": "tickets",
     "Run": "runs.run",
-    "Schema": "tickets.schema",
+    "Schema": "tickets.strategy",
     "Settings": "settings",
     "Strategy": "tickets",
     "adopt": "tickets.user_code",
@@ -59,8 +59,8 @@ _HOME: Final = {
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module's attributes are of any type
-    """Import a public name when it is first asked for: `import ticketlab` alone costs next to nothing."""
+    """Import a public name on first use, so that `import ticketlab` alone is fast."""
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = globals()[name] = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    return found
+    value = globals()[name] = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    return value

@@ -1,4 +1,4 @@
-"""`python -m ticketlab`, and the command `ticketlab`: the way in, and what its process needs. Knows no lab."""
+"""The entry point of `python -m ticketlab` and of the command `ticketlab`: signals, import path, command line."""
 
 import signal
 import sys
@@ -13,12 +13,12 @@ def _terminate(_number: int, _frame: FrameType | None) -> None:
 
 
 def main() -> None:
-    """Run the command line. Ctrl-C ends it without a traceback, also while it is still being imported."""
+    """Run the command line. Ctrl-C ends it without a traceback, also while it is being imported."""
     try:
         from ticketlab import cli
         from ticketlab.cli.output import exit_on_broken_pipe
 
-        signal.signal(signal.SIGTERM, _terminate)  # ended from outside, it cleans up as for Ctrl-C
+        signal.signal(signal.SIGTERM, _terminate)  # clean up as for Ctrl-C
         sys.path.append(str(Path.cwd()))  # for --strategy module:name; last, so that it hides nothing installed
         exit_on_broken_pipe()
         cli.main()

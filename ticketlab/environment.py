@@ -1,4 +1,4 @@
-"""What a run was made with and on: versions, machine, server. Said beside every result."""
+"""The environment of a run, saved with every result: the machine, versions of Python and packages, the git revision."""
 
 import os
 import platform
@@ -25,7 +25,7 @@ PACKAGES: Final = (
 
 
 def describe() -> dict[str, Any]:
-    """The machine, Python, the packages and the revision of this code, as plain data."""
+    """The environment as plain data."""
     return {
         "machine": {
             "system": f"{platform.system()} {platform.machine()}",
@@ -39,7 +39,7 @@ def describe() -> dict[str, Any]:
 
 
 def cpus() -> int:
-    """The processors that this process may use."""
+    """The number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -60,7 +60,7 @@ def _processor() -> str:
 
 
 def _revision() -> str | None:
-    """The git revision of the checkout this code runs from, marked where it was changed since; None elsewhere."""
+    """The git revision of the checkout this code runs from, marked if it has changes; None outside a checkout."""
     checkout = Path(__file__).parent.parent
     if not (checkout / ".git").exists():
         return None

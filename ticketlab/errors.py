@@ -1,36 +1,53 @@
 """The errors that ticketlab raises. Each says what was tried, what was found and what to do."""
 
+from collections.abc import Mapping
+
 
 class TicketlabError(Exception):
-    """Any failure that ticketlab foresees; its text is meant for the person at the keyboard."""
+    """Any failure that ticketlab expects; its text is meant for the user."""
 
 
 class InvalidInputError(TicketlabError, ValueError):
-    """A value that can not be used. Raised before anything is sent to a database."""
+    """A value that cannot be used. Raised before anything is sent to a database."""
 
 
 class NotFoundError(TicketlabError, LookupError):
-    """Something that was named does not exist: an event, a strategy, a run."""
+    """Something does not exist: an event, a strategy, a run."""
 
 
 class StaleVersionError(TicketlabError):
-    """An event was changed by somebody else since the version that the caller has seen."""
+    """An event was changed by another transaction since the version that the caller read."""
 
 
 class UnavailableError(TicketlabError):
-    """No database connection could be had: the server does not answer, or the pool stayed empty."""
+    """No database connection: the server does not answer, or the pool stayed empty."""
 
 
 class ServerError(TicketlabError):
-    """No PostgreSQL server could be brought up, or it refused what it was given."""
+    """No PostgreSQL server could be started, or it rejected its configuration."""
 
 
 class OwnCodeError(TicketlabError):
-    """Code of the user's own raised what it should not: a purchase function, or what he lays out and reads tables by.
+    """The user's code raised an unexpected error: a purchase function, or the code that creates or reads its tables.
 
-    Its notes hold his part of the traceback.
+    Its notes hold the user's part of the traceback.
     """
 
 
 class TerminatedError(KeyboardInterrupt):
-    """SIGTERM or a second Ctrl-C: all is to end at once. What was measured is kept, and its notes say where."""
+    """SIGTERM or a second Ctrl-C: stop at once. What was measured is kept; the notes say where."""
+
+
+def check_values(subject: str, errors: Mapping[str, bool]) -> None:
+    """Validate the values of a record.
+
+    Args:
+        subject: the beginning of the message, such as "A retry policy needs" or "This history cannot be made:".
+        errors: each possible error in words, and whether it applies.
+
+    Raises:
+        InvalidInputError: naming every error that applies.
+    """
+    found = [text for text, applies in errors.items() if applies]
+    if found:
+        raise InvalidInputError(f"{subject} {'; '.join(found)}.")

@@ -2,26 +2,65 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Coroutine
+import shutil
+import sys
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from ticketlab.errors import TicketlabError
+from ticketlab.errors import InvalidInputError, NotFoundError, TicketlabError
+from ticketlab.report.formats import NOTEBOOK_MARK
+from ticketlab.report.phrases import join_names
 
 if TYPE_CHECKING:
     from jupyter_client.manager import AsyncKernelManager
     from nbclient import NotebookClient
     from nbformat import NotebookNode
-import shutil
-import sys
-from dataclasses import dataclass
-from typing import NoReturn
-
-from ticketlab.errors import InvalidInputError
 
 _ABOVE_PACKAGE: Final = Path(__file__).parents[1]
+_EXTRA: Final = ("ipykernel", "jupyter_client", "jupyterlab", "nbclient", "nbformat")
+"""What the extra `notebooks` installs, as it is imported."""
+
+
+def require_jupyter() -> None:
+    """Go on only where Jupyter is installed.
+
+    Raises:
+        NotFoundError: it is not; the text says which command installs it.
+    """
+    missing = [name for name in _EXTRA if find_spec(name) is None]
+    if missing:
+        raise NotFoundError(
+            f"Notebooks take Jupyter, and {join_names(missing)} is not installed. Install it with "
+            "pip install 'ticketlab[notebooks]'."
+        )
+
+
+def execute_report(folders: Sequence[Path], on_progress: Callable[[str], None]) -> str:
+    """The notebook of the report, given these runs and executed, as the text of its file.
+
+    Raises:
+        TicketlabError: Jupyter is not installed, or the notebook could not be executed.
+    """
+    require_jupyter()
+    import nbformat
+
+    notebook = nbformat.read(notebooks_dir() / "report.ipynb", as_version=4)
+    _give_runs(notebook, folders)
+    count = len(notebook.cells)
+    execute(notebook, on_cell=lambda number: on_progress(f"report.ipynb, cell {number} of {count}"))
+    return str(nbformat.writes(notebook)) + "\n"
+
+
+def _give_runs(notebook: "NotebookNode", folders: Sequence[Path]) -> None:
+    """Put the runs in the cell of parameters, and mark the first cell: that file may be written over."""
+    first, parameters, *_ = notebook.cells
+    first.metadata[NOTEBOOK_MARK] = True
+    parameters.source = f"RUNS = {[str(each) for each in folders]}"
 
 
 def execute(notebook: "NotebookNode", *, on_cell: Callable[[int], None] = lambda _number: None) -> None:
@@ -152,7 +191,12 @@ def copy_notebooks(folder: Path) -> CopyResult:
 
 
 def open_jupyterlab(folder: Path, *, port: int, browser: bool) -> NoReturn:
-    """Become JupyterLab on `folder`: this process is replaced, so that signals and its end are JupyterLab's own."""
+    """Become JupyterLab on `folder`: this process is replaced, so that signals and its end are JupyterLab's own.
+
+    Raises:
+        NotFoundError: Jupyter is not installed.
+    """
+    require_jupyter()
     words = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder.resolve()}", "--ip=127.0.0.1"]
     words += [f"--port={port}"] + ([] if browser else ["--no-browser"])
     if os.geteuid() == 0:

@@ -1,6 +1,6 @@
-"""What a notebook needs beside the lab: runs that can be watched while they go on, and the stamp at its end.
+"""For notebooks: runs an experiment with a live chart of its progress, and prints the stamp at the notebook's end.
 
-Works in any Python: where nothing can be drawn, progress is a bar and the stamp is text.
+Works in any Python: outside of Jupyter the progress is a bar.
 """
 
 import time
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from ticketlab.tickets.user_code import PurchaseFunction
 
 _LONG_S: Final = 5.0
-"""A trial that is shorter is not drawn while it goes on: buyers and drawing take turns with Python's lock."""
+"""Only after this time is a trial drawn while it runs: drawing and buyers compete for Python's interpreter lock."""
 _DRAWING_SHARE: Final = 0.01
-"""Of a longer one's time at most this share goes into drawing."""
+"""The share of the time of such a trial that drawing may take."""
 _SHARE_BETWEEN: Final = 0.1
-"""Of the run's time what goes into drawing between trials: of many short ones not each is drawn."""
+"""The share of the run's time that drawing between trials may take: not each of many short ones is drawn."""
 _HASH_LENGTH: Final = 16
 
 
@@ -40,46 +40,46 @@ def run(
     saved: str | Path | None = None,
     out: Path = Path("runs"),
 ) -> Run:
-    """Run an experiment where it can be watched; or load the run in the folder `saved` in its place.
+    """Run an experiment with its progress shown; or, if `saved` is given, load the run in that folder.
 
     Raises:
-        TicketlabError: as `lab.run` and `Run` do.
+        TicketlabError: as for `lab.run` and `Run`.
     """
     if saved is not None:
         return Run(Path(saved))
-    from ticketlab.runs import lab  # not before: who looks at a saved run needs no client of a database
+    from ticketlab.runs import lab  # imported here, as a saved run needs no database client
 
-    with _watching(experiment) as on_progress:
+    with _progress(experiment) as on_progress:
         return lab.run(experiment, own=own, out=out, on_progress=on_progress)
 
 
 def stamp(*runs: Run) -> str:
-    """What the numbers of a notebook rest on, to be printed at its end: runs, servers, machine, versions, code."""
+    """The provenance of a notebook's numbers, to print at its end: runs, servers, machine, versions, code."""
     lines = []
-    for each in runs:
+    for run in runs:
         lines += [
-            f"run       {each.folder.name}, begun {each.environment['began']}, seed {each.experiment.seed}",
-            f"          {each.conditions}",
-            f"server    {each.server}",
+            f"run       {run.folder.name}, begun {run.environment['began']}, seed {run.experiment.seed}",
+            f"          {run.conditions}",
+            f"server    {run.server}",
         ]
-    about = runs[-1].environment
-    machine, packages = about["machine"], about["packages"]
+    environment = runs[-1].environment
+    machine, packages = environment["machine"], environment["packages"]
     lines += [
         f"machine   {machine['system']}, {machine['cpus']} × {machine['processor']}",
-        f"versions  Python {about['python']}, {', '.join(map(' '.join, packages.items()))}",
-        f"code      {code_hash(_cells_run())}, of all cells in the order in which they were run",
+        f"versions  Python {environment['python']}, {', '.join(map(' '.join, packages.items()))}",
+        f"code      {code_hash(_executed_cells())}, of all cells in the order in which they were run",
     ]
     return "\n".join(lines)
 
 
 def code_hash(cells: Iterable[str]) -> str:
-    """The SHA-256 of code cells in their order, shortened: the stamp of a notebook fits no other, nor a changed one."""
-    whole = "\0".join(cell.rstrip("\n") for cell in cells)
-    return sha256(whole.encode()).hexdigest()[:_HASH_LENGTH]
+    """The shortened SHA-256 of code cells in their order. It changes with any cell, so a stamp fits one notebook."""
+    code = "\0".join(cell.rstrip("\n") for cell in cells)
+    return sha256(code.encode()).hexdigest()[:_HASH_LENGTH]
 
 
-def _cells_run() -> list[str]:
-    """What was run in this kernel, the cell under way included; nothing outside of IPython."""
+def _executed_cells() -> list[str]:
+    """The cells executed in this kernel, the current one included; none outside of IPython."""
     from IPython.core.getipython import get_ipython
 
     shell = get_ipython()
@@ -87,7 +87,7 @@ def _cells_run() -> list[str]:
 
 
 @contextmanager
-def _watching(experiment: Experiment) -> Iterator[Callable[["Progress"], None]]:
+def _progress(experiment: Experiment) -> Iterator[Callable[["Progress"], None]]:
     if not Console().is_jupyter:
         with console.progress() as show:
             yield show
@@ -95,14 +95,14 @@ def _watching(experiment: Experiment) -> Iterator[Callable[["Progress"], None]]:
     from IPython.display import Pretty, clear_output, display
 
     began = time.monotonic()
-    view = _View(seats=experiment.stock * experiment.events)
+    view = _LiveView(seats=experiment.stock * experiment.events)
     yield view.show
-    clear_output(wait=True)  # the charts of the finished run say it better
+    clear_output(wait=True)  # the charts of the finished run replace it
     display(Pretty(f"{view.trials} trials in {time.monotonic() - began:.0f} s"))
 
 
-class _View:
-    """A line and a figure of a run that goes on, written anew in their places: no widget is needed."""
+class _LiveView:
+    """A line and a figure of a run in progress, updated in place; needs no widget."""
 
     def __init__(self, *, seats: int) -> None:
         from IPython.display import Pretty, display
@@ -115,28 +115,25 @@ class _View:
         self._drawn_s = self._took_s = 0.0
 
     def show(self, step: "Progress") -> None:
-        """Show where the run is; draw it between two trials and within a long one, as far as it keeps its share."""
+        """Update the line; draw the figure between trials and within a long one, as far as its share of time allows."""
         from IPython.display import Pretty
 
         self.trials = step.trials
-        where = f"{step.finished} of {step.trials} trials done; {step.doing}"
-        self._line.update(Pretty(f"{where}; {step.so_far.purchases:,} purchases"))
+        progress = f"{step.finished} of {step.trials} trials done; {step.doing}"
+        self._line.update(Pretty(f"{progress}; {step.so_far.purchases:,} purchases"))
         if step.plan is not None and step.so_far.seconds:
             self._samples.append(self._sample(step, step.plan.strategy))
         between_trials = not step.so_far.seconds
         due_s = self._drawn_s + self._took_s / (_SHARE_BETWEEN if between_trials else _DRAWING_SHARE)
-        in_time = between_trials or step.so_far.seconds >= _LONG_S
-        if self._samples and in_time and time.monotonic() >= due_s:
-            self._draw(where)
+        may_draw = between_trials or step.so_far.seconds >= _LONG_S
+        if self._samples and may_draw and time.monotonic() >= due_s:
+            began_s = time.monotonic()
+            self._figure.update(live(pd.DataFrame(self._samples), progress))
+            self._drawn_s = time.monotonic()
+            self._took_s = self._drawn_s - began_s
 
     def _sample(self, step: "Progress", strategy: str) -> dict[str, Any]:
         so_far = step.so_far
-        counts = {outcome: so_far.outcomes.get(outcome, 0) for outcome in OUTCOMES}  # of purchases: none is REFUNDED
-        about = {"trial": step.trial, "strategy": strategy, "seconds": so_far.seconds}
-        return about | {"left": self._seats - so_far.tickets} | counts
-
-    def _draw(self, title: str) -> None:
-        began_s = time.monotonic()
-        self._figure.update(live(pd.DataFrame(self._samples), title))
-        self._drawn_s = time.monotonic()
-        self._took_s = self._drawn_s - began_s
+        counts = {outcome: so_far.outcomes.get(outcome, 0) for outcome in OUTCOMES}
+        keys = {"trial": step.trial, "strategy": strategy, "seconds": so_far.seconds}
+        return keys | {"left": self._seats - so_far.tickets} | counts

@@ -1,4 +1,4 @@
-"""The words that buyers and checks share: how a purchase ended, and why, and how far is counted. Knows nothing else.
+"""Kinds, outcomes and causes of operations, shared by buyers and checks. Depends on nothing else.
 
 SQLSTATE codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
 """
@@ -8,64 +8,64 @@ from typing import Final
 
 
 class Kind(StrEnum):
-    """What a buyer did."""
+    """The kind of an operation."""
 
     PURCHASE = "purchase"
     REFUND = "refund"
-    """Gave a purchase back: its tickets return to the stock."""
+    """Returns the tickets of a purchase to the stock."""
 
 
 class Outcome(StrEnum):
-    """How a purchase or a refund ended, as its buyer can know it."""
+    """How a purchase or a refund ended, as far as its buyer can know."""
 
     SOLD = "sold"
     """The tickets are the buyer's."""
     SOLD_OUT = "sold_out"
     """Not enough tickets were left: an answer, not a failure."""
     CONFLICT = "conflict"
-    """Gave up after its retries; surely nothing was sold."""
+    """Gave up after its retries; nothing was sold."""
     UNAVAILABLE = "unavailable"
-    """No connection could be had; nothing was sent."""
+    """Got no connection; nothing was sent."""
     FAILED = "failed"
-    """Surely rolled back."""
+    """Rolled back."""
     UNKNOWN = "unknown"
     """The connection broke while a commit may have been under way: it may have happened."""
     REFUNDED = "refunded"
-    """Of a refund only: the purchase owns nothing any more."""
+    """Only for a refund: the purchase owns nothing any more."""
 
 
 class Cause(StrEnum):
-    """Why a purchase was not a sale, or why it had to be tried again."""
+    """Why a purchase was not sold, or why it had to be retried."""
 
     NONE = "none"
-    """Nothing stood in the way."""
+    """No obstacle."""
     INSUFFICIENT = "insufficient"
-    """Fewer tickets were left than were wanted."""
+    """Fewer tickets were left than requested."""
     UNKNOWN_EVENT = "unknown_event"
     """There is no such event."""
     STALE_VERSION = "stale_version"
-    """The event had another version than the one that was read before: a guarded update found no row."""
+    """The event had another version than the one read before: a conditional update found no row."""
     CONCURRENT_UPDATE = "concurrent_update"
     """40001: a row was changed by another transaction since this one's snapshot."""
     SERIALIZATION = "serialization"
-    """40001: no row was changed twice, but no serial order gives what was read and written."""
+    """40001: no row was changed twice, but no serial order explains what was read and written."""
     DEADLOCK = "deadlock"
-    """40P01: transactions waited for one another, and this one was ended."""
+    """40P01: transactions waited for each other, and this one was aborted."""
     LOCK_TIMEOUT = "lock_timeout"
-    """55P03: a lock was not had, within the time that was given or at once."""
+    """55P03: a lock was not available, at once or within the time limit."""
     CONSTRAINT = "constraint"
-    """Class 23: the database refused what would break a rule of a table."""
+    """Class 23: a constraint of a table was violated."""
     POOL_TIMEOUT = "pool_timeout"
-    """The pool had no connection to give within the time that was given."""
+    """The pool had no free connection within the time limit."""
     QUEUE_FULL = "queue_full"
-    """As many purchases waited to be sold together as may."""
+    """The queue of purchases to be sold in one batch was full."""
     CONNECTION = "connection"
     """The server could not be reached, or its connection broke."""
     TRANSACTION = "transaction"
-    """Whatever else the database or the driver refused."""
+    """Any other error of the database or the driver."""
     REPEATED = "repeated"
-    """The purchase id had bought before. SOLD: it owns exactly what was asked for. FAILED: it owns other tickets, and
-    nothing was sold. Of a refund: there was nothing to give back."""
+    """The purchase id had bought before. SOLD: it owns exactly the requested tickets. FAILED: it owns other tickets,
+    and nothing was sold. REFUNDED: there was nothing to refund."""
 
 
 KINDS: Final = tuple(Kind)
@@ -73,7 +73,7 @@ OUTCOMES: Final = tuple(Outcome)
 CAUSES: Final = tuple(Cause)
 
 MAX_INTEGER: Final = 2**31 - 1
-"""Of tickets and versions, which the database counts as PostgreSQL's `integer`."""
+"""The maximum of tickets and versions: those of PostgreSQL's `integer`."""
 
 CONFLICTS: Final = (
     Cause.STALE_VERSION,
@@ -82,12 +82,12 @@ CONFLICTS: Final = (
     Cause.DEADLOCK,
     Cause.LOCK_TIMEOUT,
 )
-"""The causes that another try may cure, because another transaction stood in the way."""
+"""Causes by another transaction: a retry may succeed."""
 RETRY_CAUSES: Final = (*CONFLICTS, Cause.POOL_TIMEOUT)
-"""Every cause that a retry policy may name."""
+"""The causes that a retry policy may name."""
 
 _SERIALIZABILITY: Final = "predicate.c"
-"""The file of PostgreSQL that tells one 40001 from the other: its messages are translated, this is not."""
+"""PostgreSQL's source file that distinguishes the two causes of 40001: messages are translated, file names are not."""
 _BY_PREFIX: Final = {
     "40001": Cause.CONCURRENT_UPDATE,
     "40P01": Cause.DEADLOCK,
@@ -100,9 +100,9 @@ _BY_PREFIX: Final = {
 
 
 def cause_of(sqlstate: str | None, *, raised_in: str | None = None) -> Cause:
-    """The cause that a SQLSTATE stands for; an operational error without one never came from the server.
+    """The cause of a SQLSTATE; an operational error without one did not come from the server.
 
-    `raised_in` is the source file of PostgreSQL that the error names, where it names one.
+    `raised_in` is PostgreSQL's source file in the error, if there is one.
     """
     if sqlstate is None:
         return Cause.CONNECTION

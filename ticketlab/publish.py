@@ -1,7 +1,7 @@
-"""A saved run, or several beside one another, as a report in a file: HTML, markdown with figures beside it, or JSON.
+"""A saved run, or several beside one another, as a report in a file: HTML, markdown and its figures, JSON, a notebook.
 
-The page is made by `notebooks/report.ipynb`: given the runs, executed, and exported without its code. The others need
-no kernel. All are views of one `ticketlab.report.model.Report`, made here from what the runs hold.
+All are views of one `ticketlab.report.model.Report`, made here from what the runs hold. Only the notebook takes
+Jupyter: it shows the fragments that the page is made of.
 """
 
 import json
@@ -34,15 +34,15 @@ def write(
 
     Args:
         runs: one, or several to be compared with the first.
-        out: the file; by default `report.html`, `.md` or `.json` in the run's folder, and for several runs a file
-            named after them beside the folder of the first. Figures of a markdown report are put in a folder beside
-            it, whose name ends in `_files`.
+        out: the file; by default `report.html`, `.md`, `.json` or `.ipynb` in the run's folder, and for several runs a
+            file named after them beside the folder of the first. Figures of a markdown report are put in a folder
+            beside it, whose name ends in `_files`.
         form: what to write.
         on_progress: called with what is being done, in a few words.
 
     Raises:
         InvalidInputError: a run is given twice, or the file can not be written, or is no report.
-        TicketlabError: the notebook of the report could not be executed; nothing was written.
+        TicketlabError: the notebook could not be executed, or Jupyter is not installed; nothing was written.
     """
     place = out or default_place(runs, form)
     _check_overwrite(place, form)
@@ -63,14 +63,14 @@ def render(
     on_progress: OnProgress = lambda _doing: None,
 ) -> str:
     """The text of a report; see `write`. A markdown report shows the figures that lie in the folder `figures`."""
+    if form is Format.IPYNB:
+        return _executed(_folders(runs), on_progress)
     on_progress("judging")
     report = report_of(runs)
     if form is Format.HTML:
-        return _page(report, [run.folder for run in runs], on_progress)
+        return _page(report, on_progress)
     if form is Format.JSON:
-        from ticketlab.report.json_report import as_json
-
-        return json.dumps(as_json(report), indent=2, allow_nan=False) + "\n"
+        return _json(report)
     from ticketlab.report.markdown import markdown
 
     return markdown(report, PurePosixPath(figures) if figures else None)
@@ -92,9 +92,7 @@ def report_of(runs: Sequence[Run]) -> Report:
     Raises:
         InvalidInputError: there is no run, one is given twice, or its files can not be read.
     """
-    folders = [run.folder.resolve() for run in runs]
-    if not folders or len(set(folders)) < len(folders):
-        raise InvalidInputError("A report is of one run or of several different ones.")
+    folders = _folders(runs)
     return Report(runs=[_results(run, name) for run, name in zip(runs, _names(folders), strict=True)])
 
 
@@ -114,6 +112,13 @@ def _newest() -> Path:
     if not known:
         raise NotFoundError("There is no run under runs/. Make one with `ticketlab run`, or name its folder in RUNS.")
     return max(known, key=lambda path: path.stat().st_mtime).parent
+
+
+def _folders(runs: Sequence[Run]) -> list[Path]:
+    folders = [run.folder.resolve() for run in runs]
+    if not folders or len(set(folders)) < len(folders):
+        raise InvalidInputError("A report is of one run or of several different ones.")
+    return folders
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
@@ -145,22 +150,22 @@ def _results(run: Run, name: str) -> RunResults:
     )
 
 
-def _page(report: Report, folders: Sequence[Path], on_progress: OnProgress) -> str:
-    """The notebook of the report: given the runs, executed, and exported without its code."""
-    from nbconvert.exporters import TemplateExporter
-    from papermill.iorw import load_notebook_node
-    from papermill.parameterize import parameterize_notebook
-
-    from ticketlab import jupyter
+def _page(report: Report, on_progress: OnProgress) -> str:
     from ticketlab.report import page
 
-    notebook = load_notebook_node(str(jupyter.notebooks_dir() / "report.ipynb"))
-    notebook = parameterize_notebook(notebook, {"RUNS": [str(each.resolve()) for each in folders]})
-    count = len(notebook.cells)
-    jupyter.execute(notebook, on_cell=lambda number: on_progress(f"report.ipynb, cell {number} of {count}"))
-    exporter = TemplateExporter(template_file=str(page.TEMPLATES / "page.html.j2"))
-    text, _ = exporter.from_notebook_node(notebook, resources={"title": report.title, "css": page.css()})
-    return str(text)
+    return page.render(report, on_progress)
+
+
+def _json(report: Report) -> str:
+    from ticketlab.report.json_report import as_json
+
+    return json.dumps(as_json(report), indent=2, allow_nan=False) + "\n"
+
+
+def _executed(folders: Sequence[Path], on_progress: OnProgress) -> str:
+    from ticketlab import jupyter
+
+    return jupyter.execute_report(folders, on_progress)
 
 
 def _write_figures(report: Report, folder: Path) -> None:

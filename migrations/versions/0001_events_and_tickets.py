@@ -11,8 +11,8 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-# The documented default of every id. Where the server does not offer uuid-ossp, a function of the same name and
-# meaning stands in. What is made here is marked, so that downgrade takes back nothing that was there before.
+# The documented default of every id. If the server does not offer uuid-ossp, a function of the same name replaces it.
+# A comment marks what is created here, so that downgrade drops nothing that existed before.
 CREATE_UUID_GENERATE_V4 = """
 DO $$
 BEGIN
@@ -55,7 +55,7 @@ UUID_DEFAULT = sa.text("uuid_generate_v4()")
 
 
 def upgrade() -> None:
-    """Create both tables, their constraints and their indexes."""
+    """Create both tables with constraints and indexes."""
     op.execute(CREATE_UUID_GENERATE_V4)
     op.create_table(
         "events",
@@ -88,7 +88,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop all of it, the tickets that were sold included."""
+    """Drop both tables, including sold tickets."""
     op.drop_table("tickets")
     op.drop_table("events")
     op.execute(DROP_UUID_GENERATE_V4)

@@ -1,4 +1,4 @@
-"""What some strategies need beside the documented tables: seats, shards of a stock, and a function that sells.
+"""Objects of single strategies: free_seats (skip_locked), stock_shards (sharded), sell_tickets() (server_function).
 
 Revision: 0002, after 0001
 """
@@ -11,9 +11,9 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
-# The whole purchase of the strategy server_function, in one call: see ticketlab/tickets/strategies/server_function.py.
-# A row a ticket, with the event's stock and version as they then are; for a refusal one row without a ticket; none
-# where there is no such event.
+# The whole purchase of the strategy server_function: see ticketlab/tickets/strategies/server_function.py. Returns one
+# row per ticket with the event's new stock and version; for a refusal one row without a ticket; no row if there is no
+# such event.
 CREATE_SELL_TICKETS = """
 CREATE FUNCTION sell_tickets(wanted_event uuid, wanted_quantity integer, wanted_purchase uuid)
 RETURNS TABLE (
@@ -49,7 +49,7 @@ $$
 
 
 def upgrade() -> None:
-    """Create them; the documented tables stay as they are."""
+    """Create them; the documented tables are not changed."""
     op.create_table(
         "free_seats",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
@@ -71,7 +71,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Put back on the events' rows what is counted beside them, and drop the rest."""
+    """Add the stock in free_seats and stock_shards back to the events' rows, and drop all three objects."""
     op.execute("DROP FUNCTION sell_tickets(uuid, integer, uuid)")
     op.execute("""
         WITH beside AS (

@@ -1,4 +1,4 @@
-"""The report as its notebook makes it: what is on the page, what check says too, and what is left when it fails."""
+"""The report of runs made for it: its page, its notebook, what check says too, and what is left when it fails."""
 
 import json
 import os
@@ -15,6 +15,7 @@ from command_line import call
 
 from ticketlab import jupyter, publish
 from ticketlab.errors import TicketlabError
+from ticketlab.report.formats import Format
 from ticketlab.report.tables import SECTIONS
 from ticketlab.runs.run import Run
 
@@ -33,9 +34,15 @@ def cells(*sources):
     return nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources])
 
 
+@pytest.fixture(scope="module")
+def executed(saved):
+    """The executed notebook of one run, as a file."""
+    return publish.write(saved[:1], form=Format.IPYNB)
+
+
 class TestPage:
-    def test_it_is_the_notebooks_words_and_pictures_without_its_code(self, page_of_one):
-        """What the cells show, in their order; neither an input nor what is for the notebook only."""
+    def test_it_has_every_section_and_no_code(self, page_of_one):
+        """The verdict, then the answers, then the rest in order; nothing of the notebook that shows the same."""
         html, text = page_of_one.read_text(), text_of(page_of_one)
         assert text.index("No violation found") < text.index("Which strategy is safe?")
         assert re.findall(r"<h2>(.*?)</h2>", html) == [
@@ -66,6 +73,24 @@ class TestPage:
         assert "buyers 8 4, 8" in text
         for run in saved:
             assert run.experiment.command() in text
+
+
+class TestNotebook:
+    def test_it_shows_the_fragments_of_the_page(self, executed, page_of_one):
+        """Each is on the page, letter by letter and in the same order."""
+        cells = nbformat.read(executed, as_version=4).cells
+        data = [output.get("data", {}) for cell in cells for output in cell.get("outputs", [])]
+        html = page_of_one.read_text()
+        places = [html.index(each["text/html"]) for each in data if "text/html" in each]
+        assert len(places) == 9  # the style, and every fragment of one run
+        assert places == sorted(places)
+
+    def test_it_lies_beside_the_run_and_is_replaced(self, executed, saved):
+        """It is known as a report, and its stamp names the run."""
+        assert executed == saved[0].folder / "report.ipynb"
+        text = executed.read_text()
+        assert Format.IPYNB.mark in text[:1000]
+        assert f"run       {saved[0].folder.name}" in text
 
 
 class TestAgreement:
@@ -104,7 +129,7 @@ class TestCommand:
         assert (done.returncode, done.stdout, done.stderr) == (0, f"{tmp_path / 'report.md'}\n", "")
         assert len(list((tmp_path / "report_files").iterdir())) >= 5
 
-    @pytest.mark.parametrize("form", ["html", "md", "json"])
+    @pytest.mark.parametrize("form", ["html", "md", "json", "ipynb"])
     def test_what_is_no_report_is_not_overwritten(self, saved, tmp_path, form):
         """Exit code 2, a sentence, and the file as it was."""
         (tmp_path / "mine").write_text("mine")

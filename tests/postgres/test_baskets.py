@@ -123,7 +123,7 @@ def test_a_strategy_without_baskets_says_so_before_anything_is_sent(database, ev
         ({uuid4(): True}, uuid4(), "quantity must be an integer"),
         ({"no uuid": 1}, uuid4(), "event_id must be a UUID"),
         ({uuid4(): 1}, "no uuid", "purchase_id must be a UUID"),
-        ({UUID(int=7): 1, str(UUID(int=7)): 1}, uuid4(), "names each event once"),
+        ({UUID(int=7): 1, str(UUID(int=7)): 1}, uuid4(), "name each event only once"),
     ],
 )
 def test_a_basket_that_can_not_be_is_refused(database, quantities, purchase_id, words):

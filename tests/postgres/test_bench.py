@@ -8,8 +8,8 @@ from uuid import uuid4
 import pytest
 
 from ticketlab import bench, servers
-from ticketlab.bench import bare_sql, bulk_insert, pgbench, repository, runner
-from ticketlab.bench.subject import BenchContext
+from ticketlab.bench import pgbench, runner, subjects
+from ticketlab.bench.subjects import BenchContext
 from ticketlab.errors import InvalidInputError, OwnCodeError, TicketlabError, UnavailableError
 from ticketlab.load import Plan
 from ticketlab.tickets import EventRepository, strategies
@@ -19,7 +19,7 @@ SMALL = {"strategies": ("atomic",), "buyers": (1, 3), "repeats": 1, "seconds": 0
 
 
 @pytest.fixture
-def ground(database):
+def context(database):
     """Two events of a million seats, and three buyers for a moment."""
     repository, date = EventRepository(database), datetime(2026, 12, 1, 20, tzinfo=UTC)
     event, warm_up_event = (
@@ -44,10 +44,10 @@ def no_pgbench(monkeypatch):
 
 def falsified(monkeypatch, **changes):
     """Let the strategies' claims be changed before they are looked at."""
-    honest = repository.sell
+    honest = subjects.sell_through_repository
     monkeypatch.setattr(
-        repository,
-        "sell",
+        subjects,
+        "sell_through_repository",
         lambda *words: replace(claim := honest(*words), **{name: change(claim) for name, change in changes.items()}),
     )
 
@@ -77,7 +77,7 @@ def test_the_server_is_asked_for_as_many_connections_as_there_are_buyers():
 
 def test_an_external_server_that_lets_too_few_in_is_told_at_once(server):
     """It keeps its settings, so the bench asks for fewer buyers."""
-    with pytest.raises(InvalidInputError, match=r"lets 100 connections in.*at most 70 --buyers"):
+    with pytest.raises(InvalidInputError, match=r"allows 100 connections.*at most 70 --buyers"):
         bench.run(bench.HotEvent(**SMALL | {"buyers": (80,)}), url=server.url)
 
 
@@ -109,60 +109,61 @@ def test_a_history_that_names_other_purchases_is_found_out(monkeypatch, server):
     assert "atomic, 2 buyers, repeat 1: " in made.errors[0]
 
 
-def test_a_strategy_that_counts_elsewhere_is_settled_before_it_is_read(ground):
+def test_a_strategy_that_counts_elsewhere_is_settled_before_it_is_read(context):
     """Its `settle` is called with the event, after the load."""
     settled = []
     counting = replace(
         strategies.get("atomic"), reconcile_stock=lambda _connection, events: settled.append(list(events))
     )
-    repository.sell(counting, ground)
-    assert settled == [[ground.event]]
+    subjects.sell_through_repository(counting, context)
+    assert settled == [[context.event]]
 
 
-def test_conflicts_are_counted_and_not_sold(ground):
+def test_conflicts_are_counted_and_not_sold(context):
     """An optimistic buyer who has one try collides; what he claims is what he sold."""
     hasty = replace(strategies.get("optimistic"), retry=strategies.get("pessimistic").retry)
-    claim = repository.sell(hasty, replace(ground, plan=replace(ground.plan, buyers=8, seconds=0.3)))
+    claim = subjects.sell_through_repository(hasty, replace(context, plan=replace(context.plan, buyers=8, seconds=0.3)))
     assert claim.conflicts > 0
     assert claim.sold + claim.conflicts == claim.purchases
     assert claim.unanswered == 0
 
 
-def test_what_a_bare_loop_or_the_limit_claims_is_in_the_tables(ground):
+def test_what_a_bare_loop_or_the_limit_claims_is_in_the_tables(context):
     """Counted from outside, after each."""
     sold = 0
-    for sell in (*(partial(bare_sql.sell, each) for each in bare_sql.PURCHASES.values()), bulk_insert.sell):
-        sold += sell(ground).sold
-        assert EventRepository(ground.database).get(ground.event).available_tickets == 10**6 - sold
+    loops = [partial(subjects.sell_by_bare_sql, each) for each in subjects.BARE_PURCHASES.values()]
+    for sell in (*loops, subjects.sell_in_bulk):
+        sold += sell(context).sold
+        assert EventRepository(context.database).get(context.event).available_tickets == 10**6 - sold
 
 
-def test_a_bare_loop_that_fails_ends_at_once_with_its_error(ground):
+def test_a_bare_loop_that_fails_ends_at_once_with_its_error(context):
     """One buyer's connection is cut: nobody waits for him."""
 
     def cut(connection, _event_id):
         connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
 
     with pytest.raises(UnavailableError, match="terminating connection"):
-        bare_sql.sell(cut, replace(ground, plan=replace(ground.plan, seconds=600)))
+        subjects.sell_by_bare_sql(cut, replace(context, plan=replace(context.plan, seconds=600)))
 
 
-def test_pgbench_is_not_given_the_password_as_an_argument(monkeypatch, ground, pgbench_program):
+def test_pgbench_is_not_given_the_password_as_an_argument(monkeypatch, context, pgbench_program):
     """Arguments can be read by every user of the machine."""
     calls = []
     honest = pgbench.subprocess.run
     monkeypatch.setattr(
         pgbench.subprocess, "run", lambda command, **options: calls.append(command) or honest(command, **options)
     )
-    assert pgbench.sell(pgbench_program, pgbench.ONE_STATEMENT, ground).sold > 0
-    password = ground.database.settings.password.get_secret_value()
+    assert subjects.sell_by_pgbench(pgbench_program, pgbench.ONE_STATEMENT, context).sold > 0
+    password = context.database.settings.password.get_secret_value()
     assert password
     assert not any(password in word for word in calls[0])
 
 
-def test_a_pgbench_that_fails_is_told_in_its_own_words(ground, pgbench_program):
+def test_a_pgbench_that_fails_is_told_in_its_own_words(context, pgbench_program):
     """A missing table, say."""
     with pytest.raises(TicketlabError, match='relation "nowhere" does not exist'):
-        pgbench.sell(pgbench_program, "SELECT * FROM nowhere;\n", ground)
+        subjects.sell_by_pgbench(pgbench_program, "SELECT * FROM nowhere;\n", context)
 
 
 def test_pgbench_that_sells_nothing_is_found_out(monkeypatch, server):
@@ -207,8 +208,8 @@ def test_a_strategy_that_fails_is_named_with_its_turn(monkeypatch, server):
         raise ZeroDivisionError(str(uuid4()))
 
     monkeypatch.setattr(runner.strategies, "get", lambda _name: defective)
-    with pytest.raises(OwnCodeError, match="defective failed, in code of yours: ZeroDivisionError") as failed:
+    with pytest.raises(OwnCodeError, match="defective failed in your code: ZeroDivisionError") as failed:
         bench.run(bench.HotEvent(**SMALL | {"buyers": (2,)}), url=server.url)
     trace, where = failed.value.__notes__
     assert "raise ZeroDivisionError(str(uuid4()))" in trace
-    assert where == "It happened in the bench to defective, 2 buyers, repeat 1."
+    assert where == "It happened in the bench, in the trial defective, 2 buyers, repeat 1."

@@ -153,4 +153,4 @@ def test_a_full_queue_is_unavailable_at_once(database, an_event, rival, waiting,
         other.rollback()
         assert told(results(purchases)) == [(Outcome.SOLD, 2, 9), (Outcome.SOLD, 3, 8)]
     assert (refused.outcome, refused.cause) == (Outcome.UNAVAILABLE, Cause.QUEUE_FULL)
-    assert f"1 purchases wait for event {event.id} already" in refused.message
+    assert f"1 purchases already wait for event {event.id}" in refused.message

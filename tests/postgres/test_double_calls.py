@@ -14,8 +14,10 @@ from ticketlab.tickets import strategies
 
 SAFE = [each.name for each in strategies.registry().values() if each.safe]
 BASKETS = [name for name in SAFE if strategies.get(name).basket]
+KINDS = {"atomic", "coalesced", "optimistic", "pessimistic", "serializable", "sharded", "skip_locked"}
+"""One strategy of each kind; the others are their variants."""
 LOAD = {"buyers": (16,), "repeats": 1, "seconds": 60.0, "warm_up_s": 0.0, "server": "auto"}
-SINGLE = LOAD | {"stock": 150, "quantity": (1, 3), "events": 2, "purchases": 300}
+SINGLE = LOAD | {"stock": 75, "quantity": (1, 3), "events": 2, "purchases": 150}
 
 BOUGHT = "SELECT count(*) FROM tickets WHERE purchase_id = %s"
 LOCK = "SELECT available_tickets FROM events WHERE id = %s FOR UPDATE"
@@ -65,15 +67,15 @@ def statuses(run):
 def test_a_function_that_looks_its_id_up_before_the_lock_is_caught(server, tmp_path, seed):
     """It claims that an id buys once: some ids own their tickets twice."""
     claiming = adopt(looks_before_the_lock, idempotent=True)
-    run = judged(server, tmp_path, claiming, seed=seed, events=1, stock=400, double_calls=0.2)
+    run = judged(server, tmp_path, claiming, seed=seed, events=1, stock=200, double_calls=0.4)
     assert statuses(run)["exactly_once"] is Status.INVALID
-    assert run.double_called[claiming.name] >= 15  # a fifth of some 170 calls: 34, give or take 5
+    assert run.double_called[claiming.name] >= 15  # two fifths of some 85 calls: 34, give or take 5
 
 
 def test_a_function_that_looks_its_id_up_under_the_lock_is_right(server, tmp_path):
     """Called twice by default, for it claims that an id buys once; the answers are judged and are VALID."""
     claiming = adopt(looks_under_the_lock, idempotent=True)
-    run = judged(server, tmp_path, claiming, events=1, stock=3_000, purchases=1_000)
+    run = judged(server, tmp_path, claiming, events=1, stock=2_000, purchases=800)
     assert run.measures["verdict"].tolist() == ["VALID"]
     assert 5 <= run.double_called[claiming.name] <= 40
     assert "2 % of the purchases called twice" in run.conditions
@@ -83,19 +85,19 @@ def test_a_function_that_looks_its_id_up_under_the_lock_is_right(server, tmp_pat
 
 def test_without_the_claim_no_id_is_called_twice_and_the_run_says_so(server, tmp_path):
     """It is judged by what it claims; where a share is asked for, its ids are called twice all the same."""
-    run = judged(server, tmp_path, plain := adopt(looks_before_the_lock), events=1, stock=400)
+    run = judged(server, tmp_path, plain := adopt(looks_before_the_lock), events=1, stock=200)
     assert (run.measures["verdict"].tolist(), run.double_called) == (["VALID"], {plain.name: 0})
     assert f"{plain.name} does not claim that a purchase id buys once: no id was called twice." in run.notes
-    asked = judged(server, tmp_path, plain, events=1, stock=400, double_calls=0.2)
+    asked = judged(server, tmp_path, plain, events=1, stock=200, double_calls=0.4)
     assert asked.double_called[plain.name] >= 15
     assert statuses(asked)["exactly_once"] is Status.INVALID
     assert not [each for each in asked.notes if "does not claim" in each]
 
 
-@pytest.mark.parametrize("name", SAFE)
+@pytest.mark.parametrize("name", [pytest.param(each, marks=() if each in KINDS else pytest.mark.slow) for each in SAFE])
 def test_safe_strategies_sell_once(server, tmp_path, name):
     """Each id that is called twice, at once, later, for more or of another event, owns what its sale was told of."""
-    run = judged(server, tmp_path, name, double_calls=0.3)
+    run = judged(server, tmp_path, name, double_calls=0.5)
     assert statuses(run) == dict.fromkeys(statuses(run), Status.VALID)
     assert run.double_called[name] >= 30
     rows = run.trials[0].history()
@@ -107,7 +109,7 @@ def test_safe_strategies_sell_once(server, tmp_path, name):
 @pytest.mark.parametrize("name", BASKETS)
 def test_safe_strategies_sell_baskets_once(server, tmp_path, name):
     """A basket that is called twice is told of all its lines again, or is refused as a whole."""
-    run = judged(server, tmp_path, name, events=4, basket=(2, 3), stock=200, double_calls=0.3)
+    run = judged(server, tmp_path, name, events=4, basket=(2, 3), stock=100, double_calls=0.5)
     assert statuses(run) == dict.fromkeys(statuses(run), Status.VALID)
     assert run.double_called[name] >= 30
     rows = run.trials[0].history()
@@ -118,7 +120,7 @@ def test_safe_strategies_sell_baskets_once(server, tmp_path, name):
 def test_a_call_whose_answer_was_lost_is_made_again(server, tmp_path, name):
     """Each id of which an answer was lost is called at least twice, and whatever became of it is VALID."""
     run = judged(
-        server, tmp_path, name, stock=10**6, purchases=1_200, double_calls=0.01, faults=(Fault.parse("disconnect@400"),)
+        server, tmp_path, name, stock=10**6, purchases=600, double_calls=0.01, faults=(Fault.parse("disconnect@300"),)
     )
     assert statuses(run) == dict.fromkeys(statuses(run), Status.VALID)
     rows = run.trials[0].history()

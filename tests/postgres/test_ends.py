@@ -102,7 +102,7 @@ def test_a_function_that_never_returns_ends_the_run_with_its_line(started, shop,
     assert "s in shop.py:17, in loses_its_lock: it did not return when its connection was cut" in errors
     assert 'shop.py", line 17, in loses_its_lock' in errors
     run = kept(shop)
-    assert f"What was measured before is kept in {Path('runs') / run.folder.name}" in errors
+    assert f"The results before it are kept in {Path('runs') / run.folder.name}" in errors
     history = run.trials[0].history()
     assert run.trials[0].interrupted
     assert (history["outcome"] == "sold").sum() >= 30
@@ -126,7 +126,7 @@ def test_a_run_that_hangs_can_be_ended_at_once(started, shop, own_folder, eventu
     assert process.returncode == 130, errors
     assert took_s < AT_ONCE_S
     assert "The run was interrupted." in errors
-    assert "What was measured is kept in" in errors
+    assert "The results so far are kept in" in errors
     assert kept(shop).trials[0].interrupted
     eventually(lambda: not list(own_folder.iterdir()))
 
@@ -186,7 +186,7 @@ def test_a_close_that_fails_or_never_returns_ends_the_run_when_the_trial_is_save
         raise LookupError("no till")
 
     monkeypatch.setattr(Till, "close", fails, raising=False)
-    with pytest.raises(OwnCodeError, match=r"Till\.close failed, in code of yours: LookupError: no till"):
+    with pytest.raises(OwnCodeError, match=r"Till\.close failed in your code: LookupError: no till"):
         lab.run_on(server, experiment, own=[adopt(buys_nothing)], out=tmp_path)
     (folder,) = tmp_path.iterdir()
     assert len(Run(folder).trials) == 1
@@ -207,5 +207,5 @@ def test_a_ctrl_c_while_the_tables_are_read_keeps_the_trial(server, tmp_path, mo
     with pytest.raises(TerminatedError) as caught:
         lab.run_on(server, experiment, out=tmp_path)
     (folder,) = tmp_path.iterdir()
-    assert caught.value.__notes__ == [f"What was measured is kept in {folder}."]
+    assert caught.value.__notes__ == [f"The results so far are kept in {folder}."]
     assert Run(folder).measures["verdict"].tolist() == ["VALID"]

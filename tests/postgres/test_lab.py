@@ -32,8 +32,8 @@ SMALL = {"buyers": (8,), "repeats": 1, "stock": 200, "seconds": 20.0, "warm_up_s
 
 
 @pytest.fixture
-def no_kernel(monkeypatch):
-    """A report is said to be written, and is not: its page takes a kernel, and what is looked at is not on it."""
+def no_report(monkeypatch):
+    """A report is said to be written, and is not: what is looked at is not on its page."""
     monkeypatch.setattr(publish, "write", lambda runs, **_: publish.default_place(runs, Format.HTML))
 
 
@@ -164,7 +164,7 @@ def test_the_control_of_baskets_is_caught_by_its_deadlocks(tmp_path):
 def test_baskets_of_a_strategy_that_sells_none_start_nothing(tmp_path):
     """Told before a server is started or a folder made, with the names of those that do."""
     experiment = Experiment(**SMALL | {"strategies": ("atomic", "naive"), "events": 3, "basket": (2, 2)})
-    with pytest.raises(InvalidInputError, match=r"No baskets are sold by naive\. .*them: .*atomic.*pessimistic"):
+    with pytest.raises(InvalidInputError, match=r"No baskets are sold by naive\. .*that do: .*atomic.*pessimistic"):
         lab.run(experiment, out=tmp_path)
     assert list(tmp_path.iterdir()) == []
 
@@ -198,10 +198,10 @@ def test_stock_that_is_counted_elsewhere_is_settled_before_the_ledger_is_read(tm
     assert run.measures.loc[0, ["verdict", "tickets"]].tolist() == ["VALID", 40]
     assert run.notes == [
         (
-            "late is none of ticketlab's strategies: its source is kept in environment.json, and to run it again "
-            "takes lab.run(…, own=[…])."
+            "late is not one of ticketlab's strategies: its source is saved in environment.json; to run it again, "
+            "pass it to lab.run(…, own=[…])."
         ),
-        "late: its sales carry no version, so the order is not decided; the count of tickets is.",
+        "late: its sales report no version, so their order is not checked; the number of tickets is.",
         "late does not claim that a purchase id buys once: no id was called twice.",
     ]
     assert "counts tickets at the end of the day" in run.environment["own_strategies"]["late"]
@@ -283,7 +283,7 @@ def test_ctrl_c_keeps_what_was_measured_and_leaves_nothing(tmp_path, is_running,
             process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
-    assert "ended early: 1 of 3 trials were made, the last of them cut short" in output
+    assert "ended early: 1 of 3 trials were run, the last of them cut short" in output
     (folder,) = tmp_path.glob("runs/*")
     run = Run(folder)
     assert run.trials[0].interrupted
@@ -342,7 +342,7 @@ class TestCommandLine:
         assert judged.returncode == 1
         assert "Wrong: naive broke what it promises." in judged.stdout
 
-    @pytest.mark.usefixtures("no_kernel")
+    @pytest.mark.usefixtures("no_report")
     def test_the_table_shows_the_oversell_and_the_folder(self, tmp_path):
         """What a person sees: the verdicts, the oversell with its number, and where the run is."""
         done = call("run", "--server", "embedded", "--purchases", "400", "--repeats", "1", "--quiet", cwd=tmp_path)
@@ -351,7 +351,7 @@ class TestCommandLine:
             assert words in done.stdout
         assert max(map(len, done.stdout.splitlines())) <= 80
 
-    @pytest.mark.usefixtures("no_kernel")
+    @pytest.mark.usefixtures("no_report")
     def test_weak_durability_is_said_beside_the_numbers(self, tmp_path):
         """A setting that makes commits cheaper is in the table's conditions and in a sentence of its own."""
         done = call(
@@ -425,7 +425,7 @@ def test_a_server_that_dies_ends_the_run_and_keeps_what_was_measured(tmp_path, m
         lab.run(experiment, out=tmp_path, on_progress=kill_before_the_second)
     (folder,) = tmp_path.iterdir()
     assert caught.value.__notes__ == [
-        f"What was measured before is kept in {folder}.",
+        f"The results before it are kept in {folder}.",
         f"Last in the server's log: {postmasters[0].log().splitlines()[-1]}",
     ]
     assert "shut down" in caught.value.__notes__[1]
@@ -435,7 +435,7 @@ def test_a_server_that_dies_ends_the_run_and_keeps_what_was_measured(tmp_path, m
     assert run.measures["verdict"].tolist() == ["VALID"]
 
 
-@pytest.mark.usefixtures("no_kernel")
+@pytest.mark.usefixtures("no_report")
 def test_an_external_server_is_left_as_it_was(tmp_path, server, database):
     """The lab works in a database of its own on the server it is given: others stay untouched, and its own goes."""
     with psycopg.connect(server.url) as connection:

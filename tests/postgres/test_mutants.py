@@ -80,7 +80,7 @@ def _breaks_its_claim(database, mutant, buyers):
         cut = _Cutter(own, CUTS[mutant.trigger]) if mutant.trigger in CUTS else lambda _so_far: None
         observed = run_trial(mutant.strategy, plan, own, server=None, on_tick=cut)  # only a crash would ask the server
         ledger = observed.ledger()
-    verdicts = {each.check: each.status for each in checks.judge(observed.driven.history, ledger)}
+    verdicts = {each.check: each.status for each in checks.judge(observed.load.history, ledger)}
     return verdicts[mutant.expected_check] is Status.INVALID
 
 

@@ -95,8 +95,8 @@ def test_functions_are_judged_through_whatever_they_buy(tmp_path):
     assert statuses(run) == dict.fromkeys(names, Status.VALID) | {"forgetful": Status.INVALID}
     assert Anomaly.LOST_SALE in anomalies(run, "forgetful")
     assert run.failed_strategies == ["forgetful"]
-    (note,) = [each for each in run.notes if "not all can be seen" in each]
-    assert note.startswith("Of by_its_own_pool not all can be seen: it has connections of its own")
+    (note,) = [each for each in run.notes if "cannot be observed completely" in each]
+    assert note.startswith("by_its_own_pool cannot be observed completely: it has connections of its own")
     assert "Past the lab's pool" in Run(run.folder).environment["own_strategies"]["by_its_own_pool"]
 
 
@@ -127,9 +127,9 @@ def test_nothing_can_be_given_back_to_tables_of_ones_own(tmp_path):
     ("fields", "told"),
     [
         ({"lay_out": lambda connection, _stock: connection.execute("CREATE TABLE")}, "Schema.lay_out failed"),
-        ({"events": lambda _connection: [(1, 2)]}, r"Schema.events must give rows of \(event_id, seats, "),
-        ({"tickets": lambda _connection: [("7", uuid4())]}, r"Schema.tickets must give rows of \(event_id, purch"),
-        ({"tickets": lambda _connection: {}["seats"]}, "Schema.tickets failed, in code of yours: KeyError: 'seats'"),
+        ({"events": lambda _connection: [(1, 2)]}, r"Schema.events must return rows of \(event_id, seats, "),
+        ({"tickets": lambda _connection: [("7", uuid4())]}, r"Schema.tickets must return rows of \(event_id, purch"),
+        ({"tickets": lambda _connection: {}["seats"]}, "Schema.tickets failed in your code: KeyError: 'seats'"),
     ],
 )
 def test_what_is_wrong_with_an_adapter_is_told(database, fields, told):
@@ -153,13 +153,13 @@ def test_an_error_in_the_users_code_ends_the_run_with_his_traceback(tmp_path):
 
     experiment = Experiment(**SMALL, strategies=("breaks", "atomic"), seed=2)
     assert [each.strategy for each in experiment.trials()] == ["atomic", "breaks"]
-    with pytest.raises(OwnCodeError, match="breaks failed, in code of yours: AttributeError") as caught:
+    with pytest.raises(OwnCodeError, match="breaks failed in your code: AttributeError") as caught:
         lab.run(experiment, own=[breaks], out=tmp_path)
     trace, kept = caught.value.__notes__
     assert "_sell(connection.nothing" in trace
     assert "ticketlab/" not in trace.replace(__file__, "")
     (folder,) = tmp_path.iterdir()
-    assert kept == f"What was measured before is kept in {folder}."
+    assert kept == f"The results before it are kept in {folder}."
     assert statuses(Run(folder)) == {"atomic": Status.VALID}
 
 
@@ -172,7 +172,7 @@ def test_what_the_database_said_is_told_where_nothing_was_answered(tmp_path):
 
     run = lab.run(Experiment(**SMALL, strategies=("misspelt",)), own=[misspelt], out=tmp_path)
     assert statuses(run) == {"misspelt": Status.UNKNOWN}
-    assert any('ended failed (transaction) said: relation "evnts" does not exist' in each for each in run.notes)
+    assert any('ended failed (transaction) reported: relation "evnts" does not exist' in each for each in run.notes)
 
 
 def test_a_connection_lost_in_a_users_function_leaves_the_outcome_unknown(database, an_event):
@@ -248,6 +248,6 @@ def test_the_command_line_tells_a_users_error_with_his_traceback_alone(tmp_path)
     words = ["run", "--strategy", "shop:breaks", "--purchases", "80", "--buyers", "8", "--server", "embedded", "--json"]
     done = subprocess.run([ticketlab, *words], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "Error: shop:breaks failed, in code of yours: LookupError" in done.stderr
+    assert "Error: shop:breaks failed in your code: LookupError" in done.stderr
     assert 'shop.py", line 15, in breaks' in done.stderr
     assert done.stderr.count("File ") == 1

@@ -9,8 +9,7 @@ import pytest
 from ticketlab import mutants, power
 from ticketlab.errors import TicketlabError
 from ticketlab.mutants import Trigger
-from ticketlab.power import MutationPlan, runner
-from ticketlab.power.detection import ServerSlot
+from ticketlab.power import MutationPlan, detection, runner
 
 ONE_OF_EACH = {
     Trigger.LOAD: "pessimistic_unlocked",
@@ -44,7 +43,7 @@ def test_a_mutant_of_each_setting_is_caught_soon_by_its_check(server, tmp_path, 
     exam = MutationPlan(mutants=tuple(ONE_OF_EACH.values()), repeats=1, trials=0, purchases=2_000, server="external")
     results, folder = power.run(exam, out=tmp_path, url=server.url)
     assert results.undetected == []
-    assert [len(each.caught) for each in results.found] == [1] * len(ONE_OF_EACH)
+    assert [len(each.detections) for each in results.found] == [1] * len(ONE_OF_EACH)
     assert {name: mutants.registry()[name].trigger for name in exam.mutants} == {
         name: setting for setting, name in ONE_OF_EACH.items()
     }
@@ -80,7 +79,7 @@ def test_ctrl_c_keeps_what_was_measured(server, tmp_path):
 
     exam = MutationPlan(mutants=("pessimistic_unlocked",), repeats=5, trials=3, server="external")
     results, folder = power.run(exam, out=tmp_path, url=server.url, on_progress=press)
-    assert len(results.chases) == 2
+    assert len(results.runs) == 2
     assert results.ended_early
     assert power.read(folder) == results
 
@@ -105,7 +104,7 @@ def test_ctrl_c_in_the_middle_of_a_trial_leaves_that_one_out(server, tmp_path, m
     exam = MutationPlan(mutants=("pessimistic_unlocked",), repeats=2, trials=0, server="external")
     results, _ = power.run(exam, out=tmp_path, url=server.url)
     assert pressed
-    assert [each.repeat for each in results.chases] == [1]
+    assert [each.repeat for each in results.runs] == [1]
 
 
 def test_ctrl_c_before_the_first_chase_leaves_nothing(server, tmp_path):
@@ -122,20 +121,20 @@ def test_ctrl_c_before_the_first_chase_leaves_nothing(server, tmp_path):
 
 def test_a_trial_that_can_not_be_made_is_named_and_what_was_before_is_kept(server, tmp_path, monkeypatch):
     """The second chase fails: its name is told, and where the first one is."""
-    honest = ServerSlot.observe
+    honest = detection.observe
 
-    def failing(place, strategy, step, **options):
+    def failing(server, strategy, trial, **options):
         if strategy.name == "atomic_one_off":
             message = "no database"
             raise TicketlabError(message)
-        return honest(place, strategy, step, **options)
+        return honest(server, strategy, trial, **options)
 
-    monkeypatch.setattr(ServerSlot, "observe", failing)
-    monkeypatch.setattr(MutationPlan, "turns", lambda exam: (runner.ScheduledRun(name, 1) for name in exam.mutants))
+    monkeypatch.setattr(detection, "observe", failing)
+    monkeypatch.setattr(MutationPlan, "schedule", lambda exam: (runner.ScheduledRun(name, 1) for name in exam.mutants))
     exam = MutationPlan(mutants=("pessimistic_unlocked", "atomic_one_off"), repeats=1, trials=0, server="external")
     with pytest.raises(TicketlabError, match="no database") as failed:
         power.run(exam, out=tmp_path, url=server.url)
     (folder,) = tmp_path.iterdir()
     assert any("atomic_one_off, repeat 1" in note for note in failed.value.__notes__)
     assert any(str(folder) in note for note in failed.value.__notes__)
-    assert [each.mutant for each in power.read(folder).chases] == ["pessimistic_unlocked"]
+    assert [each.mutant for each in power.read(folder).runs] == ["pessimistic_unlocked"]

@@ -40,11 +40,12 @@ class KeepsTheVersion(EventRepository):
         return super().update(event_id, self.get(event_id).version, **values)
 
 
+@pytest.mark.parametrize("stories", [3, pytest.param(10, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", SAFE)
-def test_a_repository_does_what_the_model_does(shared_database, name):
+def test_a_repository_does_what_the_model_does(shared_database, name, stories):
     """Events, purchases, baskets, refunds and migrations, in stories of up to thirty calls."""
     repository = EventRepository(shared_database, name)
-    run_state_machine_as_test(lambda: Story(repository), settings=settings(examples(10), stateful_step_count=30))
+    run_state_machine_as_test(lambda: Story(repository), settings=settings(examples(stories), stateful_step_count=30))
 
 
 @pytest.mark.parametrize(

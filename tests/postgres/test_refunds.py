@@ -15,9 +15,9 @@ from ticketlab.outcomes import Cause, Outcome
 from ticketlab.runs import lab
 from ticketlab.runs.experiment import Experiment
 from ticketlab.tickets import Database, EventRepository, RetryPolicy, strategies
-from ticketlab.tickets.baskets import SELL_ALL
 from ticketlab.tickets.purchase import BasketLine
 from ticketlab.tickets.refund import GIVE_BACK
+from ticketlab.tickets.sql import SELL_ALL
 from ticketlab.tickets.strategies import lock_timeout
 
 SAFE = [each.name for each in strategies.registry().values() if each.safe]
@@ -499,8 +499,8 @@ class TestARun:
         """In its conditions, its notes, its file and its numbers; and the command that runs it again has them."""
         run = lab.run(Experiment(**RUN, strategies=("atomic",), stock=500, purchases=100), out=tmp_path)
         back = int(run.measures["refunded"].iloc[0])
-        assert "40 % of the sales given back" in run.conditions
-        assert any(note.startswith(f"{back} tickets came back") for note in run.notes)
+        assert "40 % of the sales refunded" in run.conditions
+        assert any(note.startswith(f"{back} tickets refunded") for note in run.notes)
         assert '"refunds": 0.4' in (run.folder / "experiment.json").read_text()
         assert "--refunds 0.4" in run.experiment.command()
         (told,) = run.trial_rows()

@@ -50,7 +50,7 @@ def test_available_tickets_may_be_fewer_than_all(repository):
         ({"name": ""}, "name must be"),
         ({"name": "   "}, "name must be"),
         ({"name": None}, "name must be"),
-        ({"name": "x" * 256}, "255 characters at most, not 256"),
+        ({"name": "x" * 256}, "at most 255 characters, not 256"),
         ({"name": "nul \0"}, "NUL"),
         ({"name": "half \ud800"}, "surrogate"),
         ({"date": datetime.max.replace(tzinfo=timezone(timedelta(hours=-12)))}, "years 1 to 9999"),

@@ -17,6 +17,6 @@ def test_a_mutant_is_caught(place, mutant, out, tell):
     exam = MutationPlan(mutants=(mutant,), repeats=REPEATS, trials=0, purchases=PURCHASES, server=place)
     results, _ = power.run(exam, out=out)
     (found,) = results.found
-    first = {each.check: each.purchases for chase in reversed(found.chases) for each in chase.catches}
+    first = {each.check: each.purchases for run in reversed(found.runs) for each in run.detections}
     tell(mutant=mutant, meant=found.mutant.check, by={name: first[name] for name in found.detections_by_check})
-    assert found.caught, f"{found.mutant.check} did not catch it; found by {dict(found.detections_by_check)}"
+    assert found.detections, f"{found.mutant.check} did not catch it; found by {dict(found.detections_by_check)}"

@@ -218,7 +218,7 @@ class Story(RuleBasedStateMachine):
             assert result.message.endswith(f"there is no event {event}")
         elif row.available < quantity:
             assert (result.outcome, result.cause) == (Outcome.SOLD_OUT, Cause.INSUFFICIENT)
-            assert result.message == f"Not enough tickets available: {wanted} wanted, {row.available} left."
+            assert result.message == f"Not enough tickets available: {wanted} requested, {row.available} left."
             assert result.version == row.version or not self._counts_on_the_row
         else:
             self._is_sold(result, {event: quantity}, purchase_id)
@@ -256,7 +256,7 @@ class Story(RuleBasedStateMachine):
         result = self.repository.cancel_purchase(purchase_id)
         assert (result.outcome, result.quantity) == (Outcome.REFUNDED, back.total())
         assert result.cause is (Cause.NONE if back else Cause.REPEATED)
-        assert result.message == f"{_tickets(back.total())} given back."
+        assert result.message == f"{_tickets(back.total())} refunded."
         self.tickets = {ticket: held for ticket, held in self.tickets.items() if held[1] != purchase_id}
         self.worn.discard(purchase_id)
         self._change({event: -quantity for event, quantity in back.items()}, versions=1)

@@ -1,5 +1,6 @@
 """An office where purchases are gathered and served step by step; and charts that are not painted."""
 
+import io
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -99,11 +100,7 @@ def office():
 @pytest.fixture
 def unpainted(monkeypatch):
     """Charts are made, and saved as empty pictures: for tests of what stands around them."""
-
-    def save(_chart, picture, *, format, **_how):  # noqa: A002 - Matplotlib's name for it
-        if format == "svg":
-            picture.write(b"<svg/>")
-        else:
-            Image.new("RGB", (1, 1)).save(picture, format)
-
-    monkeypatch.setattr(Chart, "savefig", save)
+    picture = io.BytesIO()
+    Image.new("RGB", (1, 1)).save(picture, "PNG")
+    monkeypatch.setattr(Chart, "svg", lambda _chart: b"<svg/>")
+    monkeypatch.setattr(Chart, "png", lambda _chart, **_how: picture.getvalue())

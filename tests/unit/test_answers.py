@@ -14,7 +14,7 @@ def answer(results):
 
     def ask(key, *trials, **fields):
         (found,) = [each for each in answers(results(*trials, **fields)) if each.key == key]
-        return " ".join(found.sentences)
+        return " ".join([*found.sentences, *found.details])
 
     return ask
 
@@ -84,7 +84,7 @@ class TestFastest:
     def test_intervals_that_do_not_meet_name_the_fastest(self, answer, repeats):
         """By how much it leads, and over whom."""
         told = answer("fastest", *repeats("atomic", 90, 110), *repeats("coalesced", 400, 600))
-        assert told == "With 16 buyers: coalesced, at 500 purchases/s (400 to 600); 5 times the next, atomic."
+        assert told == "With 16 buyers: coalesced, at 500 sales/s (400 to 600); 5 times the next, atomic."
 
     def test_intervals_that_meet_are_too_close_to_call(self, answer, repeats):
         """The repeats do not tell them apart, so neither does the report."""
@@ -102,8 +102,8 @@ class TestFastest:
             *(each for buyers in (16, 64) for each in repeats("many", 40, 40, buyers=buyers)),
         )
         assert told == (
-            "With 1 and 4 buyers: few, at 90 with 1 and 80 with 4 buyers, in purchases/s; 4 times the next, many with "
-            "4 buyers. From 16 buyers on: many, at 40 with 16 and 40 with 64 buyers, in purchases/s; 5 times the next, "
+            "With 1 and 4 buyers: few, at 90 with 1 and 80 with 4 buyers, in sales/s; 4 times the next, many with "
+            "4 buyers. From 16 buyers on: many, at 40 with 16 and 40 with 64 buyers, in sales/s; 5 times the next, "
             "few with 64 buyers."
         )
 
@@ -156,29 +156,41 @@ class TestSure:
         """Refused and given up ones were made too, and may go wrong; without a connection nothing was made."""
         few = trial("coalesced", 60, conflicts=3, failed=1, unknown=4, unavailable=9)
         told = answer("sure", trial("atomic", 90), few)
-        assert "It rests on 190 purchases in 2 trials without a violation, at least 84 by each strategy." in told
+        assert told.startswith(
+            "0 violations in 190 purchases of 2 trials: at most 3.5 % (1 in 28) of a strategy's purchases go wrong, at "
+            "95 % confidence."
+        )
         assert (
-            "What goes wrong at 95 % confidence, exact (Clopper and Pearson, one-sided): "
-            "atomic 0 in 106 purchases, at most 2.79 % (1 in 35); coalesced 0 in 84 purchases, at most 3.5 % (1 in 28)."
+            "By strategy, exact (Clopper and Pearson, one-sided): atomic 0 in 106 purchases, at most 2.79 % (1 in 35); "
+            "coalesced 0 in 84 purchases, at most 3.5 % (1 in 28)."
         ) in told
 
     def test_what_the_bound_means_and_what_it_does_not(self, answer, trial):
-        """How often such a run would find nothing all the same; under which load; and that purchases race."""
+        """How often such a run would find nothing all the same; under which load; and that purchases compete."""
         told = answer("sure", trial("atomic"))
-        assert "were more than this wrong, such a run would find nothing in less than 5 of 100 tries" in told
-        assert "as if purchases went wrong independently of one another" in told
+        assert "If more went wrong, fewer than 5 of 100 such runs would find nothing." in told
+        assert "Purchases that compete for an event are not independent" in told
+
+    def test_what_is_not_folded_is_five_lines(self, power, results, trial):
+        """Bound, mutants and control; how they are worked out is folded, and no sentence is in both."""
+        run = results(trial("naive", 131), *map(trial, ("atomic", "optimistic", "pessimistic")), power=power)
+        (found,) = [each for each in answers(run) if each.key == "sure"]
+        assert len(found.sentences) <= 5
+        assert len(" ".join(found.sentences)) <= 5 * 90
+        assert not set(found.sentences) & set(found.details)
 
     def test_a_strategy_with_a_violation_has_no_bound(self, answer, trial):
         """Nor has one that was not decided, nor a control."""
         told = answer("sure", trial("one", 131), trial("two", verdict="UNKNOWN"), trial("naive"))
         assert "at most" not in told
-        assert "rests" not in told
+        assert "0 violations" not in told
 
     def test_the_measured_power_stands_beside_it_where_it_is_known(self, answer, power, trial):
         """What is detected with as many purchases as the one that held with the fewest; and where it was measured."""
         assert "mutants" not in answer("sure", trial("atomic"))
         told = answer("sure", trial("atomic"), trial("coalesced", 60, sold_out=0, verdict="UNKNOWN"), power=power)
-        assert "the checks detected 1 of 2 mutants within 116 purchases at up to 16 buyers. In 200 trials" in told
+        assert "detected 1 of 2 mutants (deliberately broken strategies) within 116 purchases at up to 16" in told
+        assert "In 200 trials of safe strategies the checks raised 0 false alarms." in told
         assert "The calibration: 16 buyers, one event." in told
 
     @pytest.mark.parametrize("broken", ["naive", "atomic"])
@@ -205,17 +217,17 @@ class TestSure:
         assert answer("safe", trial("atomic"), concerns=said).endswith("atomic made no progress.")
 
     def test_a_control_that_was_caught_shows_that_the_checks_see(self, answer, trial, verdict):
-        """In how many of its trials, and by which check."""
+        """In how many of its trials."""
         caught = [verdict("naive", "INVALID", "31 too many")]
         told = answer("sure", trial("naive", 131), trial("naive"), trial("atomic"), verdicts=caught)
-        assert "they caught the control naive in 1 of 2 trials (no_oversell)." in told
+        assert "Under the same load the checks caught the control naive in 1 of 2 trials." in told
 
     def test_no_control_leaves_that_open(self, answer, trial):
         """And the answer says what to add."""
         assert "No control was run" in answer("sure", trial("atomic"))
 
-    def test_what_was_not_decided_and_all_notes_are_told(self, answer, trial, verdict):
-        """A run that was ended early, sales without order: the notes of the run."""
+    def test_what_was_not_decided_is_told(self, answer, trial, verdict):
+        """How many verdicts; the notes of the run stand with its limits."""
         told = answer("sure", trial("atomic"), verdicts=[verdict("atomic", "UNKNOWN", "?")], notes=["Ended early."])
         assert "Undecided: 1 verdict of 1." in told
-        assert told.endswith("Ended early.")
+        assert "Ended early." not in told

@@ -6,11 +6,11 @@ import pandas as pd
 import pytest
 
 from ticketlab import bench
-from ticketlab.bench import pgbench, runner, statistics, subjects
+from ticketlab.bench import pgbench, runner, subjects
+from ticketlab.bench import results as figures
 from ticketlab.bench.plan import HotEvent, safe_strategies
-from ticketlab.bench.results import Results, Trial
-from ticketlab.bench.statistics import Spread
-from ticketlab.bench.subject import Claim, Contender, Kind
+from ticketlab.bench.results import BenchResults, BenchTrial, Spread
+from ticketlab.bench.subjects import Claim, Subject, SubjectKind
 from ticketlab.errors import InvalidInputError, TicketlabError
 from ticketlab.servers import Server
 from ticketlab.tickets import strategies
@@ -18,26 +18,26 @@ from ticketlab.tickets import strategies
 SETTINGS = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on", "max_connections": "286"}
 
 
-def trial(contender, per_s, *, buyers=1, repeat=1, **rest):
-    return Trial(
-        **{"contender": contender, "buyers": buyers, "repeat": repeat, "per_s": per_s, "purchases": 100} | rest
+def trial(subject, per_s, *, buyers=1, repeat=1, **rest):
+    return BenchTrial(
+        **{"subject": subject, "buyers": buyers, "repeat": repeat, "per_s": per_s, "purchases": 100} | rest
     )
 
 
 def frame(*trials):
-    return pd.DataFrame([{name: getattr(each, name) for name in Trial.__slots__} for each in trials])
+    return pd.DataFrame([{name: getattr(each, name) for name in BenchTrial.__slots__} for each in trials])
 
 
 def results(*trials, names=("atomic", "bare_atomic", "pgbench_for_update", "limit"), settings=SETTINGS, **asked):
-    kinds = {"bare": Kind.BARE, "pgbench": Kind.PEER, "limit": Kind.LIMIT}
+    kinds = {"bare": SubjectKind.BARE, "pgbench": SubjectKind.PEER, "limit": SubjectKind.LIMIT}
     repeats = max(each.repeat for each in trials)
-    return Results(
-        bench=HotEvent(
+    return BenchResults(
+        plan=HotEvent(
             **{"strategies": ("atomic",), "buyers": tuple({each.buyers for each in trials}), "repeats": repeats} | asked
         ),
         server=Server(kind="embedded", url="", version="18.6", settings=settings, log=str, why="asked for"),
-        contenders=[
-            Contender(name=name, kind=kinds.get(name.split("_")[0], Kind.STRATEGY), sell=lambda _ground: None)
+        subjects=[
+            Subject(name=name, kind=kinds.get(name.split("_")[0], SubjectKind.STRATEGY), sell=lambda _context: None)
             for name in names
         ],
         trials=trials,
@@ -50,7 +50,7 @@ def results(*trials, names=("atomic", "bare_atomic", "pgbench_for_update", "limi
 def test_a_cell_has_the_median_and_the_range_of_its_repeats_in_their_order():
     """The trials of one contender at one number of buyers, whatever order they came in."""
     trials = frame(trial("a", 30.0, repeat=2), trial("a", 10.0, repeat=1), trial("a", 5.0, buyers=8))
-    assert statistics.speeds(trials) == {
+    assert figures.speeds(trials) == {
         ("a", 1): Spread(values=(10.0, 30.0), median=20.0, low=10.0, high=30.0),
         ("a", 8): Spread(values=(5.0,), median=5.0, low=5.0, high=5.0),
     }
@@ -58,8 +58,8 @@ def test_a_cell_has_the_median_and_the_range_of_its_repeats_in_their_order():
 
 def test_a_cell_with_an_unproven_claim_has_no_number():
     """Not even from its other repeats; other numbers of buyers keep theirs."""
-    trials = frame(trial("a", 10.0), trial("a", 99.0, repeat=2, fault="it sold nothing"), trial("a", 7.0, buyers=8))
-    assert list(statistics.speeds(trials)) == [("a", 8)]
+    trials = frame(trial("a", 10.0), trial("a", 99.0, repeat=2, error="it sold nothing"), trial("a", 7.0, buyers=8))
+    assert list(figures.speeds(trials)) == [("a", 8)]
 
 
 def test_ratios_are_made_within_a_repeat():
@@ -69,32 +69,32 @@ def test_ratios_are_made_within_a_repeat():
         *(trial("a", 5.0, repeat=2), trial("base", 10.0, repeat=2)),
         trial("a", 77.0, repeat=3),
     )
-    assert statistics.ratios(trials, "base") == {("a", 1): Spread(values=(0.5, 0.5), median=0.5, low=0.5, high=0.5)}
+    assert figures.ratios(trials, "base") == {("a", 1): Spread(values=(0.5, 0.5), median=0.5, low=0.5, high=0.5)}
 
 
 def test_ratios_are_made_at_the_same_number_of_buyers():
     """One buyer of pgbench's says nothing of sixteen of ours."""
     trials = frame(trial("a", 10.0, buyers=16), trial("base", 20.0, buyers=1))
-    assert statistics.ratios(trials, "base") == {}
+    assert figures.ratios(trials, "base") == {}
 
 
 def test_nothing_is_compared_with_an_unproven_claim():
     """A base that may have sold nothing is no base."""
-    trials = frame(trial("a", 10.0), trial("base", 20.0, fault="it sold nothing"))
-    assert statistics.ratios(trials, "base") == {}
+    trials = frame(trial("a", 10.0), trial("base", 20.0, error="it sold nothing"))
+    assert figures.ratios(trials, "base") == {}
 
 
 @pytest.mark.parametrize(("repeats", "held"), [(1, 0.0), (3, 0.75), (5, 0.9375)])
 def test_the_range_of_more_repeats_is_surer(repeats, held):
     """Two of eight orders of three repeats lie on one side of the median."""
-    assert statistics.range_holds(repeats) == held
+    assert figures.range_holds(repeats) == held
 
 
 def test_less_than_half_of_its_best_at_64_buyers_is_a_collapse():
     """The note has the figures."""
-    cells = statistics.speeds(frame(trial("a", 1000.0, buyers=8), trial("a", 499.0, buyers=64)))
-    assert statistics.collapses(cells, {"a": "much work for nothing"}) == [
-        "a collapses: 499 purchases/s at 64 buyers, 0.50 of its best (1,000 at 8). Its cost: much work for nothing."
+    cells = figures.speeds(frame(trial("a", 1000.0, buyers=8), trial("a", 499.0, buyers=64)))
+    assert figures.collapses(cells, {"a": "much work for nothing"}) == [
+        "a collapses: 499 sales/s at 64 buyers, 0.50 of its best (1,000 at 8). Its cost: much work for nothing."
     ]
 
 
@@ -102,7 +102,7 @@ def test_less_than_half_of_its_best_at_64_buyers_is_a_collapse():
 def test_half_of_its_best_or_no_trial_at_64_buyers_is_none(at_64):
     """What was not measured is not claimed."""
     trials = frame(trial("a", 1000.0, buyers=8), *(trial("a", each, buyers=64) for each in at_64))
-    assert statistics.collapses(statistics.speeds(trials), {"a": "nothing"}) == []
+    assert figures.collapses(figures.speeds(trials), {"a": "nothing"}) == []
 
 
 def test_conflicts_above_one_in_a_hundred_are_told_with_their_share():
@@ -112,12 +112,12 @@ def test_conflicts_above_one_in_a_hundred_are_told_with_their_share():
         trial("a", 1.0, buyers=64, conflicts=20),
         trial("a", 1.0, buyers=64, repeat=2, conflicts=5),
     )
-    assert statistics.failures(trials) == ["a: purchases that gave up after conflicts, by buyers: 12.50% at 64."]
+    assert figures.failures(trials) == ["a: purchases that gave up after conflicts, by buyers: 12.50% at 64."]
 
 
 def test_any_purchase_without_an_answer_is_told():
     """One lost connection in a thousand is a finding."""
-    (note,) = statistics.failures(frame(trial("a", 1.0, purchases=1000, unanswered=1)))
+    (note,) = figures.failures(frame(trial("a", 1.0, purchases=1000, unanswered=1)))
     assert note == "a: purchases that failed or got no answer, by buyers: 0.10% at 1."
 
 
@@ -163,7 +163,7 @@ def test_the_json_has_speeds_and_every_ratio():
 
 def test_an_unproven_claim_is_an_error_and_no_number():
     """The JSON names the trial, and the speed is null."""
-    made = results(trial("atomic", 50.0, fault="it sold nothing"), names=("atomic",))
+    made = results(trial("atomic", 50.0, error="it sold nothing"), names=("atomic",))
     printed = made.as_json()
     assert printed["errors"] == ["atomic, 1 buyers, repeat 1: it sold nothing."]
     assert printed["contenders"]["atomic"]["buyers"]["1"] == {"purchases_per_s": None, "range": None, "repeats": []}
@@ -194,7 +194,7 @@ def test_a_bench_that_was_ended_early_says_after_how_many_trials():
 
 def test_every_contender_has_its_turn_at_every_number_of_buyers_in_each_repeat():
     """None is missing and none comes twice, and repeats follow one another."""
-    turns = list(HotEvent(buyers=(1, 8, 16), repeats=2).turns(["a", "b", "c"]))
+    turns = list(HotEvent(buyers=(1, 8, 16), repeats=2).schedule(["a", "b", "c"]))
     expected = {(name, buyers, repeat) for name in "abc" for buyers in (1, 8, 16) for repeat in (1, 2)}
     assert len(turns) == len(expected)
     assert set(turns) == expected
@@ -203,14 +203,14 @@ def test_every_contender_has_its_turn_at_every_number_of_buyers_in_each_repeat()
 
 def test_contenders_that_are_compared_follow_one_another():
     """Within a repeat a number of buyers comes once, with all contenders."""
-    turns = list(HotEvent(buyers=(1, 8, 16), repeats=1).turns(["a", "b", "c"]))
+    turns = list(HotEvent(buyers=(1, 8, 16), repeats=1).schedule(["a", "b", "c"]))
     for start in (0, 3, 6):
         assert len({turn.buyers for turn in turns[start : start + 3]}) == 1
 
 
 def test_the_order_follows_from_the_seed():
     """The same seed, the same order; and repeats are shuffled anew."""
-    one, same, other = (list(HotEvent(seed=seed, repeats=2).turns("abcdef")) for seed in (1, 1, 2))
+    one, same, other = (list(HotEvent(seed=seed, repeats=2).schedule("abcdef")) for seed in (1, 1, 2))
     assert one == same != other
     half = len(one) // 2
     assert [turn[:2] for turn in one[:half]] != [turn[:2] for turn in one[half:]]
@@ -231,11 +231,16 @@ def test_a_bench_that_can_not_be_made_is_refused():
 def test_bare_loops_and_pgbench_come_with_what_they_are_compared_with(tmp_path):
     """A loop for each chosen strategy whose SQL it has; both scripts where there is a pgbench."""
     chosen = [strategies.get("atomic"), strategies.get("optimistic")]
-    assert [each.name for each in subjects.of(chosen, tmp_path)] == [
+    assert [each.name for each in subjects.all_subjects(chosen, tmp_path)] == [
         *("atomic", "optimistic", "bare_atomic"),
         *("pgbench_for_update", "pgbench_one_statement", "limit"),
     ]
-    assert [each.name for each in subjects.of(chosen, None)] == ["atomic", "optimistic", "bare_atomic", "limit"]
+    assert [each.name for each in subjects.all_subjects(chosen, None)] == [
+        "atomic",
+        "optimistic",
+        "bare_atomic",
+        "limit",
+    ]
 
 
 # Proof
@@ -281,14 +286,14 @@ def test_pgbench_is_counted_from_the_last_clients_first_transaction():
     """Client 1 came late, at 0.4 s: of the second after that five transactions are counted, and all seven claimed."""
     ends = [(0, 100), (1, 400_000), (0, 500_000), (0, 600_000), (1, 700_000), (0, 800_000), (1, 1_400_000)]
     read = pgbench.read(log(*ends), clients=2, warm_up_s=0.0, seconds=1.0)
-    assert read == pgbench.Counted(transactions=7, per_s=5.0)
+    assert read == pgbench.LogSummary(transactions=7, per_s=5.0)
 
 
 def test_pgbench_is_counted_after_the_warm_up_and_for_no_longer_than_asked():
     """Ten a second throughout: of three seconds the second one is counted, in whichever order threads have logged."""
     ends = [(number % 2, 5_000_000 + number * 100_000) for number in range(31)]
     read = pgbench.read(log(*reversed(ends)), clients=2, warm_up_s=1.0, seconds=1.0)
-    assert read == pgbench.Counted(transactions=31, per_s=10.0)
+    assert read == pgbench.LogSummary(transactions=31, per_s=10.0)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from ticketlab.bench import checking, checking_tables, checking_worker
+from ticketlab.bench import checking, checking_worker, tables
 from ticketlab.bench.checking import ALL_CHECKS, ChecksBench, named_checks, run_worker, slope
 from ticketlab.bench.seeded_violations import VIOLATIONS
 from ticketlab.errors import InvalidInputError, NotFoundError
@@ -36,7 +36,7 @@ def printed(*parts):
 class TestPlan:
     def test_each_size_is_judged_right_and_violated_by_each_check_and_all(self):
         """Two sizes, two variants; two checks and both together."""
-        assert [tuple(turn) for turn in SMALL.turns()] == [
+        assert [tuple(turn) for turn in SMALL.schedule()] == [
             (1_000, True), (1_000, False), (10_000, True), (10_000, False),
         ]  # fmt: skip
         assert SMALL.subjects == ("no_oversell", "strict_serializability", ALL_CHECKS)
@@ -85,7 +85,7 @@ class TestResults:
         results = checking.run(SMALL, measure=lambda bench, turn: told(bench, turn, status="VALID"))
         assert len(results.errors) == 2 * len(SMALL.subjects)
         assert "no_oversell must call a violated history of 1,000 operations INVALID" in results.errors[0]
-        assert "VALID" in printed(checking_tables.speeds(results))
+        assert "VALID" in printed(tables.check_speeds(results))
 
     def test_a_process_that_fails_is_an_error_and_the_next_one_is_started(self):
         """With too little memory, perhaps: what the others measured is kept."""
@@ -115,10 +115,10 @@ class TestResults:
         """Speed, seconds, slope and memory in 80 columns, and no more colours than words."""
         results = checking.run(SMALL, measure=told)
         shown = printed(
-            checking_tables.speeds(results),
-            checking_tables.peaks(results),
-            checking_tables.legend(results),
-            *checking_tables.remarks(results),
+            tables.check_speeds(results),
+            tables.check_peaks(results),
+            tables.check_legend(results),
+            *tables.check_remarks(results),
         )
         assert max(map(len, shown.splitlines())) <= 80
         for words in ("strict_serializability", "1M", "10 ms", "1.00", "100MB", "violated at the very end"):
@@ -146,7 +146,7 @@ class TestProcesses:
 
     def test_a_process_ends_with_who_started_it(self):
         """Its standard input ends, and it does, though it is at work."""
-        asked = {"bench": ChecksBench(sizes=(3_000_000,)).as_dict(), "operations": 3_000_000, "valid": True}
+        asked = {"plan": dataclasses.asdict(ChecksBench(sizes=(3_000_000,))), "operations": 3_000_000, "valid": True}
         process = subprocess.Popen(
             [sys.executable, "-m", "ticketlab.bench.checking_worker", json.dumps(asked)],
             stdin=subprocess.PIPE,
@@ -161,4 +161,4 @@ class TestProcesses:
         bench = dataclasses.replace(SMALL)
         object.__setattr__(bench, "checks", ("no_such_check",))
         with pytest.raises(ChildProcessError, match=r"a valid history of 1,000 operations failed: .*no_such_check"):
-            list(run_worker(bench, next(bench.turns())))
+            list(run_worker(bench, next(bench.schedule())))

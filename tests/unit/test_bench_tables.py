@@ -10,35 +10,35 @@ from typer.testing import CliRunner
 from ticketlab import bench, cli
 from ticketlab.bench import tables
 from ticketlab.bench.plan import BUYERS, HotEvent
-from ticketlab.bench.results import Results, Trial
-from ticketlab.bench.subject import Contender, Kind
+from ticketlab.bench.results import BenchResults, BenchTrial
+from ticketlab.bench.subjects import Subject, SubjectKind
 from ticketlab.servers import Server
 
 NAMES = {
-    "an_optimistic_strategy_of_a_long_name": Kind.STRATEGY,
-    "atomic": Kind.STRATEGY,
-    "bare_atomic": Kind.BARE,
-    "pgbench_for_update": Kind.PEER,
-    "pgbench_one_statement": Kind.PEER,
-    "limit": Kind.LIMIT,
+    "an_optimistic_strategy_of_a_long_name": SubjectKind.STRATEGY,
+    "atomic": SubjectKind.STRATEGY,
+    "bare_atomic": SubjectKind.BARE,
+    "pgbench_for_update": SubjectKind.PEER,
+    "pgbench_one_statement": SubjectKind.PEER,
+    "limit": SubjectKind.LIMIT,
 }
 SPEEDS = {1: 54_321.0, 2: 65_432.0, 3: 12_345.0}
 
 
-def results(*, buyers=BUYERS, repeats=3, missing=(), fault=""):
+def results(*, buyers=BUYERS, repeats=3, missing=(), error=""):
     turns = product(NAMES, buyers, range(1, repeats + 1))
-    return Results(
-        bench=HotEvent(strategies=("atomic",), buyers=buyers, repeats=repeats),
+    return BenchResults(
+        plan=HotEvent(strategies=("atomic",), buyers=buyers, repeats=repeats),
         server=Server(kind="embedded", url="", version="18.6", settings={}, log=str, why="asked for by name"),
-        contenders=[Contender(name=name, kind=kind, sell=lambda _ground: None) for name, kind in NAMES.items()],
+        subjects=[Subject(name=name, kind=kind, sell=lambda _context: None) for name, kind in NAMES.items()],
         trials=[
-            Trial(
-                contender=name,
+            BenchTrial(
+                subject=name,
                 buyers=number,
                 repeat=repeat,
                 per_s=SPEEDS[repeat],
                 purchases=1,
-                fault=fault if name == "atomic" else "",
+                error=error if name == "atomic" else "",
             )
             for name, number, repeat in turns
             if (name, number) not in missing
@@ -63,7 +63,7 @@ def test_six_numbers_of_buyers_fit_in_80_columns():
 
 
 def test_a_cell_has_the_median_and_below_it_the_range():
-    """In purchases a second, and the range in thousands."""
+    """In sales per second, and the range in thousands."""
     lines = rendered(tables.speeds(results(buyers=(16,)))).splitlines()
     row = next(place for place, line in enumerate(lines) if line.startswith("atomic"))
     assert lines[row].split() == ["atomic", "54,321"]
@@ -74,19 +74,19 @@ def test_a_single_repeat_has_no_range():
     """A range of one would look like certainty."""
     made = results(buyers=(16,), repeats=1)
     assert "k" not in rendered(tables.speeds(made)).split("buyers")[1].replace("bare", "").replace("pgbench", "")
-    assert "nothing is known" in rendered(tables.legend(made))
+    assert "at least 3 show" in rendered(tables.legend(made))
 
 
 def test_more_numbers_of_buyers_make_more_tables():
     """The seventh stands below."""
     text = rendered(tables.speeds(results(buyers=(1, 2, 3, 4, 5, 6, 777))))
-    assert text.count("purchases/s") == 2
-    assert "777" in text.split("purchases/s")[2]
+    assert text.count("sales/s") == 2
+    assert "777" in text.split("sales/s")[2]
 
 
 def test_an_unproven_claim_is_said_in_its_place_and_below():
     """Where the number would be stands a word, and the reason under the tables."""
-    made = results(buyers=(16,), fault="it claims 3 tickets, the ledger has 2")
+    made = results(buyers=(16,), error="it claims 3 tickets, the ledger has 2")
     lines = rendered(tables.speeds(made)).splitlines()
     assert next(line for line in lines if line.startswith("atomic")).split() == ["atomic", "unproven"]
     said = " ".join(rendered(*tables.remarks(made)).split())
@@ -110,7 +110,7 @@ def test_each_ratio_has_its_table():
     ("made", "code"),
     [
         (results(buyers=(1,)), 0),
-        (results(buyers=(1,), fault="it sold nothing"), 1),
+        (results(buyers=(1,), error="it sold nothing"), 1),
         (results(buyers=(1, 16), missing={("limit", 16)}), 130),
     ],
     ids=["all proven", "unproven", "ended early"],

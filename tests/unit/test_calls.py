@@ -3,13 +3,13 @@
 import pytest
 
 from ticketlab.history.arrays import NEVER
-from ticketlab.history.effects import Call, as_answered, explanations, merged
+from ticketlab.history.effects import IdCall, as_answered, explanations, merged
 
 A, B = 0, 1
 
 
 def call(since, until, *, purchase=True, certain=True, repeated=False, lines=None, versions=None, stocks=None):
-    return Call(
+    return IdCall(
         rows=(since,),
         is_purchase=purchase,
         is_certain=certain,

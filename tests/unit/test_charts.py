@@ -382,7 +382,7 @@ def test_nobody_is_called_the_fastest_where_intervals_meet():
     clear = [trial("atomic", purchases_per_s=rate) for rate in (300.0, 320.0)]
     apart = [trial("pessimistic", purchases_per_s=rate) for rate in (100.0, 110.0)]
     meeting = [trial("pessimistic", purchases_per_s=rate) for rate in (100.0, 301.0)]
-    assert findings.throughput(measures_of(*clear, *apart)).title.startswith("atomic is the fastest: 310 purchases/s")
+    assert findings.throughput(measures_of(*clear, *apart)).title.startswith("atomic is the fastest: 310 sales/s")
     assert "too close to call" in findings.throughput(measures_of(*clear, *meeting)).title
 
 
@@ -396,7 +396,7 @@ def test_a_strategy_that_oversold_is_never_called_the_fastest():
         trial("pessimistic", purchases_per_s=100.0),
     )
     title = findings.throughput(measures).title
-    assert title.startswith("With 16 buyers, atomic is the fastest without a violation (one repeat): 300 purchases/s")
+    assert title.startswith("With 16 buyers, atomic is the fastest without a violation (one repeat): 300 sales/s")
 
 
 def test_a_control_that_was_not_caught_is_not_called_the_fastest_either():
@@ -410,7 +410,7 @@ def test_the_fastest_is_found_among_the_best_pools():
     rates = {("atomic", 5): 300.0, ("atomic", 20): 280.0, ("pessimistic", 5): 50.0, ("pessimistic", 20): 100.0}
     measures = measures_of(*(trial(name, pool_size=pool, purchases_per_s=rate) for (name, pool), rate in rates.items()))
     assert findings.throughput(measures).title == (
-        "Each with its best pool, atomic with a pool of 5 is the fastest (one repeat): 300 purchases/s, "
+        "Each with its best pool, atomic with a pool of 5 is the fastest (one repeat): 300 sales/s, "
         "3 times the next, pessimistic with a pool of 20"
     )
 
@@ -419,8 +419,7 @@ def test_of_one_strategy_the_best_pool_is_named():
     """Where only the pool differs, it is the pools that compete."""
     measures = measures_of(*(trial(pool_size=pool, purchases_per_s=1000.0 / pool) for pool in (5, 20)))
     assert findings.throughput(measures).title == (
-        "atomic with a pool of 5 is the fastest (one repeat): 200 purchases/s, 4 times the next, "
-        "atomic with a pool of 20"
+        "atomic with a pool of 5 is the fastest (one repeat): 200 sales/s, 4 times the next, atomic with a pool of 20"
     )
 
 
@@ -854,7 +853,7 @@ def test_runs_that_share_nothing_are_drawn_and_not_compared():
 @pytest.mark.parametrize(
     ("others", "sentence"),
     [
-        ([60, 120, 160], "From 16 buyers on B sells more per second than A: there 120 against 100 purchases/s."),
+        ([60, 120, 160], "From 16 buyers on B sells more per second than A: there 120 against 100 sales/s."),
         ([120, 120, 120], "B sells more per second than A at every number of buyers that was run, from 4 to 64."),
         ([60, 60, 60], "B sells clearly more per second than A at no number of buyers that was run."),
         ([60, 105, 60], "B sells clearly more per second than A at no number of buyers that was run."),
@@ -935,11 +934,18 @@ def drawn(size: str) -> dict[str, Figure]:
     return charts.figures(measures, stock, CONDITIONS) | {"comparison": charts.comparison(runs, CONDITIONS)}
 
 
+LARGE = {"thirty", "twenty, two numbers of buyers", "four, two numbers of buyers, three pools"}
+"""To draw one of them takes as long as all others."""
 of_every_size = pytest.mark.xdist_group("charts of every size")  # one process draws what all of these look at
 
 
+def sized(sizes):
+    """Each of the sizes, the large ones slow."""
+    return [pytest.param(each, marks=[pytest.mark.slow] if each in LARGE else []) for each in sizes]
+
+
 @of_every_size
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", sized(SIZES))
 def test_no_text_leaves_the_figure_or_touches_another(size):
     """Whatever the number of strategies, all words lie on the sheet, and none on another."""
     for name, figure in drawn(size).items():
@@ -966,7 +972,7 @@ def misplaced_words(figure: Figure) -> list[object]:
 
 
 @of_every_size
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", sized(SIZES))
 def test_every_chart_shows_the_conditions(size):
     """Without server, durability and load a number means nothing; they stand on every chart, in full."""
     for figure in drawn(size).values():
@@ -981,11 +987,11 @@ def test_every_axis_has_a_label():
 
 
 @of_every_size
-def test_controls_are_marked_in_every_chart():
+@pytest.mark.parametrize("size", sized(["four", "four, three numbers of buyers", "thirty"]))
+def test_controls_are_marked_in_every_chart(size):
     """Nobody shall take a control for an offer."""
-    for size in ("four", "four, three numbers of buyers", "thirty"):
-        for name, figure in drawn(size).items():
-            assert "naive (control)" in words_of(figure), (size, name)
+    for name, figure in drawn(size).items():
+        assert "naive (control)" in words_of(figure), name
 
 
 def test_a_strategy_looks_the_same_in_every_run():

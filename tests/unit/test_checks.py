@@ -49,7 +49,7 @@ class TestNoOversell:
         """A stock that is not what the tickets leave is wrong, though nobody stands without a seat yet."""
         verdict = no_oversell(history({}, {}), ledger(total=10, available=9, tickets=[1, 2]))
         assert verdict.status is INVALID
-        assert "the stock says 9 left" in verdict.summary
+        assert "the stock is 9" in verdict.summary
         assert verdict.evidence[0]["available"] == 9
 
     def test_a_stock_below_what_is_left_is_wrong_too(self, history, ledger):

@@ -10,6 +10,8 @@ from ticketlab.history.index import IndexedHistory
 
 HISTORIES = 2_000
 AT_ONCE = 100
+QUICK = 400
+"""As many are compared each time; the others, which are more of the same, with the slow tests."""
 MODEL = [each for each in CHECKS if each.name not in {"no_deadlock", "durable", "answers_match_tickets"}]
 """Those that ask whether some order explains everything: a deadlock and a crash are no matter of order."""
 
@@ -20,7 +22,13 @@ def verdicts(seed):
     return overall(each.decide(case) for each in MODEL), linearizable(history, ledger).status
 
 
-@pytest.mark.parametrize("first", range(0, HISTORIES, AT_ONCE))
+@pytest.mark.parametrize(
+    "first",
+    [
+        *range(0, QUICK, AT_ONCE),
+        *(pytest.param(each, marks=pytest.mark.slow) for each in range(QUICK, HISTORIES, AT_ONCE)),
+    ],
+)
 def test_both_come_to_the_same_verdict(first):
     """VALID where the search finds an order, INVALID where there is none, on random histories of both kinds."""
     differing = {seed: found for seed in range(first, first + AT_ONCE) if len(set(found := verdicts(seed))) > 1}

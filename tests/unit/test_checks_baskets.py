@@ -69,7 +69,7 @@ class TestBaskets:
         verdict = tickets_accounted_for(history(*basket(outcome="unknown")), books)
         assert verdict.status is status
         if status is INVALID:
-            assert verdict.summary == "1 purchase of unknown outcome is there in part"
+            assert verdict.summary == "1 purchase of unknown outcome is partial"
 
     def test_the_event_that_is_missing_is_the_evidence(self, history, ledger):
         """Its row says that it has no tickets."""

@@ -25,7 +25,7 @@ def seen(history, ledger):
 def test_nothing_left_behind_is_valid(seen):
     verdict = seen(leaves_connection_clean)
     assert verdict.status is Status.VALID
-    assert verdict.summary == "every connection came back as it was lent, and nothing was left in the server"
+    assert verdict.summary == "every connection was returned clean, and nothing was left in the server"
 
 
 def test_what_was_left_is_invalid_and_says_what_and_how_often(seen):
@@ -46,7 +46,7 @@ def test_what_was_left_is_invalid_though_it_kept_every_purchase_from_being_answe
 
 def test_a_history_from_a_file_was_not_looked_at(history, ledger):
     verdict = leaves_connection_clean(history({}), ledger(total=1, available=0, version=2, tickets=[1]))
-    assert (verdict.status, verdict.summary.partition(":")[0]) == (Status.VALID, "not looked at")
+    assert (verdict.status, verdict.summary.partition(":")[0]) == (Status.VALID, "not checked")
 
 
 def test_the_story_says_what_was_left(seen):
@@ -65,7 +65,7 @@ def test_no_deadlock_counted_is_valid(seen, counted):
 def test_deadlocks_that_no_answer_reports_are_invalid(seen, counted, words):
     verdict = seen(no_deadlock, deadlocks=counted)
     assert (verdict.status, verdict.anomaly) == (Status.INVALID, Anomaly.DEADLOCK)
-    assert verdict.summary == f"the server counted {words} that no answer reports: the function swallows the error"
+    assert verdict.summary == f"the server counted {words} that no answer reports: the error was swallowed"
 
 
 def test_a_deadlock_that_an_answer_reports_is_shown_with_its_operation(seen):

@@ -95,7 +95,7 @@ class TestStocks:
         told = sold(2, 4, buyer=1), sold(3, 4, buyer=2)
         verdict = strict_serializability(history(*told), ledger(total=5, available=4, version=3, tickets=[1, 2]))
         assert found(verdict) == (INVALID, Anomaly.LOST_UPDATE, [1, 2])
-        assert verdict.summary == "event 0: version 3 left 4 seats, though 4 before it and -1 make 3"
+        assert verdict.summary == "event 0: version 3 left 4 seats, but 4 before it and -1 make 3"
 
     def test_the_first_sale_begins_with_every_seat(self, history, ledger):
         """Of five seats one was sold, and three were left."""

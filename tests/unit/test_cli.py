@@ -93,7 +93,7 @@ def test_a_process_answers_bad_input_as_well(tmp_path):
         [TICKETLAB, "run", "--buyers", "0"], capture_output=True, text=True, cwd=tmp_path, check=False
     )
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("Error: This load can not be made: buyers must be from 1")
+    assert done.stderr.startswith("Error: This load is invalid: buyers must be from 1")
     assert done.stderr.count("\n") == 1
 
 

@@ -44,7 +44,7 @@ def asked(shell, line, *, start=(TICKETLAB,)):
         ("ticketlab power --mutant advisory", {"advisory_other_key", "advisory_released"}),
         ("ticketlab power --check no_d", {"no_deadlock"}),
         ("ticketlab bench checks --check no_d", {"no_deadlock"}),
-        ("ticketlab report --format ", {"html", "md", "json"}),
+        ("ticketlab report --format ", {"html", "md", "json", "ipynb"}),
         ("ticketlab completion ", {"bash", "zsh", "fish"}),
         ("ticketlab check ru", set()),
     ],

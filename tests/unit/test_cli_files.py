@@ -74,15 +74,15 @@ class TestCheck:
         told = json.loads(done.stdout)
         assert (done.returncode, told["verdict"], told["events"]) == (1, "INVALID", ["rock"])
         assert told["checks"]["no_oversell"]["evidence"][0]["purchase_id"] == "order-2"
-        assert "is no UUID" in told["notes"][0]
+        assert "is not a UUID" in told["notes"][0]
 
     @pytest.mark.parametrize(
         ("words", "said"),
         [
-            (["orders.csv"], "--stock for all, or else by --events"),
+            (["orders.csv"], "either --stock for all events, or --events"),
             (["orders.csv", "--stock", "-1"], "--stock takes a whole number from 0"),
-            (["orders.csv", "--events", "none.csv"], "none.csv can not be read: No such file"),
-            (["none.parquet", "--stock", "1"], "none.parquet can not be read: No such file"),
+            (["orders.csv", "--events", "none.csv"], "none.csv cannot be read: No such file"),
+            (["none.parquet", "--stock", "1"], "none.parquet cannot be read: No such file"),
             (["orders.csv", "--events", "tickets.csv"], "tickets.csv lacks total"),
             (["tickets.csv", "--stock", "1"], "lacks buyer, quantity, invoked_ns, completed_ns, outcome"),
             (["a-run", "--stock", "1"], "need a .csv or .parquet file; a-run is not one"),

@@ -10,7 +10,7 @@ import pytest
 
 from ticketlab import servers
 from ticketlab.errors import InvalidInputError, ServerError
-from ticketlab.faults.schedule import Trigger
+from ticketlab.faults.schedule import FaultTrigger
 from ticketlab.history.arrays import LoadPart
 from ticketlab.load import Fault, FaultKind, Plan
 from ticketlab.load.driver import run_load
@@ -37,7 +37,7 @@ class Shop:
 
     def __init__(self, free):
         self.opened = threading.Event()
-        self.database = SimpleNamespace(sever=self.opened.set)
+        self.database = SimpleNamespace(terminate_connections=self.opened.set)
         self._free = threading.Semaphore(free)
 
     def purchase_tickets(self, event_id, quantity, _purchase_id):
@@ -103,7 +103,7 @@ class TestTrigger:
     def test_each_fault_is_made_once_when_its_purchases_were_answered(self):
         """Not before, not again, and those that are due together in their order."""
         made = []
-        trigger = Trigger(
+        trigger = FaultTrigger(
             faults("crash@9", "disconnect@3", "crash@4"),
             {kind: lambda kind=kind: made.append(kind) for kind in FaultKind},
         )
@@ -117,7 +117,7 @@ class TestTrigger:
     def test_a_fault_that_nobody_can_make_is_told_at_once(self):
         """Not in mid-trial."""
         with pytest.raises(InvalidInputError, match="kind crash"):
-            Trigger(faults("crash@9"), {DISCONNECT: lambda: None})
+            FaultTrigger(faults("crash@9"), {DISCONNECT: lambda: None})
 
     def test_a_fault_that_fails_has_begun_all_the_same(self):
         """Its instant is known, and it is not made again."""
@@ -125,19 +125,19 @@ class TestTrigger:
         def fail():
             raise ServerError("it did not start")
 
-        trigger = Trigger(faults("crash@1"), {CRASH: fail})
+        trigger = FaultTrigger(faults("crash@1"), {CRASH: fail})
         with pytest.raises(ServerError):
             trigger.fire_due(1)
         trigger.fire_due(2)
-        assert (len(trigger.instants_ns(CRASH)), trigger.has_pending) == (1, False)
+        assert ([each.kind for each in trigger.injected], trigger.has_pending) == ([CRASH], False)
 
     def test_a_fault_that_says_when_it_took_effect_is_believed(self):
         """A server that is being crashed answers until it is dead; one that says nothing is noted as it begins."""
-        trigger = Trigger(faults("crash@1", "disconnect@1"), {CRASH: lambda: 77, DISCONNECT: lambda: None})
+        trigger = FaultTrigger(faults("crash@1", "disconnect@1"), {CRASH: lambda: 77, DISCONNECT: lambda: None})
         trigger.fire_due(1)
-        (disconnect_ns,) = trigger.instants_ns(DISCONNECT)
-        assert trigger.instants_ns(CRASH) == (77,)
-        assert disconnect_ns > 77
+        effects_ns = {each.kind: each.effect_ns for each in trigger.injected}
+        assert (set(effects_ns), effects_ns[CRASH]) == ({CRASH, DISCONNECT}, 77)
+        assert effects_ns[DISCONNECT] > 77
 
     def test_a_fault_is_over_when_its_action_returns(self):
         """Also where the action fails, and only of its kind."""
@@ -148,13 +148,13 @@ class TestTrigger:
             if len(instants) == 2:
                 raise ServerError("it did not start")
 
-        trigger = Trigger(faults("lose-reply@1", "lose-reply@2"), {LOSE_REPLY: act})
+        trigger = FaultTrigger(faults("lose-reply@1", "lose-reply@2"), {LOSE_REPLY: act})
         trigger.fire_due(1)
         with pytest.raises(ServerError):
             trigger.fire_due(2)
-        first_ns, second_ns = trigger.over_ns(LOSE_REPLY)
-        assert trigger.instants_ns(LOSE_REPLY)[0] <= instants[0] <= first_ns <= instants[1] <= second_ns
-        assert trigger.over_ns(CRASH) == ()
+        first, second = trigger.injected
+        assert first.effect_ns <= instants[0] <= first.over_ns <= instants[1] <= second.over_ns
+        assert {first.kind, second.kind} == {LOSE_REPLY}
 
     def test_a_fault_begins_before_it_takes_effect(self):
         """A server takes a while to die: what is lost meanwhile was lost by the crash."""
@@ -164,12 +164,10 @@ class TestTrigger:
             return took_effect[0]
 
         took_effect = []
-        trigger = Trigger(faults("crash@1"), {CRASH: crash})
+        trigger = FaultTrigger(faults("crash@1"), {CRASH: crash})
         trigger.fire_due(1)
-        (began_ns,), (instant_ns,), (over_ns,) = (
-            times(CRASH) for times in (trigger.began_ns, trigger.instants_ns, trigger.over_ns)
-        )
-        assert began_ns < instant_ns == took_effect[0] <= over_ns + 1
+        (fault,) = trigger.injected
+        assert fault.began_ns < fault.effect_ns == took_effect[0] <= fault.over_ns + 1
 
 
 class TestDrive:
@@ -178,10 +176,10 @@ class TestDrive:
         """After the fifth was answered and before the sixth; its instant is on the history's clock."""
         shop = Shop(free=5)
         result = driven(shop, faults(f"{kind}@5"), {kind: shop.opened.set})
-        (instant_ns,) = result.faults_ns[kind]
-        assert [len(result.faults_ns[each]) for each in FaultKind if each is not kind] == [0] * (len(FaultKind) - 1)
-        assert result.history["completed_ns"][4] <= instant_ns < result.history["completed_ns"][5]
-        assert result.faults_over_ns[kind][0] >= instant_ns
+        (fault,) = result.faults
+        assert fault.kind is kind
+        assert result.history["completed_ns"][4] <= fault.effect_ns < result.history["completed_ns"][5]
+        assert fault.over_ns >= fault.effect_ns
         assert len(result.history) == 20
 
     def test_the_purchases_of_all_buyers_count(self):

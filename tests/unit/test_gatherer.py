@@ -77,7 +77,7 @@ def test_a_full_queue_answers_at_once_and_harms_nobody(office):
     purchases = [office.buys(1)]
     office.batch()
     purchases += [office.buys(2), office.buys(3)]
-    with pytest.raises(QueueFullError, match="2 purchases wait"):
+    with pytest.raises(QueueFullError, match="2 purchases already wait"):
         office.gatherer.purchase(PurchaseRequest(event_id=ONE, quantity=9, purchase_id=ONE))
     office.tell()
     assert office.batch() == [2, 3]

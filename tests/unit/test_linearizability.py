@@ -22,7 +22,7 @@ class TestVerdict:
         operations = sold(2, 2, **at(0, 1)), sold(3, 1, buyer=1, **at(2, 9)), sold(3, 1, buyer=2, **at(3, 8))
         verdict = linearizable(history(*operations), ledger(total=3, available=0, version=4, tickets=[1, 2, 3]))
         assert verdict.check == "linearizability"
-        assert verdict.summary == "event 0: no order explains more than 2 of 3 operations; after them comes none of 1"
+        assert verdict.summary == "event 0: no order explains more than 2 of 3 operations; none of 1 can come next"
         assert [(row["buyer"], row["version"]) for row in verdict.evidence] in ([(1, 3)], [(2, 3)])
 
     def test_a_basket_is_shown_with_all_its_rows(self, history, ledger):
@@ -34,7 +34,7 @@ class TestVerdict:
     def test_tickets_that_no_order_ends_in_are_the_evidence(self, history, ledger):
         """Where every operation has its place, what the ledger has otherwise is shown."""
         verdict = linearizable(history(sold(2, 1)), ledger(total=2, available=1, version=2, tickets=[1, 5]))
-        assert verdict.summary == "event 0: no order ends in what the ledger holds"
+        assert verdict.summary == "event 0: no order ends in the state of the ledger"
         assert verdict.evidence == ({"event": 0, "purchase_id": str(UUID(int=5)), "tickets": 1, "due": 0},)
 
     def test_a_stock_that_no_order_ends_in_is_the_evidence(self, history, ledger):

@@ -38,7 +38,7 @@ class Shop:
         self._answer = answer
         self.asked = []
         self.severed = threading.Event()
-        self.database = SimpleNamespace(sever=self.severed.set)
+        self.database = SimpleNamespace(terminate_connections=self.severed.set)
 
     def purchase_tickets(self, event_id, quantity, purchase_id):
         self.asked.append((event_id, quantity, purchase_id))

@@ -65,7 +65,7 @@ def shop(lost, cuts):
             lost.wait()
         return True
 
-    database = SimpleNamespace(settings=object(), sever=lambda: cuts.append(time.monotonic()))
+    database = SimpleNamespace(settings=object(), terminate_connections=lambda: cuts.append(time.monotonic()))
     return EventRepository(database, adopt(buy))
 
 
@@ -121,7 +121,7 @@ def test_a_function_that_hangs_in_the_warm_up_ends_too(lost, monkeypatch):
         return True
 
     monkeypatch.setattr(driver._Start, "is_overdue", lambda _: lost.waiting.acquire(timeout=DEADLINE_S / 3))
-    shop = EventRepository(SimpleNamespace(settings=object(), sever=lambda: None), adopt(buy))
+    shop = EventRepository(SimpleNamespace(settings=object(), terminate_connections=lambda: None), adopt(buy))
     driven = drive_in_time(shop)
     assert isinstance(driven.stuck, OwnCodeError)
     assert driven.history.empty
@@ -167,7 +167,7 @@ def test_what_waits_in_no_code_of_the_users_is_given_longer(lost, cuts, monkeypa
     """A purchase that waits for a connection, as the lab's own code does: it is cut more than twice, then given up."""
 
     class Waiting:
-        database = SimpleNamespace(sever=lambda: cuts.append(1))
+        database = SimpleNamespace(terminate_connections=lambda: cuts.append(1))
 
         def purchase_tickets(self, event_id, quantity, purchase_id):
             assert purchase_id

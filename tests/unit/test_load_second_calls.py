@@ -13,7 +13,7 @@ from ticketlab.history.recording import Recorder, collect
 from ticketlab.load import Plan, buyers
 from ticketlab.load.driver import run_load
 from ticketlab.load.plan import PurchaseIntent, Second, When
-from ticketlab.load.second_calls import Call, Offers, Once, SecondCalls
+from ticketlab.load.second_calls import Offers, Once, SecondCall, SecondCalls
 from ticketlab.outcomes import Cause, Outcome
 from ticketlab.tickets import PurchaseResult
 
@@ -30,7 +30,7 @@ class Shop:
     def __init__(self, answer=None, *, derives_ticket_ids=True):
         self.asked = []
         self.strategy = SimpleNamespace(derives_ticket_ids=derives_ticket_ids)
-        self.database = SimpleNamespace(sever=lambda: None)
+        self.database = SimpleNamespace(terminate_connections=lambda: None)
         self._answer = answer
         self._owned = {}
 
@@ -72,7 +72,7 @@ def calls_of(offers, buyer, *, may_differ=True, plan=None):
 
 
 def call_of(buyer):
-    return Call(WISH, buyer=buyer, told=Once())
+    return SecondCall(WISH, buyer=buyer, sold=Once())
 
 
 class TestOffers:
@@ -168,16 +168,16 @@ class TestWhoMakesASecondCall:
         for second in (None, LATER):
             call = own.purchase_starts(WISH, second)
             again = own.purchase_answered(WISH, second, call, Outcome.UNKNOWN)
-            assert again.wish == WISH
-            assert call is None or again.told is call.told
+            assert again.intent == WISH
+            assert call is None or again.sold is call.sold
         for outcome in (Outcome.SOLD, Outcome.SOLD_OUT, Outcome.CONFLICT, Outcome.FAILED, Outcome.UNAVAILABLE):
             assert own.purchase_answered(WISH, None, None, outcome) is None
 
     def test_a_call_for_something_else_is_made_only_where_ticket_ids_carry_the_guarantee(self):
         """Elsewhere nobody says what it would mean."""
         differing = Second(When.AT_ONCE, True, 0)
-        assert calls_of(Offers(), 0).purchase_starts(WISH, differing).wish.lines == ((0, 3),)
-        assert calls_of(Offers(), 0, may_differ=False).purchase_starts(WISH, differing).wish == WISH
+        assert calls_of(Offers(), 0).purchase_starts(WISH, differing).intent.lines == ((0, 3),)
+        assert calls_of(Offers(), 0, may_differ=False).purchase_starts(WISH, differing).intent == WISH
 
 
 class TestBuy:

@@ -1,10 +1,11 @@
-"""The mutants as records: that every safe strategy has one, that each says its mistake, and that no list has any."""
+"""The mutants as records: every safe strategy has one, each says its mistake, and no strategy list has any."""
 
 import pytest
 
 from ticketlab import mutants
 from ticketlab.errors import NotFoundError
 from ticketlab.mutants import Trigger
+from ticketlab.mutants.sql import edited
 from ticketlab.tickets import strategies
 
 MUTANTS = mutants.registry()
@@ -45,7 +46,7 @@ def test_no_mutant_is_among_the_strategies():
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_mutant_is_found_by_its_name(name):
     """Who names it gets it, under the name of its function, and marked as not safe."""
-    found = strategies.get(name)
+    found = mutants.get(name)
     assert found is MUTANTS[name].strategy
     assert found.name == name
     assert not found.safe
@@ -86,3 +87,16 @@ def test_every_mutant_says_a_mistake_of_its_own():
     summaries = [each.strategy.summary for each in MUTANTS.values()]
     assert all(each.startswith("mutant: ") and len(each) <= 100 for each in summaries)
     assert len(set(summaries)) == len(summaries)
+
+
+def test_edited_sql_has_every_edit():
+    """Each edit applies to the result of the one before."""
+    assert edited("SELECT 1 FOR UPDATE", ("UPDATE", "SHARE"), (" FOR SHARE", "")) == "SELECT 1"
+
+
+def test_an_edit_that_finds_nothing_is_refused():
+    """Otherwise the mutant would silently be its base strategy."""
+    with pytest.raises(
+        ValueError, match=r"edits 'FOR SHARE', which this statement does not contain: SELECT 1 FOR UPDATE"
+    ):
+        edited("SELECT 1 FOR UPDATE", ("FOR SHARE", ""))

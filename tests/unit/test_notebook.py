@@ -60,7 +60,7 @@ class Clock:
 def test_a_view_draws_a_long_trial_seldom_and_a_short_one_when_it_is_over(places, monkeypatch):
     """The line follows every reading; drawing waits, so that it takes no time from those who are measured."""
     clock = Clock(monkeypatch)
-    view = notebook._View(seats=100)
+    view = notebook._LiveView(seats=100)
     line, figure = places
     view.show(step(1))
     assert figure.shown == []
@@ -80,7 +80,7 @@ def test_a_view_draws_a_long_trial_seldom_and_a_short_one_when_it_is_over(places
 def test_of_many_short_trials_not_each_is_drawn(places, monkeypatch):
     """Ten seconds of trials are not held up by more than one second of drawing, and none is left out of it."""
     clock = Clock(monkeypatch)
-    view = notebook._View(seats=100)
+    view = notebook._LiveView(seats=100)
     began_s = clock.now_s
     for number in range(40):
         view.show(step(1, finished=number))
@@ -94,7 +94,7 @@ def test_of_many_short_trials_not_each_is_drawn(places, monkeypatch):
 
 def test_a_view_shows_stock_speed_and_outcomes(places):
     """What is drawn is what was read: seats left, sales per second, shares of outcomes."""
-    view = notebook._View(seats=100)
+    view = notebook._LiveView(seats=100)
     view.show(step(1, sold=30, seconds=0.5))
     view.show(step(1, sold=120, seconds=2.0))
     view.show(step(2, finished=1))
@@ -152,6 +152,6 @@ def test_jupyterlab_is_this_pythons_and_listens_to_this_machine_alone(monkeypatc
 def test_without_a_notebook_progress_is_a_bar(places, monkeypatch):
     """In a terminal nothing is displayed as in a notebook; the steps go to the bar."""
     monkeypatch.setenv("TERM", "dumb")
-    with notebook._watching(Experiment()) as show:
+    with notebook._progress(Experiment()) as show:
         show(step(1, sold=3, seconds=0.2))
     assert places == []

@@ -194,17 +194,17 @@ def test_wishes_and_refunds_are_the_same_with_double_calls_or_without(basket):
 def test_a_call_that_differs_is_for_another_quantity_or_another_event_that_is_wanted(plan, wanted):
     """Of one ticket more or fewer, or of another event under the same id; a basket is called for the same again."""
     plan, wish = Plan(**plan), PurchaseIntent(((0, 2),), UUID(int=7))
-    drawn = {plan.second_wish(wish, Second(When.LATER, True, number)) for number in range(12)}
+    drawn = {plan.second_intent(wish, Second(When.LATER, True, number)) for number in range(12)}
     assert {each.lines for each in drawn} == {(line,) for line in wanted}
     assert {each.purchase_id for each in drawn} == {UUID(int=7)}
-    assert plan.second_wish(wish, Second(When.LATER, False, 3)) == wish
+    assert plan.second_intent(wish, Second(When.LATER, False, 3)) == wish
 
 
 @pytest.mark.parametrize(("quantity", "others"), [(1, {2}), (2**31 - 1, {2**31 - 2})])
 def test_another_quantity_can_be_sent(quantity, others):
     """Never none, and never more than the column holds."""
     wish = PurchaseIntent(((0, quantity),), UUID(int=7))
-    drawn = {Plan().second_wish(wish, Second(When.LATER, True, number)).lines[0][1] for number in range(8)}
+    drawn = {Plan().second_intent(wish, Second(When.LATER, True, number)).lines[0][1] for number in range(8)}
     assert drawn == others
 
 

@@ -12,11 +12,11 @@ from ticketlab.errors import InvalidInputError, NotFoundError
 from ticketlab.history.arrays import LoadPart
 from ticketlab.load import FaultKind
 from ticketlab.mutants import Trigger
-from ticketlab.power import storage
+from ticketlab.power import tables
 from ticketlab.power.detection import Detection, DetectionRun, TrialOutcome, run_until_detected
 from ticketlab.power.false_positives import SafeTrial, judged, random_trials
 from ticketlab.power.plan import BUYERS, MutationPlan, ScheduledRun, escalated_trial, select_mutants
-from ticketlab.power.results import Results, examined, needs_of
+from ticketlab.power.results import MutationResults, describe, needs_of
 from ticketlab.tickets import strategies
 
 UNLOCKED = mutants.registry()["pessimistic_unlocked"]
@@ -54,14 +54,14 @@ def chased(*trials, most=20_000):
 def chase(repeat, *, mutant=UNLOCKED, needed=100, buyers=2, by=None):
     """A chase that the check which is meant ended after so many purchases; with None none did."""
     check = mutant.expected_check
-    catches = (Detection(check=by or check, buyers=buyers, purchases=needed, seconds=0.25),) if needed else ()
+    detections = (Detection(check=by or check, buyers=buyers, purchases=needed, seconds=0.25),) if needed else ()
     return DetectionRun(
         mutant=mutant.strategy.name,
         repeat=repeat,
         check=check,
         purchases=needed or 20_000,
         seconds=0.25 if needed else 9.0,
-        catches=catches,
+        detections=detections,
     )
 
 
@@ -79,14 +79,14 @@ def needing(needs):
     return MutantBaseline(**about, purchases=(100,), buyers=(2,), needs=needs)
 
 
-def results(*chases, safe=(), repeats=20, trials=0):
-    family = [UNLOCKED, OTHER] if any(each.mutant == OTHER.strategy.name for each in chases) else [UNLOCKED]
-    exam = MutationPlan(mutants=tuple(each.strategy.name for each in family), repeats=repeats, trials=trials)
-    return Results(
-        exam=exam,
+def results(*runs, safe=(), repeats=20, trials=0):
+    family = [UNLOCKED, OTHER] if any(each.mutant == OTHER.strategy.name for each in runs) else [UNLOCKED]
+    plan = MutationPlan(mutants=tuple(each.strategy.name for each in family), repeats=repeats, trials=trials)
+    return MutationResults(
+        plan=plan,
         environment=ENVIRONMENT,
-        mutants=tuple(map(examined, family)),
-        chases=tuple(chases),
+        mutants=tuple(map(describe, family)),
+        runs=tuple(runs),
         safe=tuple(safe),
     )
 
@@ -95,7 +95,7 @@ class TestCounting:
     def test_purchases_and_seconds_of_all_trials_until_the_catch_count(self):
         """Two trials that show nothing, and a third one that does: the catch is by all three."""
         made, _ = chased(seen(100), seen(150), seen(300, seconds=1.0, invalid=["no_oversell"]))
-        assert made.catch == Detection(check="no_oversell", buyers=8, purchases=550, seconds=2.0)
+        assert made.detection == Detection(check="no_oversell", buyers=8, purchases=550, seconds=2.0)
         assert (made.purchases, made.seconds) == (550, 2.0)
 
     def test_a_catch_by_another_check_does_not_end_the_chase(self):
@@ -106,7 +106,7 @@ class TestCounting:
             seen(100, invalid=["strict_serializability", "no_oversell"]),
         )
         assert len(asked) == 3
-        assert made.catches == (
+        assert made.detections == (
             Detection(check="strict_serializability", buyers=2, purchases=100, seconds=0.5),
             Detection(check="no_oversell", buyers=8, purchases=300, seconds=1.5),
         )
@@ -114,12 +114,12 @@ class TestCounting:
     def test_unknown_is_no_catch(self):
         """A check that decided nothing has caught nothing."""
         made, asked = chased(seen(60, unknown=["no_oversell"]), seen(40, unknown=["no_oversell"]), most=100)
-        assert (made.catch, made.purchases, len(asked)) == (None, 100, 2)
+        assert (made.detection, made.purchases, len(asked)) == (None, 100, 2)
 
     def test_a_chase_ends_when_its_purchases_are_used_up(self):
         """The last trial is cut to what is left."""
         made, asked = chased(seen(100), seen(200), seen(50), most=350)
-        assert (made.catch, made.catches, made.purchases) == (None, (), 350)
+        assert (made.detection, made.detections, made.purchases) == (None, (), 350)
         assert [each.plan.purchases for each in asked] == [100, 200, 50]
 
 
@@ -188,13 +188,13 @@ class TestExam:
     def test_every_mutant_has_its_turn_in_every_repeat(self):
         """In an order of its own in each, the same for the same seed."""
         exam = MutationPlan(repeats=3)
-        turns = list(exam.turns())
+        turns = list(exam.schedule())
         assert sorted(turns) == sorted(
             ScheduledRun(name, repeat) for name in mutants.registry() for repeat in (1, 2, 3)
         )
         names = [[name for name, repeat in turns if repeat == number] for number in (1, 2)]
         assert names[0] != names[1]
-        assert turns == list(exam.turns())
+        assert turns == list(exam.schedule())
 
     def test_a_mutant_that_there_is_not_is_told_with_those_that_there_are(self):
         """A typing error is answered by the list."""
@@ -245,22 +245,22 @@ class TestSafeTrials:
         assert {each.strategy.name for each in trials} == safe | functions
         of_functions = [each for each in trials if each.strategy.name in functions]
         assert len(of_functions) == 100
-        assert all(each.step.plan.refunds for each in of_functions)
-        plans = [each.step.plan for each in trials]
+        assert all(each.trial.plan.refunds for each in of_functions)
+        plans = [each.trial.plan for each in trials]
         assert len({(each.buyers, each.events, each.stock, each.quantity, each.basket) for each in plans}) > 150
-        assert {fault.kind for each in trials for fault in each.step.faults} == set(FaultKind)
+        assert {fault.kind for each in trials for fault in each.trial.faults} == set(FaultKind)
         assert any(each.sells_baskets for each in plans)
         assert any(each.hot for each in plans)
 
     def test_only_strategies_that_sell_baskets_are_asked_for_them(self):
         """Of ten thousand plans none can not be made."""
         for each in random_trials(strategies.registry(), trials=10_000, seed=3, may_crash=False):
-            assert each.strategy.basket is not None or not each.step.plan.sells_baskets
+            assert each.strategy.basket is not None or not each.trial.plan.sells_baskets
 
     def test_a_server_that_can_not_be_crashed_is_not(self):
         """The trial is made without."""
         trials = random_trials(strategies.registry(), trials=200, seed=1, may_crash=False)
-        assert FaultKind.CRASH not in {fault.kind for each in trials for fault in each.step.faults}
+        assert FaultKind.CRASH not in {fault.kind for each in trials for fault in each.trial.faults}
 
     def test_what_was_said_is_kept_with_its_load(self):
         """An alarm can be looked into: the seed, the strategy, the load, and the check's own words."""
@@ -268,8 +268,8 @@ class TestSafeTrials:
         kept = judged(made, seen(40, invalid=["durable"], unknown=["atomic"]))
         assert kept.invalid == {"durable": "durable says so"}
         assert kept.unknown == {"atomic": "atomic says so"}
-        assert f"seed {made.step.plan.seed}" in kept.load
-        assert f"{made.step.plan.buyers} buyers" in kept.load
+        assert f"seed {made.trial.plan.seed}" in kept.load
+        assert f"{made.trial.plan.buyers} buyers" in kept.load
 
 
 class TestResults:
@@ -324,7 +324,7 @@ class TestResults:
     def test_the_sentences_have_the_counts_and_the_bound(self):
         """None in 200 is at most 1.5 % at 95 %."""
         made = results(*map(chase, range(1, 21)), safe=[safe_trial(number) for number in range(1, 201)], trials=200)
-        assert "1 of 1 mutants were caught" in made.sentences[0]
+        assert "1 of 1 mutants were detected" in made.sentences[0]
         assert "0 false alarms in 200 trials of safe strategies: at most 1.5%" in made.sentences[1]
 
     def test_json_has_what_its_module_says(self):
@@ -352,21 +352,21 @@ class TestSaved:
         made = results(
             chase(1), chase(2, mutant=OTHER, needed=None), safe=[safe_trial(1, unknown={"atomic": "?"})], trials=1
         )
-        folder = storage.write(made, tmp_path / "runs")
+        folder = tables.write(made, tmp_path / "runs")
         assert power.read(folder) == made
         assert {each.name for each in folder.iterdir()} == {"power.json", "catches.parquet", "power.md"}
 
     def test_two_of_one_second_have_folders_of_their_own(self, tmp_path):
         """The second one gets a number."""
         made = results(chase(1))
-        assert storage.write(made, tmp_path) != storage.write(made, tmp_path)
+        assert tables.write(made, tmp_path) != tables.write(made, tmp_path)
 
     def test_a_folder_without_results_is_told(self, tmp_path):
         """Also one whose file holds something else."""
         with pytest.raises(NotFoundError, match=r"no power\.json"):
             power.read(tmp_path)
         (tmp_path / "power.json").write_text("[]")
-        with pytest.raises(InvalidInputError, match="can not be read"):
+        with pytest.raises(InvalidInputError, match="cannot be read"):
             power.read(tmp_path)
 
 
@@ -388,25 +388,24 @@ class TestKnown:
         kept = made.known()
         load = {"purchases": purchases, "buyers": buyers, "tried": ()}
         assert len(kept.caught(**load)) == count
-        assert kept.sentence(**load).startswith(
-            f"In a separate calibration the checks detected {count} of 2 mutants within {purchases} purchases at up to "
-            f"{buyers} buyers. In "
+        assert kept.detected_text(**load) == (
+            f"In a separate calibration the checks detected {count} of 2 mutants (deliberately broken strategies) "
+            f"within {purchases} purchases at up to {buyers} buyers."
         )
 
     def test_a_mutant_counts_only_where_the_load_has_what_it_needs(self):
         """Of four one needs nothing, two a fault or baskets, and one baskets of several tickets."""
         power = MutationBaseline(conditions="", mutants=tuple(map(needing, NEEDS)), trials=0, false_alarms=0)
 
-        def detected(*tried):
-            said = power.sentence(purchases=100, buyers=2, tried=tried)
-            return said.removeprefix("In a separate calibration the checks detected ").partition(" In 0 trials")[0]
+        def told(*tried):
+            *hidden, _alarms = power.limit_texts(tried)
+            return len(power.caught(purchases=100, buyers=2, tried=tried)), hidden
 
-        within = "of 4 mutants within 100 purchases at up to 2 buyers"
         without = "which this run did not have."
-        assert detected() == f"1 {within}; 3 need quantities above 1, baskets or crashes, {without}"
-        assert detected(LoadPart.BASKETS) == f"2 {within}; 2 need quantities above 1 or crashes, {without}"
-        assert detected(LoadPart.CRASH, LoadPart.BASKETS) == f"3 {within}; 1 needs quantities above 1, {without}"
-        assert detected(*LoadPart) == f"4 {within}."
+        assert told() == (1, [f"3 mutants need quantities above 1, baskets or crashes, {without}"])
+        assert told(LoadPart.BASKETS) == (2, [f"2 mutants need quantities above 1 or crashes, {without}"])
+        assert told(LoadPart.CRASH, LoadPart.BASKETS) == (3, [f"1 mutant needs quantities above 1, {without}"])
+        assert told(*LoadPart) == (4, [])
 
     def test_one_miss_of_twenty_is_still_caught_and_two_are_not(self):
         """As in the exam."""

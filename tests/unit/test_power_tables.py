@@ -10,11 +10,11 @@ from typer.testing import CliRunner
 from ticketlab import cli, mutants, power
 from ticketlab.checks.mutation_baseline import MutationBaseline
 from ticketlab.errors import InvalidInputError
-from ticketlab.power import storage, tables
+from ticketlab.power import tables
 from ticketlab.power.detection import Detection, DetectionRun
 from ticketlab.power.false_positives import SafeTrial
 from ticketlab.power.plan import MutationPlan
-from ticketlab.power.results import Results, examined
+from ticketlab.power.results import MutationResults, describe
 from ticketlab.power.runner import Done
 
 ENVIRONMENT = {
@@ -32,14 +32,14 @@ ALL = tuple(mutants.registry())
 def chase(name, repeat, *, caught=True):
     check = mutants.registry()[name].expected_check
     checks = (check, "strict_serializability") if check != "strict_serializability" else (check,)
-    catches = tuple(Detection(check=each, buyers=2, purchases=repeat * 100, seconds=0.25) for each in checks)
+    detections = tuple(Detection(check=each, buyers=2, purchases=repeat * 100, seconds=0.25) for each in checks)
     return DetectionRun(
         mutant=name,
         repeat=repeat,
         check=check,
         purchases=repeat * 100,
         seconds=0.25,
-        catches=catches if caught else catches[1:],
+        detections=detections if caught else detections[1:],
     )
 
 
@@ -53,11 +53,11 @@ def results(*, names=ALL, repeats=3, made=None, missed=(), invalid=None):
         invalid=invalid or {},
         unknown={},
     )
-    return Results(
-        exam=MutationPlan(mutants=names, repeats=repeats, trials=1),
+    return MutationResults(
+        plan=MutationPlan(mutants=names, repeats=repeats, trials=1),
         environment=ENVIRONMENT,
-        mutants=tuple(examined(mutants.registry()[name]) for name in names),
-        chases=tuple(
+        mutants=tuple(describe(mutants.registry()[name]) for name in names),
+        runs=tuple(
             chase(name, repeat, caught=name not in missed)
             for name in names
             for repeat in range(1, (made or repeats) + 1)
@@ -116,21 +116,21 @@ def test_markdown_has_a_row_a_mutant_and_a_short_table_a_row_a_check():
     """With as many cells in each as there are headings."""
     made = results()
     for table, count in (
-        (storage.by_mutant(made), len(ALL)),
-        (storage.by_check(made), len({each.expected_check for each in mutants.registry().values()})),
+        (tables.by_mutant(made), len(ALL)),
+        (tables.by_check(made), len({each.expected_check for each in mutants.registry().values()})),
     ):
         lines = table.splitlines()
         assert len(lines) == count + 2
         assert len({line.count(" | ") for line in lines}) == 1
-    assert storage.by_check(results(names=("pessimistic_unlocked",))).splitlines()[-1] == (
+    assert tables.by_check(results(names=("pessimistic_unlocked",))).splitlines()[-1] == (
         "| `no_oversell` | 1 | 1 | 3 of 3 | 200 | 300 |"
     )
 
 
 def test_the_page_says_it_all():
     """Sentences, both tables and the conditions."""
-    page = storage.page(results())
-    assert "mutants were caught" in page
+    page = tables.page(results())
+    assert "mutants were detected" in page
     assert page.count("\n| --- |") == 2
     assert "deadlock_timeout" in page
 

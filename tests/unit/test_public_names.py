@@ -49,14 +49,3 @@ def test_reading_a_run_loads_no_client_of_a_database():
     modules = "console", "notebook", "publish", "runs.run", "report.compare"
     read = f"import {', '.join(f'ticketlab.{each}' for each in modules)}"
     assert loaded_after(read) == "['pandas', 'matplotlib', 'numpy', 'rich']"
-
-
-def test_a_report_waits_for_no_grammar_and_hides_it_from_nobody():
-    """What jsonschema would compile is left alone while notebooks are learned to be read, and can be had afterwards."""
-    code = (
-        "from ticketlab.cli import runs\nruns._import_nbformat_fast()\nloaded = {*sys.modules}\nimport nbformat\n"
-        "nbformat.validate(nbformat.v4.new_notebook())\n"
-        "print([each for each in loaded if 'rfc3987' in each], 'jsonschema' in loaded, 'rfc3987_syntax' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", f"import sys\n{code}"], capture_output=True, text=True, check=True)
-    assert done.stdout == "[] True False\n"

@@ -1,20 +1,29 @@
-"""Where a report is put, what it never overwrites, and which runs it is of. The page itself: see tests/notebooks."""
+"""Where a report is put, what it never overwrites, which runs it is of, and that only its notebook takes Jupyter."""
 
 import json
 import re
+import subprocess
+import sys
 
 import pytest
+from command_line import call
 
 from ticketlab import publish
 from ticketlab.errors import InvalidInputError, NotFoundError
 from ticketlab.report.formats import Format
 from ticketlab.report.markdown import markdown
+from ticketlab.report.tables import SECTIONS
 from ticketlab.runs.experiment import Experiment
 from ticketlab.runs.run import Run
 from ticketlab.runs.trial_data import Trial
 
 pytestmark = pytest.mark.usefixtures("unpainted")
-NO_KERNEL = (Format.MD, Format.JSON)
+NO_KERNEL = (Format.HTML, Format.MD, Format.JSON)
+JUPYTER = (
+    "IPython", "ipykernel", "jupyter_client", "jupyter_core", "jupyterlab", "nbclient", "nbconvert", "nbformat",
+    "papermill",
+)  # fmt: skip
+REPORT = "import sys; from ticketlab.cli import main; sys.argv[1:] = ['report', '--quiet', {folder!r}]; main()"
 
 
 @pytest.fixture
@@ -51,6 +60,57 @@ def test_a_report_of_one_run_lies_in_its_folder(folder, form):
     assert publish.write([run], form=form) == run.folder / f"report.{form}"
     assert form.mark in (run.folder / f"report.{form}").read_text()[:1000]
     assert not list(run.folder.glob(".*"))
+
+
+def test_the_page_has_every_section_and_its_style(folder):
+    """The verdict, every section under its name, the figures, and nothing of how it was made."""
+    html = publish.write([Run(folder())]).read_text()
+    assert html.startswith("<!DOCTYPE html>")
+    assert html.count("<style>") == 1
+    assert re.findall(r"<h2>(.*?)</h2>", html) == [title for name, title in SECTIONS.items() if name != "comparison"]
+    assert html.index('id="verdict"') < html.index('id="answers"')
+    assert html.count("<img") >= 5
+    assert "&lt;section" not in html
+
+
+def test_each_part_of_the_page_is_told_as_it_is_made(folder):
+    """Whoever waits sees what for."""
+    told = []
+    publish.render([Run(folder())], form=Format.HTML, on_progress=told.append)
+    assert told[:3] == ["judging", "head", "answers"]
+    assert "figures" in told
+
+
+def test_the_page_imports_nothing_of_jupyter(folder):
+    """Where it is installed it is left alone."""
+    code = f"import atexit, sys\natexit.register(lambda: print(*sys.modules))\n{REPORT.format(folder=str(folder()))}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {each.partition(".")[0] for each in done.stdout.split()}
+    assert "matplotlib" in loaded
+    assert not [each for each in loaded if each in JUPYTER or each.startswith("jupyter")]
+
+
+def test_without_jupyter_there_is_a_page(folder):
+    """And it is the same."""
+    run = folder()
+    expected = publish.default_place([Run(run)], Format.HTML)
+    code = f"import sys\nsys.modules |= dict.fromkeys({JUPYTER!r})\n{REPORT.format(folder=str(run))}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == f"{expected}\n"
+    assert Format.HTML.mark in expected.read_text()
+
+
+def test_without_jupyter_there_is_no_notebook_and_the_command_that_installs_it(folder, monkeypatch, tmp_path):
+    """Exit code 2, and nothing is written."""
+    monkeypatch.setitem(sys.modules, "nbclient", None)
+    run = folder()
+    done = call("report", run, "--format", "ipynb", "--quiet", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "Error: Notebooks take Jupyter, and nbclient is not installed. Install it with pip install "
+        "'ticketlab[notebooks]'.\n"
+    )
+    assert not (run / "report.ipynb").exists()
 
 
 def test_figures_lie_beside_the_text_and_each_is_there(folder, tmp_path):

@@ -44,7 +44,7 @@ def test_ids_may_be_text():
     [
         (PurchaseResult(outcome=Outcome.SOLD, quantity=2), "2 tickets purchased"),
         (PurchaseResult(outcome=Outcome.SOLD, quantity=1, cause=Cause.REPEATED), "1 ticket purchased before."),
-        (PurchaseResult(outcome=Outcome.SOLD_OUT, quantity=2, available_tickets=1), "2 tickets wanted, 1 left"),
+        (PurchaseResult(outcome=Outcome.SOLD_OUT, quantity=2, available_tickets=1), "2 tickets requested, 1 left"),
         (
             PurchaseResult(
                 outcome=Outcome.SOLD_OUT,
@@ -68,8 +68,8 @@ def test_ids_may_be_text():
             PurchaseResult(outcome=Outcome.FAILED, quantity=1, cause=Cause.REPEATED, detail="the id owns 2"),
             "Nothing was sold: the id owns 2",
         ),
-        (PurchaseResult(outcome=Outcome.REFUNDED, quantity=2), "2 tickets given back."),
-        (PurchaseResult(outcome=Outcome.REFUNDED, quantity=0, cause=Cause.REPEATED), "0 tickets given back."),
+        (PurchaseResult(outcome=Outcome.REFUNDED, quantity=2), "2 tickets refunded."),
+        (PurchaseResult(outcome=Outcome.REFUNDED, quantity=0, cause=Cause.REPEATED), "0 tickets refunded."),
         (PurchaseResult(outcome=Outcome.UNKNOWN, quantity=1, detail="lost"), "may or may not have happened: lost"),
     ],
     ids=lambda value: getattr(value, "outcome", None),
@@ -100,7 +100,7 @@ class TestBasket:
             ({}, "at least one event"),
             (None, "quantities must map"),
             ([(EVENT, 1)], "quantities must map"),
-            ({EVENT: 1, str(EVENT): 1}, "names each event once"),
+            ({EVENT: 1, str(EVENT): 1}, "name each event only once"),
             ({EVENT: 1, "no uuid": 1}, "event_id must be a UUID"),
             ({EVENT: 1, PURCHASE: 0}, "quantity must be from 1"),
             ({EVENT: 1.5}, "quantity must be an integer"),

@@ -151,7 +151,7 @@ def test_a_safe_strategy_whose_trial_was_cut_short_before_it_showed_anything_is_
     run = Run(folder)
     assert run.measures["verdict"].tolist() == ["INVALID", "VALID", "UNKNOWN"]
     assert (run.failed_strategies, run.ended_early) == ([], True)
-    assert run.notes[0] == "The run was ended early: 3 of 2 trials were made, the last of them cut short."
+    assert run.notes[0] == "The run was ended early: 3 of 2 trials were run, the last of them cut short."
 
 
 def test_a_safe_strategy_that_oversold_before_it_was_cut_short_is_wrong(folder, history, ledger):
@@ -184,8 +184,8 @@ def test_a_control_that_was_not_caught_is_said_so(folder, history, ledger):
     run = Run(folder)
     assert (run.failed_strategies, run.undetected_controls) == ([], ["naive"])
     assert run.notes[0] == (
-        "naive is a control and was not caught: try more buyers, more repeats, fewer events, or --basket 2-3 for a "
-        "control of baskets."
+        "naive is a control, and no check detected it: try more buyers, more repeats, fewer events, or --basket 2-3 "
+        "for a control of baskets."
     )
 
 
@@ -195,7 +195,7 @@ def test_a_run_that_was_cut_off_is_read_up_to_there(folder):
     run = Run(folder)
     assert [trial.strategy for trial in run.trials] == ["naive"]
     assert run.ended_early
-    assert "ended early: 1 of 2 trials were made." in run.notes[0]
+    assert "ended early: 1 of 2 trials were run." in run.notes[0]
 
 
 def test_a_trial_that_could_not_be_completed_is_none(folder, history, ledger, monkeypatch):
@@ -307,7 +307,7 @@ def without(column):
 def test_a_run_that_is_spoilt_is_refused(folder, file, spoil):
     """A file that is cut off, or holds what it should not, is an error that names the run's folder."""
     spoil(folder / file)
-    with pytest.raises(InvalidInputError, match=rf"{re.escape(str(folder))} can not be read as those of a run"):
+    with pytest.raises(InvalidInputError, match=rf"{re.escape(str(folder))} cannot be read as those of a run"):
         Run(folder)
 
 
@@ -330,7 +330,7 @@ def test_a_trial_that_is_spoilt_is_refused(folder, file, spoil):
     """What was observed can not be read: an error that names the trial's folder, and no verdict."""
     trial = folder / "trials" / "2"
     spoil(trial / file)
-    with pytest.raises(InvalidInputError, match=rf"{re.escape(str(trial))} can not be read as those of a run"):
+    with pytest.raises(InvalidInputError, match=rf"{re.escape(str(trial))} cannot be read as those of a run"):
         Run(folder).verdicts  # noqa: B018 - judged when first asked for
 
 
@@ -345,7 +345,7 @@ def test_purchases_without_an_answer_are_counted_in_a_note(folder, history, ledg
     """They are in no latency, and a reader of the table must know."""
     unanswered = history({"version": 2}, *({"outcome": each} for each in outcomes))
     write(folder, 3, "atomic", True, unanswered, ledger(total=9, available=8, tickets=[1]), repeat=2)
-    assert Run(folder).notes == [f"Not every purchase was answered: {counts}. They are in no latency."]
+    assert Run(folder).notes == [f"Not every purchase was answered: {counts}. Latencies do not include them."]
 
 
 def test_refunds_are_told_of_and_those_that_were_not_made_are_counted(folder, history, ledger):
@@ -356,10 +356,10 @@ def test_refunds_are_told_of_and_those_that_were_not_made_are_counted(folder, hi
     operations = {"version": 2}, refund | {"purchase_id": 1}, *({"kind": "refund", "outcome": "failed"},) * 2
     write(folder, 3, "atomic", True, history(*operations), ledger(total=9, available=9, version=3), repeat=2)
     run = Run(folder)
-    assert " · 25 % of the sales given back · " in run.conditions
+    assert " · 25 % of the sales refunded · " in run.conditions
     came_back, not_made = run.notes
-    assert came_back.startswith("1 ticket came back: sold are those that did not.")
-    assert not_made == "Not every refund was made: 2 failed. None was asked for again."
+    assert came_back.startswith("1 ticket refunded: 'sold' counts only the others.")
+    assert not_made == "Not every refund succeeded: 2 failed. None was repeated."
     assert [run.trial_rows()[2][name] for name in ("sold", "refunded", "refunds_failed", "failed")] == [0, 1, 2, 0]
 
 
@@ -368,7 +368,7 @@ def test_sales_without_a_version_are_told_of_once_a_strategy(folder, history, le
     for number in (3, 4):
         write(folder, number, "sharded", True, history({}), ledger(total=1, available=0, tickets=[1]), repeat=number)
     assert Run(folder).notes == [
-        "sharded: its sales carry no version, so the order is not decided; the count of tickets is."
+        "sharded: its sales report no version, so their order is not checked; the number of tickets is."
     ]
 
 
@@ -411,10 +411,10 @@ def test_a_fault_that_did_not_come_is_said(folder, history, ledger):
         (folder / "trials" / str(number)).rename(folder / f"former-{number}")
         made = {"crash": (7,), "disconnect": cut_ns}
         write(folder, number, "atomic", True, history({}), ledger(total=1, tickets=[1]), repeat=number, faults_ns=made)
-    told = [note for note in Run(folder).notes if "did not come" in note]
+    told = [note for note in Run(folder).notes if "was not injected" in note]
     assert [note.partition(":")[0] for note in told] == [
-        "The crash after 9 purchases did not come in 2 of 2 trials",
-        "The disconnect after 3 purchases did not come in 1 of 2 trials",
+        "The crash after 9 purchases was not injected in 2 of 2 trials",
+        "The disconnect after 3 purchases was not injected in 1 of 2 trials",
     ]
 
 
@@ -668,5 +668,5 @@ def test_a_history_that_is_gone_is_an_error_of_the_trial(folder):
     """Not a bare error of the file system."""
     run = Run(folder)
     (folder / "trials" / "1" / "history.parquet").unlink()
-    with pytest.raises(InvalidInputError, match="can not be read as those of a run"):
+    with pytest.raises(InvalidInputError, match="cannot be read as those of a run"):
         run.trials[0].history_sha256  # noqa: B018 - read when asked for

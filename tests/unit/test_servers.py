@@ -105,7 +105,7 @@ def test_settings_are_passed_as_postgresql_spells_them():
 @pytest.mark.parametrize("name", ["", "a b", "a=b", "-c a", "1a", "a.b.c"])
 def test_a_name_that_no_setting_has_is_refused(name):
     """Nothing can be smuggled in through a name."""
-    with pytest.raises(InvalidInputError, match="can not be a setting"):
+    with pytest.raises(InvalidInputError, match="cannot be a setting"):
         servers.open("embedded", settings={name: "1"})
 
 
@@ -135,7 +135,7 @@ def test_the_reason_for_an_early_end_is_the_line_that_says_it(log, reason):
 
 def test_a_refusal_shows_what_was_asked_for():
     """Whoever reads it may not have written the settings."""
-    assert str(refusal("FATAL:  no\n", {"a": "1"})) == "PostgreSQL refused the settings: no. Asked for: a=1."
+    assert str(refusal("FATAL:  no\n", {"a": "1"})) == "PostgreSQL refused the settings: no. Requested: a=1."
 
 
 def test_a_local_installation_is_looked_for_from_the_newest_on():

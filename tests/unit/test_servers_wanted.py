@@ -50,13 +50,13 @@ def test_a_server_is_a_kind_and_perhaps_a_version(text, kind, major):
 def test_a_version_that_can_not_be_read_is_told_which_servers_are_here(machine, text):
     """The error shows how a version is written, too."""
     machine("18.6", "15.14", images=(16,))
-    with pytest.raises(InvalidInputError, match=r":18, and not .*Here are: embedded:15, embedded:18, container:16\."):
+    with pytest.raises(InvalidInputError, match=r":18, and not .*Available: embedded:15, embedded:18, container:16\."):
         servers.open(text)
 
 
 def test_an_external_server_takes_no_version():
     """It is of the one that it is."""
-    with pytest.raises(InvalidInputError, match="ask for it as external"):
+    with pytest.raises(InvalidInputError, match="name it external"):
         servers.open("external:15", url="postgresql://u@h/x")
 
 
@@ -70,7 +70,9 @@ def test_the_wheel_comes_first_and_of_a_version_the_first_that_is_of_it(machine)
 def test_a_version_that_is_missing_is_told_which_there_are(machine):
     """And how it can be had."""
     owner, cache = machine("18.6", "15.14 (Debian 15.14-0)")
-    with pytest.raises(ServerError, match=r"No PostgreSQL 16 .*no engine.*: 18 in /pg/18.6/bin, 15 in .*postgresql-16"):
+    with pytest.raises(
+        ServerError, match=r"PostgreSQL 16 is not installed.*no engine.*: 18 in /pg/18.6/bin, 15 in .*ql-16"
+    ):
         installation.find(owner, cache, major=16, tried=["no engine"])
 
 
@@ -158,7 +160,7 @@ def test_a_container_that_can_not_be_had_is_told_which_servers_are_here(machine,
     """An image is asked for by its version, so no variable that names another one is spoken of."""
     machine("18.6", images=(15,))
     monkeypatch.setattr(container, "unavailable_reason", lambda *_version, **_patience: "no image")
-    with pytest.raises(ServerError, match=r"no image.*here: embedded:18, container:15\.") as refused:
+    with pytest.raises(ServerError, match=r"no image.*available server: embedded:18, container:15\.") as refused:
         servers.open("container:16").__enter__()
     assert container.IMAGE_VARIABLE not in str(refused.value)
 

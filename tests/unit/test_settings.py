@@ -1,6 +1,6 @@
 import pytest
 
-from ticketlab.errors import InvalidInputError
+from ticketlab.errors import InvalidInputError, check_values
 from ticketlab.settings import Settings
 
 
@@ -70,7 +70,7 @@ def test_a_dot_env_that_can_not_be_read_is_told(tmp_path):
     """The file is named, and no traceback follows."""
     path = tmp_path / ".env"
     path.write_bytes(b"DB_HOST=\xff\xfe")
-    with pytest.raises(InvalidInputError, match=r"\.env can not be read"):
+    with pytest.raises(InvalidInputError, match=r"\.env cannot be read"):
         Settings.load(env_file=path)
 
 
@@ -81,3 +81,9 @@ def test_a_url_of_another_kind_is_refused(url):
     """What is no PostgreSQL URL with a host is told how one reads."""
     with pytest.raises(InvalidInputError, match="postgresql://user:password@host:port/name"):
         Settings.from_url(url)
+
+
+def test_every_error_of_a_record_is_named():
+    with pytest.raises(InvalidInputError, match=r"^A plan needs a buyer; an event\.$"):
+        check_values("A plan needs", {"a buyer": True, "a stock": False, "an event": True})
+    check_values("A plan needs", {"a buyer": False})

@@ -4,21 +4,21 @@ import random
 
 import pytest
 
-from ticketlab.checks.serializability.unversioned import Item, Kind, search
+from ticketlab.checks.serializability.unversioned import Item, ItemKind, search
 
 NEVER = 10**18
 
 
 def sale(row, since, until, quantity=1, **more):
-    return Item(row=row, kind=Kind.SALE, quantity=quantity, since=since, until=until, **more)
+    return Item(row=row, kind=ItemKind.SALE, quantity=quantity, since=since, until=until, **more)
 
 
 def refund(row, since, until, quantity=1, **more):
-    return Item(row=row, kind=Kind.REFUND, quantity=quantity, since=since, until=until, **more)
+    return Item(row=row, kind=ItemKind.REFUND, quantity=quantity, since=since, until=until, **more)
 
 
 def refusal(row, since, until, quantity=1, **more):
-    return Item(row=row, kind=Kind.REFUSAL, quantity=quantity, since=since, until=until, **more)
+    return Item(row=row, kind=ItemKind.REFUSAL, quantity=quantity, since=since, until=until, **more)
 
 
 def test_the_example_of_the_module():
@@ -40,7 +40,7 @@ def test_a_refusal_needs_a_moment_of_too_small_a_stock():
 def test_a_sale_before_the_refund_that_would_make_room_for_it_is_an_oversell():
     items = [sale(0, 0, 5), sale(1, 6, 8), refund(2, 10, 15, follows=1)]
     answer = search(items, 1)
-    assert (answer.found, answer.exhausted, answer.stuck) == (False, True, (1,))
+    assert (answer.found, answer.exhausted, answer.blocked) == (False, True, (1,))
 
 
 def test_a_reported_stock_decides_which_sales_came_before_a_refund():
@@ -52,7 +52,7 @@ def test_a_reported_stock_decides_which_sales_came_before_a_refund():
     ]
     assert search(items, 10).found  # 3 were sold, 1 was sold and came back
     impossible = [*items[:3], refund(3, 10, 60, stock=6, rank=1, follows=2)]
-    assert search(impossible, 10) == (False, True, search(impossible, 10).stuck)
+    assert search(impossible, 10) == (False, True, search(impossible, 10).blocked)
 
 
 def test_refunds_come_in_the_order_of_their_versions():

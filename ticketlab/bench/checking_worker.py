@@ -1,7 +1,7 @@
-"""The process in which a history is made and judged: started by `runner`, it tells what it measured and ends.
+"""The worker process of the bench of the checks: generates a history, judges it, reports the measurements, and ends.
 
-It is given one JSON object as its argument, and writes one a line: how large the history is, then what each subject
-took. It ends as well when its standard input does, so that it can not outlive who has started it.
+Its argument is a JSON object; it prints one per line: the size of the history, then the measurements of each subject.
+It also ends when its standard input does, so that it cannot outlive the process that started it.
 """
 
 import gc
@@ -15,6 +15,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic import TypeAdapter
+
 from ticketlab import checks
 from ticketlab.bench.checking import ALL_CHECKS, ChecksBench, named_checks
 from ticketlab.bench.seeded_violations import with_violation
@@ -22,58 +24,59 @@ from ticketlab.bench.synthetic import SyntheticHistory, generate
 from ticketlab.checks.verdict import Check, Verdict, worst
 
 _RESET_PEAK: Final = Path("/proc/self/clear_refs")
-"""Written 5 to, Linux forgets the peak of this process (https://docs.kernel.org/filesystems/proc.html)."""
+"""Linux resets the peak memory of this process when 5 is written here (docs.kernel.org/filesystems/proc.html)."""
 
 
 def main() -> None:
-    """Measure what the argument says."""
+    """Measure the history that the argument describes."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    asked = json.loads(sys.argv[1])
-    for told in measure(ChecksBench.from_dict(asked["bench"]), asked["operations"], valid=asked["valid"]):
-        print(json.dumps(told), flush=True)  # noqa: T201 - it is how this process speaks
+    arguments = json.loads(sys.argv[1])
+    plan = TypeAdapter(ChecksBench).validate_python(arguments["plan"])
+    for report in measure(plan, arguments["operations"], valid=arguments["valid"]):
+        print(json.dumps(report), flush=True)  # noqa: T201 - read by the parent process
 
 
-def measure(bench: ChecksBench, operations: int, *, valid: bool) -> Iterator[dict[str, Any]]:
-    """How large the history is, then for each subject its times, its peak of memory, and its verdict in short."""
-    made = generate(bench.shape(operations))
-    yield {"rows": len(made.history), "tickets": len(made.ledger.tickets), "history_bytes": _size(made)}
-    chosen = {name: check for name, check in named_checks().items() if name in bench.checks}
-    for subject in bench.subjects:
+def measure(plan: ChecksBench, operations: int, *, valid: bool) -> Iterator[dict[str, Any]]:
+    """The size of the history, then for each subject its times, its peak memory, and its verdict in short."""
+    synthetic = generate(plan.shape(operations))
+    yield {
+        "rows": len(synthetic.history),
+        "tickets": len(synthetic.ledger.tickets),
+        "history_bytes": _memory(synthetic),
+    }
+    chosen = {name: check for name, check in named_checks().items() if name in plan.checks}
+    for subject in plan.subjects:
         judged_by = tuple(chosen.values()) if subject == ALL_CHECKS else (chosen[subject],)
-        judged = made if valid else with_violation(made, _violation(subject, bench.checks))
-        yield {"subject": subject, **_timed(judged, judged_by, bench.repeats_of(operations))}
+        violated = plan.checks[-1] if subject == ALL_CHECKS else subject  # found last, after all other checks
+        judged = synthetic if valid else with_violation(synthetic, violated)
+        yield {"subject": subject, **_timed(judged, judged_by, plan.repeats_of(operations))}
         del judged
 
 
-def _violation(subject: str, names: Iterable[str]) -> str:
-    """Whose violation a subject is to find: of all together that of the last, when the others are done."""
-    return list(names)[-1] if subject == ALL_CHECKS else subject
-
-
-def _timed(made: SyntheticHistory, judged_by: Iterable[Check], repeats: int) -> Mapping[str, Any]:
+def _timed(judged: SyntheticHistory, judged_by: Iterable[Check], repeats: int) -> Mapping[str, Any]:
     seconds = []
-    honest = _reset_peak_rss()
+    peak_is_own = _reset_peak_memory()
     verdicts: tuple[Verdict, ...] = ()
     for _ in range(repeats):
         began = time.perf_counter()
-        verdicts = checks.judge(made.history, made.ledger, judged_by)
+        verdicts = checks.judge(judged.history, judged.ledger, judged_by)
         seconds.append(time.perf_counter() - began)
     return {
         "seconds": seconds,
         "peak_bytes": _peak_bytes(),
-        "peak_is_own": honest,
+        "peak_is_own": peak_is_own,
         "status": str(worst(each.status for each in verdicts)),
         "said": "; ".join(f"{each.check} {each.status}: {each.summary}" for each in verdicts),
     }
 
 
-def _size(made: SyntheticHistory) -> int:
-    frames = made.history, made.ledger.events, made.ledger.tickets
-    return sum(int(each.memory_usage().sum()) for each in frames)
+def _memory(synthetic: SyntheticHistory) -> int:
+    frames = synthetic.history, synthetic.ledger.events, synthetic.ledger.tickets
+    return sum(int(frame.memory_usage().sum()) for frame in frames)
 
 
-def _reset_peak_rss() -> bool:
-    """Let the peak be that of what comes now; where the system can not, it stays that of all that was."""
+def _reset_peak_memory() -> bool:
+    """Reset the peak memory of this process; False where the system cannot."""
     gc.collect()
     try:
         _RESET_PEAK.write_text("5")
@@ -89,7 +92,7 @@ def _peak_bytes() -> int:
 
 
 def _end_with_parent() -> None:
-    # Not by sys.stdin: who ends while a thread holds its lock is aborted.
+    # Not sys.stdin: the interpreter aborts if it ends while a thread holds its lock.
     while os.read(0, 1):
         pass
     os._exit(1)

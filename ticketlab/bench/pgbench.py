@@ -1,8 +1,8 @@
-"""PostgreSQL's own bench tool as a peer: the documented sale without Python, as fast as a client can ask for it.
+"""Calls pgbench, PostgreSQL's own bench tool, with the documented sale, and counts the transactions of its log.
 
-Knows how pgbench is called and what it logs (https://www.postgresql.org/docs/18/pgbench.html). Its own summary is not
-used: that includes the first transaction of each connection, which fills caches that the buyers of a pool have behind
-them, and its `--time` begins before the clients have connected.
+See https://www.postgresql.org/docs/18/pgbench.html. Its own summary is not used: that includes the first transaction
+of each connection, which fills caches that a warmed-up pool has filled, and `--time` starts before the clients have
+connected.
 """
 
 import io
@@ -12,13 +12,14 @@ import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, NamedTuple
+from uuid import UUID
 
 import numpy as np
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from ticketlab import environment
-from ticketlab.bench.subject import BenchContext, Claim
 from ticketlab.errors import TicketlabError
+from ticketlab.load import Plan
 
 FOR_UPDATE: Final = """\
 BEGIN;
@@ -40,9 +41,9 @@ INSERT INTO tickets (event_id, purchase_id) SELECT id, gen_random_uuid() FROM ev
 """
 
 _S_PER_CLIENT: Final = 0.015
-"""Time to connect a client and make its first transaction, with some to spare."""
+"""Time to connect a client and execute its first transaction, with a margin."""
 _PATIENCE_S: Final = 120
-"""For connecting many clients, and for the transactions under way at the end."""
+"""Time to connect many clients, and for the transactions in progress at the end."""
 _US: Final = 1_000_000
 _CLIENT, _EPOCH_S, _OFFSET_US = 0, 4, 5
 """Columns of a line of the log; the time is that of the transaction's end."""
@@ -50,40 +51,38 @@ _CLIENT, _EPOCH_S, _OFFSET_US = 0, 4, 5
 _NONE: Final = np.empty((3, 0), np.int64)
 
 
-class Counted(NamedTuple):
-    """What a log comes to."""
+class LogSummary(NamedTuple):
+    """The transactions of a log."""
 
     transactions: int
     """All of them."""
     per_s: float
-    """Of those that are counted."""
+    """Of the measured part."""
 
 
-def sell(program: Path, script: str, ground: BenchContext) -> Claim:
-    """Let pgbench sell; its claim is one ticket for each transaction.
+def run(program: Path, script: str, plan: Plan, *, event: UUID, url: str) -> LogSummary:
+    """Run a script with the plan's buyers as clients, for the plan's time.
 
     Raises:
-        TicketlabError: pgbench failed, or its clients were not all at work for long enough.
+        TicketlabError: pgbench failed, or its clients did not all run for long enough.
     """
-    plan = ground.plan
     longest_s = math.ceil(plan.warm_up_s + plan.seconds + plan.buyers * _S_PER_CLIENT)  # it takes whole seconds only
     with TemporaryDirectory(prefix="ticketlab-pgbench-") as folder:
         options = [
-            *("--protocol", "prepared", "--no-vacuum", "--file", "-", "--define", f"event={ground.event}"),
+            *("--protocol", "prepared", "--no-vacuum", "--file", "-", "--define", f"event={event}"),
             *("--client", str(plan.buyers), "--jobs", str(min(plan.buyers, environment.cpus()))),
             *("--time", str(longest_s), "--log", "--log-prefix", f"{folder}/log"),
         ]
-        _call(program, options, script, url=ground.database.settings.url, timeout_s=longest_s + _PATIENCE_S)
-        log = "".join(each.read_text() for each in Path(folder).iterdir())  # a file a thread
-    counted = read(log, clients=plan.buyers, warm_up_s=plan.warm_up_s, seconds=plan.seconds)
-    return Claim(sold=counted.transactions, per_s=counted.per_s, purchases=counted.transactions)
+        _call(program, options, script, url=url, timeout_s=longest_s + _PATIENCE_S)
+        log = "".join(file.read_text() for file in Path(folder).iterdir())  # a file per thread
+    return read(log, clients=plan.buyers, warm_up_s=plan.warm_up_s, seconds=plan.seconds)
 
 
-def read(log: str, *, clients: int, warm_up_s: float, seconds: float) -> Counted:
-    """Count the transactions of a log for `seconds`, from the moment at which every client had made its first one.
+def read(log: str, *, clients: int, warm_up_s: float, seconds: float) -> LogSummary:
+    """Count the transactions of a log for `seconds`, starting when every client has ended its first one.
 
     Raises:
-        TicketlabError: there is no such moment, or not half of the time was left after it.
+        TicketlabError: some client ended none, or less than half of the time was left then.
     """
     columns = (_CLIENT, _EPOCH_S, _OFFSET_US)
     client, ended_s, offset_us = (
@@ -96,16 +95,17 @@ def read(log: str, *, clients: int, warm_up_s: float, seconds: float) -> Counted
         until_us = min(ended_us.max(), from_us + int(seconds * _US))
         counted = int(((ended_us > from_us) & (ended_us <= until_us)).sum())
         if until_us - from_us >= seconds * _US / 2:
-            return Counted(len(client), float(counted / (until_us - from_us) * _US))
+            return LogSummary(len(client), float(counted / (until_us - from_us) * _US))
     raise TicketlabError(
-        f"{len(firsts)} of pgbench's {clients} clients made a transaction, and not all of them were at work for long "
-        "enough. Give them more --seconds, or let fewer --buyers in."
+        f"{len(firsts)} of pgbench's {clients} clients made a transaction, and not all of them ran for long enough. "
+        "Use more --seconds or fewer --buyers."
     )
 
 
 def _call(program: Path, options: list[str], script: str, *, url: str, timeout_s: float) -> None:
     place = {name: str(value) for name, value in conninfo_to_dict(url).items()}
     password = place.pop("password", "")  # an argument could be read by every user of the machine
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("PG")}  # libpq reads PG...
     try:
         done = subprocess.run(  # noqa: S603  # our own path
             [str(program), *options, make_conninfo(**place)],
@@ -114,15 +114,10 @@ def _call(program: Path, options: list[str], script: str, *, url: str, timeout_s
             text=True,
             check=False,
             timeout=timeout_s,
-            env=_environment() | {"PGPASSWORD": password},
-            start_new_session=True,  # Ctrl-C reaches it through us
+            env=environ | {"PGPASSWORD": password, "LC_ALL": "C"},
+            start_new_session=True,  # this process handles Ctrl-C, and ends it
         )
     except subprocess.TimeoutExpired as error:
         raise TicketlabError(f"pgbench did not end within {timeout_s:g} s.") from error
     if done.returncode:
         raise TicketlabError(f"pgbench failed: {' '.join(done.stderr.split())[-600:]}")
-
-
-def _environment() -> dict[str, str]:
-    """This process's environment without the PG... variables, which libpq would follow, and in English."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("PG")} | {"LC_ALL": "C"}

@@ -1,4 +1,4 @@
-"""What the bench is to do: which strategies, how many buyers, how often, and in which order. Data only."""
+"""The plan of a hot-event bench: strategies, buyers, repeats, and the schedule of the trials. Data only."""
 
 import random
 from collections.abc import Iterable, Iterator
@@ -13,7 +13,7 @@ from ticketlab.tickets import strategies
 BUYERS: Final = (1, 8, 16, 32, 64, 256)
 _SEATS: Final = 1_000_000
 _SEATS_PER_S: Final = 100_000
-"""Several times of what the fastest contender sells one by one: nobody is to meet the end of the stock."""
+"""Several times what the fastest subject sells one by one, so that nothing sells out."""
 
 
 def safe_strategies() -> tuple[str, ...]:
@@ -22,9 +22,9 @@ def safe_strategies() -> tuple[str, ...]:
 
 
 class ScheduledTrial(NamedTuple):
-    """Whose turn it is."""
+    """One trial of one subject."""
 
-    contender: str
+    subject: str
     buyers: int
     repeat: int
     """From 1."""
@@ -32,29 +32,29 @@ class ScheduledTrial(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HotEvent:
-    """One event with seats for everybody, sold one ticket a purchase by one contender after another.
+    """One event with more seats than can be sold, sold one ticket per purchase by one subject after another.
 
     Raises:
-        InvalidInputError: a value can not be used.
+        InvalidInputError: a value is out of range.
     """
 
     strategies: tuple[str, ...] = field(default_factory=safe_strategies)
-    """Those of ticketlab that have a turn."""
+    """The names of the strategies to measure."""
     buyers: tuple[int, ...] = BUYERS
-    """Numbers of buyers at once; a turn for each."""
+    """Numbers of concurrent buyers; a trial for each."""
     repeats: int = 3
-    """Turns of each contender at each number of buyers."""
+    """Trials of each subject at each number of buyers."""
     seconds: float = 1.0
     """How long a trial takes, beside its warm-up."""
     seed: int = 1
-    """Decides what the buyers want, and whose turn it is."""
+    """Reproduces the same purchase requests and the same schedule."""
     pool_size: int = 20
     """Connections of the pool."""
     server: str = "auto"
     """A kind of server; see `Experiment`."""
 
     def __post_init__(self) -> None:
-        # An experiment with these values has the same limits; it says so before anything is started.
+        # An experiment with these values has the same limits; it raises before anything is started.
         Experiment(
             strategies=self.strategies,
             buyers=self.buyers,
@@ -67,7 +67,7 @@ class HotEvent:
 
     @property
     def connections(self) -> int:
-        """Connections at most: a pool that is kept open, beside a buyer's own each where there is no pool."""
+        """The most connections: those of the pool, which stays open, and one per buyer of subjects without a pool."""
         return self.pool_size + max(self.buyers)
 
     @property
@@ -75,17 +75,17 @@ class HotEvent:
         """Seats of the event, more than can be sold in the time."""
         return min(MAX_INTEGER, _SEATS + int(_SEATS_PER_S * self.seconds))
 
-    def plan(self, turn: ScheduledTrial) -> Plan:
-        """The load of one trial; the same purchases for all contenders of a repeat."""
-        return Plan(buyers=turn.buyers, seconds=self.seconds, stock=self.seats, seed=self.seed * 1_000 + turn.repeat)
+    def load(self, trial: ScheduledTrial) -> Plan:
+        """The load of one trial; the same purchases for all subjects of a repeat."""
+        return Plan(buyers=trial.buyers, seconds=self.seconds, stock=self.seats, seed=self.seed * 1_000 + trial.repeat)
 
-    def turns(self, contenders: Iterable[str]) -> Iterator[ScheduledTrial]:
-        """Every turn. In each repeat all contenders come one after another at each number of buyers, both shuffled.
+    def schedule(self, subjects: Iterable[str]) -> Iterator[ScheduledTrial]:
+        """Every trial. In each repeat all subjects follow one another at each number of buyers, both shuffled.
 
-        So a drift of the machine hits all alike, and those that are compared stand close in time.
+        So a drift of the machine affects all alike, and the trials that are compared are close in time.
         """
         generator = random.Random(self.seed)
-        names = list(contenders)
+        names = list(subjects)
         for repeat in range(1, self.repeats + 1):
             for buyers in generator.sample(self.buyers, len(self.buyers)):
                 for name in generator.sample(names, len(names)):

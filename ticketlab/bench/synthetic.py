@@ -1,10 +1,10 @@
-"""Histories that nobody lived, of any size, with their ledger: right by how they are made. Never opens a connection.
+"""Generates synthetic histories of any size with their ledgers, valid by construction. Opens no connection.
 
-Each operation has an instant of effect; its interval lies around it, so that a buyer's operations follow one another
-and those of all buyers overlap, as in a closed loop. Versions and stock are counted along those instants. First the
-seats are sold, all but two of event 0; then most are sent away, and with `refunds` seats are given back and sold again.
-The last two seats are sold near the very end, after which everybody is sent away. What is violated in a history is
-violated there: see `violations`.
+Each operation takes effect at an instant within its interval; a buyer's operations follow one another and those of all
+buyers overlap, as in a closed loop. Versions and available tickets are computed along those instants. First all seats
+but two of event 0 are sold; then most purchases are refused, and with `refunds` some seats are refunded and sold again.
+The last two seats are sold near the very end, and all later purchases are refused. Violations are added there: see
+`seeded_violations`.
 """
 
 from dataclasses import dataclass
@@ -29,56 +29,56 @@ _MOST_QUANTITY: Final = 4
 _SOLD_AT_FIRST: Final = 0.7
 _LAST_QUANTITY: Final = 2
 _CYCLE: Final = 8
-"""When the seats are gone: of so many operations one is a refund, and one sells what was given back."""
-_MARKS: Final = (0, 2**63 - 1)
+"""After the first sales one operation in eight is a refund, and one sells the refunded seats again."""
+_TICKET_DIGESTS: Final = (0, 2**63 - 1)
 _GAP_NS: Final = (200, 1_800)
-"""From one instant of effect to the next: a million operations take about a second."""
+"""Between two instants of effect: a million operations take about a second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """What a history is to be like.
+    """The parameters of a synthetic history.
 
     Raises:
-        InvalidInputError: no such history can be made.
+        InvalidInputError: a value is out of range.
     """
 
     operations: int
-    """Calls; with `baskets` there are about two and a half rows of each."""
+    """Calls; with `baskets` each has two or three rows."""
     events: int = 1
     baskets: bool = False
     """Whether purchases are of two or three events."""
     refunds: bool = False
     unknown: float = 0.0
-    """The share of the first sales that got no answer: half of them took effect."""
+    """The share of the first sales whose outcome is unknown: half of them took effect."""
     seed: int = 1
 
     def __post_init__(self) -> None:
-        faults = {
+        errors = {
             f"operations must be from {FEWEST:,} to {MOST:,}": not FEWEST <= self.operations <= MOST,
             "baskets need at least 3 events": self.baskets and self.events < 3,  # noqa: PLR2004 - they have up to 3
             "events must be from 1 to 10,000": not 1 <= self.events <= 10_000,  # noqa: PLR2004 - as it says
             "unknown must be a share from 0 to 1": not 0 <= self.unknown <= 1,
             "seed must not be negative": self.seed < 0,
         }
-        wrong = [fault for fault, found in faults.items() if found]
-        if wrong:
-            raise InvalidInputError(f"This history can not be made: {'; '.join(wrong)}.")
+        found = [error for error, is_wrong in errors.items() if is_wrong]
+        if found:
+            raise InvalidInputError(f"This history is invalid: {'; '.join(found)}.")
 
     @property
     def buyers(self) -> int:
-        """As many as leave the last operations their room."""
+        """The number of buyers: few enough that the last sale is over before the last operation begins."""
         return min(_MOST_BUYERS, self.operations // 16)
 
     @property
     def last_sale(self) -> int:
-        """The operation that sells the last seats: it is over before the last one of all begins."""
+        """The operation that sells the last seats."""
         return self.operations - 1 - 2 * self.buyers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyntheticHistory:
-    """A history, its ledger, and where its end is."""
+    """A history, its ledger, and the two rows that violations change."""
 
     history: pd.DataFrame
     ledger: Ledger
@@ -90,25 +90,25 @@ class SyntheticHistory:
 
 @dataclass(slots=True, kw_only=True)
 class _Calls:
-    """Operations in the order of their effect, while they are being made."""
+    """Operations in the order of their effect."""
 
     kind: Integers
     outcome: Integers
     effect: Mask
     purchase: Integers
-    """The operation whose purchase id each has: its own number, but of a refund that of the sale."""
+    """The operation whose purchase id each has: its own number, or for a refund that of the sale."""
     returned: Mask
-    """Sales that are given back."""
+    """Sales that are refunded."""
     lines: Integers
     first: Integers
-    """The event of the first line; that of each further one is so many `apart`, counted around."""
+    """The event of the first line; each further line is of the event `apart` numbers on, modulo their count."""
     apart: Integers
     quantity: Integers
-    """A row an operation, a column a line."""
+    """A row per operation, a column per line."""
 
 
 def generate(shape: Shape) -> SyntheticHistory:
-    """The history of a shape, always the same for the same shape, and its ledger; the server crashed after it all."""
+    """The history of a shape and its ledger, the same for the same shape; the server crashed after the last answer."""
     generator = np.random.default_rng(shape.seed)
     calls = _calls(shape, generator)
     invoked, completed = _times(shape, generator)
@@ -127,10 +127,10 @@ def generate(shape: Shape) -> SyntheticHistory:
     version[unseen] = available[unseen] = NOT_SEEN
     owners = np.flatnonzero(calls.effect[of] & ~refund & ~calls.returned[of])
     tickets = np.repeat(owners, quantity[owners])
-    marks = generator.integers(*_MARKS, len(tickets))
-    handed, digest = _handed(calls, of, quantity, owners, marks)
-    ledger = _ledger(total, versions, event[tickets], ids[of[tickets]], marks, crash_ns=int(completed.max()) + 1)
-    del owners, tickets, marks, refund, change, unseen
+    digests = generator.integers(*_TICKET_DIGESTS, len(tickets))
+    handed, handed_digest = _handed(calls, of, quantity, owners, digests)
+    ledger = _ledger(total, versions, event[tickets], ids[of[tickets]], digests, crash_ns=int(completed.max()) + 1)
+    del owners, tickets, digests, refund, change, unseen
     order = np.argsort(invoked[of], kind="stable")
     of = of[order]
     history = _frame(
@@ -146,14 +146,14 @@ def generate(shape: Shape) -> SyntheticHistory:
         version=version[order],
         available=available[order],
         handed=handed[order],
-        handed_digest=digest[order],
+        handed_digest=handed_digest[order],
     )
     last_sale, last = (int(np.flatnonzero(of == each)[0]) for each in (shape.last_sale, shape.operations - 1))
     return SyntheticHistory(history=history, ledger=ledger, last_sale=last_sale, last_refusal=last)
 
 
 def _calls(shape: Shape, generator: np.random.Generator) -> _Calls:
-    """Who asks for what, and whether he has it."""
+    """The requests of all operations, and their outcomes."""
     count = shape.operations
     calls = _Calls(
         kind=np.full(count, KINDS.index(Kind.PURCHASE), np.int8),
@@ -172,27 +172,27 @@ def _calls(shape: Shape, generator: np.random.Generator) -> _Calls:
     _add_unknown_outcomes(calls, sales, shape.unknown, generator)
     _add_refusals(calls, sales, shape.events)
     if shape.refunds:
-        _give_back(calls, sales, shape.last_sale - _CYCLE)
+        _add_refunds(calls, sales, shape.last_sale - _CYCLE)
     _add_final_sale(calls, shape)
     return calls
 
 
 def _add_unknown_outcomes(calls: _Calls, sales: int, share: float, generator: np.random.Generator) -> None:
-    """Let some of the first sales be of unknown outcome, and half of them have no effect."""
+    """Give some of the first sales an unknown outcome, and half of these no effect."""
     unanswered = np.flatnonzero(generator.random(sales) < share) if share else np.empty(0, np.int64)
     calls.outcome[unanswered] = OUTCOMES.index(Outcome.UNKNOWN)
     calls.effect[unanswered[generator.random(len(unanswered)) < 0.5]] = False  # noqa: PLR2004 - half
 
 
 def _add_refusals(calls: _Calls, sales: int, events: int) -> None:
-    """Two seats of event 0 are left: whoever asks for it wants three or four."""
+    """Two seats of event 0 are left: let refused purchases ask for three or four of it."""
     line = np.arange(calls.quantity.shape[1])
     asked = (calls.first[sales:, None] + line * calls.apart[sales:, None]) % events
     calls.quantity[sales:][asked == 0] = _LAST_QUANTITY + 1 + calls.quantity[sales:][asked == 0] % 2
 
 
-def _give_back(calls: _Calls, sales: int, until: int) -> None:
-    """Refunds of sales whose first line is one seat; four are then too many, and at last the same is sold again."""
+def _add_refunds(calls: _Calls, sales: int, until: int) -> None:
+    """Refund sales whose first line is one seat; then refuse a purchase of four, and sell the same again."""
     begins = np.arange(sales, until, _CYCLE)
     known = calls.outcome[:sales] == OUTCOMES.index(Outcome.SOLD)
     sold = np.flatnonzero((calls.quantity[:sales, 0] == 1) & known)
@@ -210,7 +210,7 @@ def _give_back(calls: _Calls, sales: int, until: int) -> None:
 
 
 def _add_final_sale(calls: _Calls, shape: Shape) -> None:
-    """The sale of the last two seats of event 0, and as the last operation of all a refusal of it."""
+    """Sell the last two seats of event 0, and let the last operation be refused."""
     sale, refusal = shape.last_sale, shape.operations - 1
     for each, quantity in ((sale, _LAST_QUANTITY), (refusal, _LAST_QUANTITY + 1)):
         calls.lines[each], calls.first[each], calls.quantity[each, 0] = 1, 0, quantity
@@ -218,10 +218,10 @@ def _add_final_sale(calls: _Calls, shape: Shape) -> None:
 
 
 def _times(shape: Shape, generator: np.random.Generator) -> tuple[Integers, Integers]:
-    """When each operation was called and answered: around its effect, and apart from its buyer's others."""
+    """When each operation was invoked and completed: around its effect, without overlap with its buyer's others."""
     effect = np.cumsum(generator.integers(*_GAP_NS, shape.operations)) + _GAP_NS[1]
     buyers = shape.buyers
-    # A buyer's earlier operation is over by the middle between both effects.
+    # A buyer's earlier operation is over halfway between both effects.
     middle = (effect + np.concatenate([np.zeros(buyers, np.int64), effect[:-buyers]])) // 2
     until = np.concatenate([middle[buyers:], effect[-buyers:] + _GAP_NS[1]])
     invoked = effect - (generator.random(shape.operations) * (effect - middle)).astype(np.int64)
@@ -230,10 +230,10 @@ def _times(shape: Shape, generator: np.random.Generator) -> tuple[Integers, Inte
 
 
 def _running(event: Integers, values: Integers, events: int) -> Integers:
-    """At each row the sum of the values of its event up to there."""
+    """At each row the sum of the values of its event so far."""
     if events == 1:
         return np.cumsum(values, dtype=np.int64)
-    order = np.argsort(event.astype(np.uint16), kind="stable")  # of 16 bits: numpy sorts them by their digits
+    order = np.argsort(event.astype(np.uint16), kind="stable")  # numpy has a radix sort for 16 bits
     sums = np.cumsum(values[order], dtype=np.int64)
     counts = np.bincount(event, minlength=events)
     before = np.concatenate([[0], sums])[np.cumsum(counts) - counts]
@@ -243,28 +243,28 @@ def _running(event: Integers, values: Integers, events: int) -> Integers:
 
 
 def _handed(
-    calls: _Calls, of: Integers, quantity: Integers, owners: Integers, marks: Integers
+    calls: _Calls, of: Integers, quantity: Integers, owners: Integers, digests: Integers
 ) -> tuple[Integers, Integers]:
-    """What each row's answer hands: of a sale its tickets, whose marks follow one another in the order of `owners`.
+    """The tickets in each row's answer, counted and digested; `digests` are those of single tickets, by `owners`.
 
-    What was given back later is in no ledger: its digest is compared with nothing.
+    Refunded tickets are in no ledger, so that their digest is compared with nothing.
     """
     sold = (calls.outcome[of] == OUTCOMES.index(Outcome.SOLD)) & (calls.kind[of] == KINDS.index(Kind.PURCHASE))
     counts = quantity[owners].astype(np.int64)
     digest = np.full(len(of), NOT_SEEN, np.int64)
     if len(owners):
-        digest[owners] = np.add.reduceat(marks, np.cumsum(counts) - counts)
+        digest[owners] = np.add.reduceat(digests, np.cumsum(counts) - counts)
     digest[~sold] = NOT_SEEN
     return np.where(sold, quantity, NOT_SEEN), digest
 
 
 def _ledger(
-    total: Integers, versions: Integers, event: Integers, ids: Integers, marks: Integers, *, crash_ns: int
+    total: Integers, versions: Integers, event: Integers, ids: Integers, digests: Integers, *, crash_ns: int
 ) -> Ledger:
-    """Everything is sold in the end."""
+    """The ledger of a sold-out trial."""
     columns = {"event": np.arange(len(total)), "available": np.zeros_like(total), "version": versions}
     columns |= {"total": total, "total_found": total}
-    tickets = {"event": event.astype(np.int32), "purchase_id": parquet.purchase_ids(ids.tobytes()), "ticket": marks}
+    tickets = {"event": event.astype(np.int32), "purchase_id": parquet.purchase_ids(ids.tobytes()), "ticket": digests}
     return Ledger(
         events=pd.DataFrame(columns)[list(EVENT_COLUMNS)].astype(EVENT_COLUMNS),
         tickets=pd.DataFrame(tickets).astype(TICKET_COLUMNS),
@@ -273,14 +273,14 @@ def _ledger(
 
 
 def _frame(
-    *, outcome: Integers, kind: Integers, invoked: Integers, completed: Integers, **told: object
+    *, outcome: Integers, kind: Integers, invoked: Integers, completed: Integers, **others: object
 ) -> pd.DataFrame:
-    """A history, its columns of their types from the start: at ten million rows a copy of all is a gigabyte."""
+    """The history. Each column gets its type before they are joined: at ten million rows a copy is a gigabyte."""
     cause = np.full(len(outcome), CAUSES.index(Cause.NONE), np.int8)
     cause[outcome == OUTCOMES.index(Outcome.SOLD_OUT)] = CAUSES.index(Cause.INSUFFICIENT)
     cause[outcome == OUTCOMES.index(Outcome.UNKNOWN)] = CAUSES.index(Cause.CONNECTION)
     columns: dict[str, Any] = {
-        **told,
+        **others,
         "scheduled_ns": invoked,
         "invoked_ns": invoked,
         "completed_ns": completed,

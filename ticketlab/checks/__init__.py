@@ -1,6 +1,6 @@
-"""Pure checks over a history and a ledger. Each is a claim, and says which operations prove it wrong.
+"""Checks over a history and a ledger. Each is a claim; its verdict names the operations that disprove it. Pure.
 
-A check that crashed, or had nothing to go by, is UNKNOWN, never VALID.
+A check that crashed or had nothing to judge is UNKNOWN, never VALID.
 """
 
 from collections.abc import Iterable, Sequence
@@ -54,7 +54,7 @@ CHECKS: Final[Sequence[Check]] = (
 )
 
 
-_NOT_ANSWERED: Final = "no purchase was answered: nothing was shown"
+_NOT_ANSWERED: Final = "no purchase was answered, so nothing was checked"
 
 
 def judge(history: pd.DataFrame, ledger: Ledger, checks: Iterable[Check] = CHECKS) -> tuple[Verdict, ...]:
@@ -63,23 +63,21 @@ def judge(history: pd.DataFrame, ledger: Ledger, checks: Iterable[Check] = CHECK
 
 
 def decide(case: IndexedHistory, checks: Iterable[Check] = CHECKS) -> tuple[Verdict, ...]:
-    """The verdict of each check. Where nobody was surely answered nothing was shown, and no check is VALID."""
+    """The verdict of each check. If no call was answered, no check is VALID."""
     known = case.ledger.events["event"].to_numpy()
     missing = {int(each) for column in (case.event, case.ticket_event) for each in np.setdiff1d(column, known)}
     if missing:
         return _undecided(checks, f"the ledger lacks {with_count(len(missing), f'event {min(missing)}', 'event')}")
     answered = (case.sold | case.refused | case.refunded).any()
-    nothing_seen = not case.sale_unknown.any() and case.ledger.tickets.empty and not case.ledger.facts.left_behind
-    if not answered and nothing_seen:
+    nothing_found = not case.sale_unknown.any() and case.ledger.tickets.empty and not case.ledger.facts.left_behind
+    if not answered and nothing_found:
         return _undecided(checks, _NOT_ANSWERED)
-    found = tuple(each.decide(case) for each in checks)
-    return found if answered else tuple(_shown(each) for each in found)
+    verdicts = tuple(check.decide(case) for check in checks)
+    if answered:
+        return verdicts
+    # Without an answer a check may find a violation, but cannot show that there is none.
+    return tuple(unknown(each.check, _NOT_ANSWERED) if each.status is Status.VALID else each for each in verdicts)
 
 
-def _shown(verdict: Verdict) -> Verdict:
-    """What a check has shown where nobody was answered: a violation perhaps, but never that there is none."""
-    return unknown(verdict.check, _NOT_ANSWERED) if verdict.status is Status.VALID else verdict
-
-
-def _undecided(checks: Iterable[Check], why: str) -> tuple[Verdict, ...]:
-    return tuple(unknown(each.name, why) for each in checks)
+def _undecided(checks: Iterable[Check], reason: str) -> tuple[Verdict, ...]:
+    return tuple(unknown(each.name, reason) for each in checks)

@@ -1,4 +1,4 @@
-"""Claims about purchases as a whole: not twice, not by halves, and still there after a crash."""
+"""Checks of whole purchases: made once, complete, and still in the ledger after a crash. Pure: opens no connection."""
 
 import numpy as np
 
@@ -12,10 +12,9 @@ from ticketlab.history.text import counted, every, verb
 
 @check
 def exactly_once(case: IndexedHistory) -> Verdict:
-    """A purchase id owns exactly its quantity of tickets, or none; never a part, never twice, whatever was retried.
+    """A purchase id owns exactly its quantity of tickets or none, however often its call was repeated.
 
-    Where the strategy claims that an id buys once however often it is called, a repeated call must not be answered
-    "sold out" while the id owns its tickets.
+    If the strategy is declared idempotent, a repeated call must not be refused while the id owns its tickets.
     """
     name = "exactly_once"
     may_own = _may_own(case)
@@ -48,23 +47,23 @@ def exactly_once(case: IndexedHistory) -> Verdict:
 
 
 def _may_own(case: IndexedHistory) -> Mask:
-    """Purchases by whose quantity the tickets of their id are judged: those that took effect or may have."""
+    """Purchases whose quantity the tickets of their id must match: those that took effect or may have."""
     certain = case.sold & (~case.repeated | case.sold_certain)
     rows: Mask = (certain | case.sale_unknown) & case.decided_alone[case.id]
     return rows
 
 
 def _sold_twice(case: IndexedHistory) -> Mask:
-    """Sales of an id that was sold several times, without having been given back in between as often."""
+    """Sales of an id that was sold several times without as many refunds in between."""
     sold = case.sold & ~case.repeated
     if not case.effects.impossible.any():
         return np.zeros(len(case), np.bool_)
-    sales, back = case.count_by_id(sold), case.count_by_id(case.refunded | case.refund_unknown)
-    return sold & ((sales > back + 1) & case.effects.impossible)[case.id]
+    sales, refunds = case.count_by_id(sold), case.count_by_id(case.refunded | case.refund_unknown)
+    return sold & ((sales > refunds + 1) & case.effects.impossible)[case.id]
 
 
 def _refused_though_owned(case: IndexedHistory) -> Mask:
-    """Refusals of ids that had bought the same tickets before, and have not been given back since."""
+    """Refusals of ids that had bought the same tickets before and were not refunded."""
     rows = case.refused & case.effects.irregular[case.id]
     if not (case.ledger.facts.idempotent and rows.any()):
         return np.zeros(len(case), np.bool_)
@@ -80,14 +79,14 @@ def _refused_though_owned(case: IndexedHistory) -> Mask:
 
 @check
 def atomic(case: IndexedHistory) -> Verdict:
-    """No purchase is half there: all its tickets of all its events or none, and no stock taken without a ticket."""
+    """No purchase is partial: it has all tickets of all its events or none, and no stock is taken without a ticket."""
     name = "atomic"
     may_own = _judged_purchases(case)
-    halves = may_own & (case.owned[case.id] > 0) & (case.tickets_held < case.quantity)
-    if halves.any():
-        rows = first_operation(case, may_own & np.isin(case.operation, case.operation[halves]))
-        count = operations(case, halves)
-        text = f"{counted(count, 'purchase')} {verb(count, 'is')} there in part"
+    partial = may_own & (case.owned[case.id] > 0) & (case.tickets_held < case.quantity)
+    if partial.any():
+        rows = first_operation(case, may_own & np.isin(case.operation, case.operation[partial]))
+        count = operations(case, partial)
+        text = f"{counted(count, 'purchase')} {verb(count, 'is')} partial"
         return invalid(name, text, case.rows(rows).assign(tickets=case.tickets_held[rows]), Anomaly.HALF_PURCHASE)
     seats = case.seats
     missing = seats["total"] - seats["tickets"] - seats["available"]
@@ -95,55 +94,53 @@ def atomic(case: IndexedHistory) -> Verdict:
         event = seats[missing > 0].head(1)
         count = int(missing[missing > 0].iloc[0])
         seats_were = f"event {event['event'].iloc[0]}: {counted(count, 'seat')} {verb(count, 'was')}"
-        text = f"{seats_were} taken off the stock without a ticket"
+        text = f"{seats_were} taken from the stock without a ticket"
         return invalid(name, text, event, Anomaly.HALF_PURCHASE)
-    if seen := apart_for_a_moment(case, name):
-        return seen
+    if inconsistent := apart_for_a_moment(case, name):
+        return inconsistent
     count = int((case.owned > 0).sum())
     purchases_are = f"{every(count, 'purchase')} in the ledger {verb(count, 'is')}"
     return valid(name, f"{purchases_are} whole, in stock and tickets")
 
 
 def _judged_purchases(case: IndexedHistory) -> Mask:
-    """Of each id the purchase by whose quantities its tickets are to be judged; also one that was told to have failed.
+    """For each id the purchase whose quantities its tickets must match, also if it was answered as failed.
 
-    A refused basket has rows for those events only that refused it.
+    Refused purchases are left out: a refused basket has rows only for the events that refused it.
     """
-    may_own = _may_own(case)
     others = case.purchases & ~case.sold & ~case.refused & ~case.sale_unknown
     alone: Mask = (
         others & ((case.count_by_id(case.sold | case.sale_unknown) == 0) & (case.count_by_id(others) == 1))[case.id]
     )
-    return may_own | alone
+    return _may_own(case) | alone
 
 
 @check
 def durable(case: IndexedHistory) -> Verdict:
-    """What was answered before the server crashed holds after it: a sale is there, a refund is made."""
+    """Every sale and refund that was answered before the server crashed is in the ledger after it."""
     name = "durable"
     crashes = case.ledger.crashes_ns
     if not crashes:
-        return valid(name, "the server was not crashed: there was nothing to survive")
+        return valid(name, "not tested: the server was not crashed")
     before = case.completed <= max(crashes)
-    given_back = (case.count_by_id(case.refunded_certain | case.refund_unknown) > 0)[case.id]
+    refunded = (case.count_by_id(case.refunded_certain | case.refund_unknown) > 0)[case.id]
     sold = case.sold & ~case.repeated
-    lost = before & sold & ~given_back & (case.tickets_held < case.quantity)
-    regular = ~case.effects.irregular[case.id]
-    back = before & case.refunded & (case.owned[case.id] > 0) & regular
+    lost = before & sold & ~refunded & (case.tickets_held < case.quantity)
+    undone = before & case.refunded & (case.owned[case.id] > 0) & ~case.effects.irregular[case.id]
     answered = int((before & (sold | case.refunded) & case.is_first_line).sum())
-    wrong = lost | back
+    wrong = lost | undone
     if wrong.any():
         count = operations(case, wrong)
         answers = f"{count:,} of {answered:,} sales and refunds answered before the crash"
-        text = f"{answers} {verb(count, 'was')} gone after it"
+        text = f"{answers} {verb(count, 'was')} missing after it"
         rows = _latest_operation(case, wrong)
         return invalid(name, text, case.rows(rows).assign(tickets=case.tickets_held[rows]), Anomaly.LOST_SALE)
     what = "the only sale or refund" if answered == 1 else f"all {answered:,} sales and refunds"
-    return valid(name, f"{what} answered before the crash {verb(answered, 'was')} there after it")
+    return valid(name, f"{what} answered before the crash {verb(answered, 'was')} in the ledger after it")
 
 
 def _latest_operation(case: IndexedHistory, rows: Mask) -> Integers:
-    """The one told last before the crash: of what an unfinished disk loses the nearest to it."""
+    """The operation that was answered last before the crash: what a lost disk write affects first."""
     places = np.flatnonzero(rows)
     last = places[np.argmax(case.completed[places])]
     of_it: Integers = places[case.operation[places] == case.operation[last]]

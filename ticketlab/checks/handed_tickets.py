@@ -1,4 +1,4 @@
-"""The claim that a buyer is handed the tickets of the purchase, and no others."""
+"""The check that the tickets in each answer are those of the purchase. Pure: opens no connection."""
 
 from collections.abc import Iterator
 
@@ -16,25 +16,25 @@ from ticketlab.history.text import counted, every, verb
 def answers_match_tickets(case: IndexedHistory) -> Verdict:
     """The tickets in each answer are those that the purchase owns in the ledger.
 
-    An answer "sold" with tickets has as many as were bought, and each of them names its purchase and event. Where the
-    ledger knows the ids of its tickets, those in the answer are the same, by their digest. An answer that reports an
-    earlier purchase has the tickets of that one.
+    An answer "sold" with tickets has as many as were bought, and each names its purchase and event. If the ledger has
+    the ids of its tickets, those in the answer are the same, by digest. An answer that reports an earlier purchase has
+    the tickets of that one.
 
-    Not compared with the ledger: what was given back, or may have been. A purchase that the ledger does not have, or
-    has with another quantity, is left to the checks that judge that.
+    Not compared with the ledger: purchases that were or may have been refunded. Purchases that the ledger lacks, or has
+    with another quantity, are left to `sales_in_ledger` and `exactly_once`.
     """
     name = "answers_match_tickets"
     handed = _Handed(case)
     if not handed.rows.any():
-        return valid(name, "no answer carried tickets: not looked at")
+        return valid(name, "not checked: no answer carried tickets")
     count = int((handed.rows & case.is_first_line).sum())
-    faults = {said: rows for said, rows in handed.faults() if rows.any()}
-    if not faults:
-        ids = "" if handed.ids_known else "; the ids of the tickets in the ledger are not known, and not compared"
+    violations = {carried: rows for carried, rows in handed.violations() if rows.any()}
+    if not violations:
+        ids = "" if handed.ids_known else "; the ledger has no ticket ids to compare"
         answers = f"{every(count, 'answer')} with tickets {verb(count, 'carries')}"
         return valid(name, f"{answers} those of the purchase{ids}")
-    texts = [_text(operations(case, rows), count, said) for said, rows in faults.items()]
-    rows = first_operation(case, np.logical_or.reduce(list(faults.values())))
+    texts = [_text(operations(case, rows), count, carried) for carried, rows in violations.items()]
+    rows = first_operation(case, np.logical_or.reduce(list(violations.values())))
     shown = case.rows(rows).assign(tickets=case.tickets_held[rows], in_answer=handed.tickets[rows])
     return invalid(name, "; ".join(texts), shown, Anomaly.WRONG_TICKETS)
 
@@ -44,17 +44,16 @@ def _text(found: int, count: int, carried: str) -> str:
 
 
 class _Handed:
-    """What the answers of a history hand out, beside what the ledger has."""
+    """The tickets in the answers of a history, compared with those of the ledger."""
 
     def __init__(self, case: IndexedHistory) -> None:
         self.case = case
         self.tickets: Integers = case.history["handed"].to_numpy()
-        """Of each row how many tickets its answer carries."""
+        """For each row the number of tickets in its answer."""
         self.rows = self._rows()
-        """Rows of answers "sold" that carry tickets: of a basket all its rows."""
-        marks: Integers = case.ledger.tickets["ticket"].to_numpy()
-        self.ids_known = bool((marks != NOT_SEEN).all())
-        self._marks = marks
+        """Rows of answers "sold" with tickets: all rows of a basket."""
+        self._ticket_ids: Integers = case.ledger.tickets["ticket"].to_numpy()
+        self.ids_known = bool((self._ticket_ids != NOT_SEEN).all())
 
     def _rows(self) -> Mask:
         case = self.case
@@ -64,12 +63,12 @@ class _Handed:
             carried = carries[case.operation]
         return carried
 
-    def faults(self) -> Iterator[tuple[str, Mask]]:
-        """What may be wrong with an answer, in words, and the rows of those of which it is; each row once at most."""
+    def violations(self) -> Iterator[tuple[str, Mask]]:
+        """Each kind of wrong answer, in words, with its rows; no row has two kinds."""
         elsewhere = self.rows & (self.case.history["handed_elsewhere"].to_numpy() > 0)
         number = self.rows & ~elsewhere & self._another_number()
         others = self.rows & ~number & self._other_tickets()
-        of_another = self._held_by_another(others)
+        of_another = self._owned_by_another(others)
         yield "tickets that belong to another purchase", of_another
         yield "tickets that name another purchase or another event", elsewhere & ~of_another
         others &= ~of_another & ~elsewhere
@@ -79,7 +78,7 @@ class _Handed:
         yield "another number of tickets than were bought", number
 
     def _kept(self) -> Mask:
-        """Rows whose id has tickets in the ledger, and gave none back."""
+        """Rows whose id has tickets in the ledger and no refund."""
         case = self.case
         of_rows: Mask = ((case.owned > 0) & ~case.perhaps_given_back)[case.id]
         return of_rows
@@ -92,7 +91,7 @@ class _Handed:
         return wrong
 
     def _other_tickets(self) -> Mask:
-        """Rows with as many tickets as their purchase owns of the event, but others."""
+        """Rows with as many tickets as their purchase owns of the event, but different ones."""
         case = self.case
         if not self.ids_known:
             return np.zeros(len(case), np.bool_)
@@ -101,38 +100,38 @@ class _Handed:
         return others
 
     def _owned_digests(self) -> Integers:
-        """For each row the digest of the tickets that its id owns of its event; anything where it owns none of it."""
+        """For each row the digest of the tickets that its id owns of its event; arbitrary if it owns none."""
         case = self.case
         sums = np.zeros(case.ids, np.int64)
-        np.add.at(sums, case.ticket_id, self._marks)
+        np.add.at(sums, case.ticket_id, self._ticket_ids)
         owned: Integers = sums[case.id]
         several = np.flatnonzero(case.owned[case.id] != case.tickets_held)
-        if len(several):  # of several events: the tickets of each apart
+        if len(several):  # ids with tickets of several events
             pairs, digests = self._by_pair()
             place = np.minimum(np.searchsorted(pairs, case.pairs[several]), len(pairs) - 1)
             owned[several] = digests[place]
         return owned
 
     def _by_pair(self) -> tuple[Integers, Integers]:
-        """Each id and event in the ledger as one number, in their order, and the digest of its tickets."""
+        """Each pair of id and event in the ledger as one number, sorted, and the digest of its tickets."""
         order = np.argsort(self.case.ticket_pairs, kind="stable")
         pairs = self.case.ticket_pairs[order]
         starts = np.flatnonzero(np.append(True, pairs[1:] != pairs[:-1]))[: len(pairs)]
-        return pairs[starts], np.add.reduceat(self._marks[order], starts) if len(starts) else self._marks
+        return pairs[starts], np.add.reduceat(self._ticket_ids[order], starts) if len(starts) else self._ticket_ids
 
-    def _held_by_another(self, rows: Mask) -> Mask:
-        """Which of these rows carry just the tickets that another purchase owns, or a single one of another."""
-        found = np.zeros(len(rows), np.bool_)
+    def _owned_by_another(self, rows: Mask) -> Mask:
+        """Mask of those of these rows with exactly the tickets of another purchase, or a single one of another."""
+        of_another = np.zeros(len(rows), np.bool_)
         places = np.flatnonzero(rows)
         if len(places):
             digests = self.case.history["handed_digest"].to_numpy()[places]
-            single = (self.tickets[places] == 1) & _are_among(digests, self._marks)
-            found[places] = single | _are_among(digests, self._by_pair()[1])
-        return found
+            single = (self.tickets[places] == 1) & _are_among(digests, self._ticket_ids)
+            of_another[places] = single | _are_among(digests, self._by_pair()[1])
+        return of_another
 
 
 def _are_among(some: Integers, others: Integers) -> Mask:
-    """Which of some numbers are among others. By sorting: `numpy.isin` hashes, and digests collide in its table."""
+    """Like `numpy.isin`, by sorting: `numpy.isin` hashes, and digests collide in its table."""
     if not len(others):
         return np.zeros(len(some), np.bool_)
     ascending = np.sort(others)

@@ -1,7 +1,7 @@
-"""What is known of the checks' own power: how soon they detected each mutant of a strategy, in a separate calibration.
+"""How soon the checks detected each mutant of a strategy in a separate calibration. Reads a file; measures nothing.
 
-Reads `mutation_baseline.json` it, which `ticketlab power --keep` writes; measures nothing. A report of a run without a
-violation says by it what the checks detect under a load like that of the run.
+`ticketlab power --keep` writes `mutation_baseline.json`. The report of a run without a violation uses it to say what
+the checks would have detected under such a load.
 """
 
 from collections.abc import Collection, Sequence
@@ -15,23 +15,23 @@ from pydantic import TypeAdapter
 from ticketlab.history.arrays import LoadPart, words_of
 
 KEPT: Final = Path(__file__).with_name("mutation_baseline.json")
-"""What was measured last, and ships with the package."""
+"""The latest calibration; it ships with the package."""
 ENOUGH: Final = 0.95
-"""The share of its repeats in which a mutant must be caught to count as caught."""
+"""A mutant counts as detected if it was detected in this share of its repeats."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MutantBaseline:
-    """A safe strategy with one mistake, and how soon the check that it is meant for said INVALID."""
+    """A strategy with one deliberate mistake, and how soon the check that it is meant for said INVALID."""
 
     name: str
     twin: str
     mistake: str
     check: str
     purchases: tuple[int | None, ...]
-    """Of each repeat the purchases until then; None where it was not caught."""
+    """For each repeat the purchases until it was detected, or None."""
     buyers: tuple[int | None, ...]
-    """At once, in the trial that caught it."""
+    """For each repeat the concurrent buyers of the trial that detected it, or None."""
     needs: tuple[LoadPart, ...] = ()
     """The parts of a load without which its mistake cannot show."""
 
@@ -40,7 +40,7 @@ class MutantBaseline:
         return set(self.needs) <= set(tried)
 
     def is_caught(self, *, purchases: int, buyers: int) -> bool:
-        """Whether so many purchases, with so many buyers at once, were enough in at least 95 % of the repeats."""
+        """Whether so many purchases by so many concurrent buyers were enough in at least 95 % of the repeats."""
         soon = [
             needed is not None and at is not None and needed <= purchases and at <= buyers
             for needed, at in zip(self.purchases, self.buyers, strict=True)
@@ -50,15 +50,15 @@ class MutantBaseline:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MutationBaseline:
-    """The power of all checks, as it was measured once."""
+    """One calibration of all checks."""
 
     conditions: str
-    """Where and how, in a line."""
+    """Where and how it was measured, in one line."""
     mutants: tuple[MutantBaseline, ...]
     trials: int
     """Of safe strategies."""
     false_alarms: int
-    """Of these, those in which a check said INVALID."""
+    """Trials of safe strategies in which a check said INVALID."""
 
     def caught(self, *, purchases: int, buyers: int, tried: Collection[LoadPart]) -> Sequence[MutantBaseline]:
         """The mutants that the checks detect under a load of this size and with these parts, as far as was measured.
@@ -70,39 +70,43 @@ class MutationBaseline:
             each for each in self.mutants if each.can_show(tried) and each.is_caught(purchases=purchases, buyers=buyers)
         ]
 
-    def sentence(self, *, purchases: int, buyers: int, tried: Collection[LoadPart]) -> str:
-        """What the checks detect at this size and with these parts of a load, and what they cannot detect without."""
+    def detected_text(self, *, purchases: int, buyers: int, tried: Collection[LoadPart]) -> str:
+        """How many mutants the checks detect under a load of this size."""
         caught = len(self.caught(purchases=purchases, buyers=buyers, tried=tried))
-        alarms = f"{self.false_alarms:,} false alarm{'' if self.false_alarms == 1 else 's'}"
         return (
-            f"In a separate calibration the checks detected {caught} of {len(self.mutants)} mutants within "
-            f"{purchases:,} purchases at up to {buyers:,} buyers{self._out_of_reach(tried)}. In {self.trials:,} trials "
-            f"of safe strategies they raised {alarms}."
+            f"In a separate calibration the checks detected {caught} of {len(self.mutants)} mutants (deliberately "
+            f"broken strategies) within {purchases:,} purchases at up to {buyers:,} buyers."
         )
 
-    def _out_of_reach(self, tried: Collection[LoadPart]) -> str:
+    def limit_texts(self, tried: Collection[LoadPart]) -> list[str]:
+        """What the checks cannot detect with these parts of a load, and how often they raised false alarms."""
+        alarms = f"{self.false_alarms:,} false alarm{'' if self.false_alarms == 1 else 's'}"
+        return [*self._out_of_reach(tried), f"In {self.trials:,} trials of safe strategies the checks raised {alarms}."]
+
+    def _out_of_reach(self, tried: Collection[LoadPart]) -> list[str]:
         """How many mutants cannot show under a load with these parts, and what they need."""
         hidden = [each for each in self.mutants if not each.can_show(tried)]
         if not hidden:
-            return ""
+            return []
         *others, last = words_of({part for each in hidden for part in each.needs} - set(tried))
         needed = f"{', '.join(others)} or {last}" if others else last
-        return f"; {len(hidden)} need{'s' if len(hidden) == 1 else ''} {needed}, which this run did not have"
+        mutants = "1 mutant needs" if len(hidden) == 1 else f"{len(hidden)} mutants need"
+        return [f"{mutants} {needed}, which this run did not have."]
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """What was saved.
+        """Read a saved calibration.
 
         Raises:
-            OSError, ValueError: the file can not be read, or holds something else.
+            OSError, ValueError: the file cannot be read or has other contents.
         """
         return TypeAdapter(cls).validate_json(path.read_bytes())
 
     def write(self, path: Path = KEPT) -> None:
-        """Save as JSON, a line a mutant.
+        """Save as JSON, one line per mutant.
 
         Raises:
-            OSError: it can not be written there.
+            OSError: the file cannot be written.
         """
         adapter = TypeAdapter(MutantBaseline)
         rows = ",\n  ".join(adapter.dump_json(each).decode() for each in self.mutants)
@@ -114,5 +118,5 @@ class MutationBaseline:
 
 @cache
 def load_baseline() -> MutationBaseline | None:
-    """What was measured last; None where nothing ships."""
+    """The calibration that ships with the package, or None."""
     return MutationBaseline.read(KEPT) if KEPT.exists() else None

@@ -1,4 +1,4 @@
-"""Claims about those who were sent away."""
+"""The checks `no_false_sold_out` and `strict_serializability`. Pure: opens no connection."""
 
 from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
@@ -18,10 +18,9 @@ from ticketlab.history.text import counted, every, verb
 def no_false_sold_out(case: IndexedHistory) -> Verdict:
     """No answer was "sold out" while enough seats were left.
 
-    A refusal is false where the buyer was shown a stock that would have done, and where the seats that were surely
-    free as long as he was waiting suffice: those that nobody had asked for when he was told, and those that had been
-    given back before he called. Of a refused basket the history has only the events that refused it: seats of the
-    others prove nothing.
+    A refusal is false if its answer shows enough stock, or if enough seats were free throughout the call in every order
+    of the sales (`min_free_seats`). The history of a refused basket has only the events that refused it, so free seats
+    of its other events prove nothing.
     """
     name = "no_false_sold_out"
     rows = np.flatnonzero(case.refused)
@@ -35,9 +34,9 @@ def no_false_sold_out(case: IndexedHistory) -> Verdict:
     seats = case.seats
     refusing = seats["event"].isin(np.unique(case.event[wrong]))
     unsold = int((seats["total"] - seats["tickets"])[refusing].clip(lower=0).sum())
-    found = operations(case, wrong)
-    refusals = f"{found:,} of {counted(count, 'refusal')} as sold out {verb(found, 'was')} false"
-    text = f"{refusals}; {counted(unsold, 'seat')} stayed unsold"
+    number = operations(case, wrong)
+    false_refusals = f"{number:,} of {counted(count, 'refusal')} as sold out {verb(number, 'was')} false"
+    text = f"{false_refusals}; {counted(unsold, 'seat')} stayed unsold"
     first = first_operation(case, wrong)
     shown = case.rows(first).assign(free=free[np.searchsorted(rows, first)])
     return invalid(name, text, shown, Anomaly.FALSE_SOLD_OUT)
@@ -48,43 +47,42 @@ Stage: TypeAlias = Callable[[VersionedRows], Violation | None]
 
 @check
 def strict_serializability(case: IndexedHistory) -> Verdict:
-    """All purchases and refunds go one after another, in the order of the versions, and as time has it.
+    """All purchases and refunds have one order that agrees with the versions, the stocks and real time.
 
-    That is: every change made a version of its own, none is missing, and each left the stock of the one before it plus
-    or less its own tickets; what was answered before another was called comes before it; and whoever was sent away saw
-    a version that was current while he waited, and too small a stock. Where the order of several events, each right by
-    itself, can not be that of all together, that is found too. A purchase of unknown outcome may have happened or not:
-    the claim holds if it does for some choice.
+    Every change made a version of its own, no version is missing, and each left the stock before it plus or minus its
+    own tickets. An operation precedes every operation that was called after its answer. A refusal saw a version that
+    was current during its call and had too few tickets. The orders of all events must fit into one. A purchase of
+    unknown outcome may have happened or not: the claim holds if it does for some choice.
     """
     name = "strict_serializability"
-    facts = VersionedRows.of(case)
+    versioned = VersionedRows.of(case)
     try:
-        finding = _first_finding(facts)
+        violation = _first_violation(versioned)
     except Undecided as open_question:
         if oversold := oversold_by_answers(case, name):
             return oversold
         return _valid_as_answered(case, name) or unknown(name, str(open_question))
-    if finding is not None and finding.anomaly is Anomaly.STALE_READ and (oversold := oversold_by_answers(case, name)):
-        return oversold  # the plainer reason why there is no order
-    if finding is not None:
-        return invalid(name, finding.text, case.rows(np.array(finding.rows, np.int64)), finding.anomaly)
-    return valid(name, _summary(facts))
+    if violation is None:
+        return valid(name, _summary(versioned))
+    # An oversell explains a stale read: it names the cause.
+    oversold = oversold_by_answers(case, name) if violation.anomaly is Anomaly.STALE_READ else None
+    return oversold or invalid(name, violation.text, case.rows(np.array(violation.rows, np.int64)), violation.anomaly)
 
 
-def _first_finding(facts: VersionedRows) -> Violation | None:
-    return next(filter(None, (stage(facts) for stage in STAGES)), None)
+def _first_violation(versioned: VersionedRows) -> Violation | None:
+    return next(filter(None, (stage(versioned) for stage in STAGES)), None)
 
 
 def _valid_as_answered(case: IndexedHistory, name: str) -> Verdict | None:
-    """The verdict where every call that was answered as sold has sold; None where that explains nothing.
+    """VALID if there is an order in which each call that was answered as sold made its sale; else None.
 
-    Of two calls of one id, of which one was lost, either can have made the sale. One order is enough to be right.
+    Of two calls of one id, one of unknown outcome, either can have made the sale. One order is enough.
     """
     if not case.undecided.any():
         return None
-    facts = VersionedRows.of(IndexedHistory(case.history, case.ledger, trusting=True))
+    versioned = VersionedRows.of(IndexedHistory(case.history, case.ledger, trusting=True))
     try:
-        return None if _first_finding(facts) else valid(name, _summary(facts))
+        return None if _first_violation(versioned) else valid(name, _summary(versioned))
     except Undecided:
         return None
 
@@ -101,11 +99,11 @@ STAGES: Final[Sequence[Stage]] = (
 )
 
 
-def _summary(facts: VersionedRows) -> str:
-    count = int(facts.case.is_first_line.sum())
+def _summary(versioned: VersionedRows) -> str:
+    count = int(versioned.case.is_first_line.sum())
     text = f"{counted(count, 'operation')}, one after another"
-    if len(facts.writers):
-        text += f" in the order of {counted(len(facts.writers), 'version')}"
-    if facts.case.versionless and facts.case.sold.any():
+    if len(versioned.writers):
+        text += f" in the order of {counted(len(versioned.writers), 'version')}"
+    if versioned.case.versionless and versioned.case.sold.any():
         text += "; the sales carry no version, and some order of them explains every answer"
     return text

@@ -1,14 +1,13 @@
-"""Whether a strategy sells while it can: a verdict beside that of the checks. Pure: opens no connection.
+"""Whether a strategy sells while it can: a verdict apart from the checks. Pure: opens no connection.
 
-In: a history with its ledger as an `IndexedHistory`, and the instants of injected faults. Out: how many purchases were
-sold, how many failed while seats were left, and whether their share is beyond a limit.
+In: an `IndexedHistory` and the times of injected faults. Out: how many purchases were sold, how many failed while seats
+were left, and whether their share exceeds a limit.
 
-A purchase fails here when it ends as FAILED, CONFLICT, UNAVAILABLE or UNKNOWN. Seats were left if, when it ended, every
-event that it asked for had as many as it wanted, by the sales and refunds that buyers were told of until then. Not
-counted are
+A purchase fails here if it ends as FAILED, CONFLICT, UNAVAILABLE or UNKNOWN. Seats were left if every event that it
+asked for had enough when it ended, by the sales and refunds answered until then. Not counted are
 
 - purchases whose id had bought before, or has another purchase that was sold;
-- purchases under way at the instant of an injected fault, and those within a second of it that lost their connection;
+- purchases under way at an injected fault, and those within a second of it that lost their connection;
 - purchases under way while the server was down: from a crash to the first answer of a purchase that was called later.
 """
 
@@ -26,11 +25,11 @@ from ticketlab.outcomes import Cause
 MAX_FAILURES: Final = 0.05
 """The share of failures up to which a trial made progress, unless the experiment says otherwise."""
 _REACH_NS: Final = 1_000_000_000
-"""How far from its instant a fault still cuts connections. The instant of a cut is its beginning, that of a crash the
-time at which the server was dead; both take some 50 ms."""
+"""How far from its time a fault still cuts connections. The time of a cut is its beginning, that of a crash the time at
+which the server was down; both take about 50 ms."""
 _DOWN_AT_MOST_NS: Final = 3_000_000_000
-"""How long a crashed server counts as down, at most. It is restarted at once, so who fails for longer has another
-reason: a function may keep its broken connection for ever."""
+"""How long a crashed server counts as down, at most. It is restarted at once, so a later failure has another cause: a
+function may keep its broken connection for ever."""
 
 
 class ProgressStatus(StrEnum):
@@ -44,7 +43,7 @@ class ProgressStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProgressCount:
-    """How the purchases of one trial ended that found seats."""
+    """How the purchases of one trial that found seats ended."""
 
     sold: int
     failed: int
@@ -54,7 +53,7 @@ class ProgressCount:
 
     @property
     def share(self) -> float:
-        """The share of failures; NaN where no purchase found seats."""
+        """The share of failures; NaN if no purchase found seats."""
         return self.failed / (self.sold + self.failed) if self.sold + self.failed else float("nan")
 
     @property
@@ -74,7 +73,7 @@ class ProgressCount:
         }
 
     def as_dict(self) -> dict[str, Any]:
-        """As plain data: `share` (None where no purchase found seats), `failed`, `sold`, `limit`, `verdict`."""
+        """As plain data: `share` (None if no purchase found seats), `failed`, `sold`, `limit`, `verdict`."""
         share = self.share if self.sold + self.failed else None
         counts = {"share": share, "failed": self.failed, "sold": self.sold}
         return counts | {"limit": self.limit, "verdict": str(self.verdict)}
@@ -85,14 +84,14 @@ def progress(case: IndexedHistory, *, faults_ns: Sequence[int] = (), limit: floa
 
     Args:
         case: its history and ledger; the ledger knows the crashes.
-        faults_ns: the instants of all injected faults, in ns since the trial's start.
+        faults_ns: the times of all injected faults, in ns since the start of the trial.
         limit: the largest share of failures with which a trial still makes progress.
     """
     sold = int((case.sold_certain & case.sold & case.is_first_line).sum())
     failures = _failures(case)
     if failures.any():
         failures &= ~(_met_a_fault(case, faults_ns) | _while_down(case))
-        without_seats = failures & (_left(case) < case.quantity)
+        without_seats = failures & (_seats_left(case) < case.quantity)
         failures &= ~np.isin(case.operation, case.operation[without_seats])
     return ProgressCount(sold=sold, failed=int((failures & case.is_first_line).sum()), limit=limit)
 
@@ -111,11 +110,11 @@ def _failures(case: IndexedHistory) -> Mask:
     return failures
 
 
-def _left(case: IndexedHistory) -> Integers:
-    """For each row the seats of its event that were left when the row's operation ended, as buyers were told.
+def _seats_left(case: IndexedHistory) -> Integers:
+    """For each row the seats of its event that were left when its operation ended, by the answers.
 
-    A sale counts from its answer on and a refund from its call on. The changes are sorted by event and time, so that
-    those of an event until an instant follow one another: two binary searches give their sum.
+    A sale counts from its answer, a refund from its call. The changes are sorted by event and time, so two binary
+    searches give the sum of the changes of an event until a time.
     """
     ends = np.where(case.purchases, case.completed, case.invoked)
     span = int(case.completed.max(initial=0)) + 1
@@ -125,24 +124,19 @@ def _left(case: IndexedHistory) -> Integers:
     sums = np.concatenate([[0], np.cumsum(case.stock_delta[rows])])
     event = case.event.astype(np.int64)
     until = np.searchsorted(keys, event * span + case.completed, side="right")
-    left: Integers = _totals(case)[case.event] + sums[until] - sums[np.searchsorted(keys, event * span)]
+    left: Integers = (
+        case.of_events("total", default=0)[case.event] + sums[until] - sums[np.searchsorted(keys, event * span)]
+    )
     return left
 
 
-def _totals(case: IndexedHistory) -> Integers:
-    """The seats of each event, by its number."""
-    totals = np.zeros(case.events, np.int64)
-    totals[case.ledger.events["event"].to_numpy()] = case.ledger.events["total"].to_numpy()
-    return totals
-
-
 def _met_a_fault(case: IndexedHistory, faults_ns: Sequence[int]) -> Mask:
-    """Rows under way at the instant of a fault, and those near it that lost their connection."""
+    """Rows under way at the time of a fault, and those near it that lost their connection."""
     lost = (case.history["cause"] == Cause.CONNECTION).to_numpy()
     met = np.zeros(len(case), np.bool_)
-    for instant in faults_ns:
-        met |= (case.invoked <= instant) & (instant <= case.completed)
-        met |= lost & (case.invoked <= instant + _REACH_NS) & (instant - _REACH_NS <= case.completed)
+    for fault_ns in faults_ns:
+        met |= (case.invoked <= fault_ns) & (fault_ns <= case.completed)
+        met |= lost & (case.invoked <= fault_ns + _REACH_NS) & (fault_ns - _REACH_NS <= case.completed)
     return met
 
 

@@ -1,4 +1,4 @@
-"""Claims about what a purchase does to others: no deadlock, and nothing left on a connection or in the server."""
+"""Checks of what a purchase does to others: no deadlock, and nothing left on a connection or in the server. Pure."""
 
 import numpy as np
 import pandas as pd
@@ -13,10 +13,10 @@ from ticketlab.outcomes import Cause
 
 @check
 def leaves_connection_clean(case: IndexedHistory) -> Verdict:
-    """Every purchase gives its connection back as it got it, and leaves nothing in the server.
+    """Every purchase returns its connection as it got it, and leaves nothing in the server.
 
-    What is left is met by the next purchase on that connection, or by whoever waits for that lock. The lab looks at
-    each connection when it comes back, at each session and at the server when a trial ends.
+    A setting or lock that is left affects the next purchase on that connection, or everyone who waits for the lock. The
+    lab inspects each connection when it is returned, and all sessions and the server when a trial ends.
     """
     name = "leaves_connection_clean"
     facts = case.ledger.facts
@@ -25,8 +25,8 @@ def leaves_connection_clean(case: IndexedHistory) -> Verdict:
         text = "; ".join(f"{_times(count)} {words}" for words, count in facts.left_behind.items())
         return invalid(name, text, left, Anomaly.UNCLEAN_CONNECTION)
     if facts.seats is None:
-        return valid(name, "not looked at: the lab sees connections only in its own runs")
-    return valid(name, "every connection came back as it was lent, and nothing was left in the server")
+        return valid(name, "not checked: connections are only seen in runs of the lab")
+    return valid(name, "every connection was returned clean, and nothing was left in the server")
 
 
 def _times(count: int) -> str:
@@ -37,11 +37,10 @@ def _times(count: int) -> str:
 def no_deadlock(case: IndexedHistory) -> Verdict:
     """No purchase met a deadlock.
 
-    A deadlock harms nobody's tickets: PostgreSQL ends one of the transactions that wait for each other, and another
-    try may cure it. It is judged all the same, for it is the mark of a lock order that is missing, and each one holds
-    up all who wait for those rows for `deadlock_timeout`, 1 s by default
+    A deadlock loses no tickets: PostgreSQL aborts one of the transactions, and a retry may succeed. But it shows that a
+    lock order is missing, and blocks all transactions that wait for those rows for `deadlock_timeout`, 1 s by default
     (https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-DEADLOCKS). A function that catches the error
-    reports none: so the server's own count is looked at too.
+    reports none, so the server's own count is checked too.
     """
     name = "no_deadlock"
     history = case.history
@@ -51,7 +50,6 @@ def no_deadlock(case: IndexedHistory) -> Verdict:
         text = f"{count:,} of {counted(of, 'purchase')} met a deadlock"
         return invalid(name, text, case.rows(np.sort(first_operation(case, met))), Anomaly.DEADLOCK)
     if deadlocks := case.ledger.facts.deadlocks:
-        what = counted(deadlocks, "deadlock")
-        text = f"the server counted {what} that no answer reports: the function swallows the error"
+        text = f"the server counted {counted(deadlocks, 'deadlock')} that no answer reports: the error was swallowed"
         return invalid(name, text, history.head(0), Anomaly.DEADLOCK)
     return valid(name, f"none of {counted(of, 'purchase')} met a deadlock")

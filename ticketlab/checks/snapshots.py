@@ -1,6 +1,6 @@
-"""Violations that a reader saw during the trial: they count though they were repaired before the end.
+"""Violations in snapshots of the tables that the lab took during the trial; they count even if repaired by the end.
 
-In: the samples of a ledger, each of one event in one snapshot. None where there are none, or where nothing is wrong.
+In: the samples of a ledger, each of one event in one snapshot. Out: a verdict, or None without samples or violations.
 """
 
 import pandas as pd
@@ -12,7 +12,7 @@ from ticketlab.history.text import counted
 
 
 def oversold_for_a_moment(case: IndexedHistory, name: str) -> Verdict | None:
-    """More tickets than seats at one moment."""
+    """INVALID if an event had more tickets than seats in a snapshot."""
     samples = _samples(case)
     wrong = samples[samples["tickets"] > samples["seats"]]
     if wrong.empty:
@@ -24,17 +24,17 @@ def oversold_for_a_moment(case: IndexedHistory, name: str) -> Verdict | None:
 
 
 def apart_for_a_moment(case: IndexedHistory, name: str) -> Verdict | None:
-    """Stock and tickets that did not add up to the seats at one moment, though they do at the end.
+    """INVALID if stock and tickets did not add up to the seats in a snapshot, though they do at the end.
 
-    Events whose stock is wrong at the end too are left out, for another check reports them. So are strategies that
-    count stock elsewhere.
+    Events whose stock is wrong at the end are left out: `no_oversell` reports them. So are strategies that keep their
+    stock elsewhere.
     """
     if case.ledger.facts.stock_elsewhere:
         return None
     seats = case.seats
-    right = seats[seats["available"] == seats["total"] - seats["tickets"]]
+    consistent = seats[seats["available"] == seats["total"] - seats["tickets"]]
     samples = _samples(case)
-    samples = samples[samples["event"].isin(right["event"])]
+    samples = samples[samples["event"].isin(consistent["event"])]
     known = samples["available"] != NOT_SEEN
     wrong = samples[known & (samples["available"] + samples["tickets"] != samples["seats"])]
     if wrong.empty:
@@ -58,5 +58,5 @@ def _when(sample: "pd.Series[int]") -> str:
 
 
 def _shown(samples: pd.DataFrame) -> pd.DataFrame:
-    """The first of these samples, with the columns of an event of the ledger and the moment at which it was so."""
+    """The first of these samples, with the columns of an event of the ledger and the time of the snapshot."""
     return samples.rename(columns={"seats": "total"})[["event", "total", "tickets", "available", "at_ns"]].head(1)

@@ -1,4 +1,4 @@
-"""What a check says: a word, a sentence, the name of what went wrong, and the operations that prove it."""
+"""The verdict of a check: a status, a sentence, the anomaly, and the operations that prove it. Runs no check."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ from ticketlab.history.recording import NOT_SEEN, RETRIES
 EVIDENCE_LIMIT: Final = 20
 """Rows of evidence that a verdict keeps; its summary counts them all."""
 _OFTEN_IDLE: Final = {"line", "handed_elsewhere", *RETRIES.values()}
-"""Columns that are left out where they hold nothing but zeros."""
-_NOT_FOR_READERS: Final = {"handed", "handed_digest"}
-"""Columns that are left out: a check that judges by them says in words of its own what it found."""
+"""Columns that are left out if they hold only zeros."""
+_INTERNAL: Final = {"handed", "handed_digest"}
+"""Columns that are left out: a check that uses them describes what it found in its summary."""
 
 
 class Status(StrEnum):
-    """What a check found. UNKNOWN is no kind of VALID."""
+    """What a check found. UNKNOWN is not a kind of VALID."""
 
     VALID = "VALID"
     INVALID = "INVALID"
@@ -29,42 +29,42 @@ class Status(StrEnum):
 
 
 class Anomaly(StrEnum):
-    """What went wrong, by the name that the field has for it."""
+    """What went wrong, by the name used in the field."""
 
     OVERSELL = "oversell"
     """More tickets than seats."""
     UNDERSELL = "undersell"
-    """Stock was taken, and nobody has a ticket for it."""
+    """Stock was taken without a ticket."""
     LOST_UPDATE = "lost update"
-    """Two sales went by one stock, and the later one wrote over the earlier one's."""
+    """Two sales read the same stock, and the later one overwrote the change of the earlier one."""
     DIRTY_READ = "dirty read"
-    """Somebody was told of a version that was rolled back, or never made."""
+    """An answer reports a version that was rolled back or never made."""
     PHANTOM_SALE = "phantom sale"
-    """Tickets, or a change of the stock, that no buyer was told of."""
+    """Tickets, or a change of the stock, that no answer reports."""
     LOST_SALE = "lost sale"
-    """A buyer was told that he has bought, and has nothing."""
+    """A purchase was answered as sold, and owns nothing."""
     FALSE_SOLD_OUT = "false sold out"
-    """Sent away while seats enough were left."""
+    """A purchase was refused while enough seats were left."""
     STALE_READ = "stale read"
-    """Somebody was answered by a version that was no longer current when he asked, or sold out of order."""
+    """An answer comes from a version that was no longer current when the call began, or sales are out of order."""
     DOUBLE_SALE = "double sale"
-    """One purchase id owns more tickets than it was sold."""
+    """One purchase id owns more tickets than it bought."""
     DOUBLE_REFUND = "double refund"
-    """One purchase was given back more than once."""
+    """One purchase was refunded more than once."""
     HALF_PURCHASE = "half purchase"
-    """Part of a purchase is there, and part of it is not."""
+    """Part of a purchase is there and part is missing."""
     DEADLOCK = "deadlock"
     CHANGED_SETUP = "changed setup"
-    """The events, or their seats, are not those that the lab put on sale."""
+    """The events or their seats are not those that the lab put on sale."""
     WRONG_TICKETS = "wrong tickets"
     """The tickets in an answer are not those that the purchase owns."""
     UNCLEAN_CONNECTION = "unclean connection"
-    """A purchase left something on its connection or in the server that the next one meets."""
+    """A purchase left something on its connection or in the server."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """The answer of one check, in a word, in a sentence, and with the rows that prove it."""
+    """The answer of one check: a status, a sentence, and the rows that prove it."""
 
     check: str
     status: Status
@@ -72,7 +72,7 @@ class Verdict:
     evidence: Sequence[Mapping[str, Any]] = ()
     """Up to EVIDENCE_LIMIT rows: operations, events or purchases, by column."""
     anomaly: Anomaly | None = None
-    """Of what is INVALID the name."""
+    """What went wrong, if INVALID."""
 
 
 def valid(check: str, summary: str) -> Verdict:
@@ -81,22 +81,22 @@ def valid(check: str, summary: str) -> Verdict:
 
 
 def invalid(check: str, summary: str, rows: pd.DataFrame, anomaly: Anomaly | None = None) -> Verdict:
-    """The claim does not hold; the first of `rows` are kept as evidence, without columns that say nothing."""
+    """The claim does not hold. The first of `rows` are kept as evidence, without empty and internal columns."""
     shown = rows.head(EVIDENCE_LIMIT)
-    names = [str(name) for name in shown if name not in _NOT_FOR_READERS]
+    names = [str(name) for name in shown if name not in _INTERNAL]
     columns = {name: [_readable(each) for each in shown[name].tolist()] for name in names}
-    telling = {name: cells for name, cells in columns.items() if name not in _OFTEN_IDLE or any(cells)}
-    evidence = tuple(dict(zip(telling, row, strict=True)) for row in zip(*telling.values(), strict=True))
+    kept = {name: cells for name, cells in columns.items() if name not in _OFTEN_IDLE or any(cells)}
+    evidence = tuple(dict(zip(kept, row, strict=True)) for row in zip(*kept.values(), strict=True))
     return Verdict(check=check, status=Status.INVALID, summary=summary, evidence=evidence, anomaly=anomaly)
 
 
 def unknown(check: str, summary: str) -> Verdict:
-    """Nothing was decided."""
+    """The claim was not decided."""
     return Verdict(check=check, status=Status.UNKNOWN, summary=summary)
 
 
 def overall(verdicts: Iterable[Verdict]) -> Status:
-    """One word for many verdicts; see `worst`."""
+    """The status of many verdicts together; see `worst`."""
     return worst(each.status for each in verdicts)
 
 
@@ -108,8 +108,8 @@ def worst(statuses: Iterable[str]) -> Status:
     return Status.VALID if found == {Status.VALID} else Status.UNKNOWN
 
 
-def _readable(cell: Any) -> Any:  # noqa: ANN401 - whatever a frame may hold
-    """A cell as it can be printed and saved: plain numbers, UUIDs as they are written, None for what is not known."""
+def _readable(cell: Any) -> Any:  # noqa: ANN401 - a frame may hold any value
+    """A cell as plain data: numbers, UUIDs as text, None for NOT_SEEN."""
     plain = getattr(cell, "item", lambda: cell)()
     if isinstance(plain, int | float) and plain == NOT_SEEN:
         return None
@@ -118,27 +118,27 @@ def _readable(cell: Any) -> Any:  # noqa: ANN401 - whatever a frame may hold
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A claim that is judged by a history and a ledger."""
+    """A claim about a history and a ledger."""
 
     name: str
-    """What it is called everywhere: in tables, verdicts and files."""
+    """Its name in tables, verdicts and files."""
     summary: str
-    """What is claimed, in a line."""
+    """The claim, in one line."""
     judge: Callable[[IndexedHistory], Verdict]
-    """Decides a case; may raise, which decides nothing."""
+    """Judges a case; if it raises, the verdict is UNKNOWN."""
 
     def __call__(self, history: pd.DataFrame, ledger: Ledger) -> Verdict:
-        """The verdict on a history and a ledger, of this check alone."""
+        """The verdict on a history and a ledger."""
         return self.judge(IndexedHistory(history, ledger))
 
     def decide(self, case: IndexedHistory) -> Verdict:
-        """The verdict on a case; UNKNOWN where the check itself fails: whatever went wrong in it decided nothing."""
+        """The verdict on a case; UNKNOWN if the check itself raises."""
         try:
             return self.judge(case)
-        except Exception as error:  # a check has no business to raise, so there is nothing to tell apart
+        except Exception as error:  # any error in a check leaves the claim undecided
             return unknown(self.name, f"the check itself failed: {type(error).__name__}: {error}")
 
 
 def check(judge: Callable[[IndexedHistory], Verdict]) -> Check:
-    """Make a function a check of the function's name; the first line of its docstring is what it claims."""
+    """Make a function a check of the same name; the first line of its docstring is the claim."""
     return Check(getattr(judge, "__name__", repr(judge)), (judge.__doc__ or "").partition("\n")[0], judge)

@@ -9,7 +9,7 @@ from ticketlab.cli.output import print_json, progress, show
 from ticketlab.cli.shells import check_names, strategy_names
 
 if TYPE_CHECKING:
-    from ticketlab.bench import Results, checking
+    from ticketlab.bench import BenchResults, checking
 
 bench = typer.Typer(
     cls=Commands,
@@ -73,7 +73,7 @@ def hot_event(
     raise typer.Exit(EXIT_WRONG if results.errors else EXIT_INTERRUPTED if results.ended_early else 0)
 
 
-def _show_sales(results: "Results") -> None:
+def _show_sales(results: "BenchResults") -> None:
     from ticketlab.bench import tables
 
     shown = (tables.speeds(results), tables.ratios(results), "", tables.legend(results))
@@ -132,7 +132,8 @@ def checks(
     raise typer.Exit(EXIT_WRONG if results.errors else EXIT_INTERRUPTED if results.ended_early else 0)
 
 
-def _show_times(results: "checking.Results") -> None:
-    from ticketlab.bench import checking_tables as tables
+def _show_times(results: "checking.CheckResults") -> None:
+    from ticketlab.bench import tables
 
-    show(tables.speeds(results), "", tables.peaks(results), "", tables.legend(results), *tables.remarks(results))
+    shown = (tables.check_speeds(results), "", tables.check_peaks(results), "", tables.check_legend(results))
+    show(*shown, *tables.check_remarks(results))

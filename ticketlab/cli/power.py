@@ -13,7 +13,7 @@ from ticketlab.errors import InvalidInputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ticketlab.power import MutationPlan, Results
+    from ticketlab.power import MutationPlan, MutationResults
     from ticketlab.power.runner import Done
 
 
@@ -102,11 +102,11 @@ def _list(names: "Sequence[str]", *, as_json: bool) -> None:
     from ticketlab import mutants
     from ticketlab.power import tables
     from ticketlab.power.plan import MutationPlan
-    from ticketlab.power.results import examined
+    from ticketlab.power.results import describe
 
     listed = [mutants.registry()[name] for name in MutationPlan(mutants=tuple(names)).mutants]
     if as_json:
-        print_json([asdict(examined(each)) for each in listed])
+        print_json([asdict(describe(each)) for each in listed])
     else:
         show(tables.mutants(listed))
 
@@ -132,7 +132,7 @@ def _require_complete(plan: "MutationPlan") -> None:
         )
 
 
-def _keep(results: "Results") -> bool:
+def _keep(results: "MutationResults") -> bool:
     """Save the results as the calibration; returns False, and prints why, if that is not possible."""
     from ticketlab.checks import mutation_baseline
 

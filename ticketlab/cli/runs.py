@@ -1,6 +1,5 @@
 """`ticketlab run`, `check` and `report`: makes a run, checks a saved one again, writes its report."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -262,7 +261,8 @@ def _fails(made: "Run", *, strict: bool) -> bool:
 def report(
     folders: RunFolders,
     form: Annotated[
-        Format, typer.Option("--format", help="html: one page that needs no network. md: for a pull request. json.")
+        Format,
+        typer.Option("--format", help="html: one page that needs no network; md: for a pull request; json; ipynb."),
     ] = Format.HTML,
     out: Annotated[
         str | None,
@@ -277,7 +277,8 @@ def report(
     """Write the report of a saved run, or of several beside one another, and print where it is; needs no PostgreSQL.
 
     The verdict comes first, then who is safe, who is fastest, what was lost, how sure that is and how to repeat it.
-    Figures of a markdown report are put in a folder beside it; on standard output it has none.
+    Figures of a markdown report are put in a folder beside it; on standard output it has none. --format ipynb executes
+    the notebook that shows what the page shows; it takes Jupyter: pip install 'ticketlab[notebooks]'.
 
     Example: ticketlab report runs/20261122-141500-hot-event runs/20261122-142000-hot-event
     """
@@ -286,8 +287,6 @@ def report(
 
     runs = [Run(each) for each in folders]
     with working("Writing the report", quiet=quiet) as on_progress:
-        if form is Format.HTML:
-            _import_nbformat_fast()
         if out == "-":
             done = publish.render(runs, form=form, on_progress=on_progress)
         else:
@@ -316,29 +315,12 @@ def _saved(made: "Run") -> str:
     return f"The run is saved in {made.folder}; write its report with: ticketlab report {made.folder}"
 
 
-def _import_nbformat_fast() -> None:
-    """Load what reads and checks notebooks, without a grammar that would take a second or more to be compiled.
-
-    jsonschema loads it where it is installed, to check addresses of a kind that no notebook has, and does without where
-    it is not. This process is the lab's own, so that nobody else's checks are concerned.
-    """
-    grammar = "rfc3987_syntax"
-    if grammar in sys.modules:
-        return
-    sys.modules[grammar] = None  # type: ignore[assignment]  # so Python marks what can not be imported
-    try:
-        import nbformat  # noqa: F401
-    finally:
-        del sys.modules[grammar]
-
-
 def _write_report_of(made: "Run", *, quiet: bool) -> Path | None:
     """Write the report into the run's folder; returns None, and prints why, if that is not possible."""
     from ticketlab import publish
 
     try:
         with working("Writing the report", quiet=quiet) as on_progress:
-            _import_nbformat_fast()
             return publish.write([made], on_progress=on_progress)
     except TicketlabError as error:
         print_error(f"No report was written: {error}\n{_saved(made)}")

@@ -1,1 +1,1 @@
-"""What is broken on purpose while buyers buy, and when."""
+"""What is broken on purpose during a trial, and when."""

@@ -1,7 +1,8 @@
-"""The TCP sockets of this process: found, looked at and shut beside the code that owns them. Knows no database.
+"""Injects connection faults: ends backends, and breaks connections so that requests or replies are lost.
 
-Each is reached through a copy of its file descriptor, so it cannot become another one meanwhile. A copy is closed by
-the caller; the owner's descriptor stays open.
+Finds the TCP sockets of this process, including those of a user's own pools, without their owners' help. Each is used
+through a copy of its file descriptor, which cannot become another socket meanwhile. Whoever makes a copy closes it; the
+owner's descriptor stays open.
 """
 
 import fcntl
@@ -30,18 +31,18 @@ _DESCRIPTORS: Final = ("/proc/self/fd", "/dev/fd")
 """Folders that list the open file descriptors: of Linux, and of other systems."""
 _TCP_INFO: Final = socket.TCP_INFO if sys.platform == "linux" else None
 _SEGMENTS: Final = slice(152, 160)
-"""Where Linux's `struct tcp_info` counts the segments with data, received and sent: tcpi_data_segs_in and _out."""
+"""The bytes of Linux's `struct tcp_info` that count the segments with data: tcpi_data_segs_in and _out."""
 _SENT, _RECEIVED = 44, 52
-"""Where it has the milliseconds since the last data was sent and received: tcpi_last_data_sent and _recv."""
+"""The offsets of the milliseconds since data was last sent and received: tcpi_last_data_sent and _recv."""
 _LONG_AGO_MS: Final = 100
-"""A thread that was interrupted while it sends is not kept waiting for so long."""
+"""Longer than a thread that was interrupted while sending is kept waiting."""
 
 
 def copy_of(descriptor: int) -> socket.socket:
     """A copy of the socket behind a file descriptor.
 
     Raises:
-        OSError: it is closed, or no socket.
+        OSError: it is closed, or not a socket.
     """
     copy = os.dup(descriptor)
     try:
@@ -67,14 +68,14 @@ def connected_to(port: int) -> list[socket.socket]:
 
 
 def _descriptors() -> Iterator[int]:
-    """The open file descriptors; none where the system lists them nowhere."""
+    """The open file descriptors; none where the system does not list them."""
     folder = next((each for each in map(Path, _DESCRIPTORS) if each.is_dir()), None)
     names = [] if folder is None else [each.name for each in folder.iterdir()]
     return (int(name) for name in names if name.isdecimal())
 
 
 def peer_port(copy: socket.socket) -> int | None:
-    """The TCP port of the other end; None of a socket of another kind, and of one that is not connected."""
+    """The TCP port of the other end; None where it is not TCP, or not connected."""
     try:
         return int(copy.getpeername()[1]) if copy.family in (socket.AF_INET, socket.AF_INET6) else None
     except OSError:
@@ -82,12 +83,12 @@ def peer_port(copy: socket.socket) -> int | None:
 
 
 def local_port(copy: socket.socket) -> int | None:
-    """The TCP port of this end; None of a socket of another kind."""
+    """The TCP port of this end; None where it is not TCP."""
     return int(copy.getsockname()[1]) if copy.family in (socket.AF_INET, socket.AF_INET6) else None
 
 
 def has_unread(copy: socket.socket) -> bool:
-    """Whether something has arrived that the owner has not read."""
+    """Whether data has arrived that the owner has not read."""
     count = array("i", [0])
     with suppress(OSError):
         fcntl.ioctl(copy.fileno(), termios.FIONREAD, count)
@@ -95,21 +96,21 @@ def has_unread(copy: socket.socket) -> bool:
 
 
 def traffic(copy: socket.socket) -> bytes:
-    """A value that changes whenever data is sent or received, where the system counts that; else always the same."""
+    """A value that changes whenever data is sent or received; constant where the system does not count that."""
     return _tcp_info(copy)[_SEGMENTS]
 
 
 def may_have_sent(copy: socket.socket) -> bool:
-    """Whether the owner may just have sent something that is not answered, and not know it yet.
+    """Whether the owner may just have sent something unanswered that its own state does not show yet.
 
-    The owner's own state changes after the system call that sends; a thread that is interrupted in between still looks
-    as if it had sent nothing. The clock is coarse: what was sent and answered within some milliseconds may count too.
-    Always False where the system does not say.
+    The owner's state changes after the system call that sends; a thread that is interrupted in between still looks as
+    if it had sent nothing. The clock is coarse: data sent and answered within some milliseconds may count too. Always
+    False where the system does not provide `struct tcp_info`.
     """
-    told = _tcp_info(copy)
-    if len(told) < _RECEIVED + 4:
+    info = _tcp_info(copy)
+    if len(info) < _RECEIVED + 4:
         return False
-    (sent_ms,), (received_ms,) = (struct.unpack_from("=I", told, place) for place in (_SENT, _RECEIVED))
+    (sent_ms,), (received_ms,) = (struct.unpack_from("=I", info, offset) for offset in (_SENT, _RECEIVED))
     return bool(sent_ms <= received_ms and sent_ms < _LONG_AGO_MS)
 
 
@@ -121,7 +122,7 @@ def _tcp_info(copy: socket.socket) -> bytes:
 
 
 def shut(copy: socket.socket) -> bool:
-    """End both directions; what was sent still reaches the other end. False where the connection was lost before."""
+    """End both directions; data already sent still arrives. False where the connection was lost before."""
     try:
         copy.shutdown(socket.SHUT_RDWR)
     except OSError:
@@ -130,9 +131,9 @@ def shut(copy: socket.socket) -> bool:
 
 
 MOMENT_S: Final = 1.0
-"""How long a break waits for a moment at which it loses what it is meant to lose."""
+"""How long a fault waits for a moment at which it loses a commit or a statement."""
 FINISH_S: Final = 10.0
-"""How long the server may take to finish what it was working on; then it is ended."""
+"""How long a backend may take to finish what it was working on; then it is ended."""
 _POLL_S: Final = 0.005
 _CONNECT_TIMEOUT_S: Final = 5
 _OWN_NAME: Final = "ticketlab-faults"
@@ -145,9 +146,9 @@ FROM pg_stat_activity
 WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
   AND NOT starts_with(application_name, 'ticketlab-') AND pg_has_role(usesysid, 'USAGE')
 """
-"""The database's backends, but the lab's own and those that this role may not end.
+"""The database's backends, except the lab's own and those that this role may not end.
 
-The first statement of a transaction begins when that does: unless it is a BEGIN it commits by itself.
+A statement that started with its transaction commits by itself, unless it is a BEGIN.
 """
 _STILL_THERE: Final = """
 FROM pg_stat_activity
@@ -159,23 +160,23 @@ _END: Final = f"SELECT pg_terminate_backend(pid, 1000) {_STILL_THERE}"
 
 
 class _Backend(NamedTuple):
-    """The server's side of a connection, as the server saw it a moment ago."""
+    """The server's side of a connection, as pg_stat_activity showed it a moment ago."""
 
     pid: int
     started: datetime
     port: int | None
-    """Of the client's end; -1 for a Unix-domain socket."""
+    """The client's; -1 for a Unix-domain socket."""
     is_active: bool | None
-    """Whether it was executing a statement; None where the server does not say."""
+    """Whether it was executing a statement; None where the server does not track activities."""
     commits: bool
     """Whether that was a COMMIT, or a statement that is a transaction of its own."""
     is_between: bool
-    """Whether it was in a transaction and waited for the next statement."""
+    """Whether it was idle in a transaction."""
     is_within: bool
     """Whether it was in a transaction of several statements."""
 
 
-class _Known(NamedTuple):
+class _Pooled(NamedTuple):
     """A connection of the database's pool."""
 
     connection: Connection
@@ -184,29 +185,29 @@ class _Known(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Line:
+class _Client:
     """This process's side of a connection."""
 
     copy: socket.socket
     backend: _Backend | None
     """None where the server does not answer."""
     traffic: bytes
-    """Just before the server looked at its side: what that saw holds until this changes."""
+    """Read just before the backend's state: that state holds until this changes."""
     connection: Connection | None = None
-    """None of one that is not of the database's pool."""
+    """None where it is not of the database's pool."""
 
     def waits(self) -> bool | None:
-        """Whether it waits for the server; an answer that has arrived is not waited for any more."""
+        """Whether it waits for an answer that has not arrived; None where that is unknown."""
         if has_unread(self.copy):
             return False
         is_active = self._is_active()
-        asked = self.backend is not None  # of a server that does not answer libpq alone can say
-        if asked and is_active is False and may_have_sent(self.copy) and not self._was_idle():
+        has_backend = self.backend is not None  # if the server does not answer, only libpq's state is known
+        if has_backend and is_active is False and may_have_sent(self.copy) and not self._was_idle():
             return None
         return is_active
 
     def loses_commit(self) -> bool:
-        """Whether breaking it now loses the answer of something that commits."""
+        """Whether breaking it now loses the answer of a commit."""
         return self.backend is not None and self.backend.commits and self._is_unchanged() and self.waits() is True
 
     def loses_statement(self) -> bool:
@@ -214,47 +215,43 @@ class _Line:
         return self.backend is not None and self.backend.is_between and self._is_unchanged() and self.waits() is False
 
     def _is_active(self) -> bool | None:
-        """Whether a statement was sent and not all of its answer read; None where nobody can say."""
+        """Whether a statement was sent and not all of its answer read; None where that is unknown."""
         if self.connection is not None:
             return self.connection.pgconn.transaction_status == TransactionStatus.ACTIVE
         return self.backend.is_active if self.backend is not None and self._is_unchanged() else None
 
     def _was_idle(self) -> bool:
-        """Whether libpq says so, and the server saw it, and nothing was sent or received since before it looked."""
-        seen = self.backend is not None and self.backend.is_active is False and self._is_unchanged()
-        return seen and self.connection is not None
+        """Whether libpq and the server both report it idle, and nothing was sent or received since."""
+        was_idle = self.backend is not None and self.backend.is_active is False and self._is_unchanged()
+        return was_idle and self.connection is not None
 
     def _is_unchanged(self) -> bool:
         return traffic(self.copy) == self.traffic
 
 
 def end_backends(database: Database) -> int:
-    """End every backend of the database: whatever it has not committed is rolled back.
+    """End every backend of the database: what they have not committed is rolled back.
 
-    Returns:
-        When it began, as a reading of `time.perf_counter_ns`.
+    Returns when it began, by `time.perf_counter_ns`.
     """
-    with _server(database) as server, _lines(database, server) as (lines, backends):
+    with _server(database) as server, _clients(database, server) as (clients, backends):
         began_ns = time.perf_counter_ns()
         with suppress(psycopg.OperationalError):
             if server is not None:
-                # All are asked before any is waited for: the server looks only every 100 ms whether one has ended.
+                # Signal all before waiting for any: the server checks only every 100 ms whether one has ended.
                 server.execute(_ASK_TO_END, _pairs(backends))
                 server.execute(_END, _pairs(backends))
-        for each in lines:
-            shut(each.copy)
-    database.pool.check()  # those that nobody was using are replaced, and not handed to the next buyer
+        for client in clients:
+            shut(client.copy)
+    database.pool.check()  # replaces the idle connections before one is lent
     return began_ns
 
 
 def lose_requests(database: Database) -> int:
     """Break the connections that do not wait for an answer: the server never gets their next statement.
 
-    Comes at the next moment at which a transaction is between two statements: at once if none has several, and after
-    MOMENT_S at the latest.
-
-    Returns:
-        When it began, as a reading of `time.perf_counter_ns`.
+    Happens when next a transaction is between two statements: at once if no transaction has several, and after
+    MOMENT_S at the latest. Returns when it began, by `time.perf_counter_ns`.
     """
     return _break(database, waiting=False)
 
@@ -262,11 +259,8 @@ def lose_requests(database: Database) -> int:
 def lose_replies(database: Database) -> int:
     """Break the connections that wait for an answer, and return when the server has finished what it was working on.
 
-    What it commits takes effect, and the buyer is not told. Comes at the next moment at which something commits, or
-    after MOMENT_S if there is none.
-
-    Returns:
-        When it began, as a reading of `time.perf_counter_ns`.
+    What it commits takes effect, and the buyer gets no answer. Happens at the next commit, or after MOMENT_S if there
+    is none. Returns when it began, by `time.perf_counter_ns`.
     """
     return _break(database, waiting=True)
 
@@ -274,27 +268,27 @@ def lose_replies(database: Database) -> int:
 def _break(database: Database, *, waiting: bool) -> int:
     with _server(database) as server:
         with ExitStack() as held:
-            lines = _at_moment(database, server, held, waiting=waiting)
+            clients = _await_moment(database, server, held, waiting=waiting)
             began_ns = time.perf_counter_ns()
-            # One after another, as each system call lets other threads run, and the moment of a later one may pass.
-            broken = [each for each in lines if each.waits() is waiting and shut(each.copy)]
+            # Each is tested just before it is shut: a system call lets other threads run, which may change its state.
+            broken = [client for client in clients if client.waits() is waiting and shut(client.copy)]
         if server is not None:
-            _await_end(server, [each.backend for each in broken if each.backend is not None])
-    database.pool.check()  # those that nobody has used since are replaced
+            _await_end(server, [client.backend for client in broken if client.backend is not None])
+    database.pool.check()  # replaces those that have not been used since
     return began_ns
 
 
-def _at_moment(database: Database, server: Connection | None, held: ExitStack, *, waiting: bool) -> list[_Line]:
-    """The connections, looked at again and again until one of them loses what is meant to be lost; that comes first."""
-    meant = _Line.loses_commit if waiting else _Line.loses_statement
+def _await_moment(database: Database, server: Connection | None, held: ExitStack, *, waiting: bool) -> list[_Client]:
+    """Poll the connections until breaking one loses a commit, or a statement; that one comes first."""
+    loses = _Client.loses_commit if waiting else _Client.loses_statement
     deadline_s = time.monotonic() + MOMENT_S
     while True:
-        with ExitStack() as looked:
-            lines, backends = looked.enter_context(_lines(database, server))
+        with ExitStack() as polled:
+            clients, backends = polled.enter_context(_clients(database, server))
             is_over = server is None or time.monotonic() > deadline_s
-            if is_over or any(map(meant, lines)) or (not waiting and not any(each.is_within for each in backends)):
-                held.push(looked.pop_all())
-                return sorted(lines, key=meant, reverse=True)
+            if is_over or any(map(loses, clients)) or (not waiting and not any(each.is_within for each in backends)):
+                held.push(polled.pop_all())
+                return sorted(clients, key=loses, reverse=True)
 
 
 @contextmanager
@@ -304,10 +298,7 @@ def _server(database: Database) -> Iterator[Connection | None]:
         server = None
         with suppress(psycopg.OperationalError):
             connection = psycopg.connect(
-                database.settings.url,
-                autocommit=True,
-                application_name=_OWN_NAME,
-                connect_timeout=_CONNECT_TIMEOUT_S,
+                database.settings.url, autocommit=True, application_name=_OWN_NAME, connect_timeout=_CONNECT_TIMEOUT_S
             )
             held.callback(connection.close)
             server = connection
@@ -315,32 +306,33 @@ def _server(database: Database) -> Iterator[Connection | None]:
 
 
 @contextmanager
-def _lines(database: Database, server: Connection | None) -> Iterator[tuple[list[_Line], list[_Backend]]]:
-    """The connections to the database: this process's side of each that it has, and every backend."""
+def _clients(database: Database, server: Connection | None) -> Iterator[tuple[list[_Client], list[_Backend]]]:
+    """The connections to the database: this process's side of its own, and every backend."""
     with ExitStack() as held:
-        known = _known(database)
-        others = [] if server is None else _connected_as(server)
-        for copy in (*(each.copy for each in known), *others):
+        pooled = _pooled(database)
+        others = [] if server is None else _same_peer(server)
+        copies = [*(each.copy for each in pooled), *others]
+        for copy in copies:
             held.callback(copy.close)
-        by_line = {each: traffic(each) for each in (*(each.copy for each in known), *others)}
-        backends = [] if server is None else _backends(server)  # last: what it sees is soon out of date
+        counts = {copy: traffic(copy) for copy in copies}
+        backends = [] if server is None else _backends(server)  # last, as it is soon out of date
         by_pid = {each.pid: each for each in backends}
-        ours = {local_port(each.copy) for each in known}
-        by_port = {each.port: each for each in backends if each.port not in ours}
-        lines = [
-            _Line(copy=each.copy, backend=by_pid.get(each.pid), traffic=by_line[each.copy], connection=each.connection)
-            for each in known
+        pool_ports = {local_port(each.copy) for each in pooled}
+        by_port = {each.port: each for each in backends if each.port not in pool_ports}
+        clients = [
+            _Client(copy=each.copy, backend=by_pid.get(each.pid), traffic=counts[each.copy], connection=each.connection)
+            for each in pooled
         ]
-        lines += [
-            _Line(copy=copy, backend=by_port[port], traffic=by_line[copy])
+        clients += [
+            _Client(copy=copy, backend=by_port[port], traffic=counts[copy])
             for copy in others
             if (port := local_port(copy)) in by_port
         ]
-        yield lines, backends
+        yield clients, backends
 
 
-def _connected_as(server: Connection) -> list[socket.socket]:
-    """Copies of the TCP sockets that lead where this connection leads."""
+def _same_peer(server: Connection) -> list[socket.socket]:
+    """Copies of the TCP sockets that are connected to the same port as this connection."""
     with copy_of(server.fileno()) as copy:
         port = peer_port(copy)
     return [] if port is None else connected_to(port)
@@ -353,19 +345,19 @@ def _backends(server: Connection) -> list[_Backend]:
         return []
 
 
-def _known(database: Database) -> list[_Known]:
-    """The connections of the database's own pool; of these libpq knows what they wait for."""
-    found = []
+def _pooled(database: Database) -> list[_Pooled]:
+    """The connections of the database's own pool, whose state libpq knows."""
+    pooled = []
     for each in database.connections():
         with suppress(OSError, psycopg.OperationalError):  # closed meanwhile
-            found.append(_Known(each, each.info.backend_pid, copy_of(each.fileno())))
-    return found
+            pooled.append(_Pooled(each, each.info.backend_pid, copy_of(each.fileno())))
+    return pooled
 
 
 def _await_end(server: Connection, backends: Sequence[_Backend]) -> None:
-    """Wait until these backends have finished and found their client gone; end those that take too long."""
+    """Wait until these backends have ended, as their clients are gone; end those that take too long."""
     deadline_s = time.monotonic() + FINISH_S
-    with suppress(psycopg.OperationalError):  # a server that is gone runs nothing
+    with suppress(psycopg.OperationalError):  # on a server that is gone no backend runs
         try:
             while server.execute(_FIND, _pairs(backends)).fetchone() is not None and time.monotonic() < deadline_s:
                 time.sleep(_POLL_S)

@@ -1,4 +1,4 @@
-"""Faults as data, and the trigger that makes each of them once. Knows neither servers nor connections, only calls."""
+"""Faults as data, and the trigger that injects each of them once. Knows neither servers nor connections, only calls."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -10,10 +10,10 @@ from ticketlab.errors import InvalidInputError
 
 
 class FaultKind(StrEnum):
-    """What goes wrong."""
+    """What is broken on purpose."""
 
     CRASH = "crash"
-    """The server is killed and started again."""
+    """The server is killed and restarted."""
     DISCONNECT = "disconnect"
     """The server ends every connection of the buyers; what is not committed is rolled back."""
     LOSE_REQUEST = "lose-request"
@@ -26,22 +26,21 @@ CUTS: Final = (FaultKind.DISCONNECT, FaultKind.LOSE_REQUEST, FaultKind.LOSE_REPL
 """The kinds that break connections and leave the server running."""
 
 Actions: TypeAlias = Mapping[FaultKind, Callable[[], int | None]]
-"""What makes a fault of each kind, and returns when it is over: where it took effect later than it was called, the
-instant of that, as a reading of `time.perf_counter_ns`."""
+"""By kind the call that injects a fault. It returns when the fault is over: the instant at which it took effect, as a
+reading of `time.perf_counter_ns`, or None if that was the call itself."""
 
-_FORM: Final = f"A fault reads KIND@N, such as crash@500: one of {', '.join(FaultKind)}, after so many purchases"
+_FORM: Final = f"A fault reads KIND@N, such as crash@500: one of {', '.join(FaultKind)}, after N purchases"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """Something that goes wrong once in a trial, when `after` of its purchases have been answered.
+    """A fault to inject once in a trial, when `after` of its purchases have been answered.
 
     Raises:
-        InvalidInputError: a trial has no such number of purchases.
+        InvalidInputError: `after` is below 1.
     """
 
     kind: FaultKind
-    """What goes wrong."""
     after: int
     """Purchases of all buyers together, however they ended; at least 1."""
 
@@ -67,62 +66,63 @@ class Fault:
 
     @property
     def words(self) -> str:
-        """As a reader is told of it."""
+        """The fault in a report's words."""
         return f"{self.kind} after {self.after:,} purchase{'s' if self.after > 1 else ''}"
 
 
-class Trigger:
-    """The faults of one trial: those to come, and the instants of those that were made."""
+@dataclass(slots=True, kw_only=True)
+class InjectedFault:
+    """A fault that was injected, or is being injected. Instants are in ns, all on one clock."""
+
+    kind: FaultKind
+    began_ns: int
+    """When its action was called: a server takes a while to die, and loses what is in progress meanwhile."""
+    effect_ns: int
+    """When it took effect: a server was dead by then, and a connection was cut just after."""
+    over_ns: int
+    """When its action returned: the server was up again, or the last broken connection replaced."""
+
+    def since(self, start_ns: int) -> "InjectedFault":
+        """The same fault on a clock that starts at `start_ns`."""
+        return InjectedFault(
+            kind=self.kind,
+            began_ns=self.began_ns - start_ns,
+            effect_ns=self.effect_ns - start_ns,
+            over_ns=self.over_ns - start_ns,
+        )
+
+
+class FaultTrigger:
+    """The faults of one trial: those still to come, and those that were injected."""
 
     def __init__(self, faults: Sequence[Fault], actions: Actions) -> None:
-        missing = {each.kind for each in faults} - set(actions)
+        missing = {fault.kind for fault in faults} - set(actions)
         if missing:
-            raise InvalidInputError(f"Nothing was given that makes a fault of kind {', '.join(sorted(missing))}.")
-        self._to_come = sorted(faults, key=lambda each: each.after)
+            raise InvalidInputError(f"No action was given for faults of kind {', '.join(sorted(missing))}.")
+        self._pending = sorted(faults, key=lambda fault: fault.after)
         self._actions = actions
-        self._made: list[_Made] = []
+        self.injected: list[InjectedFault] = []
+        """In order, on the clock of `time.perf_counter_ns`."""
 
     @property
     def has_pending(self) -> bool:
         """Whether faults are still to come."""
-        return bool(self._to_come)
+        return bool(self._pending)
 
     def fire_due(self, purchases: int) -> None:
-        """Make the faults that are due when so many purchases were answered, one after another.
+        """Inject the faults that are due after this number of answered purchases, one after another.
 
         Raises whatever an action raises.
         """
-        while self._to_come and self._to_come[0].after <= purchases:
-            kind = self._to_come.pop(0).kind
-            # Noted before it is made: a fault that fails, or is interrupted, has begun all the same.
+        while self._pending and self._pending[0].after <= purchases:
+            kind = self._pending.pop(0).kind
+            # Recorded before the call: a fault that fails, or is interrupted, has begun all the same.
             began_ns = time.perf_counter_ns()
-            made = _Made(kind, began_ns, began_ns)
-            self._made.append(made)
+            fault = InjectedFault(kind=kind, began_ns=began_ns, effect_ns=began_ns, over_ns=began_ns)
+            self.injected.append(fault)
             try:
-                took_effect_ns = self._actions[kind]()
-                if took_effect_ns is not None:
-                    made.instant_ns = took_effect_ns
+                effect_ns = self._actions[kind]()
+                if effect_ns is not None:
+                    fault.effect_ns = effect_ns
             finally:
-                made.over_ns = time.perf_counter_ns()
-
-    def instants_ns(self, kind: FaultKind) -> tuple[int, ...]:
-        """When faults of this kind took effect or were begun, in order, as readings of `time.perf_counter_ns`."""
-        return tuple(made.instant_ns for made in self._made if made.kind is kind)
-
-    def began_ns(self, kind: FaultKind) -> tuple[int, ...]:
-        """When each of them was begun: the server takes a while to die, and loses what is under way meanwhile."""
-        return tuple(made.began_ns for made in self._made if made.kind is kind)
-
-    def over_ns(self, kind: FaultKind) -> tuple[int, ...]:
-        """When each of them was over: the server was up again, or the last connection broken and replaced."""
-        return tuple(made.over_ns for made in self._made if made.kind is kind)
-
-
-@dataclass(slots=True)
-class _Made:
-    """A fault that was made, or is being made."""
-
-    kind: FaultKind
-    began_ns: int
-    instant_ns: int
-    over_ns: int = 0
+                fault.over_ns = time.perf_counter_ns()

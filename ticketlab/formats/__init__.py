@@ -1,6 +1,6 @@
-"""Histories for checkers made by others: Elle and Porcupine. Pure: frames in, lines of text out, one after another.
+"""Histories in other formats. Exports for Elle and Porcupine are pure: frames in, an iterator of text lines out.
 
-What each format says, and what of it follows from a history, stands in `elle` and `porcupine`.
+`elle` and `porcupine` describe their formats, `calls` what they share; `imports` reads histories from other systems.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -21,4 +21,4 @@ FORMATS: Final[Mapping[str, Export]] = {
     "elle-register": register,
     "porcupine": operations,
 }
-"""Each format by its name: a function of a history and its ledger that yields lines, without their ends."""
+"""Each format by name: a function of a history and its ledger that yields lines without line ends."""

@@ -1,30 +1,28 @@
-"""What every export goes by: the calls of a history, who made them, and what they tell of versions. Writes nothing."""
+"""Shared by all exports: the calls of a history, their processes, and the versions that they report. Writes nothing."""
 
 from dataclasses import dataclass
-from typing import Self, TypeAlias
+from typing import Self
 
 import numpy as np
 import pandas as pd
 
+from ticketlab.history.arrays import Integers, Mask
 from ticketlab.history.ledger import Ledger
 from ticketlab.history.recording import NOT_SEEN
 from ticketlab.outcomes import CAUSES, OUTCOMES, Cause, Outcome
 
-Integers: TypeAlias = np.ndarray[tuple[int], np.dtype[np.int64]]
-Mask: TypeAlias = np.ndarray[tuple[int], np.dtype[np.bool_]]
-
 FIRST_VERSION = 1
-"""The version with which every event begins, made by nobody."""
+"""The version with which every event begins; no operation made it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calls:
-    """The operations of a history, in its order; the rows of one follow one another."""
+    """The operations of a history, in its order; the rows of each are consecutive."""
 
     first: Integers
     """The row of each operation's first line."""
     end: Integers
-    """The row behind its last one."""
+    """The row after its last line."""
     process: Integers
     invoked: Integers
     completed: Integers
@@ -46,25 +44,25 @@ class Calls:
 
     @property
     def processes(self) -> int:
-        """A number that is no process's, nor is any above it."""
+        """The lowest number above all processes."""
         return int(self.process.max(initial=-1)) + 1
 
     @property
     def begin_ns(self) -> int:
-        """An instant at which nothing was over yet."""
+        """A time before every answer."""
         return min(0, int(self.invoked.min(initial=0)))
 
     @property
     def end_ns(self) -> int:
-        """An instant after all that was answered."""
+        """A time after every answer."""
         return int(self.completed.max(initial=0)) + 1
 
 
 def _processes(buyer: Integers, invoked: Integers, completed: Integers, crashed: Mask) -> Integers:
-    """The process of each operation: its buyer, as long as his last one was answered before it; else a new number.
+    """The process of each operation: its buyer if the buyer's last one was answered before, else a new number.
 
-    The one that got no answer may still go on, so that its process never calls again. Nor does one that was answered
-    in the instant of the next call: two ticks that tie count as concurrent, and a process does one thing at a time.
+    An operation without an answer may still be running, so its process never calls again. The same holds if the answer
+    ties with the next call: a tie counts as concurrent, and a process does one thing at a time.
     """
     order = np.lexsort((invoked, buyer))
     buyer, invoked = buyer[order], invoked[order]
@@ -81,26 +79,26 @@ def _processes(buyer: Integers, invoked: Integers, completed: Integers, crashed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionInfo:
-    """What the rows tell of the versions of their events."""
+    """What the rows report of the versions of their events."""
 
     event: Integers
     version: Integers
     made: Mask
-    """Sales and refunds that told the version which they made."""
+    """Sales and refunds that report the version that they made."""
     first: Mask
-    """Of those the first to have made a version that can be made."""
+    """Of those the first with its version, if that is above FIRST_VERSION."""
     alone: Mask
-    """Of those the ones that share their version with nobody."""
+    """Of those the only one with its version."""
     seen: Mask
-    """Refusals that told the version at which they were refused."""
+    """Refusals that report the version that they saw."""
     unversioned: Mask
-    """Rows that changed their event, or may have, or would have, and do not tell a version."""
+    """Rows that changed their event, may have or would have, and report no version."""
     ordered: Mask
-    """The events, by their number, whose versions are the order of their sales."""
+    """By number of the event: whether its versions order its sales."""
 
     @classmethod
     def of(cls, history: pd.DataFrame, ledger: Ledger) -> Self:
-        """What a history tells; on an event of which a sale carries no version, no version tells anything."""
+        """The versions in a history. If a sale of an event carries no version, no version of that event counts."""
         event, version = (history[name].to_numpy().astype(np.int64) for name in ("event", "version"))
         done = is_any(history, Outcome.SOLD, Outcome.REFUNDED)
         again = (history["cause"].cat.codes == CAUSES.index(Cause.REPEATED)).to_numpy()
@@ -108,22 +106,22 @@ class VersionInfo:
         known = ledger.events["event"].to_numpy()
         ordered = np.ones(1 + max(event.max(initial=-1), known.max(initial=-1)), np.bool_)
         ordered[event[done & ~again & (version == NOT_SEEN)]] = False
-        telling = ordered[event] & (version != NOT_SEEN)
-        made = done & ~again & telling
-        first, alone = _makers(event, version, np.flatnonzero(made & (version > FIRST_VERSION)))
+        counts = ordered[event] & (version != NOT_SEEN)
+        made = done & ~again & counts
+        first, alone = _first_and_only_writers(event, version, np.flatnonzero(made & (version > FIRST_VERSION)))
         return cls(
             event=event,
             version=version,
             made=made,
             first=first,
             alone=alone,
-            seen=refused & telling,
+            seen=refused & counts,
             unversioned=~made & ~refused & ~(done & again),
             ordered=ordered,
         )
 
     def last(self, ledger: Ledger) -> dict[int, int]:
-        """The version of each ordered event in the end; where the ledger does not tell, the last one told."""
+        """The final version of each ordered event: that of the ledger, else the highest reported one."""
         highest = np.full(len(self.ordered), FIRST_VERSION)
         for rows in (self.made, self.seen):
             np.maximum.at(highest, self.event[rows], self.version[rows])
@@ -135,8 +133,8 @@ class VersionInfo:
         return dict(zip(events.tolist(), final[events].tolist(), strict=True))
 
 
-def _makers(event: Integers, version: Integers, rows: Integers) -> tuple[Mask, Mask]:
-    """Who made a version first, and who alone."""
+def _first_and_only_writers(event: Integers, version: Integers, rows: Integers) -> tuple[Mask, Mask]:
+    """Masks of the first writer of each version, and of those that are the only one."""
     first, alone = np.zeros(len(event), np.bool_), np.zeros(len(event), np.bool_)
     ordered = rows[np.lexsort((rows, version[rows], event[rows]))]
     same = (event[ordered[1:]] == event[ordered[:-1]]) & (version[ordered[1:]] == version[ordered[:-1]])
@@ -147,7 +145,7 @@ def _makers(event: Integers, version: Integers, rows: Integers) -> tuple[Mask, M
 
 
 def is_any(history: pd.DataFrame, *outcomes: Outcome) -> Mask:
-    """The rows that ended in one of these ways."""
+    """Mask of the rows with one of these outcomes."""
     codes = history["outcome"].cat.codes.to_numpy()
-    found: Mask = np.isin(codes, [OUTCOMES.index(each) for each in outcomes])
-    return found
+    mask: Mask = np.isin(codes, [OUTCOMES.index(each) for each in outcomes])
+    return mask

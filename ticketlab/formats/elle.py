@@ -1,45 +1,43 @@
-"""Histories for Elle, the checker of transactional consistency, as elle-cli reads them from JSON.
+"""Exports for Elle, the checker of transactional consistency, in the JSON of elle-cli. Pure: yields lines.
 
-The file is one JSON array, a map a line: elle-cli reads the first JSON value of a file and no more
+The file is one JSON array with a map on each line: elle-cli reads only the first JSON value of a file
 (`read-json-history` in https://github.com/ligurio/elle-cli/blob/master/src/elle_cli/cli.clj). A map is an operation
-of Jepsen (https://github.com/jepsen-io/history), once as it was called and once as it was answered:
+of Jepsen (https://github.com/jepsen-io/history), once for the call and once for the answer:
 
     {"index":0,"type":"invoke","process":3,"time":17,"f":"txn","value":[["r",0,null],["append",0,41]]}
     {"index":1,"type":"ok","process":3,"time":90,"f":"txn","value":[["r",0,[]],["append",0,41]]}
 
     elle-cli --model list-append FILE        elle-cli --model rw-register FILE
 
-- `index` counts from 0; `time` is in ns since the trial's start. At equal times calls come before answers, so that
-  what ties is concurrent.
+- `index` counts from 0; `time` is in ns since the start of the trial. At equal times calls come before answers, so
+  that ties are concurrent.
 - `type` of the answer: SOLD, REFUNDED and SOLD_OUT are `ok`; CONFLICT, FAILED and UNAVAILABLE are `fail`; UNKNOWN is
   `info`.
-- `process` is the buyer. After an UNKNOWN, or where he calls before his last answer is surely past, he goes on under
-  a new number: a process of Jepsen does one thing at a time, and one that crashed does nothing more.
-- the key is the event. Of the transaction is told in hindsight what it did, for Elle wants the same steps in both maps.
+- `process` is the buyer. After an UNKNOWN, or if the buyer calls before its last answer is surely past, it continues
+  under a new number: a process of Jepsen runs one operation at a time, and none after a crash.
+- The key is the event. The call already has the steps of the answer, because Elle wants the same steps in both maps.
 
-What follows from a history: who was told that he made version v of an event has read v-1 and written v, and who was
-refused at version v has read v. Nothing is told of stock: Elle judges the order and what was seen, not whether seats
-were left. A purchase that was made before (REPEATED), or refused without being told a version, is a transaction
-without steps. On an event of which a sale carries no version, versions are no order, and nothing is read.
+A sale or refund that reports version v of an event has read v-1 and written v; a refusal at version v has read v. Stock
+is not exported: Elle judges the order and the reads, not whether seats were left. A REPEATED purchase, or a refusal
+without a version, is a transaction without steps. If a sale of an event carries no version, nothing of it is read.
 
-`append` (https://github.com/jepsen-io/elle/blob/main/src/elle/list_append.clj). An event is the list of its sales and
-refunds in the order of its versions; at version v it has v-1 elements.
-- The element of a sale or a refund is the number of its row in the history, from 0: elements must be unique, and
-  versions are not where an update was lost.
-- In the end somebody reads each event at the version that the ledger has, which gives Elle its order of versions. That
-  read has all there is to know of a sale that made its version alone, and the sale only appends. Whoever shares his
-  version, or made one above the ledger's last, also reads the list before and after: lost updates then show as
-  `lost-update` and `incompatible-order`.
-- Of the refusals at one version those answered first and called last read the list: they bind time as tightly as all
-  of them. The others are transactions without steps; baskets always read.
-- A version that nobody was told of has the element -v. It is appended by an `info` of its own that was called before
-  everything else, since Elle ends where it reads what nobody appended. UNKNOWN appends an element that nobody reads.
+`append` (https://github.com/jepsen-io/elle/blob/main/src/elle/list_append.clj): an event is the list of its sales and
+refunds in the order of versions; at version v it has v-1 elements.
+- The element of a sale or refund is the number of its row in the history, from 0: elements must be unique, and versions
+  are not if an update was lost.
+- A final transaction reads each event at the version of the ledger, which gives Elle the order of versions. So a sale
+  that is the only writer of its version only appends. A writer that shares its version, or made one above that of the
+  ledger, also reads the list before and after: lost updates then show as `lost-update` and `incompatible-order`.
+- Of the refusals at one version only those answered first and called last read the list: they constrain real time as
+  much as all of them. The others are transactions without steps; baskets always read.
+- A version that no answer reports has the element -v. An `info` called before everything else appends it, because Elle
+  aborts if it reads an element that was never appended. UNKNOWN appends an element that is never read.
 
-`register` (https://github.com/jepsen-io/elle/blob/main/src/elle/rw_register.clj). An event is a register that holds its
-version, null being version 1: a sale is ["r",e,v-1],["w",e,v], a refusal ["r",e,v]. Written values must be unique too:
-the second to make a version writes -1 less the number of its row, as does whoever tells no version. The lines have a
-fixed length, however many seats there are; but elle-cli does not let Elle infer from them that v comes after v-1 (the
-option `wfr-keys?`), and so it finds fewer violations than in lists.
+`register` (https://github.com/jepsen-io/elle/blob/main/src/elle/rw_register.clj): an event is a register that holds its
+version, with null for version 1. A sale is ["r",e,v-1],["w",e,v], a refusal ["r",e,v]. Written values must be unique
+too: the second writer of a version writes -1 minus the number of its row, as does a writer without a version. Lines
+have a fixed length for any number of seats. But elle-cli has no option for Elle to infer that v follows v-1
+(`wfr-keys?`), so it finds fewer violations than in lists.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -50,34 +48,35 @@ import numpy as np
 import pandas as pd
 
 from ticketlab.errors import InvalidInputError
-from ticketlab.formats.calls import FIRST_VERSION, Calls, Integers, Mask, VersionInfo, is_any
+from ticketlab.formats.calls import FIRST_VERSION, Calls, VersionInfo, is_any
+from ticketlab.history.arrays import Integers, Mask
 from ticketlab.history.ledger import Ledger
 from ticketlab.outcomes import Outcome
 
 MOST_ELEMENTS: Final = 50_000_000
-"""Elements of all lists that one export may hold, some 400 MB."""
+"""Elements of all lists in one export, about 400 MB."""
 
 _Steps: TypeAlias = Callable[[int, bool], str]
-"""The steps of a row: as they were asked for, or with what was read."""
+"""The steps of a row: as called, or as answered with the values read."""
 
 
 def append(history: pd.DataFrame, ledger: Ledger) -> Iterator[str]:
-    """The lines of a history for Elle's list-append; see above.
+    """The lines of a history for Elle's list-append model; see above.
 
     Raises:
-        InvalidInputError: the lists that were read are too long to be written out.
+        InvalidInputError: the lists in the reads would be too long.
     """
-    told, calls = VersionInfo.of(history, ledger), Calls.of(history)
-    last = told.last(ledger)
-    made_above = told.made & (told.version > _by_event(last, len(told.ordered))[told.event])
-    plain = told.alone & ~made_above
-    whole = told.made & ~plain
-    reading = told.seen & (_bounding_reads(told, history) | _of_baskets(calls, len(history)))
-    _refuse_what_is_too_long(told, last, whole=whole, reading=reading)
-    lists = _Lists(told, last, first=told.first, upto=whole | reading)
+    versions, calls = VersionInfo.of(history, ledger), Calls.of(history)
+    last = versions.last(ledger)
+    made_above = versions.made & (versions.version > _by_event(last, len(versions.ordered))[versions.event])
+    plain = versions.alone & ~made_above
+    whole = versions.made & ~plain
+    reading = versions.seen & (_bounding_reads(versions, history) | _of_baskets(calls, len(history)))
+    _check_length(versions, last, whole=whole, reading=reading)
+    lists = _Lists(versions, last, first=versions.first, upto=whole | reading)
 
-    event, version = told.event.tolist(), told.version.tolist()
-    codes = np.select([plain | told.unversioned, reading, whole], ["append", "read", "whole"], "").tolist()
+    event, version = versions.event.tolist(), versions.version.tolist()
+    codes = np.select([plain | versions.unversioned, reading, whole], ["append", "read", "whole"], "").tolist()
 
     def steps(row: int, answered: bool) -> str:
         key, code = event[row], codes[row]
@@ -92,17 +91,17 @@ def append(history: pd.DataFrame, ledger: Ledger) -> Iterator[str]:
             return f'["r",{key},{before}],["append",{key},{row}],["r",{key},{after}]'
         return ""
 
-    unknown = [f'["append",{key},{-each}]' for key, each in lists.made_by_nobody()]
+    unknown = [f'["append",{key},{-each}]' for key, each in lists.unreported()]
     ends = [(f'["r",{key},null]', f'["r",{key},{lists.at(key, version)}]') for key, version in last.items()]
     return _array(chain(_unknown(unknown, calls), _calls(history, calls, steps), _ends(ends, calls, len(unknown))))
 
 
 def register(history: pd.DataFrame, ledger: Ledger) -> Iterator[str]:
-    """The lines of a history for Elle's rw-register; see above."""
-    told, calls = VersionInfo.of(history, ledger), Calls.of(history)
-    event, version = told.event.tolist(), told.version.tolist()
-    written = np.where(told.first, told.version, -1 - np.arange(len(history))).tolist()
-    codes = np.select([told.unversioned, told.seen, told.made], ["write", "read", "update"], "").tolist()
+    """The lines of a history for Elle's rw-register model; see above."""
+    versions, calls = VersionInfo.of(history, ledger), Calls.of(history)
+    event, version = versions.event.tolist(), versions.version.tolist()
+    written = np.where(versions.first, versions.version, -1 - np.arange(len(history))).tolist()
+    codes = np.select([versions.unversioned, versions.seen, versions.made], ["write", "read", "update"], "").tolist()
 
     def steps(row: int, answered: bool) -> str:
         key, code = event[row], codes[row]
@@ -114,7 +113,7 @@ def register(history: pd.DataFrame, ledger: Ledger) -> Iterator[str]:
             return f'{_read(key, version[row] - 1, answered)},["w",{key},{written[row]}]'
         return ""
 
-    ends = [(_read(key, each, False), _read(key, each, True)) for key, each in told.last(ledger).items()]
+    ends = [(_read(key, each, False), _read(key, each, True)) for key, each in versions.last(ledger).items()]
     return _array(chain(_calls(history, calls, steps), _ends(ends, calls, 0)))
 
 
@@ -125,34 +124,34 @@ def _read(key: int, version: int, answered: bool) -> str:
 class _Lists:
     """The list of each event at each of its versions, as JSON."""
 
-    def __init__(self, told: VersionInfo, last: Mapping[int, int], *, first: Mask, upto: Mask) -> None:
-        """Lists up to the last version of each event, and to that of each of the rows `upto`."""
-        highest = _by_event(last, len(told.ordered))
-        np.maximum.at(highest, told.event[upto], told.version[upto])
-        rows = np.flatnonzero(first & (told.version <= highest[told.event]))
-        rows = rows[np.argsort(told.event[rows], kind="stable")]
+    def __init__(self, versions: VersionInfo, last: Mapping[int, int], *, first: Mask, upto: Mask) -> None:
+        """Lists up to the last version of each event and to the versions of the rows `upto`."""
+        highest = _by_event(last, len(versions.ordered))
+        np.maximum.at(highest, versions.event[upto], versions.version[upto])
+        rows = np.flatnonzero(first & (versions.version <= highest[versions.event]))
+        rows = rows[np.argsort(versions.event[rows], kind="stable")]
         self._texts: dict[int, str] = {}
         self._ends: dict[int, list[int]] = {}
-        self._nobodys: dict[int, list[int]] = {}
+        self._unreported: dict[int, list[int]] = {}
         for event in last:
-            begin, end = np.searchsorted(told.event[rows], [event, event + 1])
+            begin, end = np.searchsorted(versions.event[rows], [event, event + 1])
             elements = -np.arange(FIRST_VERSION + 1, highest[event] + 1)
-            elements[told.version[rows[begin:end]] - FIRST_VERSION - 1] = rows[begin:end]
-            self._nobodys[event] = (-elements[elements < 0]).tolist()
+            elements[versions.version[rows[begin:end]] - FIRST_VERSION - 1] = rows[begin:end]
+            self._unreported[event] = (-elements[elements < 0]).tolist()
             words = list(map(str, elements.tolist()))
             self._texts[event] = ",".join(words)
             self._ends[event] = [0, *(np.cumsum([len(word) + 1 for word in words]) - 1).tolist()]
 
     def at(self, event: int, version: int, *, also: int | None = None) -> str:
-        """The list at a version, and perhaps one element more."""
+        """The list at a version, with the element `also` at its end."""
         count = max(version - FIRST_VERSION, 0)
         text = self._texts[event][: self._ends[event][count]]
         more = "" if also is None else f",{also}" if text else f"{also}"
         return f"[{text}{more}]"
 
-    def made_by_nobody(self) -> Iterator[tuple[int, int]]:
-        """Event and version of each element that no row stands for."""
-        for event, versions in self._nobodys.items():
+    def unreported(self) -> Iterator[tuple[int, int]]:
+        """Event and version of each element without a row."""
+        for event, versions in self._unreported.items():
             yield from ((event, version) for version in versions)
 
 
@@ -162,11 +161,11 @@ def _by_event(last: Mapping[int, int], events: int) -> Integers:
     return numbers
 
 
-def _bounding_reads(told: VersionInfo, history: pd.DataFrame) -> Mask:
-    """Of the refusals at one version of an event the one answered first and the one called last."""
-    rows = np.flatnonzero(told.seen)
+def _bounding_reads(versions: VersionInfo, history: pd.DataFrame) -> Mask:
+    """Mask of the first answered and the last called refusal at each version of an event."""
+    rows = np.flatnonzero(versions.seen)
     times = pd.DataFrame({name: history[name].to_numpy()[rows] for name in ("invoked_ns", "completed_ns")})
-    by = times.groupby([told.event[rows], told.version[rows]])
+    by = times.groupby([versions.event[rows], versions.version[rows]])
     chosen = np.zeros(len(history), np.bool_)
     chosen[rows[by["completed_ns"].idxmin().to_numpy(np.int64)]] = True
     chosen[rows[by["invoked_ns"].idxmax().to_numpy(np.int64)]] = True
@@ -178,13 +177,13 @@ def _of_baskets(calls: Calls, rows: int) -> Mask:
     return np.repeat(lines > 1, lines) if len(lines) else np.zeros(rows, np.bool_)
 
 
-def _refuse_what_is_too_long(told: VersionInfo, last: Mapping[int, int], *, whole: Mask, reading: Mask) -> None:
-    above = np.maximum(told.version - FIRST_VERSION, 0)
+def _check_length(versions: VersionInfo, last: Mapping[int, int], *, whole: Mask, reading: Mask) -> None:
+    above = np.maximum(versions.version - FIRST_VERSION, 0)
     count = sum(last.values()) + int(above[reading].sum()) + 2 * int(above[whole].sum())
     if count > MOST_ELEMENTS:
         raise InvalidInputError(
-            f"The lists that were read would have {count:,} elements, more than {MOST_ELEMENTS:,}: each read has all "
-            "sales before it. The format elle-register says nearly the same in short lines."
+            f"The lists in the export would have {count:,} elements, more than {MOST_ELEMENTS:,}: each read holds all "
+            "sales before it. Use the format elle-register, which has short lines."
         )
 
 
@@ -193,11 +192,11 @@ _TYPES: Final = {
     **dict.fromkeys((Outcome.CONFLICT, Outcome.FAILED, Outcome.UNAVAILABLE), "fail"),
     Outcome.UNKNOWN: "info",
 }
-"""What Jepsen calls each outcome."""
+"""Jepsen's type of each outcome."""
 
 
 def _calls(history: pd.DataFrame, calls: Calls, steps: _Steps) -> Iterator[str]:
-    """Every call and every answer of the history, in the order of time, without their index."""
+    """Every call and answer of the history by time, without index."""
     count = len(calls.first)
     times = np.concatenate([calls.invoked, calls.completed])
     order = np.lexsort((np.arange(2 * count) >= count, times))
@@ -209,23 +208,23 @@ def _calls(history: pd.DataFrame, calls: Calls, steps: _Steps) -> Iterator[str]:
     for place, time in zip(order.tolist(), times[order].tolist(), strict=True):
         answered = place >= count
         call = place - count if answered else place
-        asked_only = not answered or ends[call] != "ok"
-        value = ",".join(filter(None, (steps(row, not asked_only) for row in range(first[call], end[call]))))
+        has_values = answered and ends[call] == "ok"
+        value = ",".join(filter(None, (steps(row, has_values) for row in range(first[call], end[call]))))
         yield _operation(ends[call] if answered else "invoke", process[call], time, value)
 
 
 def _unknown(values: list[str], calls: Calls) -> Iterator[str]:
-    """What nobody was told of, each as a call before all others that was never answered."""
+    """The versions that no answer reports, each as a call before all others without an answer."""
     for process, value in enumerate(values, start=calls.processes):
         yield _operation("invoke", process, calls.begin_ns, value)
         yield _operation("info", process, calls.begin_ns, value)
 
 
 def _ends(values: list[tuple[str, str]], calls: Calls, others: int) -> Iterator[str]:
-    """What was read when all was over."""
+    """The final reads."""
     process = calls.processes + others
-    for asked, read in values:
-        yield _operation("invoke", process, calls.end_ns, asked)
+    for called, read in values:
+        yield _operation("invoke", process, calls.end_ns, called)
         yield _operation("ok", process, calls.end_ns, read)
 
 

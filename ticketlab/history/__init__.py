@@ -1,1 +1,1 @@
-"""What was observed in a trial, as columns: the history, the ledger, and what is worked out of both. Opens nothing."""
+"""The data of a trial as columns: the history, the ledger, and what is derived from both. Opens no connection."""

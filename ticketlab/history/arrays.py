@@ -1,6 +1,6 @@
-"""A history's columns as arrays, and what each of its rows tells by itself. Pure; knows no ledger and no other row.
+"""The columns of a history as arrays, and what follows from each row alone. Pure; knows no ledger.
 
-Each array is worked out when first asked for.
+Each array is computed when first used.
 """
 
 from collections.abc import Iterable
@@ -17,11 +17,11 @@ Integers: TypeAlias = np.ndarray[tuple[int], np.dtype[np.int64]]
 Mask: TypeAlias = np.ndarray[tuple[int], np.dtype[np.bool_]]
 
 NEVER: Final = np.iinfo(np.int64).max
-"""The time by which something that has no upper end must have happened."""
+"""A time after all others, for an interval without an upper end."""
 
 
 class HistoryArrays:
-    """What was told. Rows are those of the history, counted from 0."""
+    """The columns of a history. Rows are counted from 0."""
 
     def __init__(self, history: pd.DataFrame) -> None:
         self.history = history
@@ -71,27 +71,27 @@ class HistoryArrays:
 
     @cached_property
     def operation(self) -> Integers:
-        """The number of each row's operation: the rows of a basket follow one another."""
+        """The number of each row's operation; the rows of a basket are consecutive."""
         return np.cumsum(self.is_first_line) - 1
 
     @cached_property
     def repeated(self) -> Mask:
-        """Purchases and refunds that were told to have been made before."""
+        """Purchases and refunds whose answer reports an earlier call."""
         return self._is("cause", CAUSES.index(Cause.REPEATED))
 
     @cached_property
     def purchases(self) -> Mask:
-        """Rows of purchases, however they ended."""
+        """Rows of purchases, with any outcome."""
         return self._is("kind", KINDS.index(Kind.PURCHASE))
 
     @cached_property
     def sold(self) -> Mask:
-        """Purchases that were told as sold, for the first time or again."""
+        """Purchases that were answered as sold, including answers that report an earlier call."""
         return self._with_outcome(Kind.PURCHASE, Outcome.SOLD)
 
     @cached_property
     def refused(self) -> Mask:
-        """Purchases that were told to be sold out."""
+        """Purchases that were answered as sold out."""
         return self._with_outcome(Kind.PURCHASE, Outcome.SOLD_OUT)
 
     @cached_property
@@ -101,12 +101,12 @@ class HistoryArrays:
 
     @cached_property
     def refunded(self) -> Mask:
-        """Refunds that gave something back."""
+        """Refunds that returned tickets."""
         return self._with_outcome(Kind.REFUND, Outcome.REFUNDED) & ~self.repeated
 
     @cached_property
     def empty_refunds(self) -> Mask:
-        """Refunds that were told that there is nothing to give back."""
+        """Refunds that were answered with nothing to refund."""
         return self._with_outcome(Kind.REFUND, Outcome.REFUNDED) & self.repeated
 
     @cached_property
@@ -116,7 +116,7 @@ class HistoryArrays:
 
     @cached_property
     def completed_or_inf(self) -> Integers:
-        """The time by which a row has taken effect: when it was answered, and without an answer NEVER."""
+        """The time by which a row has taken effect: its answer, or NEVER for an unknown outcome."""
         return np.where(self._is("outcome", OUTCOMES.index(Outcome.UNKNOWN)), NEVER, self.completed)
 
     def _numbers(self, column: str) -> Integers:
@@ -136,7 +136,7 @@ class HistoryArrays:
 
 
 class LoadPart(StrEnum):
-    """A part of a load that a run may have tried or not; faults have the names of their kinds."""
+    """A part of a load that a run may include; faults have the names of their kinds."""
 
     QUANTITIES = "quantities"
     EVENTS = "events"
@@ -150,7 +150,7 @@ class LoadPart(StrEnum):
 
     @property
     def words(self) -> str:
-        """The part as sentences name it."""
+        """The part as it is called in sentences."""
         return _WORDS[self]
 
 

@@ -1,7 +1,16 @@
-"""The calls of one purchase id: which of them can have taken effect, by their answers and by what the id owns.
+"""Which calls took effect: sure, possible or not, by the answers of each purchase id and what it owns. Pure.
 
-Pure, one id at a time. `effects` says what a sale, a refund and a confirmation are, and enters the result into
-the arrays of a whole history.
+Definitions: an id is *irregular* if it has more than one purchase or refund, or a refund of nothing. An *explanation*
+is a set of its calls that can have taken effect, so that all answers are right and the tickets are those of the ledger.
+
+Idea: a regular id is decided by its outcomes and its tickets, in whole columns. For an irregular id `explanations`
+walks all orders of its calls that real time allows, depth first. A call is certain if it is in all explanations. Where
+they agree on one sale and at most one refund (`merged`), the id is reduced to these two.
+
+Cost: linear in the history; exponential in the calls of one irregular id, at most MOST_CALLS.
+
+Example: purchase A of unknown outcome in [0, 5] and purchase B in [6, 9], answered "sold" as a repeat; the id owns its
+tickets. Either A sold and B confirmed it, or B sold: one sale of two possible calls, which took effect in [0, 9].
 """
 
 from collections import Counter, defaultdict
@@ -17,21 +26,21 @@ from ticketlab.history.arrays import NEVER, HistoryArrays, Integers, Mask
 from ticketlab.history.recording import NOT_SEEN
 
 
-class Call(NamedTuple):
-    """One operation of an irregular id."""
+class IdCall(NamedTuple):
+    """One call of an irregular purchase id."""
 
     rows: tuple[int, ...]
     is_purchase: bool
     is_certain: bool
     """Answered; otherwise of unknown outcome."""
     is_repeated: bool
-    """The answer says that an earlier call did this; of a refund, that there was nothing to refund."""
+    """The answer reports an earlier call; for a refund, that there was nothing to refund."""
     lines: Mapping[int, int]
-    """Of each event the tickets that were asked for."""
+    """For each event the tickets that were asked for."""
     versions: Mapping[int, int]
-    """Of each event the version in the answer, where that counts."""
+    """For each event the version in the answer, if it counts."""
     stocks: Mapping[int, int]
-    """Of each event the stock in the answer, where that counts."""
+    """For each event the stock in the answer, if it counts."""
     since: int
     until: int
 
@@ -39,33 +48,33 @@ class Call(NamedTuple):
 class Merged(NamedTuple):
     """The one sale of an id, and its refund if there is one."""
 
-    sale: Call
+    sale: IdCall
     since: int
     until: int
     stock_ignored: bool
-    refund: Call | None
+    refund: IdCall | None
     refund_since: int
 
 
-def explanations(calls: Sequence[Call], owned: Mapping[int, int]) -> set[int]:
+def explanations(calls: Sequence[IdCall], owned: Mapping[int, int]) -> set[int]:
     """Every set of calls that can have taken effect, as bits; empty if none explains the answers and the tickets.
 
     Args:
         calls: of one id, those that may have an effect or claim to have had one.
         owned: the tickets of each event that the id owns at the end.
     """
-    # Where no call was answered as the first sale, an answer that reports an earlier call may be that of the sale.
+    # If no call was answered as the first sale, an answer that reports an earlier call may be the sale itself.
     repeated_may_sell = not any(each.is_purchase and each.is_certain and not each.is_repeated for each in calls)
     certain = sum(1 << place for place, each in enumerate(calls) if each.is_certain)
     found: set[int] = set()
     seen = set()
-    ahead: list[tuple[int, int, int]] = [(0, -1, 0)]
-    while ahead:
-        step = ahead.pop()
-        if step in seen:
+    stack: list[tuple[int, int, int]] = [(0, -1, 0)]
+    while stack:
+        configuration = stack.pop()
+        if configuration in seen:
             continue
-        seen.add(step)
-        placed, standing, effects = step
+        seen.add(configuration)
+        placed, standing, effects = configuration
         if placed & certain == certain and owned == (calls[standing].lines if standing >= 0 else {}):
             found.add(effects)
         deadline = min((each.until for place, each in enumerate(calls) if not placed >> place & 1), default=NEVER)
@@ -73,14 +82,14 @@ def explanations(calls: Sequence[Call], owned: Mapping[int, int]) -> set[int]:
             if placed >> place & 1 or call.since > deadline:
                 continue
             for effect, stands in _steps(calls, place, standing, repeated_may_sell=repeated_may_sell):
-                ahead.append((placed | 1 << place, stands, effects | effect << place))
+                stack.append((placed | 1 << place, stands, effects | effect << place))
     return found
 
 
-def _steps(calls: Sequence[Call], place: int, standing: int, *, repeated_may_sell: bool) -> Iterator[tuple[int, int]]:
-    """Each possible result of a call when the sale `standing` is in force (-1: none).
+def _steps(calls: Sequence[IdCall], place: int, standing: int, *, repeated_may_sell: bool) -> Iterator[tuple[int, int]]:
+    """Each possible result of a call while the sale `standing` is in force (-1: none).
 
-    That is: whether the call took effect, as 0 or 1, and which sale is in force afterwards.
+    A result is whether the call took effect, as 0 or 1, and the sale in force afterwards.
     """
     call = calls[place]
     if not call.is_purchase and call.is_repeated:  # there was nothing to refund
@@ -96,38 +105,35 @@ def _steps(calls: Sequence[Call], place: int, standing: int, *, repeated_may_sel
         yield 0, standing
 
 
-def _confirms(call: Call, sale: Call) -> bool:
-    """Whether an answer "sold" can be that of a sale made before: the same tickets, and the same versions if known.
-
-    That holds for an answer that reports an earlier call too: "sold" is only said of exactly what was asked for.
-    """
+def _confirms(call: IdCall, sale: IdCall) -> bool:
+    """Whether an answer "sold" can report an earlier sale: the same tickets, and the same versions if known."""
     same = all(sale.versions.get(event, version) == version for event, version in call.versions.items())
     return call.lines == sale.lines and same
 
 
-def merged(calls: Sequence[Call], found: set[int]) -> Merged | None:
-    """The one sale, and perhaps one refund, that all explanations agree on; None if they do not."""
+def merged(calls: Sequence[IdCall], found: set[int]) -> Merged | None:
+    """The one sale, and at most one refund, that all explanations agree on; or None."""
     sales = {place for mask in found for place, each in enumerate(calls) if mask >> place & 1 and each.is_purchase}
     refunds = {mask & ~_bits(sales) for mask in found}
     one_sale = all((mask & _bits(sales)).bit_count() == 1 for mask in found)
     if not one_sale or len(refunds) > 1 or next(iter(refunds)).bit_count() > 1:
         return None
-    makers = [calls[place] for place in sales]
+    candidates = [calls[place] for place in sales]
     answers = [each for each in calls if each.is_purchase and each.is_certain]
-    nothings = [each for each in calls if not each.is_purchase and each.is_repeated]
+    empty_refunds = [each for each in calls if not each.is_purchase and each.is_repeated]
     refund = next((each for place, each in enumerate(calls) if refunds == {1 << place}), None)
-    pins = {tuple(sorted(each.versions.items())) for each in answers if each.versions}
-    if any(each.lines != makers[0].lines for each in makers) or len(pins) > 1 or (refund and nothings):
+    reported = {tuple(sorted(each.versions.items())) for each in answers if each.versions}
+    if any(each.lines != candidates[0].lines for each in candidates) or len(reported) > 1 or (refund and empty_refunds):
         return None
-    with_version = [each for each in makers if each.versions]
-    if pins and not with_version:
+    with_version = [each for each in candidates if each.versions]
+    if reported and not with_version:
         return None  # only a confirmation reports the version; the call that sold reports none
-    first = min(makers, key=lambda each: each.since)
-    if first.stocks and any(each.stocks != first.stocks for each in makers):
+    first = min(candidates, key=lambda each: each.since)
+    if first.stocks and any(each.stocks != first.stocks for each in candidates):
         return None  # the stock that one of them reports counts only if that one made the sale
     return Merged(
-        sale=min(with_version or makers, key=lambda each: each.since),
-        since=max([min(each.since for each in makers), *(each.since for each in nothings)]),
+        sale=min(with_version or candidates, key=lambda each: each.since),
+        since=max([min(each.since for each in candidates), *(each.since for each in empty_refunds)]),
         until=min((each.until for each in answers), default=NEVER),
         stock_ignored=not first.stocks,
         refund=refund,
@@ -135,18 +141,18 @@ def merged(calls: Sequence[Call], found: set[int]) -> Merged | None:
     )
 
 
-def as_answered(calls: Sequence[Call], found: set[int]) -> Merged | None:
-    """The explanation in which the call that was answered with a version made the only sale; None if it is no such one.
+def as_answered(calls: Sequence[IdCall], found: set[int]) -> Merged | None:
+    """The explanation in which a call that was answered with a version made the only sale; or None.
 
     There may be others: a call of the same id whose answer was lost can have made that sale. So an order of the history
-    that keeps to this explanation proves it right; that there is no such order proves nothing.
+    with this explanation proves the history valid, but the absence of such an order proves nothing.
     """
     if not all(each.is_purchase for each in calls):
         return None
-    makers = [each for place, each in enumerate(calls) if each.is_certain and each.versions and 1 << place in found]
-    if not makers:
+    answered = [each for place, each in enumerate(calls) if each.is_certain and each.versions and 1 << place in found]
+    if not answered:
         return None
-    sale = min(makers, key=lambda each: each.since)
+    sale = min(answered, key=lambda each: each.since)
     until = min(each.until for each in calls if each.is_certain)
     return Merged(sale=sale, since=sale.since, until=until, stock_ignored=False, refund=None, refund_since=0)
 
@@ -156,54 +162,54 @@ def _bits(places: set[int]) -> int:
 
 
 MOST_CALLS: Final = 12
-"""The largest number of calls of one id whose orders are walked; if an id has more, each of its calls stays open."""
+"""The most calls of one id whose orders are searched; with more, each of its calls stays open."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effects:
-    """What took effect. Masks and windows are by row of the history, but for `impossible`."""
+    """What took effect. All arrays are by row of the history, except the last two."""
 
     sure: Mask
     """Rows that took effect in every explanation of their id."""
     open: Mask
     """Rows that took effect in some explanations of their id, and in others not."""
     since: Integers
-    """The earliest moment at which the row can have taken effect, in ns."""
+    """The earliest time at which the row can have taken effect, in ns."""
     until: Integers
-    """The latest one; NEVER where nothing limits it."""
+    """The latest time, or NEVER."""
     stock_ignored: Mask
-    """Rows whose reported stock says nothing, for another call may have made their sale."""
+    """Rows whose reported stock does not count, for another call may have made their sale."""
     entangled: Mask
-    """Rows of ids that cannot be reduced to one sale and one refund: only a search over all orders decides them."""
+    """Rows of ids that cannot be reduced to one sale and one refund: they need the general search."""
     irregular: Mask
-    """By id: whether it has more calls than one purchase and one refund."""
+    """By id: whether it has more than one purchase or refund, or a refund of nothing."""
     impossible: Mask
     """By id: no order of its own calls agrees with time and ends in the tickets that it owns."""
 
 
 class Owners(NamedTuple):
-    """Who asks for what and who owns what: purchase ids and events as numbers."""
+    """Purchase ids of calls and tickets, and events of tickets, as numbers."""
 
     id: Integers
-    """Of each row of the history."""
+    """For each row of the history."""
     ids: int
-    """How many ids there are."""
+    """The number of ids."""
     ticket_id: Integers
-    """Of each ticket of the ledger."""
+    """For each ticket of the ledger."""
     ticket_event: Integers
 
 
 class Reports(NamedTuple):
-    """What each row's answer says of its event, or NOT_SEEN where it says nothing that counts."""
+    """The version and stock that each row reports of its event, or NOT_SEEN if they do not count."""
 
     version: Integers
     stock: Integers
 
 
 def decide_irregular(
-    effects: Effects, calls: Sequence[Call], owned: Mapping[int, int], number: int, *, trusting: bool = False
+    effects: Effects, calls: Sequence[IdCall], owned: Mapping[int, int], number: int, *, trusting: bool = False
 ) -> None:
-    """Decide which calls of the irregular id `number` took effect, and write it into the arrays of `effects`."""
+    """Decide which calls of the irregular id `number` took effect, and write them into `effects`."""
     found = explanations(calls, owned) if len(calls) <= MOST_CALLS else None
     if found is None:
         _enter(effects, calls, sure=0, open_=(1 << len(calls)) - 1, entangled=True)
@@ -225,7 +231,7 @@ def decide_irregular(
     _enter(effects, calls, sure=sure, open_=reduce(or_, found) & ~sure, entangled=not is_unambiguous)
 
 
-def _enter(effects: Effects, calls: Sequence[Call], *, sure: int, open_: int, entangled: bool = False) -> None:
+def _enter(effects: Effects, calls: Sequence[IdCall], *, sure: int, open_: int, entangled: bool = False) -> None:
     for place, call in enumerate(calls):
         rows = list(call.rows)
         effects.sure[rows] = bool(sure >> place & 1)
@@ -249,9 +255,9 @@ def decide(columns: HistoryArrays, reports: Reports, owners: Owners, *, trusting
 
     Args:
         columns: of the history.
-        reports: what each answer says of its event.
-        owners: who owns what at the end.
-        trusting: of several explanations of an id take the one in which the answered call sold, if there is one.
+        reports: the version and stock in each answer.
+        owners: the purchase ids of calls and tickets.
+        trusting: of several explanations of an id choose the one in which the answered call sold, if any.
     """
     counts = _Counts(columns, owners)
     purchases, refunds = counts.of(columns.purchases), counts.of(~columns.purchases)
@@ -283,12 +289,12 @@ class _Counts:
         self._leads = columns.is_first_line
 
     def of(self, rows: Mask) -> Integers:
-        """How many operations each id has among these rows."""
+        """The number of operations of each id among these rows."""
         return np.bincount(self.owners.id[rows & self._leads], minlength=self.owners.ids)
 
 
 def _decide_unknown(effects: Effects, columns: HistoryArrays, counts: _Counts, regular: Mask) -> None:
-    """Unknown outcomes of ids with one purchase and one refund at most: what the id owns at the end decides."""
+    """Unknown outcomes of regular ids: the tickets that the id owns at the end decide."""
     id_, owners = counts.owners.id, counts.owners
     owns = np.bincount(owners.ticket_id, minlength=owners.ids) > 0
     sold, refunded = counts.of(columns.sold) > 0, counts.of(columns.refunded) > 0
@@ -302,8 +308,8 @@ def _decide_unknown(effects: Effects, columns: HistoryArrays, counts: _Counts, r
 
 def irregular_ids(
     columns: HistoryArrays, reports: Reports, owners: Owners, irregular: Mask
-) -> Iterator[tuple[int, list[Call], dict[int, int]]]:
-    """Each irregular id by its number, with its calls in the order of the history, and what it owns."""
+) -> Iterator[tuple[int, list[IdCall], dict[int, int]]]:
+    """Each irregular id: its number, its calls in the order of the history, and its tickets by event."""
     owned: dict[int, Counter[int]] = defaultdict(Counter)
     tickets = np.flatnonzero(irregular[owners.ticket_id])
     for number, event in zip(owners.ticket_id[tickets].tolist(), owners.ticket_event[tickets].tolist(), strict=True):
@@ -314,18 +320,16 @@ def irregular_ids(
     for row in np.flatnonzero(matters).tolist():
         calls[int(owners.id[row])].setdefault(int(columns.operation[row]), []).append(row)
     for number, operations in calls.items():
-        made = [_call(columns, reports, rows, is_certain=bool(certain[rows[0]])) for rows in operations.values()]
-        yield number, made, dict(owned[number])
+        of_id = [_call(columns, reports, rows, is_certain=bool(certain[rows[0]])) for rows in operations.values()]
+        yield number, of_id, dict(owned[number])
 
 
-def _call(columns: HistoryArrays, reports: Reports, rows: list[int], *, is_certain: bool) -> Call:
+def _call(columns: HistoryArrays, reports: Reports, rows: list[int], *, is_certain: bool) -> IdCall:
     first = rows[0]
     events = columns.event[rows].tolist()
-    versions, stocks = (
-        zip(events, reports.version[rows].tolist(), strict=True),
-        zip(events, reports.stock[rows].tolist(), strict=True),
-    )
-    return Call(
+    versions = zip(events, reports.version[rows].tolist(), strict=True)
+    stocks = zip(events, reports.stock[rows].tolist(), strict=True)
+    return IdCall(
         rows=tuple(rows),
         is_purchase=bool(columns.purchases[first]),
         is_certain=is_certain,

@@ -14,38 +14,38 @@ Numbers: TypeAlias = np.ndarray[tuple[int], np.dtype[np.int64]]
 Mask: TypeAlias = np.ndarray[tuple[int], np.dtype[np.bool_]]
 Words: TypeAlias = np.ndarray[tuple[int], np.dtype[np.uint64]]
 Pairs: TypeAlias = np.ndarray[tuple[int], np.dtype[np.complex128]]
-"""Ids as elements of 16 bytes, which numpy moves in one go. They are never computed with: read them by `_words`."""
+"""Ids as elements of 16 bytes, which numpy moves at once. Never computed with: `_words` reads them."""
 
 _ODD: Final = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F))
-"""Multipliers of the two halves in the hash: odd, and otherwise without meaning."""
+"""Multipliers of the two halves in the hash: arbitrary odd numbers."""
 
 
 def codes(*columns: "pd.Series[bytes]") -> tuple[Numbers, ...]:
-    """Each column's ids as numbers from 0: equal ids have equal numbers, whichever column they stand in.
+    """Each column's ids as numbers from 0; equal ids have equal numbers in all columns.
 
-    They are counted in the order in which the ids first stand there, the columns one after another. So there are no
-    gaps, and what is looked up by number for every row of the first column lies in the order of its rows.
+    They are numbered by first occurrence, column by column. So there are no gaps, and the rows of the first column read
+    a table by number in order.
 
     Args:
-        columns: of type `tables.PURCHASE_ID`, without missing values.
+        columns: of type `parquet.PURCHASE_ID`, without missing values.
     """
     ids = [_pairs(each) for each in columns]
     starts = [_starts(each) for each in ids]
     firsts = [_distinct(each, at) for each, at in zip(ids, starts, strict=True)]
     numbers = _numbered(np.concatenate(firsts) if len(firsts) > 1 else firsts[0])
-    found = np.split(numbers, np.cumsum([len(each) for each in firsts])[:-1])
-    return tuple(_spread(each, at, len(column)) for each, at, column in zip(found, starts, ids, strict=True))
+    by_column = np.split(numbers, np.cumsum([len(each) for each in firsts])[:-1])
+    return tuple(_spread(each, at, len(column)) for each, at, column in zip(by_column, starts, ids, strict=True))
 
 
 def distinct(column: "pd.Series[bytes]") -> bool:
-    """Whether no two ids of a column are equal: where none are it is known by a sort, in a tenth of the time."""
+    """Whether no two ids of a column are equal. Ten times as fast as `codes` if they are not."""
     ids = _pairs(column)
     hashes = np.sort(_hashes(ids))
     return bool((hashes[1:] != hashes[:-1]).all()) or int(_numbered(ids).max()) + 1 == len(ids)
 
 
 def _pairs(column: "pd.Series[bytes]") -> Pairs:
-    """The bytes of a column, not copied where it lies in one piece."""
+    """The bytes of a column; not copied if it is one chunk."""
     array = pa.array(column)
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()
@@ -70,7 +70,7 @@ def _equal(some: Pairs, others: Pairs) -> Mask:
 
 
 def _starts(ids: Pairs) -> Numbers:
-    """The places at which an id differs from the one before."""
+    """The indices at which an id differs from the one before."""
     new = np.ones(len(ids), np.bool_)
     np.logical_not(_equal(ids[1:], ids[:-1]), out=new[1:])
     return np.flatnonzero(new)
@@ -81,25 +81,24 @@ def _distinct(ids: Pairs, starts: Numbers) -> Pairs:
 
 
 def _spread(numbers: Numbers, starts: Numbers, length: int) -> Numbers:
-    """The number of each start, for all that follow it."""
+    """The number of each start, for all elements up to the next start."""
     return numbers if len(starts) == length else np.repeat(numbers, np.diff(starts, append=length))
 
 
 def _numbered(ids: Pairs) -> Numbers:
-    """The number of each id, in the order of their first places."""
-    first = _first_places(ids)
+    """The number of each id, by first occurrence."""
+    first = _first_indices(ids)
     firsts = np.flatnonzero(first == np.arange(len(ids)))
     numbers = np.empty(len(ids), np.int64)
     numbers[firsts] = np.arange(len(firsts))
     return numbers[first]
 
 
-def _first_places(ids: Pairs) -> Numbers:
-    """For each id the first place at which it stands.
+def _first_indices(ids: Pairs) -> Numbers:
+    """For each id the index of its first occurrence.
 
-    Sorted are hashes, with the place of each in the bits that are left below it: integers sort many times as fast as
-    whole ids, or as an order of places. So equal ids come to lie side by side, the first place first, and are compared
-    in full; those that share a hash and are not equal are sorted once more.
+    Sorts hashes, with the index in the low bits: integers sort many times as fast as whole ids. Equal ids are then side
+    by side, the first index first, and are compared in full. Different ids with one hash are sorted once more.
     """
     bits = len(ids).bit_length()
     packed = _hashes(ids) >> np.uint64(bits)
@@ -108,14 +107,14 @@ def _first_places(ids: Pairs) -> Numbers:
     packed.sort()
     places = (packed & np.uint64((1 << bits) - 1)).view(np.int64)
     packed >>= np.uint64(bits)
-    starts = _parted(ids, places, packed)
+    starts = _id_starts(ids, places, packed)
     first = np.empty(len(ids), np.int64)
     first[places] = _spread(places[starts], starts, len(ids))
     return first
 
 
 def _hashes(ids: Pairs) -> Words:
-    """64 bits of each id, of which the upper ones are the best.
+    """A 64-bit hash of each id; its upper bits are the best.
 
     Multiply-shift hashing: Dietzfelbinger et al., "A Reliable Randomized Algorithm for the Closest-Pair Problem",
     Journal of Algorithms 25 (1997).
@@ -126,14 +125,14 @@ def _hashes(ids: Pairs) -> Words:
     return mixed
 
 
-def _parted(ids: Pairs, places: Numbers, hashes: Words) -> Numbers:
-    """Where in these places another id begins; places of one hash are put in the order of their ids."""
+def _id_starts(ids: Pairs, places: Numbers, hashes: Words) -> Numbers:
+    """Where in these indices another id begins; indices of one hash are sorted by their ids."""
     ordered = ids[places]
     starts = _starts(ordered)
-    mixed_up = starts[1:][hashes[starts[1:]] == hashes[starts[1:] - 1]]
-    if not len(mixed_up):
+    collisions = starts[1:][hashes[starts[1:]] == hashes[starts[1:] - 1]]
+    if not len(collisions):
         return starts
-    shared = np.unique(hashes[mixed_up])
+    shared = np.unique(hashes[collisions])
     rows = _ranges(np.searchsorted(hashes, shared), np.searchsorted(hashes, shared, side="right"))
     first, second = _words(ordered[rows])
     order = rows[np.lexsort((places[rows], second, first, hashes[rows]))]
@@ -142,7 +141,7 @@ def _parted(ids: Pairs, places: Numbers, hashes: Words) -> Numbers:
 
 
 def _ranges(begins: Numbers, ends: Numbers) -> Numbers:
-    """All numbers from each beginning up to before its end."""
+    """All numbers from each beginning to its end, exclusive."""
     lengths = ends - begins
     numbers: Numbers = np.arange(lengths.sum()) + np.repeat(begins - np.cumsum(lengths) + lengths, lengths)
     return numbers
@@ -155,9 +154,9 @@ MASK: Final = 2**64 - 1
 
 
 def digest(ids: Iterable[int]) -> int:
-    """The digest of tickets whose ids are given as integers (`UUID.int`), from 0 to 2**64 - 1.
+    """The digest of tickets by their ids as integers (`UUID.int`): from 0 to 2**64 - 1.
 
-    A history has the same 64 bits as a signed integer, as marks are.
+    It does not depend on the order of the tickets. A history has the same 64 bits as a signed integer, as `marks` has.
     """
     total = 0
     for number in ids:
@@ -167,10 +166,10 @@ def digest(ids: Iterable[int]) -> int:
 
 
 def marks(packed: bytes) -> Marks:
-    """The mark of each ticket, of ids of 16 bytes each and end to end; the digest of several is their sum."""
+    """The digest of each single ticket, from ids of 16 bytes each in a row; the digest of several is the sum."""
     prime = np.uint64(PRIME)
     upper, lower = np.frombuffer(packed, ">u8").astype(np.uint64).reshape(-1, 2).T % prime
-    # 2**64 is 8 modulo the prime, and eight times what is below the prime fits in 64 bits.
+    # 2**64 is 8 modulo the prime, and 8 times a number below the prime fits in 64 bits.
     rest = (upper * np.uint64(8) % prime + lower) % prime
-    found: Marks = (rest * (rest + np.uint64(1))).view(np.int64)
-    return found
+    digests: Marks = (rest * (rest + np.uint64(1))).view(np.int64)
+    return digests

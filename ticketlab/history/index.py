@@ -1,6 +1,6 @@
-"""A history and a ledger as arrays that all checks share: what was answered, what took effect, who owns what.
+"""A history and its ledger as arrays that all checks share: answers, effects and ownership. Pure; judges nothing.
 
-Pure, and free of judgement: what is wrong is for the checks to say. Each array is worked out when first asked for.
+Each array is computed when first used.
 """
 
 from collections.abc import Iterator
@@ -11,45 +11,45 @@ import pandas as pd
 
 from ticketlab.history import effects, ids
 from ticketlab.history.arrays import HistoryArrays, Integers, Mask
-from ticketlab.history.effects import Call, Effects, Owners, Reports
+from ticketlab.history.effects import Effects, IdCall, Owners, Reports
 from ticketlab.history.ledger import Ledger
 from ticketlab.history.recording import NOT_SEEN
 
 
 class IndexedHistory(HistoryArrays):
-    """What the checks go by. Ids are small numbers, shared by the rows of the history and the tickets of the ledger."""
+    """The input of the checks. Purchase ids are numbers, shared by rows of the history and tickets of the ledger."""
 
     def __init__(self, history: pd.DataFrame, ledger: Ledger, *, trusting: bool = False) -> None:
-        """All arrays are worked out of these two; for `trusting` see `effects.decide`."""
+        """For `trusting` see `effects.decide`."""
         super().__init__(history)
         self.ledger = ledger
         self.trusting = trusting
 
-    # What was answered, as far as it counts.
+    # Reported versions and stocks.
 
     @cached_property
     def version(self) -> Integers:
-        """The version that each row reports to have made or seen, or NOT_SEEN; none where it says nothing of the order.
+        """The version that each row reports to have made or seen, or NOT_SEEN if it reports none that counts.
 
-        Nothing is said by answers of unknown outcome, by those that report an earlier call, by a history that is
-        `versionless`, and by a strategy that counts its stock elsewhere.
+        Versions do not count in answers of unknown outcome or that report an earlier call, in a history that is
+        `versionless`, and with a strategy that keeps its stock elsewhere.
         """
         return np.where(self._reports & (not self.versionless), self._numbers("version"), NOT_SEEN)
 
     @cached_property
     def available(self) -> Integers:
-        """The stock that each row reports, or NOT_SEEN; none where it is not that of the event: see `version`."""
+        """The stock that each row reports, or NOT_SEEN if it reports none that counts: see `version`."""
         return np.where(self._reports & ~self.effects.stock_ignored, self._numbers("available"), NOT_SEEN)
 
     @cached_property
     def versionless(self) -> bool:
-        """Whether no sale of the whole history reports a version: then it is not known whether sales make any."""
+        """Whether no sale of the history reports a version: then it is unknown whether sales make versions."""
         sales = self.sold & ~self.repeated
         return self.ledger.facts.stock_elsewhere or not (self._numbers("version")[sales] != NOT_SEEN).any()
 
     @cached_property
     def refund_version(self) -> Integers:
-        """The version that each refund reports, also in a versionless history: refunds come in its order."""
+        """The version that each refund reports, also in a versionless history: it orders the refunds."""
         return np.where(self._reports & self.refunded, self._numbers("version"), NOT_SEEN)
 
     @cached_property
@@ -57,7 +57,7 @@ class IndexedHistory(HistoryArrays):
         reports: Mask = (self.sold & ~self.repeated) | self.refunded | self.refused
         return reports & (not self.ledger.facts.stock_elsewhere)
 
-    # Who owns what.
+    # Ownership.
 
     @cached_property
     def id(self) -> Integers:
@@ -66,7 +66,7 @@ class IndexedHistory(HistoryArrays):
 
     @cached_property
     def ticket_id(self) -> Integers:
-        """That of each ticket of the ledger."""
+        """The purchase id of each ticket of the ledger, as a number from 0."""
         return self._ids[1]
 
     @cached_property
@@ -81,7 +81,7 @@ class IndexedHistory(HistoryArrays):
 
     @cached_property
     def seats(self) -> pd.DataFrame:
-        """The events of the ledger, with what its tickets make of them: see `Ledger.seats`."""
+        """The events of the ledger with their tickets: see `Ledger.seats`."""
         return self.ledger.seats()
 
     @cached_property
@@ -91,7 +91,7 @@ class IndexedHistory(HistoryArrays):
 
     @cached_property
     def tickets_held(self) -> Integers:
-        """For each row the tickets that its id owns of its event."""
+        """For each row the number of tickets of its event that its id owns."""
         some_event = np.zeros(self.ids, self.ticket_event.dtype)
         some_event[self.ticket_id] = self.ticket_event
         of_several = np.zeros(self.ids, np.bool_)
@@ -111,47 +111,53 @@ class IndexedHistory(HistoryArrays):
         columns = (self.event, self.ticket_event, self.ledger.events["event"].to_numpy())
         return 1 + int(max(each.max(initial=-1) for each in columns))
 
+    def of_events(self, column: str, *, default: int = NOT_SEEN) -> Integers:
+        """A column of the ledger's events by number of the event; `default` for events that the ledger lacks."""
+        values = np.full(self.events, default, np.int64)
+        values[self.ledger.events["event"]] = self.ledger.events[column]
+        return values
+
     @cached_property
     def pairs(self) -> Integers:
-        """Of each row its id and its event as one number."""
+        """For each row its id and event as one number."""
         return self._pair(self.id, self.event)
 
     @cached_property
     def ticket_pairs(self) -> Integers:
-        """Of each ticket its id and its event as one number."""
+        """For each ticket its id and event as one number."""
         return self._pair(self.ticket_id, self.ticket_event)
 
     def count_by_id(self, rows: Mask) -> Integers:
         """How many operations each id has among these rows."""
         return np.bincount(self.id[rows & self.is_first_line], minlength=self.ids)
 
-    # What took effect: see `effects`.
+    # Effects: see `effects`.
 
     @cached_property
     def effects(self) -> Effects:
         """Which rows took effect, and when."""
-        return effects.decide(self, self._what_is_reported, self._owners, trusting=self.trusting)
+        return effects.decide(self, self._reported, self._owners, trusting=self.trusting)
 
-    def irregular_ids(self) -> Iterator[tuple[int, list[Call], dict[int, int]]]:
-        """Each id with more calls than one purchase and one refund: its number, its calls, its tickets by event."""
-        return effects.irregular_ids(self, self._what_is_reported, self._owners, self.effects.irregular)
+    def irregular_ids(self) -> Iterator[tuple[int, list[IdCall], dict[int, int]]]:
+        """Each id with more than one purchase or refund: its number, its calls, its tickets by event."""
+        return effects.irregular_ids(self, self._reported, self._owners, self.effects.irregular)
 
     @property
     def _owners(self) -> Owners:
         return Owners(self.id, self.ids, self.ticket_id, self.ticket_event)
 
     @property
-    def _what_is_reported(self) -> Reports:
+    def _reported(self) -> Reports:
         return Reports(self.version, np.where(self._reports, self._numbers("available"), NOT_SEEN))
 
     @property
     def since(self) -> Integers:
-        """The earliest moment at which each row can have taken effect, or seen what it reports."""
+        """The earliest time at which each row can have taken effect, or seen what it reports."""
         return self.effects.since
 
     @property
     def until(self) -> Integers:
-        """The latest such moment."""
+        """The latest such time."""
         return self.effects.until
 
     @cached_property
@@ -166,7 +172,7 @@ class IndexedHistory(HistoryArrays):
 
     @property
     def undecided(self) -> Mask:
-        """Rows that may have taken effect or not, by all that is known of their id."""
+        """Rows that may or may not have taken effect, by all that is known of their id."""
         return self.effects.open
 
     @property
@@ -176,36 +182,34 @@ class IndexedHistory(HistoryArrays):
 
     @cached_property
     def stock_delta(self) -> Integers:
-        """By how much a row changes the stock, if it takes effect."""
+        """By how much a row changes the stock if it takes effect."""
         wanted = self.quantity.astype(np.int64)
         return np.where(self.purchases, -wanted, wanted)
 
     @cached_property
     def perhaps_given_back(self) -> Mask:
-        """By id: whether a refund of it was made, or perhaps made."""
-        given_back: Mask = self.count_by_id(self.refunded | self.refund_unknown) > 0
-        return given_back
+        """By id: whether it was refunded, or may have been."""
+        refunded: Mask = self.count_by_id(self.refunded | self.refund_unknown) > 0
+        return refunded
 
     @cached_property
     def decided_alone(self) -> Mask:
         """By id: whether its rows can be judged one by one.
 
-        They can if it has one purchase and one refund at most; or if no order of its calls is possible, so that
-        something is wrong with it whichever row shows it.
+        True with at most one purchase and one refund, or if no order of its calls is possible: any row may show that.
         """
         return ~self.effects.irregular | self.effects.impossible
 
     @property
     def sales_without_version(self) -> int:
-        """How many sales carry no version of their event, so that nothing says in which order they were made."""
-        return int(
-            (self.sold & ~self.repeated & self.effects.sure & (self.version == NOT_SEEN) & self.is_first_line).sum()
-        )
+        """The number of sales without a version, whose order is therefore unknown."""
+        sales = self.sold & ~self.repeated & self.effects.sure & self.is_first_line
+        return int((sales & (self.version == NOT_SEEN)).sum())
 
     @cached_property
     def _ids(self) -> tuple[Integers, Integers]:
-        told, kept = ids.codes(self.history["purchase_id"], self.ledger.tickets["purchase_id"])
-        return told, kept
+        of_rows, of_tickets = ids.codes(self.history["purchase_id"], self.ledger.tickets["purchase_id"])
+        return of_rows, of_tickets
 
     def _pair(self, number: Integers, event: Integers) -> Integers:
         return number.astype(np.int64) * self.events + event

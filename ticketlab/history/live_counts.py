@@ -1,7 +1,6 @@
-"""How a trial stands, counted from what its buyers have recorded so far. Opens no connection.
+"""Counts of a running trial, from what its buyers have recorded so far. Opens no connection.
 
-It is read while the buyers buy, in the process that they buy in: each reading costs them time, so it looks only at what
-is new, and at all buyers' at once.
+Reading takes time from the buyers, which share the process. So a reading looks at new rows only, of all buyers at once.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,25 +21,25 @@ Column: TypeAlias = "np.ndarray[tuple[int], np.dtype[np.int64]]"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveCounts:
-    """How a trial stands."""
+    """The counts of a trial at one time."""
 
     seconds: float = 0.0
-    """Since its start; 0 before it."""
+    """Since the start; 0 before it."""
     outcomes: Mapping[Outcome, int] = field(default_factory=dict)
-    """Purchases by how they ended. The second call of an id is counted only where it was told of a sale first."""
+    """Purchases by outcome. A second call of an id counts only if it was the first to be answered as sold."""
     refunds: Mapping[Outcome, int] = field(default_factory=dict)
-    """Refunds by how they ended."""
+    """Refunds by outcome."""
     tickets: int = 0
-    """Tickets that buyers were told they own: those that they gave back are not among them."""
+    """Tickets answered as sold, minus those answered as refunded."""
 
     @property
     def purchases(self) -> int:
-        """Purchases, however they ended."""
+        """All purchases, with any outcome."""
         return sum(self.outcomes.values())
 
 
 class LiveCounter:
-    """Counts what recorders hold, each row once."""
+    """Counts the rows of recorders, each once."""
 
     def __init__(self, recorders: Sequence[Recorder]) -> None:
         self._recorders = recorders
@@ -50,7 +49,7 @@ class LiveCounter:
         self._tickets = 0
 
     def read(self, seconds: float) -> LiveCounts:
-        """What was recorded up to now, `seconds` after the start. Recorders are numbered by their buyers, from 0."""
+        """The counts up to now, `seconds` after the start. Recorder n must belong to buyer n."""
         fresh = [each.since(seen) for each, seen in zip(self._recorders, self._seen, strict=True)]
         self._seen = [seen + len(rows) // len(NUMBERS) for seen, rows in zip(self._seen, fresh, strict=True)]
         columns = np.frombuffer(b"".join(fresh), np.int64).reshape(-1, len(NUMBERS)).T
@@ -59,8 +58,8 @@ class LiveCounter:
         )
         first = self._first_lines(buyer, invoked_ns)
         self._ends += np.bincount(end[first], minlength=2 * len(ENDS))[: len(ENDS)]  # none of the calls `again`
-        given_back = (end == _REFUNDED) & (cause != _REPEATED)
-        self._tickets += int(quantity[end == _SOLD].sum()) - int(quantity[given_back].sum())
+        refunded = (end == _REFUNDED) & (cause != _REPEATED)
+        self._tickets += int(quantity[end == _SOLD].sum()) - int(quantity[refunded].sum())
         return LiveCounts(
             seconds=seconds,
             outcomes=self._counts(Kind.PURCHASE),
@@ -73,10 +72,10 @@ class LiveCounter:
         return {outcome: int(count) for (what, outcome), count in ends if count and what is kind}
 
     def _first_lines(self, buyer: Column, invoked_ns: Column) -> "np.ndarray[tuple[int], np.dtype[np.bool]]":
-        """Which rows begin an operation: the further lines of a basket have the time of call of the row before."""
+        """Mask of rows that begin an operation: other lines of a basket have the call time of the row before."""
         before_ns = np.roll(invoked_ns, 1)
         starts = buyer != np.roll(buyer, 1)
         starts[:1] = True
         before_ns[starts] = self._last_invoked_ns[buyer[starts]]
-        self._last_invoked_ns[buyer] = invoked_ns  # of several the last stays
+        self._last_invoked_ns[buyer] = invoked_ns  # of several rows of a buyer the last one remains
         return np.not_equal(invoked_ns, before_ns)

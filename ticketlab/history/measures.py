@@ -1,4 +1,4 @@
-"""Measures of a history: counts, rates and latencies, repeated calls, and what each fault met. Pure."""
+"""Measures of a history: counts, rates, latencies, repeated calls, and operations hit by faults. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -17,7 +17,7 @@ _UNANSWERED: Final = (Outcome.FAILED, Outcome.UNAVAILABLE, Outcome.CONFLICT)
 
 
 class Span(NamedTuple):
-    """When a fault was, in ns since the trial's start, both ends included."""
+    """The time of a fault, in ns since the start of the trial, both ends included."""
 
     began_ns: int
     over_ns: int
@@ -25,16 +25,16 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Met:
-    """The operations that one fault met, or several together."""
+    """The operations hit by one fault, or by several together."""
 
     purchases: int = 0
-    """Under way during the fault, and ended as UNKNOWN, or for a lost connection."""
+    """Purchases under way during the fault that ended as UNKNOWN or by a lost connection."""
     committed: int = 0
-    """Those of them whose outcome is UNKNOWN and that took effect: their id owns tickets, or gave them back."""
+    """Those of them that are UNKNOWN and took effect: their id owns tickets or was refunded."""
     refunds: int = 0
-    """As `purchases`."""
+    """Refunds under way during the fault that ended as UNKNOWN or by a lost connection."""
     refunded: int = 0
-    """Those of them whose outcome is UNKNOWN and that took effect: their id owns nothing any more."""
+    """Those of them that are UNKNOWN and took effect: their id owns nothing any more."""
 
     @property
     def operations(self) -> int:
@@ -52,7 +52,7 @@ class Met:
 
 
 def met(history: pd.DataFrame, ledger: Ledger, faults: Sequence[Span]) -> tuple[Met, ...]:
-    """What each of these faults met. A fault that is known by its instant only begins and is over at that.
+    """The operations hit by each fault. A fault at one instant is a span of length 0.
 
     An operation counts for every fault during which it was under way.
     """
@@ -81,15 +81,15 @@ def _left_without_answer(operations: pd.DataFrame) -> pd.DataFrame:
 
 
 def _took_effect(lost: pd.DataFrame, purchases: Mask, history: pd.DataFrame, ledger: Ledger) -> Mask:
-    """Which operations of unknown outcome changed the tickets, by all that is known.
+    """Mask of operations of unknown outcome that surely changed the tickets.
 
-    A purchase whose id was answered as sold in another call is none: that call may have made the sale.
+    A purchase whose id was answered as sold in another call does not count: that call may have made the sale.
     """
     ids = lost["purchase_id"]
     same = history[history["purchase_id"].isin(ids)]
-    told = same[same["cause"] != Cause.REPEATED]
-    sold = ids.isin(told.loc[(told["kind"] == Kind.PURCHASE) & (told["outcome"] == Outcome.SOLD), "purchase_id"])
-    refunded = ids.isin(told.loc[told["outcome"] == Outcome.REFUNDED, "purchase_id"])
+    first = same[same["cause"] != Cause.REPEATED]
+    sold = ids.isin(first.loc[(first["kind"] == Kind.PURCHASE) & (first["outcome"] == Outcome.SOLD), "purchase_id"])
+    refunded = ids.isin(first.loc[first["outcome"] == Outcome.REFUNDED, "purchase_id"])
     owns = ids.isin(ledger.tickets["purchase_id"])
     unknown = (lost["outcome"] == Outcome.UNKNOWN).to_numpy()
     effect = np.where(purchases, (owns | refunded) & ~sold, sold & ~owns & ~refunded)
@@ -101,44 +101,44 @@ def _sum(mask: Mask) -> int:
 
 
 def second_calls(history: pd.DataFrame) -> Mask:
-    """Rows of purchases whose id another purchase called before, whatever came of either; a basket counts as one call.
+    """Mask of rows of purchases whose id was called before by another purchase, with any outcome.
 
-    The first call of an id is the one that was invoked first. An id that buys again after a refund is among them.
+    The first call of an id is the one that was invoked first. An id that buys again after a refund is included.
     """
-    told = HistoryArrays(history)
-    rows, numbers = _called_again(told, told.purchases)
-    order = np.lexsort((rows, told.invoked[rows], numbers))
-    return _of_operations(told, rows[order][~_starts(numbers[order])])
+    columns = HistoryArrays(history)
+    rows, numbers = _called_again(columns, columns.purchases)
+    order = np.lexsort((rows, columns.invoked[rows], numbers))
+    return _of_operations(columns, rows[order][~_starts(numbers[order])])
 
 
 def told_again(history: pd.DataFrame) -> Mask:
-    """Rows of purchases told as sold though another answer told of the same sale.
+    """Mask of rows of purchases answered as sold that only confirm a sale reported by another answer.
 
-    An id was sold once, and once more for each refund that gave something back: so many of its answers tell of a sale,
-    first those without the cause REPEATED, in the order in which they were answered. The others only confirm.
+    An id has one sale, and one more for each refund that returned tickets. So many of its answers report a sale: first
+    those without the cause REPEATED, by time of answer. The others confirm.
     """
-    told = HistoryArrays(history)
-    rows, numbers = _called_again(told, told.sold)
+    columns = HistoryArrays(history)
+    rows, numbers = _called_again(columns, columns.sold)
     if not len(rows):
-        return np.zeros(len(told), np.bool_)
-    order = np.lexsort((told.completed[rows], told.repeated[rows], numbers))
+        return np.zeros(len(columns), np.bool_)
+    order = np.lexsort((columns.completed[rows], columns.repeated[rows], numbers))
     rows, numbers = rows[order], numbers[order]
     starts = np.flatnonzero(_starts(numbers))
     place = np.arange(len(rows)) - np.repeat(starts, np.diff(starts, append=len(rows)))
-    return _of_operations(told, rows[place > _refunds(told, rows)])
+    return _of_operations(columns, rows[place > _refunds(columns, rows)])
 
 
 def double_called(history: pd.DataFrame) -> int:
-    """How many purchase ids were called more than once."""
-    told = HistoryArrays(history)
-    _, numbers = _called_again(told, told.purchases)
+    """The number of purchase ids that were called more than once."""
+    columns = HistoryArrays(history)
+    _, numbers = _called_again(columns, columns.purchases)
     return len(np.unique(numbers))
 
 
-def _called_again(told: HistoryArrays, chosen: Mask) -> tuple[Integers, Integers]:
-    """Of ids with several chosen operations: the first row of each of these operations, and the number of its id."""
-    rows = np.flatnonzero(chosen & told.is_first_line)
-    column = told.history["purchase_id"].iloc[rows]
+def _called_again(columns: HistoryArrays, chosen: Mask) -> tuple[Integers, Integers]:
+    """For ids with several chosen operations: the first row of each operation, and the number of its id."""
+    rows = np.flatnonzero(chosen & columns.is_first_line)
+    column = columns.history["purchase_id"].iloc[rows]
     if len(rows) == 0 or ids.distinct(column):
         return rows[:0], rows[:0]
     (numbers,) = ids.codes(column)
@@ -147,29 +147,28 @@ def _called_again(told: HistoryArrays, chosen: Mask) -> tuple[Integers, Integers
 
 
 def _starts(numbers: Integers) -> Mask:
-    """Where a number differs from the one before."""
+    """Mask of the numbers that differ from the one before."""
     starts = np.ones(len(numbers), np.bool_)
     starts[1:] = numbers[1:] != numbers[:-1]
     return starts
 
 
-def _refunds(told: HistoryArrays, rows: Integers) -> Integers:
-    """For each row how many refunds of its id gave something back."""
-    refunds = np.flatnonzero(told.refunded & told.is_first_line)
+def _refunds(columns: HistoryArrays, rows: Integers) -> Integers:
+    """For each row the number of refunds of its id that returned tickets."""
+    refunds = np.flatnonzero(columns.refunded & columns.is_first_line)
     if not len(refunds):
         return np.zeros(len(rows), np.int64)
-    owners = told.history["purchase_id"]
+    owners = columns.history["purchase_id"]
     of_rows, of_refunds = ids.codes(owners.iloc[rows], owners.iloc[refunds])
     counts = np.bincount(of_refunds, minlength=1 + int(max(of_rows.max(), of_refunds.max())))
     return counts[of_rows]
 
 
-def _of_operations(told: HistoryArrays, rows: Integers) -> Mask:
-    """All rows of the operations that begin with these."""
-    chosen = np.zeros(len(told), np.bool_)
+def _of_operations(columns: HistoryArrays, rows: Integers) -> Mask:
+    """Mask of all rows of the operations that begin with these rows."""
+    chosen = np.zeros(len(columns), np.bool_)
     chosen[rows] = True
-    found: Mask = chosen[np.flatnonzero(told.is_first_line)[told.operation]] if len(rows) else chosen
-    return found
+    return chosen[np.flatnonzero(columns.is_first_line)[columns.operation]] if len(rows) else chosen
 
 
 PERCENTILES: Final = {"p50": 50, "p95": 95, "p99": 99}
@@ -177,44 +176,44 @@ PERCENTILES: Final = {"p50": 50, "p95": 95, "p99": 99}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measures:
-    """One trial in numbers. Latencies are NaN where no purchase was worked on."""
+    """One trial in numbers. Latencies are NaN if no purchase was sold or ended in a conflict."""
 
     seconds: float
-    """The selling time: from the start until the stock was gone, or else until the last purchase was over."""
+    """The selling time: see `selling_time_s`."""
     seats: int
-    """Seats that there were, all events together."""
+    """Seats of all events together."""
     tickets: int
     """Tickets in the ledger."""
     oversold: int
     """Tickets beyond the seats, all events together."""
     sold: int
-    """Tickets that buyers were told they own in the end: those that they gave back are not among them."""
+    """Tickets answered as sold, minus those answered as refunded."""
     refunded: int
-    """Tickets that buyers were told to have given back."""
+    """Tickets answered as refunded."""
     sales: int
-    """Purchases that were sold, whether they were given back or not."""
+    """Purchases that were sold, refunded later or not."""
     sold_out: int
     conflicts: int
     failed: int
     unavailable: int
     unknown: int
-    """Purchases that ended otherwise: no refund is among them."""
+    """Purchases of other outcomes, without refunds."""
     double_called: int
     """Purchase ids that were called more than once."""
     refunds_failed: int
-    """Refunds that surely came to nothing: conflicts, failures, and those for which no connection was had."""
+    """Refunds that surely had no effect: CONFLICT, FAILED or UNAVAILABLE."""
     refunds_unknown: int
     purchases_per_s: float
     """Sales per second of the selling time: a "sold out" is an answer, not work."""
     p50_ms: float
-    """Latency from the moment a purchase was due, over those that were sold or gave up after conflicts.
+    """Latency since the purchase was due, over purchases that were sold or gave up after conflicts.
 
-    A quick refusal or failure would make it look better than it was.
+    Quick refusals and failures are left out: they would make it look better.
     """
     p95_ms: float
     p99_ms: float
     retries: int
-    """Attempts beyond the first, of all purchases and no refund; below, those of each cause."""
+    """Attempts beyond the first of all purchases, without refunds; below by cause."""
     retries_stale_version: int
     retries_concurrent_update: int
     retries_serialization: int
@@ -233,14 +232,13 @@ def measure(history: pd.DataFrame, ledger: Ledger) -> Measures:
     purchases = purchases_of(_first_calls(history))
     outcomes = purchases["outcome"].value_counts()
     refunds = operations_of(of_kind(history, Kind.REFUND))["outcome"].value_counts()
-    refunded = int(history.loc[_given_back(history), "quantity"].sum())
+    refunded = int(history.loc[_refunded(history), "quantity"].sum())
     sold = history[_sold(history)]
     sales = len(operations_of(sold))
     worked_on = purchases[purchases["outcome"].isin([Outcome.SOLD, Outcome.CONFLICT])]
     latency_ms = (worked_on["completed_ns"] - worked_on["scheduled_ns"]).to_numpy() / 1e6
-    percentiles = (
-        np.percentile(latency_ms, list(PERCENTILES.values())) if len(latency_ms) else [np.nan] * len(PERCENTILES)
-    )
+    percents = list(PERCENTILES.values())
+    percentiles = np.percentile(latency_ms, percents) if len(latency_ms) else np.full(len(percents), np.nan)
     latencies = {f"{name}_ms": float(value) for name, value in zip(PERCENTILES, percentiles, strict=True)}
     retries: dict[str, Any] = {name: int(purchases[name].sum()) for name in RETRIES.values()}
     seconds = selling_time_s(history, ledger)
@@ -267,12 +265,12 @@ def measure(history: pd.DataFrame, ledger: Ledger) -> Measures:
 
 
 def selling_time_s(history: pd.DataFrame, ledger: Ledger) -> float:
-    """Seconds from the start until the last sale where the stock is gone, else until the last purchase was over.
+    """Seconds from the start to the last sale if the stock is gone, else to the end of the last purchase.
 
-    Gone means: no event has left as many seats as the smallest purchase wanted of it, or of baskets: fewer events
-    have than the smallest basket that was sold needs. A strategy that sells little and then only collides had stock
-    all the time, so its time is not cut short. What was given back counts by what the ledger has in the end: where it
-    was not sold again, seats are left. Refunds themselves do not make the time longer, nor do second calls.
+    The stock is gone if no event has enough seats left for its smallest purchase; with baskets, if fewer events have
+    than the smallest basket that was sold needs. The seats left are those of the ledger, so refunded tickets that were
+    not sold again are left. A strategy that sells little and then only collides had stock throughout, so its time is
+    not cut short. Refunds and second calls do not extend the time.
     """
     sales, history = history[_sold(history)], of_kind(_first_calls(history), Kind.PURCHASE)
     if history.empty:
@@ -285,21 +283,19 @@ def selling_time_s(history: pd.DataFrame, ledger: Ledger) -> float:
 
 
 def _fewest_lines(lines: "pd.Series[int]") -> int:
-    """The lines of the smallest purchase: up to there every purchase has a row of each number."""
+    """The number of lines of the smallest purchase: all purchases have a row with each smaller line number."""
     counts = np.bincount(lines)
     return int((counts == counts[0]).sum())
 
 
 def stock_over_time(history: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
-    """What was left of all seats after each sale and refund, as buyers were told: columns `seconds` and `left`.
+    """The seats left after each sale and refund, by the answers: columns `seconds` and `left`.
 
-    A sale is that of a whole basket, and its place is when it was told: no version is needed to draw it. The place of
-    a refund is when it was asked for, since its tickets may be sold to another before it is answered; one of unknown
-    outcome counts where the ledger has nothing of its purchase any more.
-
-    It starts at time 0 with every seat, and falls below zero only where more was sold than there was.
+    A sale, of a whole basket, counts from its answer; a refund from its call, for its tickets may be sold again before
+    it is answered. A refund of unknown outcome counts if its purchase has nothing in the ledger. The frame starts at
+    time 0 with all seats, and falls below 0 only if more was sold than there was.
     """
-    sales, refunds = _sold(history), _given_back(history) | _surely_gone(history, ledger)
+    sales, refunds = _sold(history), _refunded(history) | _surely_refunded(history, ledger)
     changes = pd.DataFrame(
         {
             "ns": np.where(sales, history["completed_ns"], history["invoked_ns"]),
@@ -308,7 +304,7 @@ def stock_over_time(history: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
         }
     )[sales | refunds].sort_values("ns", kind="stable")
     seats = int(ledger.events["total"].sum())
-    # The lines of a basket follow one another: the last of them has the sum of all.
+    # The rows of a basket are consecutive: the last has the sum of all.
     last = np.append(changes["line"].to_numpy()[1:], 0)[: len(changes)] == 0
     return pd.DataFrame(
         {
@@ -319,14 +315,14 @@ def stock_over_time(history: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
 
 
 def _sold(history: pd.DataFrame) -> "pd.Series[bool]":
-    """The rows of sales: what only confirms a sale is none."""
+    """Mask of rows of sales, without answers that only confirm a sale."""
     return (history["outcome"] == Outcome.SOLD) & ~told_again(history)
 
 
 def _first_calls(history: pd.DataFrame) -> pd.DataFrame:
-    """The rows but for those of second calls, and of first ones that the second overtook.
+    """The rows without second calls, and without first calls that the second call overtook.
 
-    A call that came when its id owned other tickets than it asked for failed by right: see `Cause.REPEATED`.
+    A first call that failed because its id already owned other tickets was overtaken: see `Cause.REPEATED`.
     """
     second = second_calls(history)
     if not second.any():
@@ -335,13 +331,13 @@ def _first_calls(history: pd.DataFrame) -> pd.DataFrame:
     return history[~second & ~overtaken]
 
 
-def _given_back(history: pd.DataFrame) -> "pd.Series[bool]":
-    """The rows of refunds that were told to have given something back."""
+def _refunded(history: pd.DataFrame) -> "pd.Series[bool]":
+    """Mask of rows of refunds that returned tickets."""
     return (history["outcome"] == Outcome.REFUNDED) & (history["cause"] != Cause.REPEATED)
 
 
-def _surely_gone(history: pd.DataFrame, ledger: Ledger) -> "pd.Series[bool]":
-    """The rows of refunds of unknown outcome of whose purchase the ledger has nothing."""
+def _surely_refunded(history: pd.DataFrame, ledger: Ledger) -> "pd.Series[bool]":
+    """Mask of rows of refunds of unknown outcome whose purchase has nothing in the ledger."""
     unknown = (history["kind"] == Kind.REFUND) & (history["outcome"] == Outcome.UNKNOWN)
     if unknown.any():
         unknown[unknown] = ~history.loc[unknown, "purchase_id"].isin(ledger.tickets["purchase_id"])

@@ -1,8 +1,8 @@
-"""The history of a trial: every purchase and every refund as its buyer saw it, as columns. Never opens a connection.
+"""The history of a trial: every purchase and refund as its buyer saw it, as columns. Opens no connection.
 
-A purchase of one event is one row. A basket is several, with one purchase id, and the same times, outcome, cause and
-attempts: one for each event that was wanted, but where it was refused as sold out one for each event that refused. A
-refund has the id of the purchase that it gives back, and likewise a row for each of its events.
+A purchase of one event is one row. A basket has one row per event, with the same purchase id, times, outcome, cause and
+attempts; a basket that was refused as sold out has rows only for the events that refused it. A refund has the id of its
+purchase and one row per event.
 """
 
 from array import array
@@ -24,60 +24,60 @@ if TYPE_CHECKING:
 
 
 NOT_SEEN: Final = -(2**31)
-"""The version and the stock of an operation that saw neither: a number that no real one is, for a stock can be -1."""
+"""The version or stock of an operation that saw none. No real value: a stock can be -1."""
 
 RETRIES: Final = {cause: f"retries_{cause}" for cause in RETRY_CAUSES}
-"""The column that counts the attempts which ended by a cause and were followed by another one."""
+"""For each cause the column that counts the attempts that ended by it and were retried."""
 
 COLUMNS: Final[dict[str, Any]] = {
     "buyer": "int32",  # the buyer's number, from 0
     "event": "int32",  # the event's number in the ledger, from 0
-    "line": "int16",  # the row's place among those of its operation, from 0
+    "line": "int16",  # the index of the row in its operation, from 0
     "kind": pd.CategoricalDtype([str(each) for each in KINDS]),
-    "quantity": "int32",  # tickets wanted of the event or to be given back to it, or those that an earlier call bought
+    "quantity": "int32",  # tickets requested or refunded, or those that an earlier call bought
     "purchase_id": PURCHASE_ID,
-    "scheduled_ns": "int64",  # when the purchase was due, in nanoseconds since the trial's start
+    "scheduled_ns": "int64",  # when the purchase was due, in ns since the start of the trial
     "invoked_ns": "int64",  # when it was called
-    "completed_ns": "int64",  # when its result was there
+    "completed_ns": "int64",  # when it was answered
     "outcome": pd.CategoricalDtype([str(each) for each in OUTCOMES]),
     "cause": pd.CategoricalDtype([str(each) for each in CAUSES]),
     "attempts": "int32",  # at least 1
     **dict.fromkeys(RETRIES.values(), "int16"),
     "version": "int32",  # of the event, as the purchase made or saw it, or NOT_SEEN
     "available": "int32",  # the event's stock at that version, or NOT_SEEN
-    "handed": "int32",  # tickets in the answer for this event, or NOT_SEEN where the answer has no tickets
-    "handed_digest": "int64",  # of their ids: see `digests`; NOT_SEEN where the answer has no tickets
+    "handed": "int32",  # tickets of this event in the answer, or NOT_SEEN if the answer has no tickets
+    "handed_digest": "int64",  # of their ids: see `ids.digest`; NOT_SEEN if the answer has no tickets
     "handed_elsewhere": "int16",  # those of them that name another purchase or another event
 }
 """The columns of a history frame and their types."""
 ABSENT: Final = {"handed": NOT_SEEN, "handed_digest": NOT_SEEN, "handed_elsewhere": 0}
-"""What stands for columns that a saved history may lack: those saved before there were any have no other."""
+"""The values of columns that older saved histories lack."""
 
-# Most operations are purchases of one event that succeed at once: what the others have beside is kept apart, so that
-# it costs nothing where it is not.
+# Most operations are purchases of one event that succeed at once. Columns that are zero for these are kept apart, so
+# that they cost nothing.
 _SELDOM: Final = ("line", *RETRIES.values(), "handed_elsewhere")
 NUMBERS: Final = tuple(name for name in COLUMNS if name not in ("purchase_id", "kind", *_SELDOM))
-"""What a recorder writes, in this order, as 64-bit integers: the cause by its position in the enum, the outcome by
-that of its pair in ENDS, of a call `again` counted on from the end of ENDS."""
+"""The columns that a recorder writes, in this order, as 64-bit integers. The cause is its index in the enum; the
+outcome is the index of kind and outcome in ENDS, plus len(ENDS) for a call `again`."""
 ENDS: Final = tuple((kind, outcome) for kind in KINDS for outcome in OUTCOMES)
-"""What was done, and how it ended."""
+"""All pairs of kind and outcome."""
 _INVOKED: Final = NUMBERS.index("invoked_ns")
 _END_CODE: Final = {kind: {outcome: ENDS.index((kind, outcome)) for outcome in OUTCOMES} for kind in KINDS}
 _CAUSE_CODE: Final = {cause: code for code, cause in enumerate(CAUSES)}
-_PURCHASE: Final = Kind.PURCHASE  # looked up once: in Python 3.11 that takes as long as to pack a row
-_packed: Final = Struct(f"{len(NUMBERS) - 1}qQ").pack  # twice as fast as to extend an array by a tuple
+_PURCHASE: Final = Kind.PURCHASE  # in Python 3.11 the lookup takes as long as packing a row
+_packed: Final = Struct(f"{len(NUMBERS) - 1}qQ").pack  # twice as fast as extending an array by a tuple
 
 
 Handed: TypeAlias = tuple[int, int, int]
-"""The tickets that an answer hands its buyer for one event: how many, or NOT_SEEN where the answer has no tickets at
-all; the digest of their ids, see `digests.digest`; and how many of them name another purchase or another event. A plain
-tuple: one is made at each sale, and a NamedTuple takes three times as long."""
+"""The tickets of one event in an answer: their number, or NOT_SEEN if the answer has no tickets; the digest of their
+ids, see `ids.digest`; and how many of them name another purchase or event. A plain tuple, because one is created at
+each sale and a NamedTuple takes three times as long."""
 NOTHING_HANDED: Final[Handed] = (NOT_SEEN, NOT_SEEN & MASK, 0)
 """An answer without tickets."""
 
 
 class Recorder:
-    """What one buyer did, appended while he buys: numbers into a flat array, no object kept per operation."""
+    """The operations of one buyer: numbers appended to a flat array, without an object per operation."""
 
     def __init__(self, buyer: int) -> None:
         self.buyer = buyer
@@ -86,9 +86,9 @@ class Recorder:
         self._not_counted = 0
         self._purchase_ids = bytearray()
         self.said: dict[str, str] = {}
-        """What was said where operations ended without an answer: of each kind the first."""
+        """The first error message of each kind of operation that ended without an answer."""
         self.under_way: tuple[Kind, Sequence[tuple[int, int]], UUID, int] | None = None
-        """The operation that was called last: its kind, its events with their quantities, its id, and when."""
+        """The last call: its kind, its events with quantities, its purchase id, and its time."""
 
     def record(
         self,
@@ -111,13 +111,13 @@ class Recorder:
     ) -> None:
         """Append one row; times are readings of one monotonic clock, `retries` are those of the whole operation.
 
-        `again` is a call of an id that was called before, unless it is the first that was told of a sale; or the first
-        call, where another one was told of the sale first. Such a call is a row like any other, and is not counted.
+        Of several calls of one id, `again` marks all but one: the first that was answered as sold, or else the first
+        call. A call `again` is a row like any other, but `len` does not count it.
         """
         if line or again or kind is not _PURCHASE:
             self._not_counted += 1
         tickets, digest, elsewhere = handed
-        if line or retries or elsewhere:  # of the row that comes now
+        if line or retries or elsewhere:  # belongs to the row appended below
             self._seldom.extend((self._rows, line, *map(retries.count, RETRY_CAUSES), elsewhere))
         self._numbers.frombytes(
             _packed(
@@ -143,15 +143,15 @@ class Recorder:
         return len(self._numbers) // len(NUMBERS)
 
     def __len__(self) -> int:
-        """How many purchases were recorded: calls `again` are not among them."""
+        """The number of recorded purchases, without calls `again`."""
         return self._rows - self._not_counted
 
     def since(self, row: int) -> "array[int]":
-        """A copy of NUMBERS of the whole rows from `row` on; the buyer may be recording another meanwhile."""
+        """A copy of the complete rows from `row` on, as NUMBERS; the buyer may be recording another."""
         return self._numbers[row * len(NUMBERS) : self._rows * len(NUMBERS)]
 
     def ended(self, now_ns: int) -> "Recorder":
-        """A copy up to now of what a buyer may still be recording; the operation under way is UNKNOWN in it."""
+        """A copy up to now, while the buyer may still record; the operation under way is UNKNOWN in it."""
         while True:
             under_way, copy = self.under_way, self._copied()
             if under_way is self.under_way:
@@ -163,7 +163,7 @@ class Recorder:
     def record_unknown(
         self, kind: Kind, lines: Sequence[tuple[int, int]], purchase_id: "UUID", invoked_ns: int, now_ns: int
     ) -> None:
-        """Append an operation that has not ended, unless it is the one that was recorded last."""
+        """Append an operation that has not ended, unless it was already recorded as the last one."""
         if self._numbers[-len(NUMBERS) :][_INVOKED : _INVOKED + 1] == array("q", [invoked_ns]):
             return
         for line, (event, quantity) in enumerate(lines):
@@ -184,7 +184,7 @@ class Recorder:
             )
 
     def _copied(self) -> "Recorder":
-        """The whole rows so far: a row is whole when its purchase id is there."""
+        """A copy of the complete rows: a row is complete once its purchase id is appended."""
         copy = Recorder(self.buyer)
         copy._purchase_ids = self._purchase_ids[: len(self._purchase_ids) // 16 * 16]
         rows = len(copy._purchase_ids) // 16
@@ -196,11 +196,11 @@ class Recorder:
         return copy
 
     def numbers(self) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
-        """The recorded integers, a row an operation: the columns of NUMBERS, then those of _SELDOM."""
+        """The recorded integers, one row each: the columns of NUMBERS, then those of _SELDOM."""
         always = np.frombuffer(self._numbers, dtype=np.int64).reshape(-1, len(NUMBERS))
         places, *kept = np.frombuffer(self._seldom, dtype=np.int64).reshape(-1, 1 + len(_SELDOM)).T
         seldom = np.zeros((len(always), len(_SELDOM)), np.int64)
-        # What a column can not hold is told as the most that it can: `attempts` has the whole.
+        # A count too large for its column becomes the maximum; `attempts` has the whole.
         seldom[places] = np.minimum(np.transpose(kept), np.iinfo(np.int16).max)
         return np.hstack([always, seldom])
 
@@ -210,12 +210,12 @@ class Recorder:
 
 
 def collect(recorders: Iterable[Recorder], *, start_ns: int) -> pd.DataFrame:
-    """One history of what all buyers recorded, in order of invocation, its clock starting at `start_ns`."""
+    """The history of all buyers, by time of call, in ns since `start_ns`."""
     recorders = list(recorders)
     names = NUMBERS + _SELDOM
     numbers = np.concatenate([np.empty((0, len(names)), np.int64), *(each.numbers() for each in recorders)])
     purchase_ids = np.frombuffer(b"".join(each.purchase_ids() for each in recorders), dtype=np.dtype("V16"))
-    # Stable, so that the lines of a basket stay together.
+    # Stable, so that the rows of a basket stay together.
     order = np.argsort(numbers[:, names.index("invoked_ns")], kind="stable")
     numbers = numbers[order]
     columns: dict[str, Any] = {name: numbers[:, place] for place, name in enumerate(names)}
@@ -229,7 +229,7 @@ def collect(recorders: Iterable[Recorder], *, start_ns: int) -> pd.DataFrame:
 
 
 def operations_of(history: pd.DataFrame) -> pd.DataFrame:
-    """One row an operation: of a basket its first line."""
+    """One row per operation: the first of a basket."""
     return history[history["line"] == 0] if history["line"].any() else history
 
 
@@ -240,7 +240,7 @@ def of_kind(history: pd.DataFrame, kind: Kind) -> pd.DataFrame:
 
 
 def purchases_of(history: pd.DataFrame) -> pd.DataFrame:
-    """One row a purchase: no refunds, and of a basket its first line."""
+    """One row per purchase: the first of a basket, and no refunds."""
     return operations_of(of_kind(history, Kind.PURCHASE))
 
 
@@ -250,5 +250,5 @@ def write(history: pd.DataFrame, path: Path) -> None:
 
 
 def read(path: Path) -> pd.DataFrame:
-    """A history as it was saved."""
+    """A saved history."""
     return parquet.read(path, COLUMNS, absent=ABSENT)

@@ -1,5 +1,6 @@
-"""Exact confidence bounds, and ratios of measurements with their intervals. Knows no history."""
+"""Exact confidence bounds of rates, and ratios of measurements with intervals. Knows no history."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf, isnan, nan
@@ -14,52 +15,56 @@ CONFIDENCE: Final = 0.95
 
 
 def upper_bound(violations: int, trials: int, *, confidence: float = CONFIDENCE) -> float:
-    """The highest rate that goes with so many violations in so many trials: one-sided.
+    """The one-sided upper bound of the rate of violations (Clopper and Pearson).
 
-    Where none was seen in N it is 1 - (1 - confidence)^(1/N): at 95 % nearly 3/N, the "rule of three".
+    With no violation in N trials it is 1 - (1 - confidence)^(1/N): at 95 % nearly 3/N, the "rule of three".
 
     Raises:
-        InvalidInputError: the counts or the confidence can not be.
+        InvalidInputError: the counts or the confidence are out of range.
     """
     _check(violations, trials, confidence)
     return _highest(violations, trials, 1 - confidence)
 
 
 def interval(successes: int, trials: int, *, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """The lowest and the highest rate that go with so many successes in so many trials: two-sided.
+    """The two-sided interval of the rate of successes (Clopper and Pearson).
 
     Raises:
-        InvalidInputError: the counts or the confidence can not be.
+        InvalidInputError: the counts or the confidence are out of range.
     """
     _check(successes, trials, confidence)
     beyond = (1 - confidence) / 2
-    # The lowest rate of successes is what the highest rate of failures leaves.
+    # The lower bound of successes is 1 minus the upper bound of failures.
     return 1 - _highest(trials - successes, trials, beyond), _highest(successes, trials, beyond)
 
 
 def _highest(count: int, trials: int, chance: float) -> float:
-    """The rate at which `count` or fewer in `trials` have this chance."""
-    from scipy.special import betaincinv  # takes long to import
-
+    """The rate at which `count` or fewer in `trials` have this probability."""
+    if count == 0:
+        return -math.expm1(math.log(chance) / trials)
     if count == trials:
         return 1.0
+    from scipy.special import betaincinv  # takes long to import, and none is the usual count
+
     return float(betaincinv(count + 1, trials - count, 1 - chance))
 
 
 def _check(count: int, trials: int, confidence: float) -> None:
     if trials < 1 or not 0 <= count <= trials:
-        raise InvalidInputError(f"A rate needs at least one trial, and a count from 0 to it: not {count} in {trials}.")
+        raise InvalidInputError(
+            f"A rate needs at least one trial and a count from 0 to the number of trials, not {count} in {trials}."
+        )
     if not 0 < confidence < 1:
-        raise InvalidInputError(f"A confidence lies between 0 and 1: {confidence} does not.")
+        raise InvalidInputError(f"A confidence must lie between 0 and 1, not be {confidence}.")
 
 
 _FEWEST: Final = 2
-"""Numbers that a sample needs to show how they vary."""
+"""Numbers that a sample needs to show its variation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ratio:
-    """How many times the first sample the second is, and between which limits that may lie; NaN where unknown."""
+    """The second sample divided by the first, with an interval; NaN if unknown."""
 
     value: float
     low: float = nan
@@ -67,24 +72,24 @@ class Ratio:
 
     @property
     def has_interval(self) -> bool:
-        """Whether the samples show how sure the ratio is."""
+        """Whether the samples are large enough for an interval."""
         return not isnan(self.low)
 
     @property
     def clear(self) -> bool:
-        """Whether the samples differ beyond what chance explains: the interval leaves 1 out.
+        """Whether the samples differ significantly: the interval excludes 1.
 
-        What fell to nothing differs clearly too, though nothing has no logarithm and so no interval.
+        A ratio of 0 differs too, though it has no logarithm and so no interval.
         """
         return self.value == 0 or (self.has_interval and not self.low <= 1 <= self.high)
 
     def surely_below(self, limit: float) -> bool:
-        """Whether the whole interval lies below; where there is none, whether the ratio does."""
+        """Whether the whole interval lies below; without an interval, whether the ratio does."""
         return (self.high if self.has_interval else self.value) < limit
 
 
 def geometric_mean(sample: Sequence[float]) -> float:
-    """The geometric mean, in the middle of log-normal numbers; where one of them is 0, their median. NaN of none."""
+    """The geometric mean; the median if one of the numbers is 0, NaN if there are none."""
     values = np.asarray(sample, dtype=float)
     if not len(values):
         return nan
@@ -92,22 +97,22 @@ def geometric_mean(sample: Sequence[float]) -> float:
 
 
 def ratio_of(first: Sequence[float], second: Sequence[float], *, confidence: float = CONFIDENCE) -> Ratio:
-    """What is typical of the second sample, divided by what is typical of the first; NaN where that is 0, or unknown.
+    """The geometric mean of the second sample divided by that of the first; NaN if that is 0 or unknown.
 
-    There is no interval where a sample has a single number, which shows no spread, or a 0, which has no logarithm.
-    Numbers that do not vary at all have one of no width.
+    The interval is that of Welch's t-test on the logarithms. There is none if a sample has only one number, or a 0,
+    which has no logarithm. Samples without variation have an interval of width 0.
     """
     base = geometric_mean(first)
     value = geometric_mean(second) / base if base else nan
     if min(len(first), len(second)) < _FEWEST or not (all(first) and all(second)):
         return Ratio(value=value)
     reach = _half_width(np.log(first), np.log(second), confidence)
-    with np.errstate(over="ignore"):  # two repeats far apart leave nearly everything possible
+    with np.errstate(over="ignore"):  # two repeats far apart make the interval nearly infinite
         return Ratio(value=value, low=float(value * np.exp(-reach)), high=float(value * np.exp(reach)))
 
 
 def _half_width(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64], confidence: float) -> float:
-    """How far from the difference of the means its limits lie, with Welch's and Satterthwaite's degrees of freedom."""
+    """Half the width of the interval of the difference of the means, with Welch-Satterthwaite degrees of freedom."""
     from scipy.special import stdtrit  # takes long to import
 
     shares = [sample.var(ddof=1) / len(sample) for sample in (first, second)]

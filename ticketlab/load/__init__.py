@@ -1,6 +1,6 @@
-"""Who buys, when, and from where, and what goes wrong: the load of one trial. Knows strategies only by their call.
+"""The load of one trial: who buys, when and from where, and which faults are injected. Knows strategies by their call.
 
-What a load is to be can be read here without a database's client; `executors.drive` lets it loose.
+The plan of a load can be read without a database client; `driver.run_load` runs it.
 """
 
 from ticketlab.faults.schedule import CUTS, Actions, Fault, FaultKind

@@ -1,4 +1,4 @@
-"""The threads of the buyers: the processor that they share, and what each of them is doing."""
+"""Drives a load: one thread per buyer, started together, watched, and ended in time. Judges nothing."""
 
 import os
 import sys
@@ -15,7 +15,7 @@ from uuid import UUID
 import pandas as pd
 
 from ticketlab.errors import OwnCodeError, TerminatedError, TicketlabError
-from ticketlab.faults.schedule import Actions, Fault, FaultKind, Trigger
+from ticketlab.faults.schedule import Actions, Fault, FaultKind, FaultTrigger, InjectedFault
 from ticketlab.history import recording
 from ticketlab.history.live_counts import LiveCounter, LiveCounts
 from ticketlab.history.recording import Recorder
@@ -25,136 +25,58 @@ from ticketlab.load.second_calls import Offers
 from ticketlab.tickets import EventRepository
 from ticketlab.tickets.user_code import Place, place_of
 
-
-def pin_to_one_cpu() -> bool:
-    """Keep the calling thread on the one processor that all buyers of this process share; False where it can not be.
-
-    Python runs one thread at a time. Spread over several processors, threads that wake one another spend more time on
-    handing over the interpreter's lock than on buying; and what they leave free is PostgreSQL's.
-    """
-    if not hasattr(os, "sched_setaffinity") or not _has_interpreter_lock():
-        return False
-    allowed = sorted(os.sched_getaffinity(0))
-    with suppress(OSError):  # forbidden here: then they run wherever they may
-        os.sched_setaffinity(0, {allowed[os.getpid() % len(allowed)]})  # of this thread only
-        return True
-    return False
-
-
-def _has_interpreter_lock() -> bool:
-    ask = getattr(sys, "_is_gil_enabled", None)  # since Python 3.13
-    return ask is None or bool(ask())
-
-
-class Life(Future[None]):
-    """One buyer in a thread of its own, and what came of it. A thread that never ends keeps no process from ending."""
-
-    def __init__(self, live: Callable[[Recorder], None], recorder: Recorder) -> None:
-        super().__init__()
-        self.recorder = recorder
-        self.began_ns = time.perf_counter_ns()
-        self.thread = threading.Thread(target=self._run, args=(live,), name=f"buyer_{recorder.buyer}", daemon=True)
-
-    def _run(self, live: Callable[[Recorder], None]) -> None:
-        try:
-            live(self.recorder)
-        except BaseException as error:  # it is raised where the others are waited for
-            self.set_exception(error)
-        else:
-            self.set_result(None)
-
-    def place(self) -> Place | None:
-        """Where its thread is; None where it has ended."""
-        frame = sys._current_frames().get(self.thread.ident or 0)  # noqa: SLF001 - its documented name
-        return place_of(frame) if frame else None
-
-
-def is_in_users_code(lives: Sequence[Life]) -> bool:
-    """Whether one of those that have not returned waits in code of the user's."""
-    places = [each.place() for each in lives if not each.done()]
-    return any(each is not None and each.is_theirs for each in places)
-
-
-def recorded(recorders: Sequence[Recorder], left: Sequence[Life]) -> list[Recorder]:
-    """What all buyers recorded; of those that are left the operation under way has an unknown outcome."""
-    now_ns = time.perf_counter_ns()
-    unended = {each.recorder.buyer for each in left}
-    return [each.ended(now_ns) if each.buyer in unended else each for each in recorders]
-
-
-def error_of(left: Sequence[Life]) -> TicketlabError:
-    """Says where the buyers that are left wait, first the one that waits in code of the user's."""
-    found = [(each, place) for each in left if (place := each.place()) is not None]
-    if not found:
-        return TicketlabError(f"{len(left)} buyers did not return in time.")
-    found.sort(key=lambda each: not each[1].is_theirs)
-    (life, place), *others = found
-    under_way = life.recorder.under_way
-    waited_s = (time.perf_counter_ns() - (under_way[-1] if under_way else life.began_ns)) / 1e9
-    more = f", nor did {len(others)} others" if others else ""
-    kind = OwnCodeError if place.is_theirs else TicketlabError
-    error = kind(
-        f"buyer {life.recorder.buyer} has waited {waited_s:.0f} s in {place.line}: it did not return when its "
-        f"connection was cut{more}. These purchases have an unknown outcome, and the run ends here."
-    )
-    error.add_note(place.stack)
-    return error
-
-
 _HEAD_START_NS = 5_000_000
-"""From agreeing on the instant to the instant: long enough for every thread to be waiting for it."""
+"""From agreeing on the start to the start: long enough for every thread to be waiting for it."""
 _TICK_S = 0.1
 _ARMED_TICK_S = 0.005
-"""While faults are to come: each is made within so long of the purchase that it waits for."""
+"""While faults are pending: each is injected within this time of the purchase that it waits for."""
 GRACE_S = 15.0
 """How long a purchase may still take when its trial is over; then its connection is cut, and its outcome says so."""
 CUT_S = 5.0
 """How long a purchase may still take when its connection is cut. A function that waits in its own code after two cuts
-is not waited for any longer."""
+is given up."""
 LAST_MOMENT_S = 2.0
 """The same after a second Ctrl-C or SIGTERM, which ends everything at once."""
 LONGEST_S = 75.0
-"""How long the lab waits in all for purchases that wait in no code of the user's: for a connection, they wait 60 s."""
+"""How long the lab waits in all for purchases that wait outside the user's code: for a connection, they wait 60 s."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadResult:
-    """What came of a load."""
+    """The result of a load. Faults and operations share one clock: ns since the trial's start."""
 
     history: pd.DataFrame
     """All operations of all buyers; see `ticketlab.history.recording`."""
     interrupted: bool
     """Ctrl-C ended it early; the buyers finished the purchase they were in."""
-    faults_ns: Mapping[FaultKind, tuple[int, ...]] = field(default_factory=dict)
-    """Of each kind of fault the instants at which it came, in ns since the trial's start: the history's clock. A server
-    was dead by then, and a connection was cut just after."""
-    faults_began_ns: Mapping[FaultKind, tuple[int, ...]] = field(default_factory=dict)
-    """When each of them was begun, on the same clock."""
-    faults_over_ns: Mapping[FaultKind, tuple[int, ...]] = field(default_factory=dict)
-    """When each of them was over, on the same clock."""
+    faults: Sequence[InjectedFault] = ()
+    """The faults that were injected, in order."""
     said: Mapping[str, str] = field(default_factory=dict)
-    """What was said where operations ended without an answer: of each kind the first."""
-
+    """The first message of the database or the pool for each kind of operation that ended without an answer."""
     cut: bool = False
     """Whether purchases that took too long lost their connections at the end."""
     at_once: bool = False
-    """Whether a second Ctrl-C or SIGTERM ended it; then nothing else is to be waited for either."""
+    """Whether a second Ctrl-C or SIGTERM ended it; then nothing else may be waited for either."""
     stuck: TicketlabError | None = None
     """The error of purchases that never returned, with the stack of one of them. They are recorded as unknown."""
     start_ns: int = 0
-    """When the trial started, by `time.perf_counter_ns`: the zero of the history's clock."""
+    """When the trial started, by `time.perf_counter_ns`."""
     warm_up_deadlocks: int = 0
     """Deadlocks that purchases of the warm-up reported, which are in no history."""
 
     @property
     def crashes_ns(self) -> tuple[int, ...]:
         """The instants by which the server was dead."""
-        return self.faults_ns.get(FaultKind.CRASH, ())
+        return tuple(fault.effect_ns for fault in self.faults_of(FaultKind.CRASH))
 
     @property
     def ended_early(self) -> bool:
-        """Whether it was not as long as it was planned."""
+        """Whether it ended before its planned end."""
         return self.interrupted or self.stuck is not None
+
+    def faults_of(self, kind: FaultKind) -> list[InjectedFault]:
+        """The injected faults of a kind, in order."""
+        return [fault for fault in self.faults if fault.kind is kind]
 
 
 def run_load(
@@ -170,89 +92,146 @@ def run_load(
 ) -> LoadResult:
     """Let the plan's buyers buy from `events`, and return what they saw.
 
-    Each of the `faults` is made by the action of its kind while they buy; one whose number of purchases is not
-    reached never comes.
+    Each of the `faults` is injected meanwhile by the action of its kind; one whose number of purchases is not reached
+    is never injected.
 
-    `on_tick` is called several times a second with how the trial stands. Ctrl-C ends the trial early; a second one, or
-    SIGTERM, ends it at once: purchases that are still under way lose their connections. So do those that take longer
-    than GRACE_S after the end; `before_cut` is called before. Purchases that do not return even then are not waited for
-    any longer, and are recorded as unknown. An exception of a purchase, which only a defect in a strategy raises, stops
-    the others and is raised here.
+    `on_tick` is called several times a second with the counts so far. Ctrl-C ends the trial early; a second one, or
+    SIGTERM, ends it at once: purchases in progress lose their connections. So do those that take longer than GRACE_S
+    after the end; `before_cut` is called before. Purchases that do not return even then are given up, and recorded as
+    unknown. An exception of a purchase, which only a defect in a strategy raises, stops the others and is raised here.
     """
     stop = threading.Event()
     start = _Start(plan)
     recorders = [Recorder(buyer) for buyer in range(plan.buyers)]
     offers = Offers()
-    tally = LiveCounter(recorders)
-    trigger = Trigger(faults, actions)
+    counter = LiveCounter(recorders)
+    trigger = FaultTrigger(faults, actions)
     warm_up_deadlocks: list[int] = []
 
-    def live(recorder: Recorder) -> None:
+    def run_buyer(recorder: Recorder) -> None:
         pin_to_one_cpu()
         try:
-            reported = buyers.warm_up(repository, plan, recorder.buyer, warm_up_event, stopped=stop.is_set)
-            warm_up_deadlocks.append(reported)
+            deadlocks = buyers.warm_up(repository, plan, recorder.buyer, warm_up_event, stopped=stop.is_set)
+            warm_up_deadlocks.append(deadlocks)
             until_ns = start.wait_for_start() + int(plan.seconds * 1e9)
             buyers.buy(repository, plan, recorder, events, until_ns=until_ns, stopped=stop.is_set, offers=offers)
         except BaseException:
             stop.set()
             raise
 
-    lives: list[Life] = []
+    threads: list[BuyerThread] = []
     ending = _Ending()
     try:
-        _start_all(live, recorders, lives)
+        _start_all(run_buyer, recorders, threads)
         _monitor(
-            lives,
+            threads,
             stop,
             start.is_overdue,
             trigger=trigger,
             purchases=lambda: sum(map(len, recorders)),
-            on_tick=lambda: on_tick(tally.read(start.elapsed_s())),
+            on_tick=lambda: on_tick(counter.read(start.elapsed_s())),
         )
     except KeyboardInterrupt as error:
         ending.interrupt(error)
     finally:
-        # Whatever happened: nobody begins another purchase, or waits for a buyer who will not come.
+        # In any case no buyer begins another purchase, or waits for a buyer that will not come.
         stop.set()
         start.abort()
-        ending.wait_for(lives, repository.database.terminate_connections, before_cut, overdue=start.is_overdue())
-    _raise_first(lives)
-    left = [each for each in lives if not each.done()]
+        ending.wait_for(threads, repository.database.terminate_connections, before_cut, overdue=start.is_overdue())
+    _raise_first(threads)
+    stuck = [thread for thread in threads if not thread.done()]
     return LoadResult(
-        history=recording.collect(recorded(recorders, left), start_ns=start.instant_ns),
+        history=recording.collect(_recorded(recorders, stuck), start_ns=start.instant_ns),
         interrupted=ending.interrupted,
-        faults_ns=_by_kind(trigger.instants_ns, start.instant_ns),
-        faults_began_ns=_by_kind(trigger.began_ns, start.instant_ns),
-        faults_over_ns=_by_kind(trigger.over_ns, start.instant_ns),
-        said=ChainMap(*(each.said for each in recorders)),
+        faults=[fault.since(start.instant_ns) for fault in trigger.injected],
+        said=ChainMap(*(recorder.said for recorder in recorders)),
         cut=ending.cut,
         at_once=ending.at_once,
-        stuck=error_of(left) if left else None,
+        stuck=_stuck_error(stuck) if stuck else None,
         start_ns=start.instant_ns,
         warm_up_deadlocks=sum(warm_up_deadlocks),
     )
 
 
-def _by_kind(read: Callable[[FaultKind], tuple[int, ...]], start_ns: int) -> dict[FaultKind, tuple[int, ...]]:
-    """Of each kind of fault these times, on the clock of the history."""
-    return {kind: tuple(each - start_ns for each in read(kind)) for kind in FaultKind}
+def pin_to_one_cpu() -> bool:
+    """Keep the calling thread on the processor that all buyers of this process share; False where that is impossible.
+
+    Python runs one thread at a time. Threads that wake one another across several processors spend more time on
+    passing the interpreter's lock than on purchases; and the other processors are left to PostgreSQL.
+    """
+    is_gil_enabled = getattr(sys, "_is_gil_enabled", lambda: True)  # since Python 3.13
+    if not hasattr(os, "sched_setaffinity") or not is_gil_enabled():
+        return False
+    allowed = sorted(os.sched_getaffinity(0))
+    with suppress(OSError):  # not permitted here: the threads run on any processor
+        os.sched_setaffinity(0, {allowed[os.getpid() % len(allowed)]})  # of this thread only
+        return True
+    return False
+
+
+class BuyerThread(Future[None]):
+    """One buyer in a thread of its own, and its result. A daemon: a thread that never ends keeps no process alive."""
+
+    def __init__(self, run_buyer: Callable[[Recorder], None], recorder: Recorder) -> None:
+        super().__init__()
+        self.recorder = recorder
+        self.began_ns = time.perf_counter_ns()
+        self.thread = threading.Thread(target=self._run, args=(run_buyer,), name=f"buyer_{recorder.buyer}", daemon=True)
+
+    def _run(self, run_buyer: Callable[[Recorder], None]) -> None:
+        try:
+            run_buyer(self.recorder)
+        except BaseException as error:  # raised by _raise_first
+            self.set_exception(error)
+        else:
+            self.set_result(None)
+
+    def place(self) -> Place | None:
+        """The line that its thread executes; None where it has ended."""
+        frame = sys._current_frames().get(self.thread.ident or 0)  # noqa: SLF001 - its documented name
+        return place_of(frame) if frame else None
+
+
+def _recorded(recorders: Sequence[Recorder], stuck: Sequence[BuyerThread]) -> list[Recorder]:
+    """What all buyers recorded; the operation that a stuck buyer is in has an unknown outcome."""
+    now_ns = time.perf_counter_ns()
+    numbers = {thread.recorder.buyer for thread in stuck}
+    return [recorder.ended(now_ns) if recorder.buyer in numbers else recorder for recorder in recorders]
+
+
+def _stuck_error(stuck: Sequence[BuyerThread]) -> TicketlabError:
+    """Says where the stuck buyers wait, first one that waits in the user's code."""
+    placed = [(thread, place) for thread in stuck if (place := thread.place()) is not None]
+    if not placed:
+        return TicketlabError(f"{len(stuck)} buyers did not return in time.")
+    placed.sort(key=lambda pair: not pair[1].is_theirs)
+    (thread, place), *others = placed
+    under_way = thread.recorder.under_way
+    waited_s = (time.perf_counter_ns() - (under_way[-1] if under_way else thread.began_ns)) / 1e9
+    more = f", nor did {len(others)} others" if others else ""
+    kind = OwnCodeError if place.is_theirs else TicketlabError
+    error = kind(
+        f"buyer {thread.recorder.buyer} has waited {waited_s:.0f} s in {place.line}: it did not return when its "
+        f"connection was cut{more}. These purchases have an unknown outcome, and the run ends here."
+    )
+    error.add_note(place.stack)
+    return error
 
 
 class _Start:
-    """The instant at which all buyers start, agreed when the last of them is ready."""
+    """The instant at which all buyers start, chosen when the last of them is ready."""
 
     def __init__(self, plan: Plan) -> None:
         self.instant_ns = 0
         self._plan = plan
-        self._made_ns = time.perf_counter_ns()
+        self._created_ns = time.perf_counter_ns()
         self._barrier = threading.Barrier(plan.buyers, action=self._choose)
 
     def _choose(self) -> None:
         self.instant_ns = time.perf_counter_ns() + _HEAD_START_NS
 
     def wait_for_start(self) -> int:
-        """Wait for the others, then for the instant, and return it."""
+        """Wait for the other buyers, then for the instant; returns it."""
         self._barrier.wait()
         time.sleep(max(0, self.instant_ns - time.perf_counter_ns()) / 1e9)
         return self.instant_ns
@@ -262,65 +241,65 @@ class _Start:
         return max(0, time.perf_counter_ns() - self.instant_ns) / 1e9 if self.instant_ns else 0.0
 
     def abort(self) -> None:
-        """Let nobody wait for a buyer who will not come."""
+        """Release the buyers that wait for the others."""
         self._barrier.abort()
 
     def is_overdue(self) -> bool:
-        """Whether purchases should long have been over: those of the trial, or before its start those of the warm-up.
+        """Whether the trial, or before its start the warm-up, is longer over than its purchases may take.
 
         The warm-up may take longer: it opens the connections, and many buyers may wait for few of them.
         """
         if self.instant_ns:
             return time.perf_counter_ns() > self.instant_ns + int((self._plan.seconds + GRACE_S) * 1e9)
-        return time.perf_counter_ns() > self._made_ns + int((self._plan.warm_up_s + 4 * GRACE_S) * 1e9)
+        return time.perf_counter_ns() > self._created_ns + int((self._plan.warm_up_s + 4 * GRACE_S) * 1e9)
 
 
-def _start_all(live: Callable[[Recorder], None], recorders: Sequence[Recorder], lives: list[Life]) -> None:
-    """Start every buyer, filling `lives`, so that those who were started are known whatever happens to the next."""
+def _start_all(
+    run_buyer: Callable[[Recorder], None], recorders: Sequence[Recorder], threads: list[BuyerThread]
+) -> None:
+    """Start every buyer. Appends to `threads`, so that the caller knows the started ones even if a later one fails."""
     for recorder in recorders:
-        life = Life(live, recorder)
+        thread = BuyerThread(run_buyer, recorder)
         try:
-            life.thread.start()
+            thread.thread.start()
         except RuntimeError as error:
             raise TicketlabError(
-                f"Only {len(lives)} of {len(recorders)} buyers could be started: {error}. Let fewer buyers in."
+                f"Only {len(threads)} of {len(recorders)} buyers could be started: {error}. Use fewer buyers."
             ) from error
-        lives.append(life)
+        threads.append(thread)
 
 
 def _monitor(
-    lives: Sequence[Life],
+    threads: Sequence[BuyerThread],
     stop: threading.Event,
     overdue: Callable[[], bool],
     *,
-    trigger: Trigger,
+    trigger: FaultTrigger,
     purchases: Callable[[], int],
     on_tick: Callable[[], None],
 ) -> None:
-    """Wait, ticking, until all are over, one has failed, or the time that it may take is over; tick once more then.
+    """Tick until all buyers are done, one has failed, or they are overdue; then tick once more.
 
-    Faults are made in between, when as many purchases as they wait for were answered.
+    Injects the faults in between, when the purchases that they wait for were answered.
     """
     ticked_s = time.monotonic()
-    while wait(lives, timeout=_tick_s(trigger), return_when=FIRST_EXCEPTION).not_done:
+    while wait(
+        threads, timeout=_ARMED_TICK_S if trigger.has_pending else _TICK_S, return_when=FIRST_EXCEPTION
+    ).not_done:
         if stop.is_set() or overdue():
             break
         if trigger.has_pending:
             trigger.fire_due(purchases())
             if time.monotonic() < ticked_s + _TICK_S:
-                continue  # whoever watches is told no more often for it
+                continue  # on_tick is called no more often for it
         on_tick()
         ticked_s = time.monotonic()
     on_tick()
 
 
-def _tick_s(trigger: Trigger) -> float:
-    return _ARMED_TICK_S if trigger.has_pending else _TICK_S
-
-
 @dataclass(slots=True)
 class _Ending:
-    """How a load comes to its end."""
+    """How a load ends, and the wait for its last purchases."""
 
     interrupted: bool = False
     """By Ctrl-C or SIGTERM."""
@@ -333,19 +312,24 @@ class _Ending:
         self.interrupted = True
 
     def wait_for(
-        self, lives: Sequence[Life], sever: Callable[[], None], before_cut: Callable[[], None], *, overdue: bool
+        self,
+        threads: Sequence[BuyerThread],
+        cut_connections: Callable[[], None],
+        before_cut: Callable[[], None],
+        *,
+        overdue: bool,
     ) -> None:
-        """Wait for the purchases under way; those that take too long lose their connections, then are given up.
+        """Wait for the purchases in progress; those that take too long lose their connections, then are given up.
 
-        Ctrl-C and SIGTERM cut them now.
+        Ctrl-C and SIGTERM cut their connections at once.
         """
         patience_s = 0.0 if overdue or self.at_once else GRACE_S
         began_s, cuts = 0.0, 0
         while True:
             with self._noting_ctrl_c():
-                if not wait(lives, timeout=patience_s).not_done:
+                if not wait(threads, timeout=patience_s).not_done:
                     break
-            if cuts and self._is_hopeless(lives, cuts, time.monotonic() - began_s):
+            if cuts and self._gives_up(threads, cuts, time.monotonic() - began_s):
                 return
             began_s = began_s or time.monotonic()
             with self._noting_ctrl_c():
@@ -353,17 +337,18 @@ class _Ending:
                     before_cut()
             with self._noting_ctrl_c():
                 self.cut = True
-                sever()
+                cut_connections()
             cuts += 1
             patience_s = LAST_MOMENT_S if self.at_once else CUT_S
-        for each in lives:
-            each.thread.join()
+        for buyer in threads:
+            buyer.thread.join()
 
-    def _is_hopeless(self, lives: Sequence[Life], cuts: int, cutting_s: float) -> bool:
-        """Whether waiting longer for those that are left is of no use, though their connections are cut."""
+    def _gives_up(self, threads: Sequence[BuyerThread], cuts: int, cutting_s: float) -> bool:
+        """Whether to wait no longer for purchases whose connections are cut."""
         if self.at_once or cutting_s > LONGEST_S:
             return True
-        return cuts > 1 and is_in_users_code(lives)
+        places = [buyer.place() for buyer in threads if not buyer.done()]
+        return cuts > 1 and any(place is not None and place.is_theirs for place in places)
 
     @contextmanager
     def _noting_ctrl_c(self) -> Iterator[None]:
@@ -373,9 +358,9 @@ class _Ending:
             self.interrupt(error)
 
 
-def _raise_first(lives: Sequence[Life]) -> None:
-    """Raise what a buyer failed with; a broken barrier is only the echo of somebody else's end."""
-    for life in lives:
-        error = life.exception() if life.done() else None
+def _raise_first(threads: Sequence[BuyerThread]) -> None:
+    """Raise the first buyer's error; a broken barrier only follows from the end of another buyer."""
+    for thread in threads:
+        error = thread.exception() if thread.done() else None
         if error is not None and not isinstance(error, threading.BrokenBarrierError):
             raise error

@@ -1,4 +1,4 @@
-"""What the buyers of a trial will want, all of it drawn from one seed. Opens nothing, measures nothing."""
+"""The purchase requests of a trial, all of them drawn from one seed. Opens nothing, measures nothing."""
 
 import math
 import random
@@ -16,21 +16,21 @@ from ticketlab.errors import InvalidInputError
 from ticketlab.outcomes import MAX_INTEGER
 
 _BLOCK = 1024
-"""Wishes drawn at a time: one call of the generator costs as much as drawing many."""
+"""Requests drawn at a time: one call of the generator costs as much as many draws."""
 _REFUNDS = 1
-"""Tells a buyer's stream of refunds from that of his wishes."""
+"""The key of a buyer's random stream of refunds; that of its requests has none."""
 _SECOND_CALLS = 2
-"""Tells the stream of second calls from the others."""
+"""The key of its random stream of second calls."""
 _MOST_BUYERS = 10_000
 _MOST_EVENTS = 10_000
-"""Far beyond what one process can drive: a slip of the keyboard is told, not tried."""
+"""Far beyond what one process can drive: a mistyped number is an error."""
 
 
 class PurchaseIntent(NamedTuple):
     """One purchase that a buyer will make."""
 
     lines: tuple[tuple[int, int], ...]
-    """Of each event that it wants the number, from 0, and how many tickets; in the buyer's order."""
+    """The number of each event, from 0, and how many tickets of it; in the buyer's order."""
     purchase_id: UUID
 
 
@@ -52,7 +52,7 @@ class Second(NamedTuple):
     differs: bool
     """Whether it asks for another quantity or another event."""
     number: int
-    """A random number, which decides what else there is to decide."""
+    """A random number that decides the rest: the delay, the other quantity or event."""
 
 
 _SECONDS: Final = (
@@ -63,51 +63,52 @@ _SECONDS: Final = (
     (When.LATER_BY_ANOTHER, False),
     (When.LATER_BY_ANOTHER, True),
 )
-"""The kinds of second calls, each as likely: half of them are made at once."""
+"""The kinds of second calls, equally likely: half of them are made at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The load of one trial, in a closed loop: each buyer makes his next purchase when the last one is answered.
+    """The load of one trial, in a closed loop: each buyer makes its next purchase when the last one is answered.
 
     A trial ends when every buyer was told that everything is sold out, when `purchases` were made, or after
-    `seconds`, whichever comes first. Who was told so asks no more, though tickets may come back: so where there are
-    refunds, seats that were given back late may be left in the end; and where nearly all is given back nobody is told
-    so, and the trial lasts for its `purchases` or `seconds`.
+    `seconds`, whichever comes first. A buyer stops after its first "sold out" for an event, so seats refunded later
+    may stay unsold; where nearly everything is refunded nothing sells out, and the trial lasts for its `purchases` or
+    `seconds`.
 
     Raises:
-        InvalidInputError: a value can not be used.
+        InvalidInputError: a value is out of range.
     """
 
     buyers: int = 16
     """How many buy at once."""
     seconds: float = 5.0
     purchases: int | None = None
-    """Purchases of all buyers together, shared out evenly; refunds are none."""
+    """Purchases of all buyers together, divided evenly; refunds do not count."""
     events: int = 1
-    """How many events are bought from."""
+    """The number of events on sale."""
     stock: int = 1000
     """Seats of each event."""
     quantity: tuple[int, int] = (1, 1)
-    """The fewest and the most tickets of an event in a purchase; each number in between is as likely."""
+    """The fewest and the most tickets of an event in a purchase; uniformly distributed."""
     basket: tuple[int, int] = (1, 1)
-    """The fewest and the most events of a purchase; each number in between is as likely."""
+    """The fewest and the most events of a purchase; uniformly distributed."""
     hot: float | None = None
-    """The share of purchases that want event 0, as long as they can; without it all events are as likely."""
+    """The share of purchases that ask for event 0, as long as it has tickets; without it all events are equally
+    likely."""
     refunds: float = 0.0
-    """The share of a buyer's sales that he gives back, each right after it was sold to him."""
+    """The share of a buyer's sales that it refunds, each right after the sale."""
     double_calls: float = 0.0
-    """The share of purchases whose id is called twice; these are not given back. Where it is above 0, a purchase of
-    unknown outcome is called again as well, at once and once."""
+    """The share of purchases whose id is called twice; these are not refunded. Where it is above 0, a purchase of
+    unknown outcome is also called again, at once and once."""
     warm_up_s: float = 0.3
     """How long buyers buy from another event first, to open connections and prepare statements; not recorded."""
     seed: int = 0
-    """Decides what the buyers want."""
+    """Reproduces the same purchase requests."""
 
     def __post_init__(self) -> None:
         fewest, most = self.quantity
         fewest_events, most_events = self.basket
-        faults = {
+        errors = {
             f"buyers must be from 1 to {_MOST_BUYERS:,}": not 1 <= self.buyers <= _MOST_BUYERS,
             "seconds must be above 0, and finite": not 0 < self.seconds < math.inf,
             "purchases must be at least 1": self.purchases is not None and self.purchases < 1,
@@ -123,18 +124,18 @@ class Plan:
             "warm_up_s must not be negative, and finite": not 0 <= self.warm_up_s < math.inf,
             "seed must not be negative": self.seed < 0,
         }
-        wrong = [fault for fault, found in faults.items() if found]
-        if wrong:
-            raise InvalidInputError(f"This load can not be made: {'; '.join(wrong)}.")
+        found = [error for error, is_wrong in errors.items() if is_wrong]
+        if found:
+            raise InvalidInputError(f"This load is invalid: {'; '.join(found)}.")
 
     @property
     def sells_baskets(self) -> bool:
-        """Whether a purchase may be of several events; then all of them are made as baskets."""
+        """Whether a purchase may be of several events; then every purchase is made as a basket."""
         return self.basket != (1, 1)
 
     @property
     def event_numbers(self) -> frozenset[int]:
-        """The events that a purchase may want: all, but where `hot` leaves nothing to the first or to the others."""
+        """The events that a purchase may ask for: all, unless `hot` leaves none to the first or to the others."""
         if self.events > 1 and self.hot == 0:
             return frozenset(range(1, self.events))
         if self.events > 1 and self.hot == 1 and not self.sells_baskets:
@@ -142,25 +143,25 @@ class Plan:
         return frozenset(range(self.events))
 
     def purchases_of(self, buyer: int) -> int | None:
-        """How many of `purchases` are this buyer's; None where only time and stock end the trial."""
+        """This buyer's part of `purchases`; None where only time and stock end the trial."""
         if self.purchases is None:
             return None
         return self.purchases // self.buyers + (buyer < self.purchases % self.buyers)
 
     def intents(self, buyer: int, left: AbstractSet[int]) -> Iterator[PurchaseIntent]:
-        """What this buyer will want; the same for the same seed.
+        """This buyer's purchase requests; the same for the same seed.
 
-        Wishes for one event know nothing of `left`, the events that the buyer still asks for, and have no end: he
-        passes over those that he can not have. Baskets are drawn from what is `left` at the time, for those that
-        would have to be passed over might be nearly all; they end when fewer events are left than a basket needs.
+        Requests for one event ignore `left`, the events that the buyer still asks for, and have no end: the buyer
+        skips those for other events. Baskets are drawn from what is `left` at the time, as nearly all would have to be
+        skipped otherwise; they end when fewer events are left than a basket needs.
         """
         seed = np.random.SeedSequence(self.seed, spawn_key=(buyer,))
-        return self._baskets(seed, left) if self.sells_baskets else self._single_wishes(seed)
+        return self._baskets(seed, left) if self.sells_baskets else self._single_intents(seed)
 
     def refund_flags(self, buyer: int) -> Iterator[bool]:
-        """Of each of this buyer's wishes whether he gives it back if it is sold to him; the same for the same seed.
+        """For each of this buyer's requests whether a sale is refunded; the same for the same seed.
 
-        Drawn apart from the wishes: with refunds or without, the same are made. A larger share gives back all that a
+        Drawn apart from the requests, which are the same with refunds or without. A larger share refunds all that a
         smaller one does, and more.
         """
         if not self.refunds:
@@ -170,9 +171,10 @@ class Plan:
             yield from (generator.random(_BLOCK) < self.refunds).tolist()
 
     def second_calls(self, buyer: int) -> Iterator[Second | None]:
-        """Of each of this buyer's wishes how its id is called a second time, or None; the same for the same seed.
+        """For each of this buyer's requests its second call, or None; the same for the same seed.
 
-        Drawn apart from the wishes and refunds. A larger share calls all ids twice that a smaller one does, and more.
+        Drawn apart from the requests and refunds. A larger share calls all ids twice that a smaller one does, and
+        more.
         """
         if not self.double_calls:
             yield from repeat(None)
@@ -184,11 +186,11 @@ class Plan:
             for is_doubled, kind, number in zip(doubled, kinds, numbers, strict=True):
                 yield Second(*_SECONDS[kind], number) if is_doubled else None
 
-    def second_wish(self, wish: PurchaseIntent, second: Second) -> PurchaseIntent:
-        """What a second call asks for: the same, or of a wish for one event another quantity or another event."""
+    def second_intent(self, intent: PurchaseIntent, second: Second) -> PurchaseIntent:
+        """The request of a second call: the same, or where it is for one event another quantity or another event."""
         if not second.differs or self.sells_baskets:
-            return wish
-        ((event, quantity),) = wish.lines
+            return intent
+        ((event, quantity),) = intent.lines
         others = sorted(self.event_numbers - {event})
         if others and second.number % 2:
             event = others[second.number // 2 % len(others)]
@@ -196,9 +198,9 @@ class Plan:
             quantity -= 1
         else:
             quantity += 1
-        return PurchaseIntent(((event, quantity),), wish.purchase_id)
+        return PurchaseIntent(((event, quantity),), intent.purchase_id)
 
-    def _single_wishes(self, seed: np.random.SeedSequence) -> Iterator[PurchaseIntent]:
+    def _single_intents(self, seed: np.random.SeedSequence) -> Iterator[PurchaseIntent]:
         generator = np.random.default_rng(seed)
         fewest, most = self.quantity
         while True:
@@ -218,14 +220,14 @@ class Plan:
         chance = random.Random(seed.generate_state(4).tobytes())
         available: list[int] = []
         while len(left) >= self.basket[0]:
-            if len(available) != len(left):  # events go, none comes back
+            if len(available) != len(left):  # events are only ever removed
                 available = sorted(left)
             events = self._draw_basket(chance, available)
             lines = tuple((event, chance.randint(*self.quantity)) for event in events)
             yield PurchaseIntent(lines, UUID(int=chance.getrandbits(128), version=4))
 
     def _draw_basket(self, chance: random.Random, left: Sequence[int]) -> list[int]:
-        """Distinct events in random order; the hot one among them in its share, or where there are too few others."""
+        """Distinct events in random order; event 0 among them in its `hot` share, or where there are too few others."""
         size = min(chance.randint(*self.basket), len(left))
         if self.hot is None or left[0] != 0:
             return chance.sample(left, size)

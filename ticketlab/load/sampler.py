@@ -1,7 +1,7 @@
-"""A reader beside the buyers: stock and tickets of each event, in one snapshot, again and again while they buy.
+"""Samples stock and tickets of each event during a trial, in one snapshot each time.
 
-The ledger at the end cannot show a violation that was repaired before; only a reading during the trial can. Knows
-neither SQL nor checks: it calls a given function, and keeps the samples that do not add up.
+The ledger at the end cannot show a violation that was repaired before; only a sample can. Knows neither SQL nor
+checks: it calls a given function, and keeps the samples that do not add up.
 """
 
 import threading
@@ -14,18 +14,18 @@ from typing import Final, NamedTuple, TypeAlias
 from ticketlab.load import driver
 
 Reading: TypeAlias = Iterable[tuple[int, int | None, int]]
-"""Of each event its number, the stock that its row says is left or None, and its tickets; empty if it failed."""
+"""For each event its number, the available tickets of its row or None, and its tickets; empty if it failed."""
 
 _REST: Final = 50
-"""A reading is followed by a rest of so many times its own duration: it takes at most 2 % of the time."""
+"""A reading is followed by a rest of 50 times its duration, so that readings take at most 2 % of the time."""
 _SHORTEST_REST_S: Final = 0.01
 _LAST_READING_S: Final = 3.0
 _MOST_KEPT: Final = 3
-"""Samples that are kept of each event and kind of disagreement, at most; one would prove it."""
+"""The most samples kept for each event and kind of disagreement; one is enough as evidence."""
 
 
 class Sample(NamedTuple):
-    """What was read of one event."""
+    """One event in one reading."""
 
     at_ns: int
     """When the reading began, by `time.perf_counter_ns`."""
@@ -35,29 +35,29 @@ class Sample(NamedTuple):
 
 
 class Sampler:
-    """The readings of one trial, made in a thread of its own."""
+    """The readings of one trial, in a thread of their own."""
 
     def __init__(self, read: Callable[[], Reading], seats: Sequence[int]) -> None:
-        """Read by `read`, and compare with the seats of each event, by its number."""
+        """Sample by calling `read`; `seats` are those of each event, by its number."""
         self._read = read
         self._seats = seats
         self._stop = threading.Event()
         self.count = 0
         """How many readings succeeded, those of the warm-up among them."""
-        self._found: Counter[tuple[int, bool]] = Counter()
+        self._disagreements: Counter[tuple[int, bool]] = Counter()
         self.kept: list[Sample] = []
-        """Those of events whose stock and tickets did not add up to the seats."""
+        """Samples whose stock and tickets did not add up to the seats."""
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Read for as long as the block lasts."""
+        """Sample until the block ends."""
         thread = threading.Thread(target=self._run, name="sampler", daemon=True)
         thread.start()
         try:
             yield
         finally:
             self._stop.set()
-            thread.join(_LAST_READING_S)  # a reading that takes longer is not waited for: it holds nothing
+            thread.join(_LAST_READING_S)  # a reading that takes longer may go on: it holds no lock
 
     def _run(self) -> None:
         driver.pin_to_one_cpu()
@@ -65,19 +65,19 @@ class Sampler:
         rest_s = _SHORTEST_REST_S
         while not self._stop.wait(rest_s):
             began_ns = time.perf_counter_ns()
-            found = [Sample(began_ns, *each) for each in self._read()]
-            for sample in found:
+            samples = [Sample(began_ns, *row) for row in self._read()]
+            for sample in samples:
                 self._keep(sample)
-            self.count += bool(found)
+            self.count += bool(samples)
             rest_s = max(_SHORTEST_REST_S, _REST * (time.perf_counter_ns() - began_ns) / 1e9)
 
     def _keep(self, sample: Sample) -> None:
-        """Keep a sample whose stock and tickets do not add up to the seats, unless there are some of its kind."""
+        """Keep a sample whose stock and tickets do not add up to the seats, unless enough of its kind are kept."""
         seats = self._seats[sample.event]
         oversold = sample.tickets > seats
         if not oversold and sample.available in {None, seats - sample.tickets}:
             return
-        alike = (sample.event, oversold)
-        self._found[alike] += 1
-        if self._found[alike] <= _MOST_KEPT:
+        kind = (sample.event, oversold)
+        self._disagreements[kind] += 1
+        if self._disagreements[kind] <= _MOST_KEPT:
             self.kept.append(sample)

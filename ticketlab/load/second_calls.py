@@ -1,7 +1,7 @@
-"""Second calls of a purchase id: what is to be called, when, and by which buyer. Makes no call itself.
+"""Second calls of a purchase id: what to call, when, and by which buyer. Makes no call itself.
 
-Each buyer has its own `SecondCalls`. All of them share one `Offers`, through which a buyer hands a call over to another
-one: nobody waits for a call to be taken, and one that nobody took is made by the buyer that offered it.
+Each buyer has its own `SecondCalls`. All of them share one `Offers`, through which a buyer offers a call to the others:
+no buyer waits for a call to be taken, and a buyer makes an offered call itself if no other has.
 """
 
 import threading
@@ -13,11 +13,11 @@ from ticketlab.load.plan import Plan, PurchaseIntent, Second, When
 from ticketlab.outcomes import Outcome
 
 _LONGEST_DELAY: Final = 8
-"""A later call by the same buyer is made after 0 to 7 further purchases of that buyer."""
+"""A later call by the same buyer is made after 0 to 7 more of its purchases."""
 
 
 class Once:
-    """True for the first of all threads that ask, False for every later one."""
+    """A flag that exactly one of several threads gets: True for the first that asks, False for every later one."""
 
     __slots__ = ("_lock",)
 
@@ -25,44 +25,44 @@ class Once:
         self._lock = threading.Lock()
 
     def first(self) -> bool:
-        """Whether nobody has asked before."""
+        """Whether this is the first request."""
         return self._lock.acquire(blocking=False)
 
     @property
     def asked(self) -> bool:
-        """Whether anybody has asked."""
+        """Whether a thread has asked."""
         return self._lock.locked()
 
 
-class Call:
-    """One call of an id that is called twice; the calls of an id share `told`."""
+class SecondCall:
+    """A second call of a purchase id."""
 
-    __slots__ = ("buyer", "claim", "told", "wish")
+    __slots__ = ("buyer", "claim", "intent", "sold")
 
-    def __init__(self, wish: PurchaseIntent, *, buyer: int, told: Once) -> None:
-        self.wish = wish
-        """What it asks for."""
+    def __init__(self, intent: PurchaseIntent, *, buyer: int, sold: Once) -> None:
+        self.intent = intent
+        """The request."""
         self.buyer = buyer
-        """Who makes the first call of the id."""
-        self.told = told
-        """Whether a call of the id was answered SOLD before."""
+        """The buyer that makes the first call of the id."""
+        self.sold = sold
+        """Whether a call of the id was answered SOLD before; shared by the calls of an id."""
         self.claim = Once()
-        """Whoever comes first makes the call."""
+        """The buyer that claims the call first makes it."""
 
 
 class Offers:
     """Calls for any buyer but the one that offers them, the oldest first."""
 
     def __init__(self) -> None:
-        self._calls: deque[Call] = deque()  # appending and popping are atomic
+        self._calls: deque[SecondCall] = deque()  # appending and popping are atomic
 
-    def put(self, call: Call) -> None:
+    def put(self, call: SecondCall) -> None:
         """Offer a call."""
         self._calls.append(call)
 
-    def take(self, buyer: int) -> Call | None:
-        """The oldest call that another buyer offers and nobody has claimed, or None; claimed for this buyer."""
-        own: list[Call] = []
+    def take(self, buyer: int) -> SecondCall | None:
+        """Claim the oldest unclaimed call that another buyer offers, or None."""
+        own: list[SecondCall] = []
         found = None
         while self._calls and found is None:
             try:
@@ -78,10 +78,10 @@ class Offers:
 
 
 class SecondCalls:
-    """The second calls that one buyer has to make or to offer."""
+    """The second calls that one buyer makes or offers."""
 
     def __init__(self, plan: Plan, buyer: int, offers: Offers, *, may_differ: bool) -> None:
-        """For one buyer of the plan.
+        """Start with none.
 
         Args:
             plan: the load.
@@ -94,15 +94,15 @@ class SecondCalls:
         self._offers = offers
         self._may_differ = may_differ
         self._answered = 0
-        self._waiting: list[tuple[int, Call]] = []
-        """Pairs: after so many answers this buyer makes the call, unless another buyer has made it."""
+        self._waiting: list[tuple[int, SecondCall]] = []
+        """Pairs: after this number of answers the buyer makes the call, unless another buyer has made it."""
 
-    def purchase_starts(self, wish: PurchaseIntent, second: Second | None) -> Call | None:
-        """Call this just before a purchase. Returns its second call, which is on offer already if it is due at once."""
+    def purchase_starts(self, intent: PurchaseIntent, second: Second | None) -> SecondCall | None:
+        """Call this just before a purchase. Returns its second call, which is offered already if it is due at once."""
         if second is None:
             return None
-        wanted = self._plan.second_wish(wish, second._replace(differs=second.differs and self._may_differ))
-        call = Call(wanted, buyer=self._buyer, told=Once())
+        wanted = self._plan.second_intent(intent, second._replace(differs=second.differs and self._may_differ))
+        call = SecondCall(wanted, buyer=self._buyer, sold=Once())
         if second.when is When.LATER:
             self._waiting.append((self._answered + 1 + second.number % _LONGEST_DELAY, call))
             return call
@@ -112,30 +112,30 @@ class SecondCalls:
         return call
 
     def purchase_answered(
-        self, wish: PurchaseIntent, second: Second | None, call: Call | None, outcome: Outcome
-    ) -> Call | None:
+        self, intent: PurchaseIntent, second: Second | None, call: SecondCall | None, outcome: Outcome
+    ) -> SecondCall | None:
         """Call this when the purchase is answered. Returns the call to make at once, where the answer was lost."""
         self._answered += 1
         if call is not None and second is not None and second.when is When.LATER_BY_ANOTHER:
             self._offers.put(call)
         if outcome is not Outcome.UNKNOWN:
             return None
-        return Call(wish, buyer=self._buyer, told=call.told if call else Once())
+        return SecondCall(intent, buyer=self._buyer, sold=call.sold if call else Once())
 
-    def due(self) -> Iterator[Call]:
-        """Call this before each purchase. Yields the calls to make now, of those on offer at most one."""
+    def due(self) -> Iterator[SecondCall]:
+        """Call this before each purchase. Yields the calls to make now, at most one of them from the offers."""
         yield from self._claimed(self._answered)
         offered = self._offers.take(self._buyer)
         if offered is not None:
             yield offered
 
-    def rest(self) -> Iterator[Call]:
-        """Call this after the last purchase. Yields all that this buyer still has to make, and all that is on offer."""
+    def rest(self) -> Iterator[SecondCall]:
+        """Call this after the last purchase. Yields all calls that this buyer still has to make, and all offers."""
         yield from self._claimed(self._answered + _LONGEST_DELAY)
         while offered := self._offers.take(self._buyer):
             yield offered
 
-    def _claimed(self, answered: int) -> Iterator[Call]:
+    def _claimed(self, answered: int) -> Iterator[SecondCall]:
         due = [call for at, call in self._waiting if at <= answered]
         if due:
             self._waiting = [(at, call) for at, call in self._waiting if at > answered]

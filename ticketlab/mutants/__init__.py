@@ -1,9 +1,9 @@
-"""Mutants: copies of the safe strategies, each with one mistake that people make. They measure what the checks detect.
+"""Mutants: copies of the safe strategies with one realistic bug each, to measure what the checks detect.
 
-This module holds the record of a mutant and the registry; each other module holds the mutants of one kind of mistake.
-A mutant differs from its safe strategy in the mistake alone. Writing back a stock computed in the application is no
-mistake in itself: it is right under a lock or a compared version. Mutants do so where the table's CHECK constraint
-would refuse a relative decrement. Depends on the strategies; knows the checks by name only.
+This module holds the record and the registry; each other module holds the mutants of one kind of mistake. A mutant
+differs from its base strategy only in the mistake. Some write back a stock that was computed in the application, where
+the CHECK constraint would refuse a relative decrement; this alone is correct under a lock or a version check. Depends
+on the strategies; knows the checks by name only.
 """
 
 from collections.abc import Callable
@@ -19,39 +19,39 @@ from ticketlab.tickets.purchase import PurchaseResult
 from ticketlab.tickets.strategy import Strategy
 
 PAUSE_S: Final = 0.002
-"""How long some of them wait between two statements, as an application would that has something to think about."""
+"""A pause between two statements of some mutants, as an application may need for other work."""
 
 
 class Trigger(StrEnum):
-    """What brings a mistake to light."""
+    """The load or fault under which a mistake shows."""
 
     LOAD = "load"
-    """Many buyers of several events at once, until the stock runs out."""
+    """Many concurrent buyers of several events, until the stock runs out."""
     BASKETS = "baskets"
-    """The same, with several events in a purchase."""
+    """The same with baskets of several events."""
     CRASH = "crash"
-    """The server is killed and started again while they buy."""
+    """The server is crashed and restarted during the load."""
     DISCONNECT = "disconnect"
-    """Every connection is cut while they buy, several times."""
+    """Every connection is terminated during the load, several times."""
     LOSE_REPLY = "lose-reply"
-    """Connections break while the server works, several times: it may commit, and the answer is lost."""
+    """Connections break while the server works, several times: a commit may happen and its answer be lost."""
     DOUBLE_CALLS = "double-calls"
-    """Many purchase ids are called twice, by two buyers at once or later, some for another quantity or event."""
+    """Many purchase ids are used twice, concurrently or later, some for another quantity or event."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mutant:
-    """A strategy with a known mistake."""
+    """A strategy with a known bug."""
 
     strategy: Strategy
-    """Under the mutant's own name; not safe."""
+    """Named as the mutant, with `safe=False`."""
     base: str
-    """The safe strategy of which it is a copy, but for the mistake."""
+    """The name of the safe strategy that it copies, except for the mistake."""
     expected_check: str
-    """The check, by its name, whose claim does not hold of it; others may fail as well."""
+    """The name of the check that must detect it; others may detect it too."""
     trigger: Trigger = Trigger.LOAD
     needs_quantity: bool = False
-    """Whether the mistake cannot show where every purchase is of one ticket of an event."""
+    """Whether the mistake shows only with purchases of more than one ticket."""
 
 
 def mutant(
@@ -63,15 +63,15 @@ def mutant(
     needs_quantity: bool = False,
     **changes: Any,  # noqa: ANN401 - each field of a Strategy has a type of its own
 ) -> Callable[[Callable[[Any, Any], PurchaseResult]], Mutant]:
-    """Make a function a mutant of the function's name: its purchase, or, for a mistake in baskets, its basket.
+    """Decorator: make a purchase function, or with `Trigger.BASKETS` a basket function, a mutant of the same name.
 
     Args:
-        base: the safe strategy that it would be without its mistake.
-        mistake: what is wrong, in a line; it becomes the summary.
-        expected_check: the check whose claim does not hold.
-        trigger: what brings the mistake to light.
-        needs_quantity: whether it cannot show where every purchase is of one ticket of an event.
-        changes: what else differs from the base's record, by field.
+        base: the safe strategy without the mistake.
+        mistake: the mistake in one line, which becomes the summary.
+        expected_check: the name of the check that must detect it.
+        trigger: the load or fault under which the mistake shows.
+        needs_quantity: whether it shows only with purchases of more than one ticket.
+        changes: further fields of Strategy that differ from the base.
     """
 
     def record(sell: Callable[[Any, Any], PurchaseResult]) -> Mutant:
@@ -80,8 +80,8 @@ def mutant(
             base,
             name=getattr(sell, "__name__", repr(sell)),
             summary=f"mutant: {mistake}",
-            cost="wrong answers, or wrong books",
-            when="never: it shows what the checks can see",
+            cost="wrong answers or wrong data",
+            when="never: it measures what the checks detect",
             safe=False,
             purchase=base.purchase if of_baskets else sell,
             basket=sell if of_baskets else None,
@@ -101,25 +101,25 @@ def mutant(
 
 @cache
 def registry() -> dict[str, Mutant]:
-    """Every mutant by its name, in alphabetical order: so the mutants of one strategy stand together."""
-    found = [
+    """Every mutant by name, in alphabetical order, so that the mutants of one strategy are adjacent."""
+    defined = [
         each
         for module in iter_modules(__path__, prefix=f"{__name__}.")
         for each in vars(import_module(module.name)).values()
         if isinstance(each, Mutant)
     ]
-    return {each.strategy.name: each for each in sorted(found, key=lambda each: each.strategy.name)}
+    return {each.strategy.name: each for each in sorted(defined, key=lambda each: each.strategy.name)}
 
 
 def get(name: str) -> Strategy:
-    """The strategy of this name, a mutant's included.
+    """Return a strategy by name, including mutants.
 
     Raises:
-        TicketlabError: as `strategies.get` does; its text lists the strategies, not the mutants.
+        TicketlabError: as `strategies.get`; the message lists the strategies, not the mutants.
     """
     return registry()[name].strategy if name in registry() else strategies.get(name)
 
 
 def is_external(name: str) -> bool:
-    """Whether the strategy of this name comes from an installed package or from user code."""
+    """Whether the named strategy comes from an installed package or from user code."""
     return name not in registry() and strategies.is_external(name)

@@ -1,6 +1,6 @@
-"""Answers that are not those of the database: told before the commit, or in spite of what became of it.
+"""Mutants whose answers do not match the commit: given before it, or in spite of its failure.
 
-They show where a connection or the server is lost. A pause stands where the loss must come to be seen.
+They show when a connection or the server is lost; a pause widens the window for that.
 """
 
 import time
@@ -13,10 +13,9 @@ import psycopg
 from ticketlab.mutants import PAUSE_S, Trigger, mutant
 from ticketlab.mutants.sql import SELL_UNDER_RANDOM_IDS, TAKE_STOCK, WRITE_TICKETS
 from ticketlab.outcomes import Cause, Outcome
-from ticketlab.tickets import sql
 from ticketlab.tickets.database import Database
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult, sold, unknown_event
-from ticketlab.tickets.sql import READ
+from ticketlab.tickets.sql import READ, sell_if_enough
 from ticketlab.tickets.strategies.atomic import SELL_IF_ENOUGH, atomic
 from ticketlab.tickets.strategies.check_constraint import check_constraint
 from ticketlab.tickets.strategies.lock_timeout import lock_timeout
@@ -28,12 +27,12 @@ from ticketlab.tickets.strategy import CommitUnknownError, ConflictError, Connec
 
 @mutant(
     atomic,
-    mistake="the stock is committed first, the tickets follow in a transaction of their own",
+    mistake="the stock is committed first, the tickets in a second transaction",
     expected_check="atomic",
     trigger=Trigger.DISCONNECT,
 )
 def atomic_tickets_apart(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
-    """A connection that is lost in the pause between the two leaves half a purchase."""
+    """A connection lost between the two transactions leaves a partial purchase."""
     with commit_guard():
         taken = connection.execute(TAKE_STOCK, request.parameters).fetchone()
     if taken is None:
@@ -53,7 +52,7 @@ def _committed_afterwards(database: Database) -> Iterator[Connection]:
 
 
 def commit_afterwards(connection: Connection, held: ExitStack) -> None:
-    """Commit a pause later, in a thread, and then let go of the connection; whatever goes wrong is told to nobody."""
+    """Commit after a pause, in a thread, and then release `held`; errors are not reported."""
 
     def commit() -> None:
         with held, suppress(psycopg.Error):
@@ -71,20 +70,20 @@ def commit_afterwards(connection: Connection, held: ExitStack) -> None:
     resource=_committed_afterwards,
 )
 def no_key_update_answered_first(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
-    """The commit follows a pause later, where it may fail with nobody left to be told."""
+    """The commit follows after a pause, and its failure is not reported."""
     connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED", prepare=False)
     event = connection.execute(LOCK, [request.event_id]).fetchone()
-    return sql.sell_if_enough(connection, request, event)
+    return sell_if_enough(connection, request, event)
 
 
 @mutant(
     pipelined,
-    mistake="an error after the commit is told as a failure of the sale",
+    mistake="an error after the commit is reported as a failed sale",
     expected_check="tickets_accounted_for",
     trigger=Trigger.DISCONNECT,
 )
 def pipelined_told_failed(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
-    """The stock is read a pause later, say for a page; what breaks there is told as the purchase rolled back."""
+    """After a pause the stock is read, say for a page; a lost connection there is reported as a rollback."""
     result = pipelined.purchase(connection, request)
     time.sleep(PAUSE_S)
     connection.execute(READ, [request.event_id])
@@ -93,12 +92,12 @@ def pipelined_told_failed(connection: Connection, request: PurchaseRequest) -> P
 
 @mutant(
     lock_timeout,
-    mistake="a connection that is lost is told as a sale",
+    mistake="a lost connection is reported as sold",
     expected_check="sales_in_ledger",
     trigger=Trigger.DISCONNECT,
 )
 def lock_timeout_told_sold(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
-    """It has always been committed so far, so it is taken for committed."""
+    """The code assumes that the commit succeeded."""
     try:
         return lock_timeout.purchase(connection, request)
     except (psycopg.OperationalError, CommitUnknownError):
@@ -109,24 +108,24 @@ def lock_timeout_told_sold(connection: Connection, request: PurchaseRequest) -> 
 
 @mutant(
     atomic,
-    mistake="a connection that is lost in the commit is answered as a failed sale",
+    mistake="a connection lost during the commit is reported as a failed sale",
     expected_check="tickets_accounted_for",
     trigger=Trigger.LOSE_REPLY,
 )
 def atomic_lost_as_failed(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
-    """The error of the statement that commits is taken for a rollback, as everywhere else."""
+    """The error of the committing statement is taken for a rollback."""
     rows = connection.execute(SELL_IF_ENOUGH, request.parameters).fetchall()
     return sold(request, rows) if rows else atomic.purchase(connection, request)
 
 
 @mutant(
     check_constraint,
-    mistake="a sale that is lost in the commit is made again, with new ticket ids",
+    mistake="a sale lost during the commit is retried with new ticket ids",
     expected_check="exactly_once",
     trigger=Trigger.LOSE_REPLY,
 )
 def check_constraint_sold_twice(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
-    """A lost connection is worth another try, and no ticket id of the first one stands in its way."""
+    """The retry does not violate the primary key, so the purchase may be sold twice."""
     try:
         with commit_guard():
             rows = connection.execute(SELL_UNDER_RANDOM_IDS, request.parameters).fetchall()
@@ -144,7 +143,7 @@ def check_constraint_sold_twice(connection: Connection, request: PurchaseRequest
     trigger=Trigger.CRASH,
 )
 def server_function_asynchronous(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
-    """Faster, and nobody notices until the server stops."""
+    """Faster, but a crash loses answered sales."""
     with transaction(connection):
         connection.execute("SET LOCAL synchronous_commit TO off", prepare=False)
         return server_function.purchase(connection, request)

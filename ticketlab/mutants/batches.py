@@ -1,4 +1,4 @@
-"""Batches whose members are not told what became of them: each mistake is in how a batch is served."""
+"""Mutants of `coalesced`: each mistake is in how a batch is served or answered."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
@@ -15,12 +15,12 @@ from ticketlab.tickets.strategies.coalesced import coalesced, serve
 from ticketlab.tickets.strategy import Connection
 
 
-def _gathered(make: Callable[[Database], BatchQueue]) -> Callable[[Database], AbstractContextManager[BatchQueue]]:
+def _queue_from(make: Callable[[Database], BatchQueue]) -> Callable[[Database], AbstractContextManager[BatchQueue]]:
     return lambda database: nullcontext(database.get_or_create(make))
 
 
 def _served_by(serve_wrongly: BatchHandler) -> Callable[[Database], AbstractContextManager[BatchQueue]]:
-    return _gathered(lambda database: BatchQueue(database, serve_wrongly))
+    return _queue_from(lambda database: BatchQueue(database, serve_wrongly))
 
 
 def _all_but_the_last(connection: Connection, requests: Sequence[Request]) -> Sequence[Answer]:
@@ -32,16 +32,16 @@ def _all_but_the_last(connection: Connection, requests: Sequence[Request]) -> Se
 
 @mutant(
     coalesced,
-    mistake="the last member of a batch is not written, and told what the one before him is",
+    mistake="the last purchase of a batch is not made, and gets the answer before it",
     expected_check="sales_in_ledger",
     resource=_served_by(_all_but_the_last),
 )
-def coalesced_last_lost(gatherer: BatchQueue, request: PurchaseRequest) -> PurchaseResult:
-    """One off in a slice: a batch of one is right."""
-    return gatherer.purchase(request)
+def coalesced_last_lost(queue: BatchQueue, request: PurchaseRequest) -> PurchaseResult:
+    """An off-by-one error in a slice; a batch of one is right."""
+    return queue.purchase(request)
 
 
-def _all_and_the_refused(connection: Connection, requests: Sequence[Request]) -> Sequence[Answer]:
+def _writing_refused(connection: Connection, requests: Sequence[Request]) -> Sequence[Answer]:
     answers = serve(connection, requests)
     for each, answer in zip(requests, answers, strict=True):
         refused = isinstance(answer, PurchaseResult) and answer.outcome is Outcome.SOLD_OUT
@@ -52,16 +52,16 @@ def _all_and_the_refused(connection: Connection, requests: Sequence[Request]) ->
 
 @mutant(
     coalesced,
-    mistake="the tickets of a member who was refused are written with the others'",
+    mistake="tickets are inserted for refused purchases of a batch too",
     expected_check="no_oversell",
-    resource=_served_by(_all_and_the_refused),
+    resource=_served_by(_writing_refused),
 )
-def coalesced_refused_sold(gatherer: BatchQueue, request: PurchaseRequest) -> PurchaseResult:
-    """The stock goes by what was decided, the tickets by who is in the batch."""
-    return gatherer.purchase(request)
+def coalesced_refused_sold(queue: BatchQueue, request: PurchaseRequest) -> PurchaseResult:
+    """The stock counts the sales, the tickets all purchases of the batch."""
+    return queue.purchase(request)
 
 
-def _all_alike(connection: Connection, requests: Sequence[Request]) -> Sequence[Answer]:
+def _with_last_version(connection: Connection, requests: Sequence[Request]) -> Sequence[Answer]:
     answers = serve(connection, requests)
     last = answers[-1]
     if not isinstance(last, PurchaseResult):
@@ -76,34 +76,34 @@ def _all_alike(connection: Connection, requests: Sequence[Request]) -> Sequence[
 
 @mutant(
     coalesced,
-    mistake="every member of a batch is told the version that the last one made",
+    mistake="every purchase of a batch reports the version of the last one",
     expected_check="strict_serializability",
-    resource=_served_by(_all_alike),
+    resource=_served_by(_with_last_version),
 )
-def coalesced_one_version(gatherer: BatchQueue, request: PurchaseRequest) -> PurchaseResult:
-    """What the transaction made is told as what each purchase made."""
-    return gatherer.purchase(request)
+def coalesced_one_version(queue: BatchQueue, request: PurchaseRequest) -> PurchaseResult:
+    """The version after the transaction is reported for each purchase."""
+    return queue.purchase(request)
 
 
-def _by_position(connection: Connection, requests: Sequence[Request]) -> Sequence[Answer]:
+def _with_rotated_tickets(connection: Connection, requests: Sequence[Request]) -> Sequence[Answer]:
     answers = serve(connection, requests)
     sold = [each for each in answers if isinstance(each, PurchaseResult) and each.success]
-    moved = iter([*sold[1:], *sold[:1]])
+    rotated = iter([*sold[1:], *sold[:1]])
     return [
-        replace(each, tickets=next(moved).tickets) if isinstance(each, PurchaseResult) and each.success else each
+        replace(each, tickets=next(rotated).tickets) if isinstance(each, PurchaseResult) and each.success else each
         for each in answers
     ]
 
 
 @mutant(
     coalesced,
-    mistake="the tickets of a batch are handed out by a position that is off by one",
+    mistake="the tickets of a batch are returned with an index off by one",
     expected_check="answers_match_tickets",
-    resource=_served_by(_by_position),
+    resource=_served_by(_with_rotated_tickets),
 )
-def coalesced_by_position(gatherer: BatchQueue, request: PurchaseRequest) -> PurchaseResult:
-    """All that the database holds is right; each buyer gets the tickets of another one."""
-    return gatherer.purchase(request)
+def coalesced_by_position(queue: BatchQueue, request: PurchaseRequest) -> PurchaseResult:
+    """The database is right, but each buyer gets another buyer's tickets."""
+    return queue.purchase(request)
 
 
 def _answering_first(database: Database) -> BatchQueue:
@@ -123,8 +123,8 @@ def _answering_first(database: Database) -> BatchQueue:
     mistake="a batch is answered before it is committed",
     expected_check="durable",
     trigger=Trigger.CRASH,
-    resource=_gathered(_answering_first),
+    resource=_queue_from(_answering_first),
 )
-def coalesced_answered_first(gatherer: BatchQueue, request: PurchaseRequest) -> PurchaseResult:
-    """The commit follows a pause later, on a connection that the batch keeps until then."""
-    return gatherer.purchase(request)
+def coalesced_answered_first(queue: BatchQueue, request: PurchaseRequest) -> PurchaseResult:
+    """The commit follows after a pause, on a connection that the batch keeps until then."""
+    return queue.purchase(request)

@@ -1,7 +1,8 @@
-"""A purchase id that buys twice, or is answered before it has bought: shown by calling an id a second time."""
+"""Mutants of idempotence: a purchase id buys twice, or is answered before it has bought."""
 
 from ticketlab.mutants import Trigger, mutant
 from ticketlab.mutants.retries import sell_under_random_ids
+from ticketlab.mutants.sql import edited
 from ticketlab.outcomes import Cause, Outcome
 from ticketlab.tickets.execution import BOUGHT_BEFORE
 from ticketlab.tickets.purchase import (
@@ -20,35 +21,37 @@ from ticketlab.tickets.strategies.no_key_update import LOCK, no_key_update
 from ticketlab.tickets.strategies.pessimistic import pessimistic
 from ticketlab.tickets.strategy import Connection, commit_guard, roll_back, transaction
 
-_SELL_UNDER_IDS_PER_EVENT = SELL_IF_ENOUGH.replace(
-    "md5(%(purchase_id)s::text || number)::uuid", "md5(%(purchase_id)s::text || id || number)::uuid"
+_SELL_UNDER_IDS_PER_EVENT = edited(
+    SELL_IF_ENOUGH, ("md5(%(purchase_id)s::text || number)::uuid", "md5(%(purchase_id)s::text || id || number)::uuid")
 )
-_TOP_UP = SELL.replace("available_tickets - %(quantity)s", "available_tickets - %(missing)s").replace(
-    "generate_series(1,", "generate_series(1 + %(owned)s,"
+_TOP_UP = edited(
+    SELL,
+    ("available_tickets - %(quantity)s", "available_tickets - %(missing)s"),
+    ("generate_series(1,", "generate_series(1 + %(owned)s,"),
 )
 _UNDER_WAY = "SELECT NOT pg_try_advisory_xact_lock(hashtextextended(%s::text, 0))"
 
 
 @mutant(
     pessimistic,
-    mistake="tickets of random ids; the purchase id is looked up before the lock is taken",
+    mistake="random ticket ids; the purchase id is looked up before the lock is taken",
     expected_check="exactly_once",
     trigger=Trigger.DOUBLE_CALLS,
 )
 def pessimistic_looked_up_first(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
-    """Two calls at once both find that the id has not bought yet, and both sell."""
+    """Two concurrent calls both find that the id has not bought yet, and both sell."""
     tickets = _tickets(connection, request)
     return bought_before(request, tickets) if tickets else sell_under_random_ids(connection, request, lock=waiting.LOCK)
 
 
 @mutant(
     atomic,
-    mistake="a purchase id buys once on each event, and not once",
+    mistake="a purchase id buys once per event, not once",
     expected_check="exactly_once",
     trigger=Trigger.DOUBLE_CALLS,
 )
 def atomic_once_per_event(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
-    """The unique key holds the event too: a second call for another event collides with nothing."""
+    """The ticket id includes the event, so a second call for another event does not violate the key."""
     with commit_guard():
         rows = connection.execute(_SELL_UNDER_IDS_PER_EVENT, request.parameters).fetchall()
     return sold(request, rows) if rows else atomic.purchase(connection, request)
@@ -61,7 +64,7 @@ def atomic_once_per_event(connection: Connection, request: PurchaseRequest) -> P
     trigger=Trigger.DOUBLE_CALLS,
 )
 def no_key_update_topped_up(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
-    """The first call was told of fewer tickets than the id then owns."""
+    """The id then owns more tickets than the first call reported."""
     with transaction(connection):
         event = connection.execute(LOCK, [request.event_id]).fetchone()
         if event is None:
@@ -79,12 +82,12 @@ def no_key_update_topped_up(connection: Connection, request: PurchaseRequest) ->
 
 @mutant(
     pessimistic,
-    mistake="a call whose id is under way elsewhere is answered as sold before that is decided",
+    mistake="a call whose id is in progress elsewhere is answered as sold before that is decided",
     expected_check="sales_in_ledger",
     trigger=Trigger.DOUBLE_CALLS,
 )
 def pessimistic_under_way_sold(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
-    """An id that is worked on is taken for one that has bought; the other call may still be refused."""
+    """A concurrent call with the same id is taken for a sale, but may still be refused."""
     with transaction(connection):
         (under_way,) = connection.execute(_UNDER_WAY, [request.purchase_id]).fetchone() or (False,)
         if under_way:
@@ -95,5 +98,5 @@ def pessimistic_under_way_sold(connection: Connection, request: PurchaseRequest)
 
 
 def _tickets(connection: Connection, request: PurchaseRequest) -> list[SoldTicket]:
-    """What the purchase id owns."""
+    """The tickets that the purchase id owns."""
     return [SoldTicket._make(row) for row in connection.execute(BOUGHT_BEFORE, [request.purchase_id])]

@@ -1,4 +1,4 @@
-"""Mistakes that no ticket shows: what is left on a connection, deadlocks that nobody hears of, seats that are added."""
+"""Mutants whose tickets are right: a connection left unclean, hidden deadlocks, added seats."""
 
 from typing import Final
 
@@ -13,7 +13,7 @@ from ticketlab.tickets.strategies.lock_timeout import lock_timeout
 from ticketlab.tickets.strategies.pessimistic import LOCK, pessimistic
 from ticketlab.tickets.strategy import Connection, transaction
 
-_TRIES: Final = 100
+_ATTEMPTS: Final = 100
 _ADD_SEATS: Final = """
 UPDATE events SET total_tickets = total_tickets + %(quantity)s, available_tickets = available_tickets + %(quantity)s
 WHERE id = %(event_id)s
@@ -26,7 +26,7 @@ WHERE id = %(event_id)s
     expected_check="leaves_connection_clean",
 )
 def lock_timeout_of_the_session(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
-    """Whatever uses this connection next has the timeout too."""
+    """Later users of the connection have the timeout too."""
     with transaction(connection):
         connection.execute("SET lock_timeout = '500ms'", prepare=False)
         event = connection.execute(LOCK, [request.event_id]).fetchone()
@@ -34,12 +34,10 @@ def lock_timeout_of_the_session(connection: Connection, request: PurchaseRequest
 
 
 @mutant(
-    pessimistic,
-    mistake="a refusal returns without ending its transaction",
-    expected_check="leaves_connection_clean",
+    pessimistic, mistake="a refusal returns without ending its transaction", expected_check="leaves_connection_clean"
 )
 def pessimistic_left_open(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
-    """The event stays locked until the pool takes the connection back."""
+    """The event stays locked until the connection returns to the pool."""
     connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED", prepare=False)
     event = connection.execute(LOCK, [request.event_id]).fetchone()
     if event is None:
@@ -54,12 +52,12 @@ def pessimistic_left_open(connection: Connection, request: PurchaseRequest) -> P
 
 @mutant(
     pessimistic,
-    mistake="a shared lock is raised to a write lock, and the deadlocks are tried again in silence",
+    mistake="a shared lock is upgraded to a write lock, and the deadlocks are silently retried",
     expected_check="no_deadlock",
 )
 def pessimistic_in_silence(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
-    """No answer reports the deadlocks; the server counts them."""
-    for _ in range(_TRIES):
+    """No answer reports the deadlocks, but the server counts them."""
+    for _ in range(_ATTEMPTS):
         try:
             return pessimistic_shared.strategy.purchase(connection, request)
         except psycopg.errors.DeadlockDetected:
@@ -67,13 +65,9 @@ def pessimistic_in_silence(connection: Connection, request: PurchaseRequest) -> 
     return pessimistic.purchase(connection, request)
 
 
-@mutant(
-    check_constraint,
-    mistake="seats are added when too few are left",
-    expected_check="setup_unchanged",
-)
+@mutant(check_constraint, mistake="seats are added when too few are left", expected_check="setup_unchanged")
 def check_constraint_more_seats(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
-    """Stock and tickets go together, for any number of tickets."""
+    """Stock and tickets agree, whatever is sold."""
     result = check_constraint.purchase(connection, request)
     if result.success:
         return result

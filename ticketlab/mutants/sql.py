@@ -1,13 +1,28 @@
-"""What several mutants write: a stock as it was computed, tickets on their own, and tickets of any id."""
+"""SQL that several mutants share, and `edited`, which derives a mutant's SQL from the base strategy's."""
 
 from typing import Final
 
 from psycopg.rows import TupleRow
 
+from ticketlab.outcomes import Cause
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult, sold, sold_out, unknown_event
-from ticketlab.tickets.sql import SELL
+from ticketlab.tickets.sql import READ, SELL, sell_if_enough
 from ticketlab.tickets.strategies.naive import WRITE_BACK
-from ticketlab.tickets.strategy import Connection, roll_back
+from ticketlab.tickets.strategy import ConflictError, Connection, commit_guard
+
+
+def edited(sql: str, *edits: tuple[str, str]) -> str:
+    """Return `sql` with each (old, new) replaced in turn.
+
+    Raises:
+        ValueError: an old text is not there; the mutant would silently be its base strategy.
+    """
+    for old, new in edits:
+        if old not in sql:
+            raise ValueError(f"A mutant edits {old!r}, which this statement does not contain: {sql.strip()}")
+        sql = sql.replace(old, new)
+    return sql
+
 
 TAKE_STOCK: Final = """
 UPDATE events
@@ -23,17 +38,25 @@ FROM generate_series(1, (SELECT %(quantity)s::integer)) AS number
 RETURNING id, event_id, purchase_id, purchased_at
 """
 
-# Nothing collides when the same purchase is written twice.
-SELL_UNDER_RANDOM_IDS: Final = SELL.replace("md5(%(purchase_id)s::text || number)::uuid", "gen_random_uuid()")
+# A second sale of the same purchase does not violate the primary key.
+SELL_UNDER_RANDOM_IDS: Final = edited(SELL, ("md5(%(purchase_id)s::text || number)::uuid", "gen_random_uuid()"))
 
 
 def write_back_if_enough(connection: Connection, request: PurchaseRequest, event: TupleRow | None) -> PurchaseResult:
-    """As `sale.sell_if_enough`, but what is left is computed here: right only where the event can not have changed."""
+    """As `tickets.sql.sell_if_enough`, but writes an absolute stock: correct only if the event cannot have changed."""
+    return sell_if_enough(connection, request, event, statement=WRITE_BACK)
+
+
+def sell_if_unchanged(connection: Connection, request: PurchaseRequest, statement: str) -> PurchaseResult:
+    """As the strategy `optimistic`, but with another statement."""
+    event = connection.execute(READ, [request.event_id]).fetchone()
     if event is None:
         return unknown_event(request)
     available, version = event
     if available < request.quantity:
-        roll_back(connection)
         return sold_out(request, version=version, left=available)
-    left = available - request.quantity
-    return sold(request, connection.execute(WRITE_BACK, request.parameters | {"left": left}).fetchall())
+    with commit_guard():
+        rows = connection.execute(statement, request.parameters | {"version": version}).fetchall()
+    if not rows:
+        raise ConflictError(Cause.STALE_VERSION)
+    return sold(request, rows)

@@ -1,4 +1,4 @@
-"""Transactions of the wrong level or of the wrong extent, and statements that do other than they should."""
+"""Mutants of transactions: the wrong isolation level or extent, and wrong statements."""
 
 import random
 import time
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ticketlab.mutants import PAUSE_S, mutant
-from ticketlab.mutants.sql import TAKE_STOCK, WRITE_TICKETS, write_back_if_enough
+from ticketlab.mutants.sql import TAKE_STOCK, WRITE_TICKETS, edited, write_back_if_enough
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult, sold, sold_out, unknown_event
 from ticketlab.tickets.sql import READ, SELL
 from ticketlab.tickets.strategies.atomic import SELL_IF_ENOUGH, atomic
@@ -29,7 +29,7 @@ from ticketlab.tickets.strategy import Connection, Isolation, commit_guard, pipe
     isolation=Isolation.READ_COMMITTED,
 )
 def repeatable_read_committed(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
-    """The level is the whole mechanism, and the default is another one."""
+    """The isolation level is the whole mechanism, and the default is another one."""
     with transaction(connection):
         event = connection.execute(READ, [request.event_id]).fetchone()
         return write_back_if_enough(connection, request, event)
@@ -42,64 +42,66 @@ def repeatable_read_committed(connection: Connection, request: PurchaseRequest) 
     isolation=Isolation.REPEATABLE_READ,
 )
 def serializable_write_skew(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
-    """No row is changed twice, so a snapshot has nothing to object; only SERIALIZABLE sees what was read."""
+    """No row is updated twice, so snapshots do not conflict; only SERIALIZABLE tracks the reads."""
     return naive_repeatable_read.purchase(connection, request)
 
 
 @mutant(serializable, mistake="the stock is checked before the transaction begins", expected_check="no_oversell")
 def serializable_checked_before(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
-    """What was read outside of the transaction is no part of what the database keeps serializable."""
+    """A read outside the transaction is not tracked."""
     event = connection.execute(READ, [request.event_id]).fetchone()
     with transaction(connection, Isolation.SERIALIZABLE):
         return write_back_if_enough(connection, request, event)
 
 
-# The sub-select is answered once, by the statement's snapshot: not again when the row's new version is looked at.
-_SELL_BY_SUB_SELECT = SELL_IF_ENOUGH.replace(
-    "available_tickets - %(quantity)s",
-    "(SELECT available_tickets FROM events WHERE id = %(event_id)s) - %(quantity)s",
+# The sub-select is evaluated once, in the statement's snapshot, not again for the row's new version after a lock wait.
+_SELL_BY_SUB_SELECT = edited(
+    SELL_IF_ENOUGH,
+    (
+        "available_tickets - %(quantity)s",
+        "(SELECT available_tickets FROM events WHERE id = %(event_id)s) - %(quantity)s",
+    ),
 )
 
 
-@mutant(
-    atomic,
-    mistake="the stock is taken from a sub-select, not from the row that is locked",
-    expected_check="no_oversell",
-)
+@mutant(atomic, mistake="the stock comes from a sub-select, not from the locked row", expected_check="no_oversell")
 def atomic_sub_select(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
-    """One statement, and yet two moments: it may have waited for the row since its snapshot was taken."""
+    """One statement, but two points in time: it may wait for the row after its snapshot."""
     with commit_guard():
         rows = connection.execute(_SELL_BY_SUB_SELECT, request.parameters).fetchall()
     return sold(request, rows) if rows else atomic.purchase(connection, request)
 
 
-_SELL_FOR_ONE = SELL_IF_ENOUGH.replace("available_tickets - %(quantity)s", "available_tickets - 1")
+_SELL_FOR_ONE = edited(SELL_IF_ENOUGH, ("available_tickets - %(quantity)s", "available_tickets - 1"))
 
 
 @mutant(
-    atomic, mistake="the stock goes down by one, whatever is bought", expected_check="no_oversell", needs_quantity=True
+    atomic,
+    mistake="the stock goes down by one, whatever the quantity",
+    expected_check="no_oversell",
+    needs_quantity=True,
 )
 def atomic_one_off(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
-    """Right for as long as everybody buys one ticket."""
+    """Correct as long as every purchase is of one ticket."""
     with commit_guard():
         rows = connection.execute(_SELL_FOR_ONE, request.parameters).fetchall()
     return sold(request, rows) if rows else atomic.purchase(connection, request)
 
 
-_SELL_AND_CLAMP = SELL.replace("available_tickets - %(quantity)s", "greatest(0, available_tickets - %(quantity)s)")
+_SELL_AND_CLAMP = edited(SELL, ("available_tickets - %(quantity)s", "greatest(0, available_tickets - %(quantity)s)"))
 
 
 @mutant(check_constraint, mistake="greatest(0, …) keeps the constraint from refusing", expected_check="no_oversell")
 def check_constraint_clamped(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
-    """The errors in the log are gone, and with them every refusal."""
+    """Nothing is refused any more."""
     with commit_guard():
         rows = connection.execute(_SELL_AND_CLAMP, request.parameters).fetchall()
     return sold(request, rows) if rows else unknown_event(request)
 
 
-@mutant(pipelined, mistake="the tickets are sent along whatever becomes of the stock", expected_check="no_oversell")
+@mutant(pipelined, mistake="the tickets are inserted whether or not the stock sufficed", expected_check="no_oversell")
 def pipelined_unconditional(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
-    """The check stands in the UPDATE alone; the INSERT behind it was sent before that one was answered."""
+    """Only the UPDATE checks the stock; the INSERT is sent before the UPDATE is answered."""
     with pipelined_transaction(connection):
         locked = connection.execute(LOCK, [request.event_id])
         taking = connection.execute(TAKE_STOCK, request.parameters)
@@ -119,28 +121,26 @@ WHERE event_id = %(event_id)s AND shard = %(shard)s
 """
 
 
-@mutant(sharded, mistake="sold out is said by one counter of sixteen", expected_check="no_false_sold_out")
+@mutant(sharded, mistake="one empty shard of sixteen is reported as sold out", expected_check="no_false_sold_out")
 def sharded_own_counter(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
-    """The last tickets lie in the other counters, and nobody gathers them."""
+    """The last tickets are in other shards, and are not collected."""
     shard = {"shard": random.randrange(SHARDS)}
     with commit_guard():
         rows = connection.execute(TAKE_FROM_SHARD, request.parameters | shard).fetchall()
     if rows:
         return sold(request, rows)
     counter = connection.execute(_COUNTER, request.parameters | shard).fetchone()
-    if counter is None or counter[0] >= request.quantity:  # not filled yet, or just now
+    if counter is None or counter[0] >= request.quantity:  # not filled yet, or filled meanwhile
         return sharded.purchase(connection, request)
     available, version = counter
     return sold_out(request, version=version, left=available)
 
 
 @mutant(
-    no_key_update,
-    mistake="the tickets are committed first, and the stock follows in a transaction of its own",
-    expected_check="atomic",
+    no_key_update, mistake="the tickets are committed first, the stock in a second transaction", expected_check="atomic"
 )
 def no_key_update_stock_later(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
-    """The advisory lock keeps other buyers out until both are done; whoever reads in between sees seats twice."""
+    """An advisory lock excludes other buyers until both are done; a read in between counts seats twice."""
     with advisory_lock(connection, request):
         event = connection.execute(READ, [request.event_id]).fetchone()
         if event is None:
@@ -159,7 +159,7 @@ def no_key_update_stock_later(connection: Connection, request: PurchaseRequest) 
 
 @contextmanager
 def advisory_lock(connection: Connection, request: PurchaseRequest) -> Iterator[None]:
-    """A lock of the session on the event, for as long as the block lasts."""
+    """Hold a session-level advisory lock on the event during the block."""
     key = request.event_id.int % 2**63
     connection.execute("SELECT pg_advisory_lock(%s)", [key])
     try:

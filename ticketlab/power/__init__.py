@@ -1,16 +1,16 @@
-"""How surely and how soon the checks catch what is wrong, and how often they cry wolf.
+"""Measures the checks: how reliably and how soon they detect mutants, and how often they accuse a safe strategy.
 
-    results, folder = power.run(power.Exam(mutants=("pessimistic_unlocked",), repeats=5, trials=0))
+    results, folder = power.run(power.MutationPlan(mutants=("pessimistic_unlocked",), repeats=5, trials=0))
     results.as_json()
     power.read(folder)
 
-Every mutant, a safe strategy with one mistake, sells under rising contention until the check that its mistake is meant
-for says INVALID; safe strategies sell by plans drawn at random, and every INVALID is a false alarm.
+Every mutant, a safe strategy with one mistake, sells under rising contention until the check that its mistake should
+fail says INVALID. Safe strategies sell by random plans; there every INVALID is a false alarm.
 """
 
 from ticketlab.power.plan import MutationPlan
-from ticketlab.power.results import Results
+from ticketlab.power.results import MutationResults
 from ticketlab.power.runner import run
-from ticketlab.power.storage import read
+from ticketlab.power.tables import read
 
-__all__ = ["MutationPlan", "Results", "read", "run"]
+__all__ = ["MutationPlan", "MutationResults", "read", "run"]

@@ -1,11 +1,13 @@
-"""Where mutants are run, and until they are detected: servers, trials, and the counting."""
+"""Runs mutants until they are detected: the servers, one trial, and one detection run."""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from random import Random
-from typing import Final, TypeAlias
+from typing import Annotated, Final
+
+from pydantic import Field
 
 from ticketlab import checks, servers
 from ticketlab.checks.verdict import Status, Verdict
@@ -19,9 +21,9 @@ from ticketlab.settings import Settings
 from ticketlab.tickets import Database, Strategy, migrations
 
 SETTINGS: Final = {
-    # At PostgreSQL's second each deadlock would hold its buyers up for one.
+    # PostgreSQL's default of a second would block the buyers of each deadlock that long.
     "deadlock_timeout": "10ms",
-    # Restarted after a crash it syncs each file of its data directory: seconds for what Linux can do in one call.
+    # After a crash PostgreSQL syncs each file of its data directory: seconds for what Linux can do in one call.
     **({"recovery_init_sync_method": "syncfs"} if sys.platform == "linux" else {}),
 }
 """Of a server that is started for this. Durability is at PostgreSQL's defaults."""
@@ -29,94 +31,64 @@ SETTINGS: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialOutcome:
-    """What came of one trial."""
+    """The result of one trial."""
 
     purchases: int
-    """Those that were made, however they ended."""
+    """All purchases, whatever their outcome."""
     seconds: float
-    """From the start until the last of them was over."""
+    """From the start to the last answer."""
     verdicts: tuple[Verdict, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerSlot:
-    """A server, and the database on it that is sold in: it is emptied before each trial."""
+def observe(
+    server: Server,
+    strategy: Strategy,
+    trial: TrialSpec,
+    *,
+    pool_size: int,
+    on_tick: Callable[[LiveCounts], None] = lambda _so_far: None,
+) -> TrialOutcome:
+    """Run a trial on the server's migrated database with a pool of its own, and judge it by every check.
 
-    server: Server
-
-    def observe(
-        self,
-        strategy: Strategy,
-        step: TrialSpec,
-        *,
-        pool_size: int,
-        on_tick: Callable[[LiveCounts], None] = lambda _so_far: None,
-    ) -> TrialOutcome:
-        """Make a trial on a pool of its own, and let every check judge it.
-
-        Raises:
-            KeyboardInterrupt: it was interrupted, and is not judged.
-            TicketlabError: the database could not be reached before or after it.
-        """
-        with Database(Settings.from_url(self.server.url, pool_size=pool_size)) as database:
-            observed = run_trial(strategy, step.plan, database, server=self.server, faults=step.faults, on_tick=on_tick)
-            if observed.driven.interrupted:
-                raise KeyboardInterrupt
-            ledger = observed.ledger()
-        observed.raise_error()
-        observed_history = observed.driven.history
-        return TrialOutcome(
-            purchases=len(recording.purchases_of(observed_history)),
-            seconds=float(observed_history["completed_ns"].max()) / 1e9 if len(observed_history) else 0.0,
-            verdicts=checks.judge(observed_history, ledger),
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Environment:
-    """Where everything is measured."""
-
-    usual: ServerSlot
-    crashing: ServerSlot | None
-    """Where the server may be crashed; None where that is not needed."""
-
-    @property
-    def may_crash(self) -> bool:
-        """Whether the usual server can be crashed."""
-        return self.usual.server.can_crash
+    Raises:
+        KeyboardInterrupt: it was interrupted, and is not judged.
+        TicketlabError: the database could not be reached before or after it.
+    """
+    with Database(Settings.from_url(server.url, pool_size=pool_size)) as database:
+        executed = run_trial(strategy, trial.plan, database, server=server, faults=trial.faults, on_tick=on_tick)
+        if executed.load.interrupted:
+            raise KeyboardInterrupt
+        ledger = executed.ledger()
+    executed.raise_error()
+    history = executed.load.history
+    return TrialOutcome(
+        purchases=len(recording.purchases_of(history)),
+        seconds=float(history["completed_ns"].max()) / 1e9 if len(history) else 0.0,
+        verdicts=checks.judge(history, ledger),
+    )
 
 
 @contextmanager
-def open_environment(kind: str, *, url: str | None, crashes: bool) -> Iterator[Environment]:
-    """Bring up what is needed, the tables made; servers go at the end of the block.
+def open_servers(kind: str, *, url: str | None, crashes: bool) -> Iterator[tuple[Server, Server | None]]:
+    """Start a server for all trials, and one for those that crash it; the same if possible, None if none do.
 
-    An external server's settings are its owner's, and it is never crashed.
+    Their databases are migrated. They are stopped at the end of the block. An external server keeps its settings, and
+    is never crashed.
 
     Raises:
         InvalidInputError: there is no such kind, or it and the URL do not go together.
-        ServerError: a server can not be brought up.
+        ServerError: a server cannot be started.
     """
     settings = {} if kind == "external" else SETTINGS
-    with ExitStack() as held:
-        usual = _migrated(held.enter_context(servers.open(kind, settings=settings, url=url)))
-        crashing = usual if usual.server.can_crash else None
+    with ExitStack() as stack:
+        usual = stack.enter_context(servers.open(kind, settings=settings, url=url))
+        crashing = usual if usual.can_crash else None
         if crashes and crashing is None:
-            crashing = _migrated(held.enter_context(servers.open("embedded", settings=SETTINGS)))
-        yield Environment(usual=usual, crashing=crashing)
-
-
-def _migrated(server: Server) -> ServerSlot:
-    with Database(Settings.from_url(server.url)) as database:
-        migrations.upgrade(database)
-    return ServerSlot(server=server)
-
-
-Observe: TypeAlias = Callable[[TrialSpec], TrialOutcome]
-"""Makes a trial.
-
-Raises:
-    KeyboardInterrupt: it was interrupted; nothing was seen.
-"""
+            crashing = stack.enter_context(servers.open("embedded", settings=SETTINGS))
+        for server in {each.url: each for each in (usual, crashing) if each is not None}.values():
+            with Database(Settings.from_url(server.url)) as database:
+                migrations.upgrade(database)
+        yield usual, crashing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,51 +99,52 @@ class Detection:
     buyers: int
     """Of the trial in which it did."""
     purchases: int
-    """All that were made until then: those of this trial, and of the trials before it in the same chase."""
+    """All until then: those of this trial, and of the trials before it in the same detection run."""
     seconds: float
     """Of buying, likewise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetectionRun:
-    """One mutant once, until it was caught by the check that its mistake is meant for, or was not."""
+    """One mutant once: trials until the expected check detected it, or until they had enough purchases."""
 
     mutant: str
     repeat: int
     check: str
-    """The check that is meant."""
+    """The check that is expected to detect it."""
     purchases: int
     seconds: float
-    catches: tuple[Detection, ...]
-    """By every check that caught it on the way, in that order."""
+    detections: Annotated[tuple[Detection, ...], Field(alias="catches")]
+    """By every check that detected it on the way, in that order."""
 
     @property
-    def catch(self) -> Detection | None:
-        """By the check that is meant; None where it was not caught."""
-        return next((each for each in self.catches if each.check == self.check), None)
+    def detection(self) -> Detection | None:
+        """By the expected check; None where it did not detect the mutant."""
+        return next((each for each in self.detections if each.check == self.check), None)
 
 
-def run_until_detected(turn: ScheduledRun, mutant: Mutant, *, most: int, seed: int, observe: Observe) -> DetectionRun:
-    """Press a mutant with more and more buyers until it is caught, or `most` purchases were made."""
-    chance = Random(f"{seed} {turn.mutant} {turn.repeat}")  # of a text it is the same in every process
-    catches: dict[str, Detection] = {}
+def run_until_detected(
+    run: ScheduledRun, mutant: Mutant, *, most: int, seed: int, observe: Callable[[TrialSpec], TrialOutcome]
+) -> DetectionRun:
+    """Observe trials of rising contention until the expected check detects the mutant, or for `most` purchases."""
+    chance = Random(f"{seed} {run.mutant} {run.repeat}")  # a text gives the same numbers in every process
+    detections: dict[str, Detection] = {}
     purchases, seconds, number = 0, 0.0, 0
-    while purchases < most and mutant.expected_check not in catches:
-        pressed = escalated_trial(mutant.trigger, number, most=most - purchases, chance=chance)
-        seen = observe(pressed)
-        purchases, seconds, number = purchases + seen.purchases, seconds + seen.seconds, number + 1
-        for check in _found_wrong(seen.verdicts):
-            first = Detection(check=check, buyers=pressed.plan.buyers, purchases=purchases, seconds=seconds)
-            catches.setdefault(check, first)
+    while purchases < most and mutant.expected_check not in detections:
+        trial = escalated_trial(mutant.trigger, number, most=most - purchases, chance=chance)
+        outcome = observe(trial)
+        purchases, seconds, number = purchases + outcome.purchases, seconds + outcome.seconds, number + 1
+        for verdict in outcome.verdicts:
+            if verdict.status is Status.INVALID:
+                detection = Detection(
+                    check=verdict.check, buyers=trial.plan.buyers, purchases=purchases, seconds=seconds
+                )
+                detections.setdefault(verdict.check, detection)
     return DetectionRun(
-        mutant=turn.mutant,
-        repeat=turn.repeat,
+        mutant=run.mutant,
+        repeat=run.repeat,
         check=mutant.expected_check,
         purchases=purchases,
         seconds=seconds,
-        catches=tuple(catches.values()),
+        detections=tuple(detections.values()),
     )
-
-
-def _found_wrong(verdicts: Iterable[Verdict]) -> list[str]:
-    return [each.check for each in verdicts if each.status is Status.INVALID]

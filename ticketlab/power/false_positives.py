@@ -1,6 +1,7 @@
-"""Right purchase functions that answer True or False alone, as users write them: nothing reports a version or a stock.
+"""Trials of safe strategies by random plans, to count false alarms.
 
-With refunds, cuts and crashes they leave the checks the least to go by, and so are where a false alarm is most likely.
+Half of them are of correct purchase functions that return only True or False, as users write them. Without versions and
+available tickets, and with refunds, cuts and crashes, the checks know least there, so a false alarm is most likely.
 """
 
 from collections.abc import Iterator, Mapping
@@ -31,7 +32,7 @@ _ADD: Final = "INSERT INTO tickets (event_id, purchase_id) SELECT %s, %s FROM ge
 
 
 def locks_the_row(connection: psycopg.Connection[TupleRow], event_id: UUID, quantity: int, purchase_id: UUID) -> bool:
-    """Right: reads the stock under a row lock, and writes what is left."""
+    """Correct: reads the available tickets under a row lock, and writes what is left."""
     row = connection.execute(_LOCK, [event_id]).fetchone()
     if row is None or row[0] < quantity:
         return False
@@ -41,7 +42,7 @@ def locks_the_row(connection: psycopg.Connection[TupleRow], event_id: UUID, quan
 
 
 def takes_if_enough(connection: psycopg.Connection[TupleRow], event_id: UUID, quantity: int, purchase_id: UUID) -> bool:
-    """Right: takes the stock under a condition, and commits by itself."""
+    """Correct: updates the available tickets under a condition, and commits itself."""
     if not connection.execute(_TAKE, [quantity, event_id, quantity]).rowcount:
         return False
     connection.execute(_ADD, [event_id, purchase_id, quantity])
@@ -50,7 +51,7 @@ def takes_if_enough(connection: psycopg.Connection[TupleRow], event_id: UUID, qu
 
 
 def by_the_orm(session: Session, event_id: UUID, quantity: int, purchase_id: UUID) -> bool:
-    """Right: locks the event in a session, and writes by the ORM."""
+    """Correct: locks the event in a session, and writes by the ORM."""
     with session.begin():
         event = session.get(Event, event_id, with_for_update=True)
         if event is None or event.available_tickets < quantity:
@@ -74,63 +75,68 @@ MOST_TICKETS: Final = (1, 1, 2, 3, 8)
 PURCHASES: Final = (10, 40, 100, 200, 400)
 REFUNDS: Final = (0.0, 0.0, 0.1, 0.5)
 DOUBLE_CALLS: Final = (0.0, 0.05, 0.3)
-SURE_REFUNDS: Final = (0.1, 0.3, 0.5)
-"""Where there always are some."""
+FUNCTION_REFUNDS: Final = (0.1, 0.3, 0.5)
+"""Of the functions that return True or False: always some."""
 HOT: Final = (None, None, 0.0, 0.5, 0.9, 1.0)
 CUT: Final = 0.25
 CRASHED: Final = 0.1
 """The shares of trials with connections cut, and with the server crashed where it can be."""
-CUT_MORE: Final = 0.6
-"""The share of trials with connections cut of functions that answer True or False."""
+FUNCTION_CUT: Final = 0.6
+"""The share with connections cut for the functions that return True or False."""
 _SECONDS: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SafeTrial:
-    """What the checks said of one trial of a safe strategy."""
+    """The result of one trial of a safe strategy."""
 
     number: int
-    """From 1; with the seed of the exam it draws the plan."""
+    """From 1; with the seed of the measurement it determines the plan."""
     strategy: str
     load: str
     """In words."""
     purchases: int
     seconds: float
     invalid: Mapping[str, str]
-    """False alarms: by check, what it said."""
+    """False alarms: by check, its summary."""
     unknown: Mapping[str, str]
-    """Of the checks that decided nothing, likewise."""
+    """Of the checks that were UNKNOWN, likewise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SafeTrialSpec:
-    """One trial to be made."""
+    """One trial of a safe strategy to run."""
 
     number: int
     strategy: Strategy
-    step: TrialSpec
+    trial: TrialSpec
     pool_size: int
 
 
 def random_trials(
     family: Mapping[str, Strategy], *, trials: int, seed: int, may_crash: bool
 ) -> Iterator[SafeTrialSpec]:
-    """The trials: all safe strategies of a family and the functions in turn, each by a plan of its own."""
-    turns = zip(cycle(each for each in family.values() if each.safe), cycle(strategies()), strict=False)
-    in_turn = chain.from_iterable(turns)
-    for number, strategy in zip(range(1, trials + 1), in_turn, strict=False):
-        is_function = strategy.name not in family
-        chance = Random(f"{seed} safe {number}")
-        yield _drawn(number, strategy, chance, may_crash=may_crash, is_function=is_function)
+    """The trials: the safe strategies of a family and the functions in turn, each by a random plan of its own."""
+    pairs = zip(cycle(each for each in family.values() if each.safe), cycle(strategies()), strict=False)
+    for number, strategy in zip(range(1, trials + 1), chain.from_iterable(pairs), strict=False):
+        yield _random_trial(
+            number,
+            strategy,
+            Random(f"{seed} safe {number}"),
+            may_crash=may_crash,
+            is_function=strategy.name not in family,
+        )
 
 
-def _drawn(number: int, strategy: Strategy, chance: Random, *, may_crash: bool, is_function: bool) -> SafeTrialSpec:
+def _random_trial(
+    number: int, strategy: Strategy, chance: Random, *, may_crash: bool, is_function: bool
+) -> SafeTrialSpec:
     events = chance.choice(EVENTS)
     most_tickets = chance.choice(MOST_TICKETS)
     hot = chance.choice(HOT) if events > 1 else None
     purchases = chance.choice(PURCHASES)
     basket = (1, 1)
-    # An event that nobody is to want can be in no basket either.
+    # An event that no purchase asks for can be in no basket either.
     if strategy.basket is not None and events - (hot == 0) > 1 and chance.random() < 2 / 3:
         most_events = chance.randint(2, events - (hot == 0))
         basket = (chance.randint(1, most_events), most_events)
@@ -144,16 +150,15 @@ def _drawn(number: int, strategy: Strategy, chance: Random, *, may_crash: bool, 
         quantity=(chance.randint(1, most_tickets), most_tickets),
         basket=basket,
         hot=hot,
-        refunds=chance.choice(SURE_REFUNDS if is_function else REFUNDS),
+        refunds=chance.choice(FUNCTION_REFUNDS if is_function else REFUNDS),
         seed=chance.getrandbits(31),
     )
-    cut = CUT_MORE if is_function else CUT
+    cut = FUNCTION_CUT if is_function else CUT
     faults, pool_size = _faults(purchases, chance, cut=cut, may_crash=may_crash), chance.choice(POOL_SIZES)
     if strategy.idempotent:
         plan = replace(plan, double_calls=chance.choice(DOUBLE_CALLS))
-    return SafeTrialSpec(
-        number=number, strategy=strategy, step=TrialSpec(plan=plan, faults=faults), pool_size=pool_size
-    )
+    trial = TrialSpec(plan=plan, faults=faults)
+    return SafeTrialSpec(number=number, strategy=strategy, trial=trial, pool_size=pool_size)
 
 
 def _faults(purchases: int, chance: Random, *, cut: float, may_crash: bool) -> tuple[Fault, ...]:
@@ -163,36 +168,36 @@ def _faults(purchases: int, chance: Random, *, cut: float, may_crash: bool) -> t
     return (Fault(kind=kind, after=after),) if kind and (may_crash or kind is not FaultKind.CRASH) else ()
 
 
-def judged(made: SafeTrialSpec, seen: TrialOutcome) -> SafeTrial:
-    """What was said of a trial that was made."""
-    said = {
-        status: {each.check: each.summary for each in seen.verdicts if each.status is status}
+def judged(spec: SafeTrialSpec, outcome: TrialOutcome) -> SafeTrial:
+    """The result of a trial that was run."""
+    summaries = {
+        status: {verdict.check: verdict.summary for verdict in outcome.verdicts if verdict.status is status}
         for status in (Status.INVALID, Status.UNKNOWN)
     }
     return SafeTrial(
-        number=made.number,
-        strategy=made.strategy.name,
-        load=in_words(made),
-        purchases=seen.purchases,
-        seconds=seen.seconds,
-        invalid=said[Status.INVALID],
-        unknown=said[Status.UNKNOWN],
+        number=spec.number,
+        strategy=spec.strategy.name,
+        load=_in_words(spec),
+        purchases=outcome.purchases,
+        seconds=outcome.seconds,
+        invalid=summaries[Status.INVALID],
+        unknown=summaries[Status.UNKNOWN],
     )
 
 
-def in_words(made: SafeTrialSpec) -> str:
-    """The load of a trial, as a reader needs it to make it again."""
-    plan = made.step.plan
+def _in_words(spec: SafeTrialSpec) -> str:
+    """The load of a trial with all that is needed to repeat it."""
+    plan = spec.trial.plan
     parts = [
-        f"{plan.buyers} buyers on a pool of {made.pool_size}",
+        f"{plan.buyers} buyers on a pool of {spec.pool_size}",
         f"{plan.purchases:,} purchases",
         f"{plan.events} events of {plan.stock:,} seats",
         f"{_range(plan.quantity)} tickets",
         *([f"baskets of {_range(plan.basket)}"] if plan.sells_baskets else []),
-        *([f"{plan.refunds:.0%} given back"] if plan.refunds else []),
+        *([f"{plan.refunds:.0%} refunded"] if plan.refunds else []),
         *([f"{plan.double_calls:.0%} called twice"] if plan.double_calls else []),
         *([f"hot {plan.hot:g}"] if plan.hot is not None else []),
-        *(each.words for each in made.step.faults),
+        *(fault.words for fault in spec.trial.faults),
         f"seed {plan.seed}",
     ]
     return ", ".join(parts)

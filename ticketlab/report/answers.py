@@ -12,7 +12,7 @@ import pandas as pd
 
 from ticketlab.checks.verdict import Status, worst
 from ticketlab.report.concerns import ConcernKind, no_control_text
-from ticketlab.report.confidence import detection_sentence, each_bound, purchases_by, untried
+from ticketlab.report.confidence import evidence_texts, method_texts
 from ticketlab.report.fastest import fastest
 from ticketlab.report.model import RunResults
 from ticketlab.report.phrases import display_name, join_names, number, pluralize
@@ -22,12 +22,6 @@ _REPEATED: Final = (
     "Verdicts should come out the same anywhere, speeds only on a machine like this one.",
 )
 _OVERSELL: Final = "no_oversell"
-_MEANS: Final = "That is: were more than this wrong, such a run would find nothing in less than 5 of 100 tries."
-_MEANS_NOT: Final = (
-    "It holds for this load and this contention, and as if purchases went wrong independently of one another. Those "
-    "that race for one event do not, so the true bound may be wider; of flaws that only another load shows it says "
-    "nothing."
-)
 _UNSOLD: Final = {
     "conflicts": "given up after conflicts",
     "failed": "failed",
@@ -44,6 +38,8 @@ class Answer:
     key: str
     question: str
     sentences: Sequence[str]
+    details: Sequence[str] = ()
+    """How the answer is worked out, for those who ask: folded where that can be."""
     command: str = ""
     """What to type, where that is the answer."""
 
@@ -54,13 +50,15 @@ def answers(run: RunResults) -> tuple[Answer, ...]:
         _answer("safe", "Which strategy is safe?", _safe(run)),
         _answer("fastest", "Which is the fastest, and from how many buyers on?", fastest(run.measures)),
         _answer("lost", "What was lost?", _lost(run)),
-        _answer("sure", "How sure is it?", _sure(run)),
-        _answer("repeat", "How is it repeated?", _REPEATED, run.command),
+        _answer("sure", "How sure is it?", _sure(run), details=_method(run)),
+        _answer("repeat", "How is it repeated?", _REPEATED, command=run.command),
     )
 
 
-def _answer(key: str, question: str, sentences: Iterable[str], command: str = "") -> Answer:
-    return Answer(key=key, question=question, sentences=tuple(sentences), command=command)
+def _answer(
+    key: str, question: str, sentences: Iterable[str], *, details: Iterable[str] = (), command: str = ""
+) -> Answer:
+    return Answer(key=key, question=question, sentences=tuple(sentences), details=tuple(details), command=command)
 
 
 def _safe(run: RunResults) -> Iterator[str]:
@@ -110,35 +108,20 @@ def _oversold(run: RunResults) -> Iterator[str]:
 
 
 def _sure(run: RunResults) -> Iterator[str]:
-    yield from _weight(run)
+    if held := _claiming(run, Status.VALID):
+        yield from evidence_texts(run.measures, held, run.power, run.tried)
     if caught := [_caught(run, name) for name in _controls(run, Status.INVALID)]:
-        yield f"The checks could have seen a flaw: under the same load they caught {join_names(caught, len(caught))}."
+        yield f"Under the same load the checks caught {join_names(caught, len(caught))}."
     yield from _concerns(run, ConcernKind.LITTLE_EVIDENCE)
     if not _controls(run):
         yield from _concerns(run, ConcernKind.NO_CONTROL) or [no_control_text()]
     if undecided := [each for each in run.verdicts if each["status"] == Status.UNKNOWN]:
         yield f"Undecided: {pluralize(len(undecided), 'verdict')} of {number(len(run.verdicts))}."
-    yield from run.notes
 
 
-def _weight(run: RunResults) -> Iterator[str]:
-    """How many purchases and repeats the verdict rests on, what rate of faults they leave possible, what is caught."""
+def _method(run: RunResults) -> list[str]:
     held = _claiming(run, Status.VALID)
-    if not held:
-        return
-    purchases = purchases_by(run.measures, held)
-    trials = int(run.measures["strategy"].isin(held).sum())
-    each = f", at least {number(purchases.min())} by each strategy" if len(held) > 1 else ""
-    made = f"{pluralize(purchases.sum(), 'purchase')} in {pluralize(trials, 'trial')}"
-    yield f"It rests on {made} without a violation{each}."
-    yield each_bound(run.measures, held)
-    yield _MEANS
-    yield _MEANS_NOT
-    if run.power is not None:
-        detected = detection_sentence(run.power, run.measures, held, run.tried)
-        yield f"{detected} The calibration: {run.power.conditions}."
-    if said := untried(run.tried):
-        yield said
+    return method_texts(run.measures, held, run.power, run.tried) if held else []
 
 
 def _concerns(run: RunResults, kind: ConcernKind) -> list[str]:
@@ -146,11 +129,10 @@ def _concerns(run: RunResults, kind: ConcernKind) -> list[str]:
 
 
 def _caught(run: RunResults, control: str) -> str:
-    """A control, in how many of its trials it was caught, and by which checks."""
+    """A control, and in how many of its trials it was caught."""
     verdicts = run.measures.loc[run.measures["strategy"] == control, "verdict"]
-    checks = list(dict.fromkeys(each["check"] for each in _faults(run, control)))
     count = int((verdicts == Status.INVALID).sum())
-    return f"the control {control} in {count} of {pluralize(len(verdicts), 'trial')} ({_all(checks)})"
+    return f"the control {control} in {count} of {pluralize(len(verdicts), 'trial')}"
 
 
 def _claiming(run: RunResults, status: Status) -> list[str]:

@@ -17,6 +17,11 @@ from ticketlab.report.phrases import join_names, number, pluralize
 MADE: Final = ("sales", "sold_out", "conflicts", "failed", "unknown")
 """The columns of measures that together count the purchases that were sent."""
 _THOROUGH: Final = "ticketlab run --thorough tries what strategies and server can do."
+_MEANING: Final = (
+    "If more went wrong, fewer than 5 of 100 such runs would find nothing.",
+    "The bound holds for this load only. It treats purchases as independent of one another.",
+    "Purchases that compete for an event are not independent, so the true bound may be wider.",
+)
 CONFIDENT: Final = f"at {CONFIDENCE * 100:.0f} % confidence"
 
 
@@ -31,7 +36,33 @@ def detection_sentence(
 ) -> str:
     """What the checks detect with the buyers of these strategies, the fewest purchases of any, and what was tried."""
     buyers = int(measures.loc[measures["strategy"].isin(strategies), "buyers"].max())
-    return power.sentence(purchases=int(purchases_by(measures, strategies).min()), buyers=buyers, tried=tried)
+    return power.detected_text(purchases=int(purchases_by(measures, strategies).min()), buyers=buyers, tried=tried)
+
+
+def evidence_texts(
+    measures: pd.DataFrame, strategies: Sequence[str], power: MutationBaseline | None, tried: Collection[LoadPart]
+) -> list[str]:
+    """How sure a VALID verdict on these strategies is: their bound, and how many mutants the checks detect."""
+    purchases = purchases_by(measures, strategies)
+    trials = int(measures["strategy"].isin(strategies).sum())
+    told = f"0 violations in {pluralize(purchases.sum(), 'purchase')} of {pluralize(trials, 'trial')}"
+    whose = "of a strategy's purchases " if len(purchases) > 1 else ""
+    return [
+        f"{told}: {at_most(int(purchases.min()))} {whose}go wrong, {CONFIDENT}.",
+        *([detection_sentence(power, measures, strategies, tried)] if power else []),
+    ]
+
+
+def method_texts(
+    measures: pd.DataFrame, strategies: Sequence[str], power: MutationBaseline | None, tried: Collection[LoadPart]
+) -> list[str]:
+    """How the numbers of `evidence_texts` are worked out, and what they leave open."""
+    return [
+        each_bound(measures, strategies),
+        *_MEANING,
+        *([*power.limit_texts(tried), f"The calibration: {power.conditions}."] if power else []),
+        *filter(None, [untried(tried)]),
+    ]
 
 
 def untried(tried: Collection[LoadPart]) -> str:
@@ -68,4 +99,4 @@ def each_bound(measures: pd.DataFrame, strategies: Sequence[str]) -> str:
         f"{name} 0 in {pluralize(count, 'purchase')}, {at_most(count)}"
         for name, count in purchases_by(measures, strategies).items()
     ]
-    return f"What goes wrong {CONFIDENT}, exact (Clopper and Pearson, one-sided): {'; '.join(told)}."
+    return f"By strategy, exact (Clopper and Pearson, one-sided): {'; '.join(told)}."

@@ -17,9 +17,7 @@ def unclaimed(shares: Mapping[str, float]) -> Iterator[str]:
             costs these a part of their speed, which is said.
     """
     largest = max(shares.values(), default=0.0)
-    price = (
-        f" The others called {_percent(largest)} of theirs twice, which lowers their purchases/s." if largest else ""
-    )
+    price = f" The others called {_percent(largest)} of theirs twice, which lowers their sales/s." if largest else ""
     for name in (name for name, share in shares.items() if not share):
         yield f"{name} does not claim that a purchase id buys once: no id was called twice.{price}"
 

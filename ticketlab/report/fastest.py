@@ -104,7 +104,7 @@ def _speeds(stretch: Sequence[Ranking]) -> str:
     first = fastest_of[0]
     if len(stretch) > 1:
         told = [f"{number(row['per_s'])} with {number(row['buyers'])}" for row in fastest_of]
-        return f"{join_names(told, most=len(told))} buyers, in purchases/s"
+        return f"{join_names(told, most=len(told))} buyers, in sales/s"
     if first["repeats"] == 1:
-        return f"{number(first['per_s'])} purchases/s"
-    return f"{number(first['per_s'])} purchases/s ({number(first['per_s_min'])} to {number(first['per_s_max'])})"
+        return f"{number(first['per_s'])} sales/s"
+    return f"{number(first['per_s'])} sales/s ({number(first['per_s_min'])} to {number(first['per_s_max'])})"

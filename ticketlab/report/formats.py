@@ -1,6 +1,10 @@
 """The forms that a report has. Imports nothing: the command line knows them before anything is asked for."""
 
 from enum import StrEnum
+from typing import Final
+
+NOTEBOOK_MARK: Final = "ticketlab_report_notebook"
+"""In the metadata of the first cell of a notebook that was executed as a report."""
 
 
 class Format(StrEnum):
@@ -9,8 +13,14 @@ class Format(StrEnum):
     HTML = "html"
     MD = "md"
     JSON = "json"
+    IPYNB = "ipynb"
 
     @property
     def mark(self) -> str:
         """What only a report begins with: a file without it is somebody else's, and is not written over."""
-        return {"html": "<title>ticketlab: ", "md": "<!-- ticketlab report -->", "json": '"ticketlab_report": '}[self]
+        return {
+            "html": "<title>ticketlab: ",
+            "md": "<!-- ticketlab report -->",
+            "json": '"ticketlab_report": ',
+            "ipynb": f'"{NOTEBOOK_MARK}": ',
+        }[self]

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from ticketlab.report import charts
-from ticketlab.report.answers import answers
+from ticketlab.report.answers import Answer, answers
 from ticketlab.report.caveats import limits
 from ticketlab.report.jsonable import jsonable
 from ticketlab.report.model import Report, RunResults
@@ -25,13 +25,17 @@ def as_json(report: Report) -> dict[str, Any]:
     return plain
 
 
+def _answer(answer: Answer) -> dict[str, Any]:
+    return {"question": answer.question, "sentences": answer.sentences, "details": answer.details}
+
+
 def _run(run: RunResults) -> dict[str, Any]:
     return {
         "run": run.run,
         "status": run.headline.status,
         "verdict": run.headline.sentences,
         "concerns": [asdict(each) for each in run.concerns],
-        "answers": {each.key: {"question": each.question, "sentences": each.sentences} for each in answers(run)},
+        "answers": {each.key: _answer(each) for each in answers(run)},
         "conditions": run.conditions,
         "notes": run.notes,
         "limits": limits(run),

@@ -1,14 +1,17 @@
-"""Charts as pictures: within a page, or as files beside a text."""
+"""A report as a page: its fragments, which a notebook shows one by one, and the whole of them in one HTML text.
+
+Templates and charts in, text out: nothing is executed, and nothing of Jupyter is imported.
+"""
 
 import base64
-import io
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import jinja2
+import numpy as np
 import pandas as pd
 
 from ticketlab.report import charts, findings
@@ -18,14 +21,24 @@ from ticketlab.report.findings import Caption
 from ticketlab.report.model import DURABILITY, Report, RunResults
 from ticketlab.report.phrases import capital, display_name, exact, number
 from ticketlab.report.side_by_side import DRIFT_WARNING, differences, labelled_measures
-from ticketlab.report.style import Chart, settings
+from ticketlab.report.style import Chart
 from ticketlab.report.tables import SECTIONS, causes_of, comparison_rows, found, pools_differ, strategy_rows
 
 _SVG_LIMIT: Final = 64_000
 """Bytes. A chart of more is a PNG, which is smaller then: a page has a dozen charts, and travels to phones."""
 
-_COMMENT: Final = re.compile(rb"<!--.*?-->", re.DOTALL)
-_INDENT: Final = re.compile(rb"\s*\n\s*")
+_POINTS_LIMIT: Final = _SVG_LIMIT // 16
+"""A point takes 16 bytes or more."""
+
+_SHORTER: Final = (
+    (re.compile(rb"<!--.*?-->|<metadata>.*?</metadata>", re.DOTALL), b""),
+    (re.compile(rb"\s*\n\s*"), b"\n"),
+    (re.compile(rb"DejaVuSans-"), b"g"),
+    (re.compile(rb"xlink:href"), b"href"),
+    (re.compile(rb'<g id="[^"]*"'), b"<g"),
+    (re.compile(rb'(<use href="[^"]*") transform="translate\(([\d.-]+) 0\)"'), rb'\1 x="\2"'),
+)
+"""What Matplotlib writes at length, and how else it is said: comments, indents, names of groups, places of letters."""
 _LONG_NUMBER: Final = re.compile(rb"\d+\.\d{3,}")
 _PART: Final = " · "
 """What stands between the parts of a run's conditions."""
@@ -42,8 +55,15 @@ class ReportImage:
     @property
     def address(self) -> str:
         """The address of a picture that holds the picture itself: SVG, or PNG where SVG would be too large."""
-        svg = _compact(_saved(self.chart, format="svg", metadata={"Date": None}))  # the same run is the same page
-        return _data_uri("image/svg+xml", svg) if len(svg) <= _SVG_LIMIT else _data_uri("image/png", self.png)
+        svg = b"" if self._is_crowded else _compact(self.chart.svg())
+        fits = 0 < len(svg) <= _SVG_LIMIT
+        return _data_uri("image/svg+xml", svg) if fits else _data_uri("image/png", self.png)
+
+    @property
+    def _is_crowded(self) -> bool:
+        """Whether its lines have so many points that its SVG would be too large: then none is drawn."""
+        lines = [line for axes in self.chart.axes for line in axes.lines]
+        return sum(np.size(line.get_xdata()) for line in lines) > _POINTS_LIMIT
 
     @property
     def png(self) -> bytes:
@@ -95,17 +115,11 @@ def _differing_durability(report: Report) -> list[str]:
     ]
 
 
-def _saved(chart: Chart, **how: object) -> bytes:
-    with settings():
-        picture = io.BytesIO()
-        chart.savefig(picture, **how)  # type: ignore[arg-type]  # passed through
-    return picture.getvalue()
-
-
 def _compact(svg: bytes) -> bytes:
-    """The same picture in fewer bytes: short names of letters, five digits, neither comments nor indentation."""
-    bare = _INDENT.sub(b"\n", _COMMENT.sub(b"", svg)).replace(b"DejaVuSans-", b"g").replace(b"xlink:href", b"href")
-    return _LONG_NUMBER.sub(lambda found: f"{float(found[0]):.5g}".encode(), bare)
+    """The same picture in fewer bytes: short names, five digits, and nothing that is not drawn."""
+    for pattern, by in _SHORTER:
+        svg = pattern.sub(by, svg)
+    return _LONG_NUMBER.sub(lambda found: f"{float(found[0]):.5g}".encode(), svg)
 
 
 def _data_uri(kind: str, content: bytes) -> str:
@@ -122,6 +136,11 @@ class Fragment:
     html: str = field(repr=False)
 
     def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return self.html
+
+    def __html__(self) -> str:
+        """What a template shows: it is HTML already, and not escaped again."""
         return self.html
 
 
@@ -133,6 +152,16 @@ def style() -> Fragment:
 def css() -> str:
     """The style sheet of all fragments."""
     return (TEMPLATES / "page.css").read_text()
+
+
+def render(report: Report, on_progress: Callable[[str], None] = lambda _part: None) -> str:
+    """The whole page, which needs no network and no other file. `on_progress` is called with the name of each part."""
+    fragments = []
+    for part in PARTS:
+        on_progress(part.__name__)
+        fragments.append(part(report))
+    template = _TEMPLATES.get_template("page.html.j2")
+    return template.render(title=report.title, style=style(), fragments=[each for each in fragments if each])
 
 
 def head(report: Report) -> Fragment:
@@ -178,6 +207,10 @@ def trace(report: Report) -> Fragment:
 def repeat(report: Report) -> Fragment:
     """The exact commands."""
     return _fragment("repeat", report)
+
+
+PARTS: Final = (head, answers, comparison, strategies, figures, violations, conditions, trace, repeat)
+"""The fragments of a page in their order, as functions of a report."""
 
 
 def _fragment(name: str, report: Report) -> Fragment:

@@ -18,6 +18,8 @@ from zlib import crc32
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axis import XAxis, YAxis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
@@ -117,14 +119,30 @@ _R = TypeVar("_R")
 class Chart(Figure):
     """A figure that a notebook shows by itself. A plain one is shown only after pyplot was set up for it."""
 
+    # Both draw straight on their canvas: savefig lays everything out in a drawing of its own before.
     def png(self, dpi: int = 160) -> bytes:
         """The content of a PNG file."""
-        picture, small = io.BytesIO(), io.BytesIO()
+        picture = io.BytesIO()
+        with settings(), self._at(dpi):
+            canvas = FigureCanvasAgg(self)
+            canvas.draw()
+            drawn = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+        drawn.quantize(_PNG_COLORS, dither=Image.Dither.NONE).save(picture, "PNG", optimize=True)
+        return picture.getvalue()
+
+    def svg(self) -> bytes:
+        """The content of an SVG file, without its date: the same run is the same page."""
+        picture = io.BytesIO()
         with settings():
-            self.savefig(picture, format="png", dpi=dpi)
-        drawn = Image.open(picture).convert("RGB")
-        drawn.quantize(_PNG_COLORS, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
-        return small.getvalue()
+            FigureCanvasSVG(self).print_svg(picture, metadata={"Date": None})
+        return picture.getvalue()
+
+    @contextmanager
+    def _at(self, dpi: int) -> Iterator[None]:
+        usual = self.dpi
+        self.set_dpi(dpi)
+        yield
+        self.set_dpi(usual)
 
     def _repr_png_(self) -> bytes:
         return self.png()

@@ -1,6 +1,6 @@
 """Many trials as one row per strategy and setting. Pure pandas: knows neither charts nor pages."""
 
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import pandas as pd
 
@@ -8,6 +8,11 @@ from ticketlab.checks.progress import worst_progress
 from ticketlab.checks.verdict import worst
 from ticketlab.history.recording import RETRIES
 from ticketlab.report.grouping import GROUP, SETTING
+
+if TYPE_CHECKING:
+    from pandas.api.typing import DataFrameGroupBy
+
+    Groups: TypeAlias = DataFrameGroupBy[Any, Any]
 
 COLUMNS: Final = (
     "strategy",
@@ -37,7 +42,13 @@ COLUMNS: Final = (
     "verdict",
 )
 
-_MEDIANS: Final = {"sold": "tickets", "p50_ms": "p50_ms", "p95_ms": "p95_ms", "p99_ms": "p99_ms"}
+_MEDIANS: Final = {
+    "tickets": "sold",
+    "oversold": "oversold_median",
+    "purchases_per_s": "per_s",
+    **{name: name for name in ("p50_ms", "p95_ms", "p99_ms")},
+}
+"""Columns of measures of which a row has the median, and how it is called there."""
 _SUMS: Final = ("sales", "sold_out", "conflicts", "failed", "unavailable", "unknown", *RETRIES.values())
 
 
@@ -53,23 +64,30 @@ def summarise(measures: pd.DataFrame) -> pd.DataFrame:
     if measures.empty:
         return pd.DataFrame({name: pd.Series(dtype="object") for name in COLUMNS})
     groups = measures.groupby(list(GROUP), sort=False)
-    rows = groups.agg(
-        safe=("safe", "all"),
-        repeats=("repeat", "size"),
-        seats=("seats", "max"),
-        oversold=("oversold", "max"),
-        oversold_median=("oversold", "median"),
-        per_s=("purchases_per_s", "median"),
-        per_s_min=("purchases_per_s", "min"),
-        per_s_max=("purchases_per_s", "max"),
-        **{name: (column, "median") for name, column in _MEDIANS.items()},
-        **{name: (name, "sum") for name in _SUMS},
-        failure_share=("failure_share", "max"),
-        progress=("progress", worst_progress),
-    )
+    rows = pd.concat([_extremes(groups), _medians(groups), groups[list(_SUMS)].sum()], axis="columns")
     rows["retries_per_sale"] = groups["retries"].sum() / rows["sales"].where(rows["sales"] > 0)
+    rows["progress"] = groups["progress"].agg(worst_progress)
     rows["verdict"] = groups["verdict"].agg(lambda verdicts: str(worst(verdicts)))
     return _in_order(rows.reset_index())[list(COLUMNS)]
+
+
+def _extremes(groups: "Groups") -> pd.DataFrame:
+    """How many repeats there are, and what is the least or the most of them."""
+    return pd.DataFrame(
+        {
+            "safe": groups["safe"].all(),
+            "repeats": groups.size(),
+            "seats": groups["seats"].max(),
+            "oversold": groups["oversold"].max(),
+            "per_s_min": groups["purchases_per_s"].min(),
+            "per_s_max": groups["purchases_per_s"].max(),
+            "failure_share": groups["failure_share"].max(),
+        }
+    )
+
+
+def _medians(groups: "Groups") -> pd.DataFrame:
+    return groups[list(_MEDIANS)].median().rename(columns=_MEDIANS)
 
 
 def spread(measures: pd.DataFrame, column: str) -> pd.DataFrame:

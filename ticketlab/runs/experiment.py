@@ -1,4 +1,4 @@
-"""What to run: strategies, buyers and repeats, and the order of the trials. Data only; runs nothing."""
+"""An experiment as data: strategies, buyers and repeats, and the order of its trials. Runs nothing."""
 
 import json
 import random
@@ -18,23 +18,23 @@ from ticketlab.history.arrays import LoadPart
 from ticketlab.load.plan import Plan
 
 DEFAULT_STRATEGIES: Final = ("naive", "pessimistic", "optimistic", "serializable", "atomic", "coalesced")
-"""What is compared when nothing else is asked for: a control that oversells, and five that do not."""
+"""What is compared by default: a control that oversells, and five that do not."""
 
 DOUBLE_CALLS: Final = 0.02
-"""The share of purchases whose id is called twice, where nothing else is asked for and the strategy claims that an id
-buys once. Small, for a second call takes the time of a first one and sells nothing."""
+"""The default share of purchases whose id is called twice, for strategies that claim that an id buys once. Small, as a
+second call takes as long as a first one and sells nothing."""
 
 _MOST_REPEATS: Final = 1_000
 _THOROUGH_PURCHASES: Final = 2_000
-"""Purchases of a thorough trial, unless a number was given."""
+"""The default number of purchases of a thorough trial."""
 _SHORTAGE: Final = 0.7
-"""Seats of a thorough trial, as a share of the tickets that its purchases ask for: many mistakes show at the last."""
+"""Seats of a thorough trial as a share of the tickets requested: many mistakes show only with the last seats."""
 _MAY_CRASH: Final = ("auto", "embedded")
-"""Kinds of server; what auto has chosen is known only at the start."""
+"""Kinds of server that an experiment may crash. Which kind `auto` chooses is known only at the start."""
 
 
 def _fault(saved: object) -> object:
-    """A fault from its text, as it is saved."""
+    """Parse a fault that was saved as text."""
     return Fault.parse(saved) if isinstance(saved, str) else saved
 
 
@@ -43,7 +43,7 @@ class TrialPlan:
     """One strategy at one setting, once."""
 
     number: int
-    """Its place in the order of execution, from 1."""
+    """In order of execution, from 1."""
     strategy: str
     pool_size: int
     """Connections of the pool that its buyers share."""
@@ -51,40 +51,34 @@ class TrialPlan:
     """From 1."""
     plan: Plan
     double_calls: float | None = None
-    """As the experiment has it."""
+    """The experiment's."""
 
     def plan_for(self, *, idempotent: bool) -> Plan:
-        """The plan for a strategy that claims, or does not claim, that a purchase id buys once.
-
-        Its double calls are those that were asked for; where none were, DOUBLE_CALLS of a strategy that claims so and
-        none of any other.
-        """
-        share = self.double_calls
-        if share is None:
-            share = DOUBLE_CALLS if idempotent else 0.0
-        return replace(self.plan, double_calls=share)
+        """The plan with its double calls: by default DOUBLE_CALLS if the strategy claims that an id buys once."""
+        default = DOUBLE_CALLS if idempotent else 0.0
+        return replace(self.plan, double_calls=default if self.double_calls is None else self.double_calls)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Experiment:
-    """Strategies to compare: each by each number of buyers and each size of the pool, `repeats` times.
+    """Strategies to compare, each with each number of buyers and each pool size, `repeats` times.
 
     Raises:
-        InvalidInputError: a value can not be used.
+        InvalidInputError: a value is out of range.
     """
 
     name: str = "hot-event"
     """Part of the run folder's name."""
     strategies: tuple[str, ...] = DEFAULT_STRATEGIES
-    """By the names of the registry; controls are welcome, for they prove that the checks can see."""
+    """Names in the registry. A control shows that the checks detect violations."""
     buyers: tuple[int, ...] = (16,)
-    """Numbers of buyers at once; a trial for each."""
+    """Numbers of concurrent buyers; a trial for each."""
     repeats: int = 3
-    """Trials of each setting: with one there is no spread, and no interval."""
+    """Trials of each setting. At least 3 repeats show whether a difference holds."""
     seed: int = 1
-    """Decides what the buyers want, and the order of the trials."""
+    """Reproduces the same purchase requests and the same order of the trials."""
     seconds: float = 4.0
-    """A trial's longest time."""
+    """The longest time of a trial."""
     purchases: int | None = None
     """Purchases of a trial, of all buyers together; without it only time and stock end one."""
     stock: int = 1000
@@ -94,29 +88,29 @@ class Experiment:
     basket: tuple[int, int] = (1, 1)
     """The fewest and the most events of a purchase."""
     events: int = 1
-    """How many events are bought from."""
+    """The number of events on sale."""
     hot: float | None = None
-    """The share of purchases that want the first event; without it all events are as likely."""
+    """The share of purchases that ask for the first event; without it all events are equally likely."""
     refunds: float = 0.0
-    """The share of sales that their buyers give back."""
+    """The share of sales that are refunded."""
     double_calls: float | None = None
-    """The share of purchases whose id is called twice, by every strategy. Without it: DOUBLE_CALLS, and only by
+    """The share of purchases whose id is called twice, for every strategy. Without it: DOUBLE_CALLS, and only for
     strategies that claim that a purchase id buys once."""
     max_failures: float = MAX_FAILURES
-    """The share of purchases that may fail while seats are left; beyond it a trial made no progress."""
+    """The share of purchases that may fail while seats are left; above it a trial made no progress."""
     warm_up_s: float = 0.3
-    """How long buyers buy elsewhere before a trial; not recorded."""
+    """How long buyers buy from another event before a trial; not recorded."""
     pool_sizes: tuple[int, ...] = (20,)
     """Connections of the pool that all buyers share; a trial for each."""
     server: str = "auto"
-    """Its kind, auto, embedded, container or external, and perhaps its major version: `embedded:15`."""
+    """The server's kind (auto, embedded, container or external), optionally with a major version: `embedded:15`."""
     server_settings: Mapping[str, str] = field(default_factory=dict)
-    """Settings of PostgreSQL that the server is started with, by name."""
+    """PostgreSQL settings of the server, by name."""
     faults: tuple[Annotated[Fault, BeforeValidator(_fault)], ...] = ()
-    """What goes wrong in every trial, each once."""
+    """The faults to inject in every trial, each once."""
 
     def __post_init__(self) -> None:
-        faults = {
+        errors = {
             "at least one strategy": not self.strategies,
             "at least one number of buyers": not self.buyers,
             f"from one to {_MOST_REPEATS:,} repeats": not 1 <= self.repeats <= _MOST_REPEATS,
@@ -131,15 +125,15 @@ class Experiment:
             ),
             "a name of letters, digits, - and _": not self.name.replace("-", "").replace("_", "").isalnum(),
         }
-        wrong = [fault for fault, found in faults.items() if found]
-        if wrong:
-            raise InvalidInputError(f"An experiment needs {'; '.join(wrong)}.")
-        self.trials()  # a load that can not be made is told before anything is started
+        found = [error for error, is_wrong in errors.items() if is_wrong]
+        if found:
+            raise InvalidInputError(f"An experiment needs {'; '.join(found)}.")
+        self.trials()  # raises for an invalid load before anything is started
 
     def trials(self) -> list[TrialPlan]:
-        """Every trial, in random order within each repeat, so that a drift of the machine hits all alike.
+        """Every trial, in random order within each repeat, so that a drift of the machine affects all alike.
 
-        Within a repeat all strategies get the same wishes; each repeat draws its own.
+        Within a repeat all strategies get the same purchase requests; each repeat has its own.
         """
         generator = random.Random(self.seed)
         trials: list[TrialPlan] = []
@@ -147,18 +141,15 @@ class Experiment:
             settings = list(product(self.strategies, self.buyers, self.pool_sizes))
             generator.shuffle(settings)
             for strategy, buyers, pool_size in settings:
-                plan = self._plan(buyers=buyers, seed=self.seed * 1_000 + repeat)
-                number = len(trials) + 1
-                trials.append(
-                    TrialPlan(
-                        number=number,
-                        strategy=strategy,
-                        pool_size=pool_size,
-                        repeat=repeat,
-                        plan=plan,
-                        double_calls=self.double_calls,
-                    )
+                trial = TrialPlan(
+                    number=len(trials) + 1,
+                    strategy=strategy,
+                    pool_size=pool_size,
+                    repeat=repeat,
+                    plan=self._plan(buyers=buyers, seed=self.seed * 1_000 + repeat),
+                    double_calls=self.double_calls,
                 )
+                trials.append(trial)
         return trials
 
     def _plan(self, *, buyers: int, seed: int) -> Plan:
@@ -179,23 +170,23 @@ class Experiment:
 
     @property
     def sells_baskets(self) -> bool:
-        """Whether a purchase may be of several events: not every strategy can."""
+        """Whether a purchase may be of several events, which not every strategy supports."""
         return self.basket != (1, 1)
 
     @property
     def load_parts(self) -> frozenset[LoadPart]:
-        """What its purchases have beside single tickets of one event; faults and double calls are not among them."""
+        """What its purchases have beyond single tickets of one event, apart from faults and double calls."""
         parts = {
             LoadPart.QUANTITIES: self.quantity != (1, 1),
             LoadPart.EVENTS: self.events > 1,
             LoadPart.BASKETS: self.sells_baskets,
             LoadPart.REFUNDS: self.refunds > 0,
         }
-        return frozenset(part for part, is_there in parts.items() if is_there)
+        return frozenset(part for part, is_used in parts.items() if is_used)
 
     @property
     def crashes(self) -> bool:
-        """Whether the server is to be crashed: not every one can."""
+        """Whether a fault crashes the server, which not every kind allows."""
         return any(each.kind is FaultKind.CRASH for each in self.faults)
 
     def command(self) -> str:
@@ -204,7 +195,7 @@ class Experiment:
         words = ["ticketlab", "run"]
         if self.strategies != default.strategies:
             words += [word for each in self.strategies for word in ("--strategy", each)]
-        for option, value, usual in (
+        for option, value, usual in (  # usual: the command line's default; None where it differs from the field's
             ("--buyers", ",".join(map(str, self.buyers)), "16"),
             ("--stock", self.stock, None),
             ("--quantity", _range(self.quantity), "1"),
@@ -239,33 +230,33 @@ class Experiment:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """An experiment as it was saved; fields that this version does not know are left out.
+        """An experiment as it was saved; fields that this version does not know are ignored.
 
         Raises:
-            OSError, ValueError: the file can not be read, or holds no experiment.
+            OSError, ValueError: the file cannot be read, or holds no experiment.
         """
         return TypeAdapter(cls).validate_json(path.read_bytes())
 
 
 def limits_for_purchases(purchases: int, *, events: int) -> dict[str, Any]:
-    """Where a number of purchases is to end a trial: time enough for them, and seats for half of them at most."""
+    """Values for an experiment whose trials end by a number of purchases: enough time, and seats for at most half."""
     return {"seconds": 60.0, "stock": max(1, purchases // (2 * max(1, events)))}
 
 
 def thorough(experiment: Experiment, *, given: Collection[str], baskets: bool, refunds: bool) -> Experiment:
-    """An experiment that tries everything in each of its trials: quantities, events, baskets, refunds and all faults.
+    """The experiment with all parts of a load in each trial: quantities, events, baskets, refunds and all faults.
 
-    There are seats for 70 % of the tickets that its purchases ask for, so that they run out. The faults come one after
-    another, all of them while seats are left.
+    There are seats for 70 % of the tickets requested, so that they run out. The faults follow one another while seats
+    are left.
 
     Args:
-        experiment: what was asked for.
-        given: the fields that stay as they are.
+        experiment: the values to start from.
+        given: the fields to keep.
         baskets: whether all its strategies sell baskets.
-        refunds: whether tickets of all its strategies can be given back.
+        refunds: whether tickets of all its strategies can be refunded.
     """
     events = experiment.events if "events" in given else 3
-    wanted: dict[str, Any] = {
+    changes: dict[str, Any] = {
         "quantity": (1, 3),
         "events": events,
         "basket": (1, 2) if baskets and events > 1 else (1, 1),
@@ -274,23 +265,23 @@ def thorough(experiment: Experiment, *, given: Collection[str], baskets: bool, r
         "seconds": 60.0,
         "server": "embedded" if "url" not in given else experiment.server,
     }
-    asked = replace(experiment, **{name: value for name, value in wanted.items() if name not in given})
+    changed = replace(experiment, **{name: value for name, value in changes.items() if name not in given})
     if "stock" not in given:
-        tickets = _SHORTAGE * (asked.purchases or _THOROUGH_PURCHASES) * _tickets_of_a_purchase(asked)
-        asked = replace(asked, stock=max(1, int(tickets / asked.events)))
-    return asked if "faults" in given else replace(asked, faults=_every_fault(asked))
+        tickets = _SHORTAGE * (changed.purchases or _THOROUGH_PURCHASES) * _tickets_per_purchase(changed)
+        changed = replace(changed, stock=max(1, int(tickets / changed.events)))
+    return changed if "faults" in given else replace(changed, faults=_every_fault(changed))
 
 
-def _tickets_of_a_purchase(asked: Experiment) -> float:
-    """How many tickets of all its events together a purchase asks for, on average."""
-    return sum(asked.basket) / 2 * sum(asked.quantity) / 2
+def _tickets_per_purchase(experiment: Experiment) -> float:
+    """The mean number of tickets that a purchase asks for."""
+    return sum(experiment.basket) / 2 * sum(experiment.quantity) / 2
 
 
-def _every_fault(asked: Experiment) -> tuple[Fault, ...]:
-    """A fault of every kind that the server can have, spread over the purchases that find seats."""
-    kinds = [each for each in FaultKind if each is not FaultKind.CRASH or asked.server.startswith("embedded")]
-    with_seats = asked.stock * asked.events / _tickets_of_a_purchase(asked)
-    purchases = min(asked.purchases or _THOROUGH_PURCHASES, with_seats)
+def _every_fault(experiment: Experiment) -> tuple[Fault, ...]:
+    """A fault of every kind that the server allows, spread over the purchases before it is sold out."""
+    kinds = [kind for kind in FaultKind if kind is not FaultKind.CRASH or experiment.server.startswith("embedded")]
+    with_seats = experiment.stock * experiment.events / _tickets_per_purchase(experiment)
+    purchases = min(experiment.purchases or _THOROUGH_PURCHASES, with_seats)
     return tuple(
         Fault(kind=kind, after=max(1, int(purchases * place / (len(kinds) + 1))))
         for place, kind in enumerate(kinds, start=1)

@@ -1,4 +1,4 @@
-"""The folder of a new run: under a name that no other has, with what is known before the first trial. Runs nothing."""
+"""Runs an experiment: brings up a server, runs and saves each trial, and judges the run. The only room that does."""
 
 import inspect
 import json
@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
 from ticketlab import environment, mutants, servers
 from ticketlab.errors import InvalidInputError, OwnCodeError, TerminatedError, TicketlabError
 from ticketlab.history.live_counts import LiveCounts
-from ticketlab.load import Fault
+from ticketlab.load import Fault, FaultKind
 from ticketlab.runs.experiment import Experiment, TrialPlan
 from ticketlab.runs.run import Run
 from ticketlab.runs.trial_data import Trial
@@ -23,76 +22,9 @@ from ticketlab.settings import Settings
 from ticketlab.tickets import Database, Strategy, migrations, strategies
 from ticketlab.tickets.user_code import PurchaseFunction, adopt
 
-
-def of_experiment(experiment: Experiment, chosen: Mapping[str, Strategy], server: Server, out: Path) -> Path:
-    """A new folder for the run, holding what is known before its first trial."""
-    own = {name: each for name, each in chosen.items() if mutants.is_external(name)}
-    began = datetime.now().astimezone()
-    folder = new(out, f"{began:%Y%m%d-%H%M%S}-{experiment.name}")
-    described = environment_info(server, seed=experiment.seed, began=began) | {
-        "own_strategies": {name: _source(each) for name, each in own.items()},
-        "own_tables": [name for name, each in own.items() if each.schema is not None],
-        "unseen": {name: each.unseen for name, each in own.items() if each.unseen},
-    }
-    (folder / "environment.json").write_text(json.dumps(described, indent=2) + "\n")
-    experiment.write(folder / "experiment.json")  # last: by this file a run is known
-    return folder
-
-
-def environment_info(server: Server, *, seed: int, began: datetime) -> dict[str, Any]:
-    """What a run is made with and on: the machine, the versions, the server and its settings, as plain data."""
-    return environment.describe() | {
-        "began": began.isoformat(timespec="seconds"),
-        "seed": seed,
-        "server": {
-            "kind": server.kind,
-            "version": server.version,
-            "why": server.why,
-            "settings": dict(server.settings),
-        },
-    }
-
-
-def new(out: Path, name: str) -> Path:
-    """Make a folder of this name in `out`; with a number behind it where another of the same second has it.
-
-    Raises:
-        InvalidInputError: it can not be made.
-    """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        return next(each for each in (out / f"{name}{suffix}" for suffix in _suffixes()) if _made(each))
-    except OSError as error:
-        raise InvalidInputError(
-            f"The run can not be saved in {out}: {error.strerror}. Name a folder with --out."
-        ) from error
-
-
-def _source(strategy: Strategy) -> str:
-    """The text of a strategy's function: a run of it can be understood later, when the function is no more."""
-    try:
-        return inspect.getsource(strategy.purchase)
-    except (OSError, TypeError):
-        return "its source is not at hand"
-
-
-def _suffixes() -> Iterator[str]:
-    yield ""
-    yield from (f"-{number}" for number in count(2))
-
-
-def _made(folder: Path) -> bool:
-    """Make a folder; False where another run of the same second has made it."""
-    try:
-        folder.mkdir()
-    except FileExistsError:
-        return False
-    return True
-
-
 _DEFAULT_MAX_CONNECTIONS: Final = 100
 SPARE_CONNECTIONS: Final = 10
-"""Connections beside the pool's: those that PostgreSQL keeps for superusers, and the lab's own."""
+"""Connections beside the pool's: those that PostgreSQL reserves for superusers, and the lab's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,14 +32,14 @@ class Progress:
     """Where a run is."""
 
     trial: int
-    """The trial under way, from 1; 0 while the server is brought up."""
+    """The current trial, from 1; 0 while the server starts."""
     trials: int
     doing: str
-    """What is being done, in a few words."""
+    """The current step, in a few words."""
     plan: TrialPlan | None = None
-    """The trial under way, of an experiment; None before the first and after the last, and in a bench."""
+    """The current trial of an experiment; None before the first and after the last, and in a bench."""
     so_far: LiveCounts = field(default_factory=LiveCounts)
-    """How the trial under way stands."""
+    """The counts of the current trial."""
     finished: int = 0
     """Trials that are over."""
 
@@ -122,25 +54,25 @@ def run(
 ) -> Run:
     """Run an experiment on a server of its own, save what was observed, and judge it.
 
-    Ctrl-C ends it cleanly: the server is stopped, and the trials made so far are judged and kept. A second one, or
+    Ctrl-C ends it cleanly: the server is stopped, and the trials run so far are judged and kept. A second one, or
     SIGTERM, does so at once: it is raised as a TerminatedError, whose notes say where they are.
 
     Args:
         experiment: what to run.
-        own: strategies of your own that the experiment names, or functions that buy, by their names: see
-            `ticketlab.adopt`. What their source says is kept with the run.
-        out: the folder in which the run's own folder is made.
+        own: strategies of your own that the experiment names, or purchase functions, by their names: see
+            `ticketlab.adopt`. Their source is kept with the run.
+        out: the folder in which the run's own folder is created.
         url: for the server kind `external`, where it is.
-        on_progress: called at each step, and several times a second while buyers buy.
+        on_progress: called at each step, and several times a second during a trial.
 
     Raises:
         NotFoundError: a strategy that the experiment names does not exist; nothing was started.
-        OwnCodeError: a strategy of your own could not be imported, and nothing was started; or it raised what is no
-            error of a database, or did not return, and the trials made so far are judged and kept.
-        ServerError: no server could be brought up; nothing was written.
+        OwnCodeError: a strategy of your own could not be imported, and nothing was started; or it raised an exception
+            that is no database error, or did not return, and the trials run so far are judged and kept.
+        ServerError: no server could be started; nothing was written.
         InvalidInputError: the server kind and the URL do not go together, a strategy sells no baskets where the
-            experiment has them, or one of your own has a name that is taken; nothing was started. The server that
-            was chosen can not be crashed, and the experiment wants it to be; nothing was written.
+            experiment has them, or one of your own has a name that is taken; nothing was started. The experiment
+            crashes the server, and the chosen one cannot be crashed; nothing was written.
     """
     chosen = _resolve_strategies(experiment, own)
     on_progress(Progress(trial=0, trials=len(experiment.trials()), doing=f"starting a server ({experiment.server})"))
@@ -151,7 +83,7 @@ def run(
 
 
 def run_on(
-    server: servers.Server,
+    server: Server,
     experiment: Experiment,
     *,
     own: Sequence[Strategy | PurchaseFunction] = (),
@@ -159,14 +91,14 @@ def run_on(
     template: str = "template0",
     on_progress: Callable[[Progress], None] = lambda _progress: None,
 ) -> Run:
-    """Run an experiment as `run` does, on a server that is there: in a database of its own, which is dropped again.
+    """Run an experiment as `run` does, on a running server: in a database of its own, which is dropped afterwards.
 
     Args:
         server: where; its settings stay as they are.
-        experiment: what to run; which kind of server it asks for is not looked at, and the one it got is kept with it.
+        experiment: what to run; its server kind is ignored, and the kind of `server` is saved instead.
         own: as for `run`.
         out: as for `run`.
-        template: what the database is a copy of: one that is migrated already, in which nobody is, saves the time.
+        template: the database to copy; a migrated one without connections saves time.
         on_progress: as for `run`.
 
     Raises:
@@ -176,49 +108,14 @@ def run_on(
     chosen = _resolve_strategies(experiment, own)
     if experiment.server_settings:
         raise InvalidInputError(
-            f"This server runs already: {', '.join(experiment.server_settings)} can not be set. Leave it out, or give "
-            "the experiment a server of its own with `ticketlab.run`."
+            f"This server is already running: {', '.join(experiment.server_settings)} cannot be set. Leave it out, or "
+            "give the experiment a server of its own with `ticketlab.run`."
         )
     with servers.scratch_database(server.url, template=template) as url:
-        asked, here = replace(experiment, server=server.kind), replace(server, url=url)
-        folder = _run_trials(asked, chosen, here, out, on_progress)
-    return _judge(folder)
-
-
-def _run_trials(
-    experiment: Experiment,
-    chosen: Mapping[str, Strategy],
-    server: servers.Server,
-    out: Path,
-    on_progress: Callable[[Progress], None],
-) -> Path:
-    """Make the trials in the server's database; returns the run's folder, which holds at least one of them."""
-    if experiment.crashes and not server.can_crash:
-        raise InvalidInputError(
-            f"Only a server of kind embedded can be crashed, and the one chosen is {server.why}. Ask for one by "
-            "name: --server embedded."
+        folder = _run_trials(
+            replace(experiment, server=server.kind), chosen, replace(server, url=url), out, on_progress
         )
-    folder = of_experiment(experiment, chosen, server, out)
-    try:
-        with Database(Settings.from_url(server.url)) as database:
-            migrations.upgrade(database)
-            _run_each(experiment, chosen, database, folder / "trials", server=server, on_progress=on_progress)
-    except KeyboardInterrupt as error:
-        if not _has_trials(folder):
-            raise
-        if isinstance(error, TerminatedError):
-            _judge(folder)
-            error.add_note(f"What was measured is kept in {folder}.")
-            raise
-    except TicketlabError as error:
-        if _has_trials(folder):
-            _judge(folder)
-        error.add_note(f"What was measured before is kept in {folder}.")
-        attach_server_log(error, server)
-        raise
-    trials = len(experiment.trials())
-    on_progress(Progress(trial=trials, trials=trials, doing="judging", finished=trials))
-    return folder
+    return _judge(folder)
 
 
 def _resolve_strategies(experiment: Experiment, own: Sequence[Strategy | PurchaseFunction]) -> dict[str, Strategy]:
@@ -228,70 +125,90 @@ def _resolve_strategies(experiment: Experiment, own: Sequence[Strategy | Purchas
     if taken or len(named) < len(own):
         raise InvalidInputError(f"A strategy of your own needs a name of its own: {', '.join(taken or named)}.")
     chosen = {name: named.get(name) or mutants.get(name) for name in experiment.strategies}
-    without = [name for name, each in chosen.items() if each.basket is None]
-    if experiment.sells_baskets and without:
-        able = ", ".join(name for name, each in strategies.registry().items() if each.basket is not None)
-        raise InvalidInputError(f"No baskets are sold by {', '.join(without)}. Strategies that sell them: {able}.")
-    keeping = [name for name, each in chosen.items() if each.schema is not None]
-    if experiment.refunds and keeping:
-        raise InvalidInputError(f"Nothing can be given back to tables of one's own: leave out {', '.join(keeping)}.")
+    without_baskets = [name for name, strategy in chosen.items() if strategy.basket is None]
+    if experiment.sells_baskets and without_baskets:
+        able = ", ".join(name for name, strategy in strategies.registry().items() if strategy.basket is not None)
+        raise InvalidInputError(f"No baskets are sold by {', '.join(without_baskets)}. Strategies that do: {able}.")
+    own_tables = [name for name, strategy in chosen.items() if strategy.schema is not None]
+    if experiment.refunds and own_tables:
+        raise InvalidInputError(
+            f"Tickets in tables of your own cannot be refunded: leave out {', '.join(own_tables)}, or refunds."
+        )
     return chosen
 
 
-def _judge(folder: Path) -> Run:
-    try:
-        made = Run(folder)
-        made.save_judgement()
-    except KeyboardInterrupt as error:
-        error.add_note(f"What was measured is kept in {folder}; `ticketlab check` judges it.")
-        raise
-    return made
-
-
-def _has_trials(folder: Path) -> bool:
-    return any(folder.glob("trials/*/trial.json"))
-
-
-def _run_each(
+def _run_trials(
     experiment: Experiment,
     chosen: Mapping[str, Strategy],
-    database: Database,
-    folder: Path,
-    *,
-    server: servers.Server,
+    server: Server,
+    out: Path,
     on_progress: Callable[[Progress], None],
-) -> None:
-    """Run and save trial after trial, until one was interrupted."""
+) -> Path:
+    """Run and save trial after trial, until one is interrupted; returns the run's folder, with at least one of them."""
+    if experiment.crashes and not server.can_crash:
+        raise InvalidInputError(
+            f"Only a server of kind embedded can be crashed, and the one chosen is {server.why}. Ask for one by "
+            "name: --server embedded."
+        )
     trials = experiment.trials()
-    for done, trial in enumerate(trials):
-        pool = f", pool of {trial.pool_size}" if len({each.pool_size for each in trials}) > 1 else ""
-        doing = f"{trial.strategy}, {trial.plan.buyers} buyers{pool}, repeat {trial.repeat}"
-        settings = database.settings.model_copy(update={"pool_size": trial.pool_size})
-        step = Progress(trial=trial.number, trials=len(trials), doing=doing, plan=trial, finished=done)
-        on_progress(step)
-        # A pool of the trial's own: one that another has filled hands out its connections in turn, cold ones too.
-        with _database_of(chosen[trial.strategy], settings) as own:
-            saved = _run_and_save(
-                trial,
-                chosen[trial.strategy],
-                own,
-                folder,
-                faults=experiment.faults,
-                server=server,
-                on_tick=progress_callback(step, on_progress),
-            )
-        if saved.interrupted:
-            return
+    folder = _run_folder(experiment, chosen, server, out)
+    try:
+        with Database(Settings.from_url(server.url)) as database:
+            migrations.upgrade(database)
+            for trial in trials:
+                step = Progress(
+                    trial=trial.number,
+                    trials=len(trials),
+                    doing=_describe(trial, experiment),
+                    plan=trial,
+                    finished=trial.number - 1,
+                )
+                on_progress(step)
+                strategy = chosen[trial.strategy]
+                # A pool per trial: one that another strategy has filled would hand out cold connections in turn.
+                settings = database.settings.model_copy(update={"pool_size": trial.pool_size})
+                with _trial_database(strategy, settings) as own:
+                    saved = _run_and_save(
+                        trial,
+                        strategy,
+                        own,
+                        folder / "trials" / str(trial.number),
+                        faults=experiment.faults,
+                        server=server,
+                        on_tick=progress_callback(step, on_progress),
+                    )
+                if saved.interrupted:
+                    break
+    except KeyboardInterrupt as error:
+        if not _has_trials(folder):
+            raise
+        if isinstance(error, TerminatedError):
+            _judge(folder)
+            error.add_note(f"The results so far are kept in {folder}.")
+            raise
+    except TicketlabError as error:
+        if _has_trials(folder):
+            _judge(folder)
+        error.add_note(f"The results before it are kept in {folder}.")
+        attach_server_log(error, server)
+        raise
+    on_progress(Progress(trial=len(trials), trials=len(trials), doing="judging", finished=len(trials)))
+    return folder
+
+
+def _describe(trial: TrialPlan, experiment: Experiment) -> str:
+    pool = f", pool of {trial.pool_size}" if len(experiment.pool_sizes) > 1 else ""
+    return f"{trial.strategy}, {trial.plan.buyers} buyers{pool}, repeat {trial.repeat}"
 
 
 @contextmanager
-def _database_of(strategy: Strategy, settings: Settings) -> Iterator[Database]:
-    """The database that a trial sells in: for tables of one's own an empty one, as ours may have the same names."""
-    with ExitStack() as held:
+def _trial_database(strategy: Strategy, settings: Settings) -> Iterator[Database]:
+    """The trial's database; for a user's own tables an empty one, as the lab's may have the same names."""
+    with ExitStack() as stack:
         if strategy.schema is not None:
-            url = held.enter_context(servers.scratch_database(settings.url))
+            url = stack.enter_context(servers.scratch_database(settings.url))
             settings = Settings.from_url(url, pool_size=settings.pool_size)
-        yield held.enter_context(Database(settings))
+        yield stack.enter_context(Database(settings))
 
 
 def _run_and_save(
@@ -301,57 +218,131 @@ def _run_and_save(
     folder: Path,
     *,
     faults: Sequence[Fault],
-    server: servers.Server,
+    server: Server,
     on_tick: Callable[[LiveCounts], None],
 ) -> Trial:
-    """Run one trial on empty tables, and save it."""
+    """Run one trial on empty tables, and save it: the history first, as reading the ledger may fail."""
     plan = trial.plan_for(idempotent=strategy.idempotent)
     with strategies.blaming(trial.strategy):
-        observed = run_trial(strategy, plan, database, server=server, faults=faults, on_tick=on_tick)
-    driven = observed.driven
+        executed = run_trial(strategy, plan, database, server=server, faults=faults, on_tick=on_tick)
+    load = executed.load
     saved = Trial(
-        folder=folder / str(trial.number),
+        folder=folder,
         number=trial.number,
         strategy=trial.strategy,
         safe=strategy.safe,
         buyers=trial.plan.buyers,
         pool_size=trial.pool_size,
         repeat=trial.repeat,
-        interrupted=driven.ended_early,
+        interrupted=load.ended_early,
         double_calls=plan.double_calls,
-        faults_ns=driven.faults_ns,
-        faults_began_ns=driven.faults_began_ns,
-        faults_over_ns=driven.faults_over_ns,
-        said=dict(driven.said),
+        faults_ns={kind: tuple(fault.effect_ns for fault in load.faults_of(kind)) for kind in FaultKind},
+        faults_began_ns={kind: tuple(fault.began_ns for fault in load.faults_of(kind)) for kind in FaultKind},
+        faults_over_ns={kind: tuple(fault.over_ns for fault in load.faults_of(kind)) for kind in FaultKind},
+        said=dict(load.said),
     )
-    saved.write_history(driven.history)
-    at_once = driven.at_once
+    saved.write_history(load.history)
+    at_once = load.at_once
     try:
-        ledger = observed.ledger()
-    except KeyboardInterrupt:  # the first ended the load, or this one is as urgent: what was measured is kept
-        at_once, ledger = True, observed.ledger(at_once=True)
+        ledger = executed.ledger()
+    except KeyboardInterrupt:  # the first one ended the load, or this one is as urgent: keep what was measured
+        at_once, ledger = True, executed.ledger(at_once=True)
     saved.write_ledger(ledger)
     if at_once:
-        raise TerminatedError(*map(str, observed.errors))
-    observed.raise_error()
+        raise TerminatedError(*map(str, executed.errors))
+    executed.raise_error()
     return saved
 
 
+def _judge(folder: Path) -> Run:
+    try:
+        finished = Run(folder)
+        finished.save_judgement()
+    except KeyboardInterrupt as error:
+        error.add_note(f"The results are kept in {folder}; `ticketlab check` judges them.")
+        raise
+    return finished
+
+
+def _has_trials(folder: Path) -> bool:
+    return any(folder.glob("trials/*/trial.json"))
+
+
+def _run_folder(experiment: Experiment, chosen: Mapping[str, Strategy], server: Server, out: Path) -> Path:
+    """A new folder for the run, with all that is known before its first trial."""
+    own = {name: strategy for name, strategy in chosen.items() if mutants.is_external(name)}
+    began = datetime.now().astimezone()
+    folder = new(out, f"{began:%Y%m%d-%H%M%S}-{experiment.name}")
+    described = environment_info(server, seed=experiment.seed, began=began) | {
+        "own_strategies": {name: _source(strategy) for name, strategy in own.items()},
+        "own_tables": [name for name, strategy in own.items() if strategy.schema is not None],
+        "unseen": {name: strategy.unseen for name, strategy in own.items() if strategy.unseen},
+    }
+    (folder / "environment.json").write_text(json.dumps(described, indent=2) + "\n")
+    experiment.write(folder / "experiment.json")  # last: a folder with this file is a run
+    return folder
+
+
+def _source(strategy: Strategy) -> str:
+    """The source of a strategy's function, so that a run can be understood when the function is gone."""
+    try:
+        return inspect.getsource(strategy.purchase)
+    except (OSError, TypeError):
+        return "its source is not available"
+
+
+def environment_info(server: Server, *, seed: int, began: datetime) -> dict[str, Any]:
+    """The machine, the versions, the server and its settings, as plain data."""
+    return environment.describe() | {
+        "began": began.isoformat(timespec="seconds"),
+        "seed": seed,
+        "server": {
+            "kind": server.kind,
+            "version": server.version,
+            "why": server.why,
+            "settings": dict(server.settings),
+        },
+    }
+
+
+def new(out: Path, name: str) -> Path:
+    """Create a folder of this name in `out`; with a number appended where the name is taken.
+
+    Raises:
+        InvalidInputError: it cannot be created.
+    """
+    number, folder = 1, out / name
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        while True:
+            try:
+                folder.mkdir()
+            except FileExistsError:  # of another run of the same second
+                number += 1
+                folder = out / f"{name}-{number}"
+            else:
+                return folder
+    except OSError as error:
+        raise InvalidInputError(
+            f"The run cannot be saved in {out}: {error.strerror}. Name a folder with --out."
+        ) from error
+
+
 def progress_callback(step: Progress, on_progress: Callable[[Progress], None]) -> Callable[[LiveCounts], None]:
-    """What a trial's ticks are told to: the step of its run, with how the trial stands."""
+    """A trial's `on_tick`: reports the step of the run with the counts of the trial."""
     return lambda so_far: on_progress(replace(step, so_far=so_far))
 
 
-def attach_server_log(error: TicketlabError, server: servers.Server) -> None:
-    """Add the last line of the server's log to an error, unless it came of the user's code: no server knows of that."""
+def attach_server_log(error: TicketlabError, server: Server) -> None:
+    """Add the last line of the server's log to an error, unless the user's code raised it: that is not in the log."""
     if not isinstance(error, OwnCodeError):
         error.add_note(f"Last in the server's log: {server.log().strip().rpartition(chr(10))[2]}")
 
 
 def settings_for(connections: int, *, server: str) -> dict[str, str | int]:
-    """The settings that let so many connections in at once, where the default of 100 and the server's kind ask for any.
+    """The server settings that allow this many connections; empty where the default of 100 is enough.
 
-    An external server's are its owner's.
+    Empty for an external server too: its settings are its owner's.
     """
     needed = connections + SPARE_CONNECTIONS
     too_few = needed > _DEFAULT_MAX_CONNECTIONS and server != "external"

@@ -1,6 +1,6 @@
-"""A trial on disk, and what follows from it. Opens no connection.
+"""A saved trial, and its analysis: verdicts, measures, what its faults met. Opens no connection.
 
-`trial.json` is written last: a trial without one was cut off while it was being saved, and is not read.
+`trial.json` is written last: a trial without one was interrupted while it was being saved, and is not read.
 """
 
 import hashlib
@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
@@ -27,10 +28,11 @@ from ticketlab.history.measures import Met, Span, met
 from ticketlab.report.explain import story_of
 from ticketlab.report.faults import FaultMet
 
-_SETTING = ("trial", "strategy", "safe", "buyers", "pool_size", "repeat")
-_OF_PURCHASES = ("sales", "sold_out", "conflicts", "failed", "unavailable", "unknown", "oversold")
-_COUNTS = ("seconds", "sold", "refunded", *_OF_PURCHASES, "double_called", "refunds_failed", "refunds_unknown")
-_PLAIN = (*_SETTING, *_COUNTS, "purchases_per_s", "retries", "verdict")
+_PLAIN_COLUMNS = (
+    *("trial", "strategy", "safe", "buyers", "pool_size", "repeat", "seconds", "sold", "refunded"),
+    *("sales", "sold_out", "conflicts", "failed", "unavailable", "unknown", "oversold"),
+    *("double_called", "refunds_failed", "refunds_unknown", "purchases_per_s", "retries", "verdict"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,17 +50,17 @@ class Trial:
     repeat: int
     interrupted: bool
     double_calls: float | None = None
-    """The share of purchases whose id was to be called twice; None where it was not saved."""
+    """The planned share of purchases whose id is called twice; None where it was not saved."""
     faults_ns: Mapping[FaultKind, tuple[int, ...]] = field(default_factory=dict)
-    """Of each kind of fault the instants at which it came, in ns since the trial's start."""
+    """By kind the instants at which the injected faults took effect, in ns since the trial's start."""
     faults_began_ns: Mapping[FaultKind, tuple[int, ...]] = field(default_factory=dict)
-    """When each of them was begun; of a kind that is missing that is taken to be the instant."""
+    """When each of them began; for a missing kind these are `faults_ns`."""
     faults_over_ns: Mapping[FaultKind, tuple[int, ...]] = field(default_factory=dict)
-    """When each of them was over; of a kind that is missing only the instants are known."""
+    """When each of them was over; for a missing kind these are `faults_ns`."""
     said: Mapping[str, str] = field(default_factory=dict)
-    """What the database or the pool said where operations ended without an answer: of each kind the first."""
+    """The first message of the database or the pool for each kind of operation that ended without an answer."""
     facts: Facts = field(default_factory=Facts)
-    """What the lab knows of it beside its history and its tables."""
+    """What the lab knows of it beyond its history and its tables."""
 
     @property
     def crashes_ns(self) -> tuple[int, ...]:
@@ -66,19 +68,14 @@ class Trial:
         return self.faults_ns.get(FaultKind.CRASH, ())
 
     def faults_of(self, kind: FaultKind) -> list[Span]:
-        """When the faults of a kind were, in order."""
+        """When the faults of a kind began and ended, in order."""
         instants = self.faults_ns.get(kind, ())
         began, over = self.faults_began_ns.get(kind, instants), self.faults_over_ns.get(kind, instants)
         return list(map(Span, began, over))
 
     @property
-    def all_faults_ns(self) -> tuple[int, ...]:
-        """The instants of all faults, whatever their kind."""
-        return tuple(instant for kind in self.faults_ns.values() for instant in kind)
-
-    @property
     def setting(self) -> dict[str, Any]:
-        """What tells it from the others, as plain data."""
+        """What distinguishes it from the other trials, as plain data."""
         return {
             "trial": self.number,
             "strategy": self.strategy,
@@ -90,70 +87,72 @@ class Trial:
 
     @property
     def history_sha256(self) -> str:
-        """The SHA-256 of history.parquet, in hexadecimal: whoever holds the file can tell that a number is of it."""
+        """The SHA-256 of history.parquet, in hexadecimal: ties a reported number to the file."""
         with wrapping_read_errors(self.folder), (self.folder / "history.parquet").open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     def history(self) -> pd.DataFrame:
-        """Every purchase, as its buyer saw it."""
+        """All operations, as the buyers saw them."""
         return recording.read(self.folder / "history.parquet")
 
     def ledger(self) -> Ledger:
-        """What the database held in the end."""
+        """What the database held at the end."""
         return replace(Ledger.read(self.folder), crashes_ns=self.crashes_ns, facts=self.facts)
 
     def write_history(self, observed: pd.DataFrame) -> None:
-        """Save what the buyers saw: first, for the ledger may prove out of reach."""
+        """Save the history. Called first, as reading the ledger may fail."""
         self.folder.mkdir(parents=True)
         recording.write(observed, self.folder / "history.parquet")
 
     def write_ledger(self, ledger: Ledger) -> None:
-        """Save what the database holds, and last of all that the trial is complete."""
+        """Save the ledger, and last of all trial.json."""
         ledger.write(self.folder)
-        described = {key: value for key, value in asdict(replace(self, facts=ledger.facts)).items() if key != "folder"}
+        fields = asdict(replace(self, facts=ledger.facts))
+        del fields["folder"]
         unfinished = self.folder / "trial.json.tmp"
-        unfinished.write_text(json.dumps(described, indent=2) + "\n")
-        unfinished.rename(self.folder / "trial.json")  # whole or not at all
+        unfinished.write_text(json.dumps(fields, indent=2) + "\n")
+        unfinished.rename(self.folder / "trial.json")  # atomic: never a partial file
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """A trial as it was saved."""
+        """The trial saved in a folder."""
         saved = json.loads((folder / "trial.json").read_text())
         return TypeAdapter(cls).validate_python({**saved, "folder": folder})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialAnalysis:
-    """What follows from one trial."""
+    """The results of one trial."""
 
     trial: Trial
     verdicts: tuple[Verdict, ...]
     measures: measures.Measures
     stock: pd.DataFrame
     without_version: int
-    """Sales that carry no version of their event."""
+    """Sales without a version of their event."""
     met: Mapping[FaultKind, tuple[Met, ...]]
-    """Of each kind of fault what those that came met, in order."""
+    """By kind the operations that each injected fault met, in order."""
     progress: ProgressCount
     double_calls: int
     """Purchases whose id another purchase had before."""
 
-    def faults(self, wanted: Sequence[Fault]) -> list[FaultMet]:
-        """What each of the faults that its experiment wanted met in this trial."""
+    def faults(self, planned: Sequence[Fault]) -> list[FaultMet]:
+        """What each of the experiment's faults met in this trial."""
         left = {kind: list(met) for kind, met in self.met.items()}
-        met = {each: left[each.kind].pop(0) for each in sorted(wanted, key=lambda each: each.after) if left[each.kind]}
-        return [FaultMet(fault=str(each), strategy=self.trial.strategy, met=met.get(each)) for each in wanted]
+        in_order = sorted(planned, key=lambda fault: fault.after)
+        met = {fault: left[fault.kind].pop(0) for fault in in_order if left[fault.kind]}
+        return [FaultMet(fault=str(fault), strategy=self.trial.strategy, met=met.get(fault)) for fault in planned]
 
 
 def judge(trial: Trial, *, max_failures: float = MAX_FAILURES) -> TrialAnalysis:
-    """Read a trial, measure it, and let every check judge it.
+    """Read a trial's files, measure it, and run every check.
 
     Args:
-        trial: what was saved.
+        trial: the saved trial.
         max_failures: the largest share of failures with which it made progress.
 
     Raises:
-        InvalidInputError: its files can not be read, or do not hold what they should.
+        InvalidInputError: its files cannot be read, or have other contents.
     """
     with wrapping_read_errors(trial.folder):
         observed, ledger = trial.history(), trial.ledger()
@@ -167,62 +166,64 @@ def judge(trial: Trial, *, max_failures: float = MAX_FAILURES) -> TrialAnalysis:
         stock=stock,
         without_version=case.sales_without_version,
         met={kind: met(observed, ledger, trial.faults_of(kind)) for kind in FaultKind},
-        progress=progress(case, faults_ns=trial.all_faults_ns, limit=max_failures),
+        progress=progress(case, faults_ns=list(chain(*trial.faults_ns.values())), limit=max_failures),
         double_calls=int((case.purchases & case.is_first_line).sum() - (case.count_by_id(case.purchases) > 0).sum()),
     )
 
 
-def trial_as_json(row: Mapping[Any, Any], judged: TrialAnalysis, wanted: Sequence[Fault] = ()) -> dict[str, Any]:
-    """A trial as `ticketlab run --json` prints it: its row of measures, and its verdicts without what proves them.
+def trial_as_json(row: Mapping[Any, Any], analysis: TrialAnalysis, planned: Sequence[Fault] = ()) -> dict[str, Any]:
+    """A trial as `ticketlab run --json` prints it: its measures, and its verdicts without their evidence.
 
-    `wanted` are the faults of its experiment.
+    Args:
+        row: its row of `Run.measures`.
+        analysis: the rest of its results.
+        planned: the faults of its experiment.
     """
-    trial, verdicts = judged.trial, judged.verdicts
-    # JSON knows no NaN: a trial in which nothing was worked on has no latency.
+    trial = analysis.trial
+    verdicts = {verdict.check: verdict_as_json(trial, verdict) for verdict in analysis.verdicts}
+    # JSON has no NaN: a trial without any attempt has no latency.
     latency = {name: None if pd.isna(row[f"{name}_ms"]) else row[f"{name}_ms"] for name in measures.PERCENTILES}
     return {
-        **{name: row[name] for name in _PLAIN},
-        "progress": judged.progress.as_dict(),
+        **{name: row[name] for name in _PLAIN_COLUMNS},
+        "progress": analysis.progress.as_dict(),
         "history_sha256": trial.history_sha256,
         "retries_by_cause": {str(cause): row[column] for cause, column in recording.RETRIES.items()},
         "latency_ms": latency,
-        "faults": [each.as_json() for each in judged.faults(wanted)],
-        "checks": {each.check: _summary_fields(verdict_as_json(trial, each)) for each in verdicts},
+        "faults": [fault.as_json() for fault in analysis.faults(planned)],
+        "checks": {
+            check: {name: verdict[name] for name in ("status", "anomaly", "summary", "story")}
+            for check, verdict in verdicts.items()
+        },
     }
 
 
 def verdict_as_json(trial: Trial, verdict: Verdict) -> dict[str, Any]:
-    """`check`, `status`, `anomaly` and `story` (what is INVALID has a name, and is told), `summary`, `evidence`."""
-    found = {
+    """`check`, `status`, `anomaly`, `summary`, `evidence` and `story`; anomaly and story are empty unless INVALID."""
+    fields = {
         "check": verdict.check,
         "status": str(verdict.status),
         "anomaly": str(verdict.anomaly or ""),
         "summary": verdict.summary,
         "evidence": list(verdict.evidence),
     }
-    known = {"crashes_ns": trial.crashes_ns, "autocommit": trial.facts.autocommit}
-    return found | {"story": story_of(found | known).sentences if verdict.status is Status.INVALID else []}
-
-
-def _summary_fields(verdict: Mapping[str, Any]) -> dict[str, Any]:
-    """A verdict of a trial without what proves it, which the run's folder has."""
-    return {name: verdict[name] for name in ("status", "anomaly", "summary", "story")}
+    context = {"crashes_ns": trial.crashes_ns, "autocommit": trial.facts.autocommit}
+    return fields | {"story": story_of(fields | context).sentences if verdict.status is Status.INVALID else []}
 
 
 @contextmanager
 def wrapping_read_errors(folder: Path) -> Iterator[None]:
-    """Around reading saved files: whatever is wrong with them is told as one error that names the folder."""
+    """Around reading saved files: turns any error of their contents into one that names the folder."""
     try:
         yield
     except (OSError, LookupError, TypeError, ValueError, pa.ArrowException) as error:
         raise InvalidInputError(
-            f"The files in {folder} can not be read as those of a run: {type(error).__name__}: {error}"
+            f"The files in {folder} cannot be read as those of a run: {type(error).__name__}: {error}"
         ) from error
 
 
 @contextmanager
 def wrapping_write_errors(folder: Path) -> Iterator[None]:
-    """Around writing files: what stands in the way is told as one error that names the folder."""
+    """Around writing files: turns an error of the operating system into one that names the folder."""
     try:
         yield
     except OSError as error:

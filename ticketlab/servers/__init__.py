@@ -1,11 +1,11 @@
-"""Where a PostgreSQL comes from: the lab's own, embedded or in a container, or one that it is given.
+"""PostgreSQL servers for the lab: embedded, in a container, or an external one.
 
     with servers.open("embedded:15", settings={"deadlock_timeout": "200ms"}) as server:
         with servers.scratch_database(server.url) as url:
             ...
 
-Whatever is made here is gone at the end of its block, and also when the process is killed. Nothing here knows what
-the server is used for.
+Whatever is created here is removed at the end of its block, even if the process is killed. Does not depend on what the
+server is used for.
 """
 
 import contextlib
@@ -37,35 +37,32 @@ ASKED_FOR: Final = "asked for by name"
 
 
 def open(  # noqa: A001  # read as servers.open(), the counterpart of its `with`
-    kind: str = "auto",
-    *,
-    settings: Mapping[str, str | int] | None = None,
-    url: str | None = None,
+    kind: str = "auto", *, settings: Mapping[str, str | int] | None = None, url: str | None = None
 ) -> AbstractContextManager[Server]:
-    """Bring up a PostgreSQL server; it goes at the end of the block.
+    """Start a PostgreSQL server, and remove it at the end of the block.
 
     Args:
-        kind: `embedded`, `container`, `external`, or `auto`: a container where an engine answers and the image can
-            be had, else embedded. Of the lab's own a major version too, as in `embedded:15`.
-        settings: PostgreSQL's settings that are to differ from its defaults, by name.
-        url: of the external server, postgresql://user:password@host:port/database.
+        kind: `embedded`, `container`, `external` or `auto`: a container if an engine answers and the image is
+            available, else embedded. The first two may name a major version, as in `embedded:15`.
+        settings: PostgreSQL settings that differ from the defaults, by name.
+        url: the external server's, postgresql://user:password@host:port/database.
 
     Raises:
-        InvalidInputError: an unknown kind, a version that can not be read, a URL missing or superfluous, a setting
-            that can not be had.
-        ServerError: on entering the block: no such server can be brought up, or it refused the settings.
+        InvalidInputError: an unknown kind, an invalid version, a URL missing or superfluous, or a setting that is
+            invalid or reserved.
+        ServerError: on entering the block: no such server can be started, or it refused the settings.
     """
-    wanted = ServerSpec.parse(kind)
+    spec = ServerSpec.parse(kind)
     checked = checked_settings(settings)
-    if wanted.kind == "external":
+    if spec.kind == "external":
         return _external(url, checked)
     if url is not None:
-        raise InvalidInputError(f"A server of kind {kind} is started by the lab; a URL is for the kind external.")
-    if wanted.kind == "container":
-        return _container(checked, wanted.major)
-    if wanted.kind == "embedded":
-        return embedded.serve(checked, major=wanted.major, because=ASKED_FOR)
-    return _auto(checked, wanted.major)
+        raise InvalidInputError(f"The lab starts a server of kind {kind} itself; a URL is for the kind external.")
+    if spec.kind == "container":
+        return _container(checked, spec.major)
+    if spec.kind == "embedded":
+        return embedded.serve(checked, major=spec.major, because=ASKED_FOR)
+    return _auto(checked, spec.major)
 
 
 def _external(url: str | None, settings: Mapping[str, str]) -> AbstractContextManager[Server]:
@@ -73,8 +70,8 @@ def _external(url: str | None, settings: Mapping[str, str]) -> AbstractContextMa
         raise InvalidInputError("An external server needs its URL: postgresql://user:password@host:port/database.")
     if settings:
         raise InvalidInputError(
-            f"The lab does not reconfigure a server that it was given. Set {', '.join(settings)} there, and leave "
-            "the settings out here; or take a server that the lab starts, embedded or container."
+            f"The lab does not reconfigure an external server. Set {', '.join(settings)} on the server and omit them "
+            "here, or use a server that the lab starts, embedded or container."
         )
     address_of(url)
     return external.serve(url)
@@ -82,11 +79,11 @@ def _external(url: str | None, settings: Mapping[str, str]) -> AbstractContextMa
 
 @contextlib.contextmanager
 def _container(settings: Mapping[str, str], major: int | None) -> Iterator[Server]:
-    if hindrance := container.unavailable_reason(major, patience_s=container.PATIENCE_S):
-        another = "" if major else f", and {container.IMAGE_VARIABLE} to take another image than {container.image()}"
+    if reason := container.unavailable_reason(major, patience_s=container.PATIENCE_S):
+        other_image = "" if major else f", and {container.IMAGE_VARIABLE} to use another image than {container.image()}"
         raise ServerError(
-            f"No container can be had: {hindrance}. Start Docker or Podman, set DOCKER_HOST if its socket is not in "
-            f"the usual place{another}; or take a server that is here: {', '.join(available()) or 'there is none'}."
+            f"No container is available: {reason}. Start Docker or Podman, set DOCKER_HOST if its socket is not in the "
+            f"usual place{other_image}; or use an available server: {', '.join(available()) or 'there is none'}."
         )
     with container.serve(settings, major=major, because=ASKED_FOR) as server:
         yield server
@@ -94,8 +91,8 @@ def _container(settings: Mapping[str, str], major: int | None) -> Iterator[Serve
 
 @contextlib.contextmanager
 def _auto(settings: Mapping[str, str], major: int | None) -> Iterator[Server]:
-    if hindrance := container.unavailable_reason(major):
-        chosen = embedded.serve(settings, major=major, because=hindrance, tried=[hindrance])
+    if reason := container.unavailable_reason(major):
+        chosen = embedded.serve(settings, major=major, because=reason, tried=[reason])
     else:
         because = f"a container engine answered and has {container.image(major)}"
         chosen = container.serve(settings, major=major, because=because)

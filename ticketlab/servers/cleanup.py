@@ -1,6 +1,6 @@
-"""This process's end of the watcher: what is about to be created is named here first, and removed here last.
+"""`cleanup_guard`: removes a resource at the end of a block, or by a watcher process if this process dies.
 
-Knows how the watcher is started and spoken to; how a thing is removed is the business of `reaper`.
+Starts the watcher and sends it orders; how a resource is removed is in `reaper`.
 """
 
 import contextlib
@@ -21,12 +21,12 @@ ENDING_TIMEOUT_S = 10
 def cleanup_guard(kind: str, **facts: str) -> Iterator[None]:
     """Remove a folder, a container or a database at the end of the block, or at the end of this process.
 
-    To be entered before the thing is created, so that there is no moment at which a kill -9 would leave it.
+    Enter it before the resource is created, so that a kill -9 at any moment leaves nothing behind.
 
     Raises:
-        ServerError: it could not be removed. The watcher tries again when this process is gone.
+        ServerError: it could not be removed. The watcher tries again when this process has ended.
     """
-    # One watcher a process: a fork inherits its parent's, and must not speak through it.
+    # One watcher per process: a forked child inherits its parent's, and must not use it.
     watcher = _watchers.setdefault(os.getpid(), _Watcher())
     remains = {"kind": kind, **facts}
     watcher.watch(remains)
@@ -42,12 +42,12 @@ def _remove(remains: dict[str, str]) -> None:
         reaper.remove(remains)
     except Exception as error:
         raise ServerError(
-            f"Could not remove {reaper.described(remains)}: {error}. It will be tried once more when this process ends."
+            f"Could not remove {reaper.described(remains)}: {error}. This is retried when the process ends."
         ) from error
 
 
 class _Watcher:
-    """The watching process: started for the first thing that it is to watch, ended after the last."""
+    """The watcher process: started for the first resource, ended after the last."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -58,40 +58,40 @@ class _Watcher:
         with self._lock:
             self._watched.append(remains)
             if self._process and self._process.poll() is None:
-                _tell(self._process, watch=remains)
+                _send(self._process, watch=remains)
                 return
-            # The first thing to be watched, or somebody killed the watcher: then it is told everything anew.
+            # The first resource, or the watcher was killed: start one and send everything.
             self._process = _start()
-            _tell(self._process, path=[entry for entry in sys.path if entry])
-            for known in self._watched:
-                _tell(self._process, watch=known)
+            _send(self._process, path=[entry for entry in sys.path if entry])
+            for each in self._watched:
+                _send(self._process, watch=each)
 
     def forget(self, remains: dict[str, str]) -> None:
         with self._lock:
             self._watched.remove(remains)
             assert self._process is not None
-            with contextlib.suppress(BrokenPipeError):  # a watcher that was killed has forgotten already
-                _tell(self._process, forget=remains)
+            with contextlib.suppress(BrokenPipeError):  # the watcher was killed
+                _send(self._process, forget=remains)
             if not self._watched:
-                # Said aloud: a forked child may hold the pipe open, and closing it would go unnoticed.
+                # An explicit order, because a forked child may hold the pipe open when it is closed here.
                 self._process.communicate(b'{"end": true}\n', timeout=ENDING_TIMEOUT_S)
                 self._process = None
 
 
 def _start() -> subprocess.Popen[bytes]:
-    """Start a watcher, isolated from the environment and quick: it is told later where packages are found."""
+    """Start a watcher, without environment and site packages for speed; `sys.path` is sent later."""
     return subprocess.Popen(  # noqa: S603  # our own program
         [sys.executable, "-I", "-S", reaper.__file__, str(os.getpid())],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
-        bufsize=0,  # an order is with the system when it has been given, whatever becomes of this process
+        bufsize=0,  # an order that was sent arrives, even if this process dies
         cwd="/",
-        start_new_session=True,  # out of reach of the terminal's Ctrl-C
+        start_new_session=True,  # not reached by the terminal's Ctrl-C
     )
 
 
-def _tell(watcher: subprocess.Popen[bytes], **order: object) -> None:
-    """Over the pipe and never as an argument: an order may hold a URL with a password."""
+def _send(watcher: subprocess.Popen[bytes], **order: object) -> None:
+    """Send an order through the pipe, not as an argument, because it may contain a URL with a password."""
     assert watcher.stdin is not None
     watcher.stdin.write(json.dumps(order).encode() + b"\n")
 

@@ -1,7 +1,6 @@
-"""A server in a container, by testcontainers.
+"""Runs a server in a container, by testcontainers. Heavy libraries are imported only when a container is requested.
 
-Knows the container engine and the postgres image; must not know what the server is used for. Nothing heavy is
-imported before a container is asked for.
+Knows the container engine and the postgres image. Does not depend on what the server is used for.
 """
 
 import contextlib
@@ -29,13 +28,13 @@ SUPERUSER: Final = "postgres"
 LOOPBACK: Final = "127.0.0.1"
 PING_TIMEOUT_S: Final = 2
 PATIENCE_S: Final = 20
-"""With an engine that is asked for by name: it may have much to do."""
+"""The timeout for an engine that was requested by name, which may be busy."""
 READY_TIMEOUT_S: Final = 120
 CONNECT_TIMEOUT_S: Final = 5
 POLL_S: Final = 0.02
 ENDED: Final = ("exited", "dead", "removing")
 _TAG: Final = re.compile(rf"(?:^|/){REPOSITORY}:(\d+)$")
-"""Of an image that may be one of ours, with whatever registry before it."""
+"""Matches the tag of a postgres image, with any registry before it."""
 
 
 @contextlib.contextmanager
@@ -43,12 +42,12 @@ def serve(settings: Mapping[str, str], *, major: int | None = None, because: str
     """Start a server in a new container, and remove the container at the end.
 
     Args:
-        settings: PostgreSQL's, by name.
-        major: the version of the image, see `image`.
-        because: why a container was taken.
+        settings: PostgreSQL settings by name.
+        major: the major version of the image, see `image`.
+        because: why a container was chosen.
 
     Raises:
-        ServerError: no container can be had, or PostgreSQL refused the settings.
+        ServerError: the container could not be started, or PostgreSQL refused the settings.
     """
     import docker  # type: ignore[import-untyped]  # the docker package has no types
 
@@ -62,15 +61,12 @@ def serve(settings: Mapping[str, str], *, major: int | None = None, because: str
             _start(container)
             with _connected(container, settings, log) as connection:
                 server = Server.of(
-                    connection,
-                    kind="container",
-                    url=_url(container),
-                    asked=settings,
-                    log=log.read,
-                    because=because,
+                    connection, kind="container", url=_url(container), requested=settings, log=log.read, because=because
                 )
         except (docker.errors.DockerException, OSError) as error:
-            raise ServerError(f"The container engine did not run a container of {container.image}: {error}.") from error
+            raise ServerError(
+                f"The container engine could not run a container of {container.image}: {error}."
+            ) from error
         try:
             yield server
         finally:
@@ -78,7 +74,7 @@ def serve(settings: Mapping[str, str], *, major: int | None = None, because: str
 
 
 def unavailable_reason(major: int | None = None, *, patience_s: float = PING_TIMEOUT_S) -> str | None:
-    """Why no container can be had; None if one can. An image that is not here is pulled."""
+    """Return why no container is available, or None. Pulls the image if the engine does not have it."""
     import docker
 
     try:
@@ -96,19 +92,19 @@ def unavailable_reason(major: int | None = None, *, patience_s: float = PING_TIM
 
 
 def engine() -> str:
-    """The address of the engine that testcontainers would take, "" for Docker's own default."""
+    """Return the address of testcontainers' engine, "" for Docker's default."""
     from testcontainers.core.docker_client import get_docker_host
 
     return get_docker_host() or ""
 
 
 def image(major: int | None = None) -> str:
-    """The image, pinned by its tag: of the major version that is asked for, else the usual one."""
+    """Return the image of this major version, else the configured or default one."""
     return f"{REPOSITORY}:{major}" if major else os.environ.get(IMAGE_VARIABLE) or DEFAULT_IMAGE
 
 
 def at_hand(*, patience_s: float = PATIENCE_S) -> list[int]:
-    """The major versions whose images the engine has, the oldest first; none where no engine answers."""
+    """Return the major versions of which the engine has an image, oldest first; empty if no engine answers."""
     import docker
 
     try:
@@ -122,14 +118,14 @@ def at_hand(*, patience_s: float = PATIENCE_S) -> list[int]:
 
 
 def _full_name(major: int | None) -> str:
-    """The image as testcontainers asks for it, which may be told to put a registry of one's own before its name."""
+    """The image name with the registry prefix that testcontainers may be configured with."""
     from testcontainers.core.config import testcontainers_config
 
     return testcontainers_config.hub_image_name_prefix + image(major)
 
 
 def has_image(client: Any, major: int | None = None) -> bool:  # noqa: ANN401  # the docker package has no types
-    """Whether the engine has the image already."""
+    """Whether the engine has the image."""
     import docker
 
     try:
@@ -139,20 +135,20 @@ def has_image(client: Any, major: int | None = None) -> bool:  # noqa: ANN401  #
     return True
 
 
-def _container(name: str, of: str, settings: Mapping[str, str]) -> "PostgresContainer":
+def _container(name: str, image_name: str, settings: Mapping[str, str]) -> "PostgresContainer":
     from testcontainers.community.postgres import PostgresContainer
 
     container = PostgresContainer(
-        of, username=SUPERUSER, password=secrets.token_urlsafe(24), dbname="postgres", driver=None
+        image_name, username=SUPERUSER, password=secrets.token_urlsafe(24), dbname="postgres", driver=None
     )
-    if _is_reached_here(container):
-        # An engine publishes on every address of the machine unless it is told not to.
+    if _is_local(container):
+        # By default an engine publishes on every address of the machine.
         container.ports = dict.fromkeys(container.ports, (LOOPBACK, None))  # type: ignore[arg-type]  # as docker takes it
     return container.with_name(name).with_command(["postgres", *arguments_of(settings)])
 
 
-def _is_reached_here(container: "PostgresContainer") -> bool:
-    """Whether the engine is this machine's own: one elsewhere, or beside a container we are in, must publish to us."""
+def _is_local(container: "PostgresContainer") -> bool:
+    """Whether the engine is this machine's own, so that the loopback address reaches its containers."""
     from testcontainers.core.config import ConnectionMode
 
     client = container.get_docker_client()
@@ -161,7 +157,7 @@ def _is_reached_here(container: "PostgresContainer") -> bool:
 
 @contextlib.contextmanager
 def _client_of(container: "PostgresContainer") -> Iterator["PostgresContainer"]:
-    """Close the connection to the engine at the end; the container itself is the watcher's to remove."""
+    """Close the connection to the engine at the end; `cleanup_guard` removes the container."""
     try:
         yield container
     finally:
@@ -172,25 +168,25 @@ def _start(container: "PostgresContainer") -> None:
     from testcontainers.core.container import DockerContainer
 
     with _without_ryuk():
-        # Not its own start(): that waits two minutes for a server that has long refused its settings.
+        # Not PostgresContainer.start(), which waits two minutes even if the server refused its settings at once.
         DockerContainer.start(container)
 
 
 @contextlib.contextmanager
 def _without_ryuk() -> Iterator[None]:
-    """Start no second container to remove the first: the lab's own watcher does, and knows it by name."""
+    """Disable testcontainers' cleanup container, because `cleanup_guard` removes the container."""
     from testcontainers.core.config import testcontainers_config
 
-    as_it_was = testcontainers_config.ryuk_disabled
+    previous = testcontainers_config.ryuk_disabled
     testcontainers_config.ryuk_disabled = True
     try:
         yield
     finally:
-        testcontainers_config.ryuk_disabled = as_it_was
+        testcontainers_config.ryuk_disabled = previous
 
 
 def _connected(container: "PostgresContainer", settings: Mapping[str, str], log: "_Log") -> psycopg.Connection:
-    """A connection to the server as soon as it lets one in. While it initialises it listens on no TCP port."""
+    """Connect as soon as the server accepts it. During initialization it listens on no TCP port."""
     deadline = time.monotonic() + READY_TIMEOUT_S
     while time.monotonic() < deadline:
         container.reload()
@@ -198,7 +194,7 @@ def _connected(container: "PostgresContainer", settings: Mapping[str, str], log:
             raise refusal(log.read(), settings)
         try:
             return psycopg.connect(_url(container), autocommit=True, connect_timeout=CONNECT_TIMEOUT_S)
-        except (psycopg.OperationalError, TimeoutError):  # the latter when the container has just ended
+        except (psycopg.OperationalError, TimeoutError):  # TimeoutError: the container has just ended
             time.sleep(POLL_S)
     raise ServerError(f"PostgreSQL in {container.image} was not ready after {READY_TIMEOUT_S} s. Its log: {log.read()}")
 
@@ -210,7 +206,7 @@ def _url(container: "PostgresContainer") -> str:
 
 
 class _Log:
-    """A container's log, also after the container is gone."""
+    """A container's log, readable after the container is removed."""
 
     def __init__(self, container: "PostgresContainer") -> None:
         self._container = container
@@ -227,4 +223,4 @@ class _Log:
         try:
             self._kept = self.read()
         except docker.errors.DockerException as error:
-            self._kept = f"The log went with its container: {error}"
+            self._kept = f"The log was removed with its container: {error}"

@@ -1,6 +1,6 @@
-"""A server of the lab's own, from binaries on this machine: started in a tenth of a second, gone without a trace.
+"""Runs a server from binaries on this machine, in a private folder that is removed with it.
 
-Knows how a postmaster is prepared, started, awaited and stopped; must not know what it is used for.
+Prepares, starts, crashes and stops a postmaster. Does not depend on what the server is used for.
 """
 
 import contextlib
@@ -36,20 +36,20 @@ POLL_S: Final = 0.005
 RESTART_POLL_S: Final = 0.05
 STOP_PATIENCE_S: Final = 10
 READY_LINE: Final = 7
-"""The eighth line of postmaster.pid holds the postmaster's status: src/include/utils/pidfile.h"""
+"""Index of the line of postmaster.pid with the postmaster's status: src/include/utils/pidfile.h"""
 NO_PORT: Final = "could not bind"
-PASSING: Final = (NO_PORT, "already exists", "pre-existing shared memory block")
-"""What the log of a restart may say that a moment later is so no more: port, lock file and memory come free."""
+TEMPORARY: Final = (NO_PORT, "already exists", "pre-existing shared memory block")
+"""Errors of a restart that are temporary: the port, lock file or shared memory is not released yet."""
 
 
 @contextlib.contextmanager
 def serve(
     settings: Mapping[str, str], *, major: int | None = None, because: str, tried: Iterable[str] = ()
 ) -> Iterator[Server]:
-    """Start a server with these settings, of the major version that is asked for, and stop it at the end.
+    """Start a server with these settings, of this major version if given, and stop it at the end.
 
     Raises:
-        ServerError: there are no binaries, or none of that version, or PostgreSQL refused the settings.
+        ServerError: there are no such binaries, or PostgreSQL refused the settings.
     """
     owner = paths.account()
     with paths.private(paths.temporary(owner), owner) as folder:
@@ -66,7 +66,7 @@ def serve(
 
 
 class Postmaster:
-    """One server's process and folder, and so the place where it is crashed and restarted."""
+    """The process and folder of one server; starts, crashes, restarts and stops it."""
 
     def __init__(self, binaries: Installation, owner: OsUser, folder: Path, settings: Mapping[str, str]) -> None:
         self.folder = folder
@@ -82,22 +82,24 @@ class Postmaster:
         """Start the server and wait until it is ready.
 
         Raises:
-            ServerError: it ended instead; the message has the line of its log that says why.
+            ServerError: it ended instead; the message quotes its log.
         """
         for _ in range(PORT_ATTEMPTS):
             self.port = _free_port()
-            ended_with = self._try_to_start()
-            if ended_with is None:
+            log = self._try_to_start()
+            if log is None:
                 return
-            if NO_PORT not in ended_with:  # else somebody took the port since it was found free
-                raise refusal(ended_with, self.settings)
-        raise ServerError(f"{PORT_ATTEMPTS} ports of {HOST} were free, and taken before PostgreSQL could bind them.")
+            if NO_PORT not in log:  # otherwise another process took the port meanwhile
+                raise refusal(log, self.settings)
+        raise ServerError(
+            f"{PORT_ATTEMPTS} free ports of {HOST} were taken by other processes before PostgreSQL could bind them."
+        )
 
     def crash(self) -> None:
-        """Kill the postmaster and its children at once, and wait until they are gone.
+        """Kill the postmaster and its children at once, and wait until they have ended.
 
         Raises:
-            ServerError: they are not.
+            ServerError: they do not end.
         """
         process = self._process
         if process is None:
@@ -106,54 +108,50 @@ class Postmaster:
             reaper.kill_processes(self.folder, process)
         except TimeoutError as error:
             raise ServerError(f"PostgreSQL could not be crashed: {error}.") from error
-        process.wait()  # a pid that nobody has collected would make its lock file look held
+        process.wait()  # an unreaped pid would make its lock file look valid
 
     def restart(self) -> None:
-        """Start the server on its data and its port again, and wait until it is ready; one that runs is left alone.
+        """Start the server again on its data and port, and wait until it is ready. Does nothing if it runs.
 
         Raises:
             ServerError: it ended instead.
         """
-        # It may be starting still: whoever restarted it may have been interrupted while waiting.
+        # It may still be starting, if an earlier restart was interrupted while waiting.
         if self._process is not None and self._becomes_ready(self._process):
             return
         deadline = time.monotonic() + RESTART_PATIENCE_S
-        while (ended_with := self._try_to_start()) is not None:
-            if time.monotonic() > deadline or not any(words in ended_with for words in PASSING):
-                raise not_restarted(ended_with)
+        while (log := self._try_to_start()) is not None:
+            if time.monotonic() > deadline or not any(error in log for error in TEMPORARY):
+                raise not_restarted(log)
             time.sleep(RESTART_POLL_S)
 
     def stop(self) -> None:
-        """Shut the server down: its sessions end, a checkpoint is written. What does not end is killed."""
+        """Shut the server down in fast mode; kill it if it does not end."""
         process = self._process
         if process is None:
             return
         for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
-            process.send_signal(number)  # one that has ended is sent nothing
+            process.send_signal(number)  # does nothing if it has ended
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(STOP_PATIENCE_S)
                 break
         self._log_kept = self.log()
 
     def log(self) -> str:
-        """The server's log so far, and after its end the whole of it."""
+        """Return the server's log so far; also works after `stop`."""
         if self._log_kept is not None:
             return self._log_kept
         log = self.folder / "log"
         return log.read_text(errors="replace") if log.exists() else ""
 
     def _try_to_start(self) -> str | None:
-        """None when the server is ready; where it ended instead, what it wrote to its log."""
-        known = len(self.log())
+        """Return None once the server is ready, or what it wrote to its log if it ended."""
+        length_before = len(self.log())
         self._process = self._launch()
-        return None if self._becomes_ready(self._process) else self.log()[known:]
+        return None if self._becomes_ready(self._process) else self.log()[length_before:]
 
     def _launch(self) -> subprocess.Popen[bytes]:
-        listening = {
-            "port": str(self.port),
-            "listen_addresses": HOST,
-            "unix_socket_directories": str(self.folder),
-        }
+        listening = {"port": str(self.port), "listen_addresses": HOST, "unix_socket_directories": str(self.folder)}
         with (self.folder / "log").open("ab") as log:
             return subprocess.Popen(  # noqa: S603  # our own path, and settings that were checked
                 [self.binaries / "postgres", "-D", self.data, *arguments_of(listening), *arguments_of(self.settings)],
@@ -179,7 +177,7 @@ class Postmaster:
         raise ServerError(f"PostgreSQL was not ready after {READY_TIMEOUT_S} s. Last in its log: {last}")
 
     def _is_ready(self, pid: int) -> bool:
-        """Whether postmaster.pid says so, and is this process's and not one that a crash has left."""
+        """Whether postmaster.pid says so, and is of this process, not left by a crash."""
         try:
             lines = (self.data / "postmaster.pid").read_text().splitlines()
         except FileNotFoundError:
@@ -188,7 +186,7 @@ class Postmaster:
 
 
 def _connect_superuser(postmaster: Postmaster, because: str) -> Server:
-    """Give the server's role a password, through the socket that only we can reach, and ask it who it is."""
+    """Set the superuser's password through the private socket, and read the server's version and settings."""
     password = secrets.token_urlsafe(24)
     try:
         with psycopg.connect(
@@ -199,7 +197,7 @@ def _connect_superuser(postmaster: Postmaster, because: str) -> Server:
             autocommit=True,
             connect_timeout=CONNECT_TIMEOUT_S,
         ) as connection:
-            # Already hashed: a server that was asked to log its statements must not log a password.
+            # Hashed here, so that a server that logs statements does not log the password.
             verifier = connection.pgconn.encrypt_password(password.encode(), SUPERUSER.encode(), b"scram-sha-256")
             change = sql.SQL("ALTER ROLE {} PASSWORD {}")
             connection.execute(change.format(sql.Identifier(SUPERUSER), sql.Literal(verifier.decode())))
@@ -207,18 +205,18 @@ def _connect_superuser(postmaster: Postmaster, because: str) -> Server:
                 connection,
                 kind="embedded",
                 url=f"postgresql://{SUPERUSER}:{password}@{HOST}:{postmaster.port}/postgres",
-                asked=postmaster.settings,
+                requested=postmaster.settings,
                 log=postmaster.log,
                 because=because,
                 binaries=postmaster.binaries,
-                switch=CrashControl(off=postmaster.crash, on=postmaster.restart),
+                crash_control=CrashControl(crash=postmaster.crash, restart=postmaster.restart),
             )
     except psycopg.Error as error:
-        raise ServerError(f"PostgreSQL started, but can not be used: {error}. Its log: {postmaster.log()}") from error
+        raise ServerError(f"PostgreSQL started, but cannot be used: {error}. Its log: {postmaster.log()}") from error
 
 
 def _template(binaries: Installation, owner: OsUser, cache: Path) -> Path:
-    """A data directory fresh from initdb, which takes a second; made once per version and user, then copied."""
+    """A fresh data directory. initdb takes a second, so it runs once per version and user, and the result is copied."""
     version = re.sub(r"[^\w.]+", "-", binaries.version).strip("-")
     name = cache / f"template-{version}-{owner.name}"
     if not name.exists():
@@ -232,7 +230,7 @@ def _initdb(binaries: Installation, owner: OsUser, data: Path) -> None:
     answer = subprocess.run(  # noqa: S603  # our own paths
         [
             *(binaries.binaries / "initdb", "-D", data, "--username", SUPERUSER, "--no-instructions"),
-            # The C locale is the only one that every system has, and it keeps the log in English.
+            # The C locale exists on every system, and keeps the log in English.
             *("--encoding", "UTF8", "--locale", "C"),
             *("--auth-local", "trust", "--auth-host", "scram-sha-256"),
         ],
@@ -247,12 +245,12 @@ def _initdb(binaries: Installation, owner: OsUser, data: Path) -> None:
         **owner.switch,
     )
     if answer.returncode:
-        raise ServerError(f"initdb could not make a data directory as user {owner.name}: {answer.stderr.strip()}")
+        raise ServerError(f"initdb could not create a data directory as user {owner.name}: {answer.stderr.strip()}")
 
 
 def _environment() -> dict[str, str]:
-    """This process's environment without the PG... variables, some of which a server would follow."""
-    # A locale of the environment that is not installed here would keep PostgreSQL from starting.
+    """This process's environment without the PG… variables, some of which affect a server."""
+    # PostgreSQL does not start under a locale that is not installed.
     return {name: value for name, value in os.environ.items() if not name.startswith("PG")} | {"LC_ALL": "C"}
 
 

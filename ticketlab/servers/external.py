@@ -1,4 +1,4 @@
-"""A server that is there already: the lab works in a database of its own on it, and drops that again."""
+"""Uses an existing server: creates a database of the lab's own on it, and drops it again."""
 
 import contextlib
 import secrets
@@ -15,44 +15,44 @@ from ticketlab.servers.server import Server, address_of, unreachable
 
 CONNECT_TIMEOUT_S = 5
 RANDOM_BYTES = 7
-"""As hexadecimal digits they fit into the key of an advisory lock."""
+"""Few enough for the key of an advisory lock: see `creation_lock`."""
 LONGEST_PREFIX = 63 - 1 - 2 * RANDOM_BYTES
-"""PostgreSQL would cut a longer name, without a word."""
+"""PostgreSQL silently truncates longer names."""
 
 
 @contextlib.contextmanager
 def scratch_database(server_url: str, *, prefix: str = "ticketlab", template: str = "template0") -> Iterator[str]:
     """Create a database named `prefix`_<random> on the server, yield its URL, drop it at the end.
 
-    It is dropped whatever sessions it has then, and also when this process is killed.
+    It is dropped even if it has open sessions, and even if this process is killed.
 
     Args:
-        server_url: leads to any other database of the server, as a role that may create databases.
-        prefix: what the name begins with, 1 to 48 bytes.
-        template: the database that it is a copy of, in which nobody may be meanwhile; by default an empty one, as a
-            site's own template1 must not colour a result.
+        server_url: the URL of another database of the server, for a role that may create databases.
+        prefix: the beginning of the name, 1 to 48 bytes.
+        template: the database to copy, which must have no sessions; by default the empty template0, because a site's
+            template1 may contain objects that affect results.
 
     Raises:
-        InvalidInputError: `server_url` is not a connection URL, or `prefix` is too long.
-        ServerError: the server does not answer, the role may not create databases, or somebody is in the template;
-            at the end of the block, the server does not answer any more.
+        InvalidInputError: `server_url` is not a connection URL, or `prefix` is empty or too long.
+        ServerError: the server does not answer, the role may not create databases, or the template has sessions; at the
+            end of the block, the database could not be dropped.
     """
     address = address_of(server_url)
     if not 0 < len(prefix.encode()) <= LONGEST_PREFIX:
-        raise InvalidInputError(f"The prefix of a database's name has 1 to {LONGEST_PREFIX} bytes, not {prefix!r}.")
+        raise InvalidInputError(f"A database name's prefix must have 1 to {LONGEST_PREFIX} bytes, not {prefix!r}.")
     name = f"{prefix}_{secrets.token_hex(RANDOM_BYTES)}"
     try:
         connection = psycopg.connect(server_url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S)
     except psycopg.OperationalError as error:
         raise unreachable(address, error) from error
-    # Watched once the server has answered: where nothing can be created, nothing has to be removed.
+    # Guarded only after the server has answered: before, nothing can be created.
     with cleanup_guard("database", url=server_url, name=name):
         _create(connection, name, template, address)
         yield with_database(server_url, name)
 
 
 def _create(connection: psycopg.Connection, name: str, template: str, address: str) -> None:
-    """Create the database and hang up; until then the connection's lock tells the reaper to wait."""
+    """Create the database and disconnect. Until then an advisory lock makes the watcher wait."""
     statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
     with connection:
         user = connection.info.user
@@ -61,13 +61,13 @@ def _create(connection: psycopg.Connection, name: str, template: str, address: s
             connection.execute(statement)
         except psycopg.Error as error:
             raise ServerError(
-                f"The server at {address} did not create a database: {error}. The lab works in a database of its "
-                f"own; a role that may not create one can be allowed to: ALTER ROLE {user} CREATEDB."
+                f"The server at {address} did not create a database: {error}. The lab needs a database of its "
+                f"own. Allow the role to create one: ALTER ROLE {user} CREATEDB."
             ) from error
 
 
 def with_database(url: str, name: str) -> str:
-    """The same connection URL with another database, and nothing else changed in it."""
+    """Return the connection URL with another database name."""
     server, _, options = url.partition("?")
     scheme, _, rest = server.partition("://")
     kept = "&".join(option for option in options.split("&") if not option.startswith("dbname="))
@@ -76,7 +76,7 @@ def with_database(url: str, name: str) -> str:
 
 @contextlib.contextmanager
 def serve(url: str) -> Iterator[Server]:
-    """Make a database on the server at `url`, yield the server with the URL of that database, drop it at the end.
+    """Create a database on the server at `url`, yield the server with that database's URL, drop it at the end.
 
     Raises:
         InvalidInputError: `url` is not a connection URL.
@@ -88,7 +88,7 @@ def serve(url: str) -> Iterator[Server]:
                 connection,
                 kind="external",
                 url=own_url,
-                log=lambda: "The log of an external server is not the lab's to read.",
+                log=lambda: "The lab cannot read the log of an external server.",
                 because="its URL was given",
             )
         yield server

@@ -1,6 +1,6 @@
-"""Who runs an embedded server, and in which folders: the cache, and a private one that goes with the server.
+"""The operating system user that runs an embedded server, and its folders: the cache, and a private temporary one.
 
-Knows users, rights and paths; must not know what is put there.
+Knows users, permissions and paths, not what is stored there.
 """
 
 import contextlib
@@ -20,16 +20,16 @@ from ticketlab.errors import ServerError
 from ticketlab.servers.cleanup import cleanup_guard
 
 CACHE_OF_ROOT: Final = Path("/var/cache/ticketlab")
-"""Not in root's home, which is closed to the user that runs the server."""
-ON_DISK: Final = "/var/tmp"  # noqa: S108  # what is made there has a random name and mode 0700
+"""Not in root's home, which the user that runs the server cannot enter."""
+ON_DISK: Final = "/var/tmp"  # noqa: S108  # folders there get a random name and mode 0700
 RANDOM_BYTES: Final = 6
 LONGEST_SOCKET: Final = 103
-"""Bytes in the path of a Unix socket; on macOS, and Linux allows four more."""
+"""The maximum bytes in the path of a Unix socket on macOS; Linux allows four more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OsUser:
-    """The user of the operating system that runs the server."""
+    """The operating system user that runs the server."""
 
     name: str
     uid: int
@@ -37,17 +37,17 @@ class OsUser:
 
     @property
     def switch(self) -> dict[str, Any]:
-        """The arguments of Popen that make a child run as this user."""
+        """The arguments of Popen to run a child as this user."""
         return {"user": self.uid, "group": self.gid, "extra_groups": []} if self._is_another else {}
 
     def chown(self, path: Path) -> None:
-        """Give a file, or a folder with all that is in it, to this user."""
+        """Change the owner of a file, or of a folder and its contents, to this user."""
         if self._is_another:
             for each in (path, *path.rglob("*")):
                 os.chown(each, self.uid, self.gid, follow_symlinks=False)
 
     def can_enter(self, folder: Path) -> bool:
-        """Whether this user may reach what is in the folder."""
+        """Whether this user may enter the folder and all its parents."""
         return not self._is_another or all(self._may_pass(each.stat()) for each in (folder, *folder.parents))
 
     def _may_pass(self, folder: os.stat_result) -> bool:
@@ -61,7 +61,7 @@ class OsUser:
 
 
 def account() -> OsUser:
-    """This process's own user; for root, which PostgreSQL refuses to run as, a user without rights.
+    """Return this process's user; for root, which PostgreSQL refuses to run as, an unprivileged user.
 
     Raises:
         ServerError: this is root, and there is no such user.
@@ -73,49 +73,46 @@ def account() -> OsUser:
             entry = pwd.getpwnam(name)
             return OsUser(name=name, uid=entry.pw_uid, gid=entry.pw_gid)
     raise ServerError(
-        "PostgreSQL does not run as root, and there is neither a user postgres nor a user nobody to run it. "
+        "PostgreSQL does not run as root, and there is neither a user postgres nor a user nobody. "
         "Add one (useradd --system postgres), or start ticketlab as another user."
     )
 
 
 def ourselves() -> OsUser:
-    """This process's own user, root too."""
-    return OsUser(name=_own_name(), uid=os.geteuid(), gid=os.getegid())
-
-
-def _own_name() -> str:
+    """Return this process's user, even if it is root."""
     try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:  # a container may run under a number that has no name
-        return str(os.geteuid())
+        name = pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # a container may run under a uid without a name
+        name = str(os.geteuid())
+    return OsUser(name=name, uid=os.geteuid(), gid=os.getegid())
 
 
 def cache_location() -> Path:
-    """Where the cache is, or would be."""
+    """Return the path of the cache folder, which may not exist."""
     return CACHE_OF_ROOT if os.geteuid() == 0 else platformdirs.user_cache_path("ticketlab")
 
 
 def cache() -> Path | None:
-    """The folder for what is slow to make, or None where none can be written."""
+    """Return the cache folder, created if needed, or None if it is not writable."""
     folder = cache_location()
     if not folder.is_absolute():
         return None  # a user without a home
     try:
         if not folder.exists():
             folder.mkdir(parents=True, exist_ok=True)
-            folder.chmod(0o755)  # whatever the umask: the user that runs the server has to get in
+            folder.chmod(0o755)  # whatever the umask, so that the user that runs the server can enter
     except OSError:
-        return None  # no home, or a read-only one: everything works without a cache, only slower
+        return None  # no home, or a read-only one: it works without a cache, only slower
     return folder if os.access(folder, os.W_OK | os.X_OK) else None
 
 
 def temporary(owner: OsUser) -> Path:
-    """The folder to make private folders in: TMPDIR where it is set and will do, else one that lies on a disk.
+    """Return the parent of private folders: TMPDIR if it is set and usable, else a folder on disk.
 
-    /tmp is often held in memory. There an fsync costs nothing, and what is measured would be flattered.
+    /tmp is often in memory, where fsync costs nothing and measurements would be too good.
 
     Raises:
-        ServerError: there is none that this process can write and `owner` can enter.
+        ServerError: there is no folder that this process can write to and `owner` can enter.
     """
     candidates = [os.environ.get("TMPDIR", ON_DISK), ON_DISK, tempfile.gettempdir()]
     for folder in map(Path, candidates):
@@ -124,14 +121,14 @@ def temporary(owner: OsUser) -> Path:
         if short and os.access(folder, os.W_OK | os.X_OK) and owner.can_enter(folder.resolve()):
             return folder.resolve()
     raise ServerError(
-        f"There is no folder for a server's data: of {', '.join(dict.fromkeys(candidates))} none can be written by "
-        f"this process, entered by user {owner.name}, and has a path short enough for a socket. Set TMPDIR to one."
+        f"No usable folder for a server's data. Tried: {', '.join(dict.fromkeys(candidates))}. It must be writable by "
+        f"this process, accessible to user {owner.name}, and have a path short enough for a socket. Set TMPDIR to one."
     )
 
 
 @contextlib.contextmanager
 def private(parent: Path, owner: OsUser) -> Iterator[Path]:
-    """A new folder that only `owner` and root can look into; it goes at the end, and whatever runs in it."""
+    """Create a folder that only `owner` and root can enter; at the end, stop the server in it and remove it."""
     folder = parent / _random_name()
     with cleanup_guard("folder", path=str(folder)):
         folder.mkdir(mode=0o700)
@@ -139,12 +136,12 @@ def private(parent: Path, owner: OsUser) -> Iterator[Path]:
         yield folder
 
 
-def publish(made: Path, name: Path) -> None:
-    """Let a finished folder be found under its name; where another process was quicker, its serves as well."""
+def publish(finished: Path, path: Path) -> None:
+    """Rename a finished folder to its final path, unless another process was faster."""
     try:
-        made.rename(name)
+        finished.rename(path)
     except OSError:
-        if not name.exists():
+        if not path.exists():
             raise
 
 

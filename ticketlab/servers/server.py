@@ -1,6 +1,6 @@
-"""The record of a running server, the settings it may be asked for, and what it says of itself.
+"""The record of a running server, checked settings, and the errors that all kinds of server share.
 
-Knows the words that all kinds of server share; must not know how any of them is brought up.
+Does not depend on how a server is started.
 """
 
 import re
@@ -23,9 +23,9 @@ OBSERVED: Final = (
     "deadlock_timeout",
     "default_transaction_isolation",
 )
-"""The settings that every `Server` reports, because results can not be compared without them."""
+"""The settings that every `Server` reports, because results are comparable only with them."""
 
-OURS: Final = frozenset(
+RESERVED: Final = frozenset(
     {
         "config_file",
         "data_directory",
@@ -38,17 +38,17 @@ OURS: Final = frozenset(
         "unix_socket_directories",
     }
 )
-"""The settings that the lab needs for itself, to find its server again and to read its log."""
+"""The settings that the lab chooses itself, to find its server and read its log."""
 
 _SETTING_NAME: Final = re.compile(r"[a-z_][a-z0-9_$]*(\.[a-z_][a-z0-9_$]*)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrashControl:
-    """How a server is crashed and started again; there is one where its processes are the lab's own."""
+    """How to crash and restart a server whose processes are the lab's own."""
 
-    off: Callable[[], None]
-    on: Callable[[], None]
+    crash: Callable[[], None]
+    restart: Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,19 +58,19 @@ class Server:
     kind: str
     """`embedded`, `container` or `external`."""
     url: str = field(repr=False)
-    """postgresql://user:password@host:port/database; not to be printed, see `address`."""
+    """postgresql://user:password@host:port/database. Print `address` instead."""
     version: str
     """As in "18.6"."""
     settings: Mapping[str, str]
-    """As the running server reports them: `OBSERVED`, and whatever was asked for."""
+    """As the running server reports them: `OBSERVED` and the requested ones."""
     log: Callable[[], str] = field(repr=False)
-    """The server's log so far."""
+    """Returns the server's log so far."""
     why: str
-    """One line: which kind this is, and why it was taken."""
+    """One line: the kind, the version, and why it was chosen."""
     binaries: Path | None = None
-    """Where the server's own programs are, as far as this machine can run them; None where they are elsewhere."""
-    switch: CrashControl | None = field(default=None, repr=False)
-    """None where the server can not be crashed."""
+    """The folder of the server's programs, if this machine can run them, else None."""
+    crash_control: CrashControl | None = field(default=None, repr=False)
+    """None if the server cannot be crashed."""
 
     @property
     def address(self) -> str:
@@ -80,37 +80,37 @@ class Server:
     @property
     def can_crash(self) -> bool:
         """Whether `crash` and `restart` are possible."""
-        return self.switch is not None
+        return self.crash_control is not None
 
     def crash(self) -> None:
-        """Kill all its processes at once: what they have not handed to the operating system is lost.
+        """Kill all its processes at once; what they have not passed to the operating system is lost.
 
-        Its data stay as they lie, for `restart`. Nothing happens to a server that has crashed already.
+        The data directory stays, for `restart`. Does nothing if the server has already crashed.
 
         Raises:
-            InvalidInputError: the server is of another kind than embedded.
+            InvalidInputError: the server is not of kind embedded.
             ServerError: its processes do not end.
         """
-        self._its_switch().off()
+        self._control().crash()
 
     def restart(self) -> None:
-        """Start it again at the same URL, and return when it has recovered and lets connections in.
+        """Start it again at the same URL, and return when it has recovered and accepts connections.
 
-        Of a server that runs already this only makes sure that it does.
+        Does nothing if the server runs.
 
         Raises:
-            InvalidInputError: the server is of another kind than embedded.
+            InvalidInputError: the server is not of kind embedded.
             ServerError: it did not start.
         """
-        self._its_switch().on()
+        self._control().restart()
 
-    def _its_switch(self) -> CrashControl:
-        if self.switch is None:
+    def _control(self) -> CrashControl:
+        if self.crash_control is None:
             raise InvalidInputError(
-                f"Only a server of kind embedded can be crashed, and this one is of kind {self.kind}: take one with "
-                "--server embedded."
+                f"Only a server of kind embedded can be crashed, and this one is of kind {self.kind}: use --server "
+                "embedded."
             )
-        return self.switch
+        return self.crash_control
 
     @classmethod
     def of(
@@ -119,34 +119,33 @@ class Server:
         *,
         kind: str,
         url: str,
-        asked: Iterable[str] = (),
+        requested: Iterable[str] = (),
         log: Callable[[], str],
         because: str,
         binaries: Path | None = None,
-        switch: CrashControl | None = None,
+        crash_control: CrashControl | None = None,
     ) -> Self:
-        """The record of the server at the other end of `connection`, which tells its version and settings."""
+        """Return the record of the server at `connection`, with its version and settings."""
         rows = connection.execute(
             "SELECT name, current_setting(name) FROM unnest(%s::text[]) AS name",
-            [list(dict.fromkeys((*OBSERVED, *asked)))],
+            [list(dict.fromkeys((*OBSERVED, *requested)))],
         )
         settings: dict[str, str] = dict(rows.fetchall())
         version = (connection.info.parameter_status("server_version") or "of unknown version").split()[0]
-        why = f"{kind} PostgreSQL {version}: {because}"
         return cls(
             kind=kind,
             url=url,
             version=version,
             settings=settings,
             log=log,
-            why=why,
+            why=f"{kind} PostgreSQL {version}: {because}",
             binaries=binaries,
-            switch=switch,
+            crash_control=crash_control,
         )
 
 
 def address_of(url: str) -> str:
-    """A connection URL without its password.
+    """Return a connection URL without its password.
 
     Raises:
         InvalidInputError: `url` is not a connection URL. The message does not repeat it.
@@ -156,10 +155,10 @@ def address_of(url: str) -> str:
     except psycopg.ProgrammingError:
         parts = {}
     if not parts or not url.startswith(("postgresql://", "postgres://")):
-        # Libpq's own message is left out: it quotes the URL, and with it the password.
+        # Without libpq's message, which quotes the URL and so the password.
         raise InvalidInputError(
-            "The server's URL can not be read. Its form is postgresql://user:password@host:port/database, "
-            "with any of : / ? # @ % inside the user or password written as %3A %2F %3F %23 %40 %25."
+            "The server's URL is invalid. Its form is postgresql://user:password@host:port/database, with any of "
+            ": / ? # @ % inside the user or password written as %3A %2F %3F %23 %40 %25."
         )
     user = f"{parts['user']}@" if parts.get("user") else ""
     port = f":{parts['port']}" if parts.get("port") else ""
@@ -167,51 +166,51 @@ def address_of(url: str) -> str:
 
 
 def checked_settings(settings: Mapping[str, str | int] | None) -> dict[str, str]:
-    """Settings as PostgreSQL spells them.
+    """Return the settings with PostgreSQL's spelling.
 
     Raises:
-        InvalidInputError: a name that no setting can have, or of a setting that the lab needs for itself.
+        InvalidInputError: an invalid name or value, or a reserved setting.
     """
     checked = {}
     for name, value in (settings or {}).items():
         spelled = name.lower().replace("-", "_")  # as PostgreSQL reads its command line
         if not _SETTING_NAME.fullmatch(spelled) or "\0" in str(value):
-            raise InvalidInputError(f"{name!r}={value!r} can not be a setting of PostgreSQL.")
-        if spelled in OURS:
-            raise InvalidInputError(f"The lab chooses {spelled} itself; leave it out of the settings.")
+            raise InvalidInputError(f"{name!r}={value!r} cannot be a setting of PostgreSQL.")
+        if spelled in RESERVED:
+            raise InvalidInputError(f"The lab chooses {spelled} itself; omit it from the settings.")
         checked[spelled] = str(value)
     return checked
 
 
 def arguments_of(settings: Mapping[str, str]) -> list[str]:
-    """The settings as arguments of `postgres`."""
+    """Return the settings as arguments of `postgres`."""
     return [argument for name, value in settings.items() for argument in ("-c", f"{name}={value}")]
 
 
 def unreachable(address: str, error: psycopg.Error) -> ServerError:
-    """The error for a server that does not let us in."""
+    """Return the error for a server that refuses connections."""
     return ServerError(
         f"No PostgreSQL can be used at {address} ({' '.join(str(error).split())}). "
-        "See that it is running, that host and port are right, and that user and password are."
+        "Check that it is running, and that host, port, user and password are right."
     )
 
 
 def refusal(log: str, settings: Mapping[str, str]) -> ServerError:
-    """The error for a server that ended while starting; its log says why."""
+    """Return the error for a server that ended while starting; its log says why."""
     reason = _reason(log) or "its log is empty"
     if settings:
-        asked = ", ".join(f"{name}={value}" for name, value in settings.items())
-        return ServerError(f"PostgreSQL refused the settings: {reason}. Asked for: {asked}.")
+        requested = ", ".join(f"{name}={value}" for name, value in settings.items())
+        return ServerError(f"PostgreSQL refused the settings: {reason}. Requested: {requested}.")
     return ServerError(f"PostgreSQL ended while it was starting: {reason}.")
 
 
 def not_restarted(log: str) -> ServerError:
-    """The error for a server that ended again after a crash; its log says why."""
+    """Return the error for a server that did not restart after a crash; its log says why."""
     return ServerError(f"PostgreSQL has crashed, and did not start again: {_reason(log) or 'its log is empty'}.")
 
 
 def _reason(log: str) -> str:
-    """The first fatal line of a log, with its hint; else the last line, as not every end is a fatal one."""
+    """The first fatal line of a log, with its hint, else the last line."""
     fatal = re.search(r"(?:FATAL|PANIC):\s+(.+)(?:\n.*HINT:\s+(.+))?", log)
     if fatal:
         return "; ".join(part.strip().rstrip(".") for part in fatal.groups() if part)

@@ -1,4 +1,4 @@
-"""Which server is meant by a name, which ones this machine offers, and `doctor`, which says why. Starts nothing."""
+"""Parses server names, and finds out which servers this machine offers, also for `ticketlab doctor`. Starts none."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -15,19 +15,19 @@ KINDS: Final = ("auto", "container", "embedded", "external")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSpec:
-    """A kind of server, and perhaps the major version of its PostgreSQL."""
+    """A kind of server and, optionally, a major version of PostgreSQL."""
 
     kind: str
     """One of `KINDS`."""
     major: int | None = None
-    """As in 15; None where any will do."""
+    """Such as 15; None for any."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """What is meant by `embedded`, or by `embedded:15`.
+        """Parse a name such as `embedded` or `embedded:15`.
 
         Raises:
-            InvalidInputError: there is no such kind, it takes no version, or the version can not be read.
+            InvalidInputError: there is no such kind, it takes no version, or the version is invalid.
         """
         kind, colon, major = text.partition(":")
         if kind not in KINDS:
@@ -35,22 +35,22 @@ class ServerSpec:
         if not colon:
             return cls(kind=kind)
         if kind == "external":
-            raise InvalidInputError("An external server is of the version that it is: ask for it as external.")
+            raise InvalidInputError("An external server takes no version: name it external.")
         if not (major.isascii() and major.isdigit() and int(major)):
             raise InvalidInputError(
-                f"A server's version is the first number of PostgreSQL's, as in {kind}:18, and not {major!r}. "
-                f"Here are: {', '.join(available()) or 'none'}."
+                f"A server's version is PostgreSQL's major version, as in {kind}:18, and not {major!r}. "
+                f"Available: {', '.join(available()) or 'none'}."
             )
         return cls(kind=kind, major=int(major))
 
 
 def resolve(text: str, url: str | None) -> tuple[str, str | None]:
-    """The server that is wanted, and where an external one is: at the URL, else where `DB_*` say.
+    """Return the server's name, and the URL of an external one: `url`, else that of `DB_*`.
 
-    Whoever gives a URL and leaves the kind to the lab means the server there.
+    With a URL, `auto` means `external`.
 
     Raises:
-        InvalidInputError: as for `Wanted.parse`, or `DB_*` can not be read.
+        InvalidInputError: as for `ServerSpec.parse`, or `DB_*` is invalid.
     """
     kind = ServerSpec.parse(text).kind
     if url is None:
@@ -59,9 +59,9 @@ def resolve(text: str, url: str | None) -> tuple[str, str | None]:
 
 
 def available() -> list[str]:
-    """Every server that can be had without a download, as `open` takes it: `embedded:15`, `container:16`.
+    """Return the name of every server that needs no download, such as `embedded:15` or `container:16`.
 
-    Embedded ones come first, and of a kind the oldest. Looks only: an engine is asked for its images, none is pulled.
+    Embedded ones come first, and the oldest first within a kind. Pulls no image.
     """
     embedded = {each.major for each in installation.at_hand(paths.account())}
     return [
@@ -75,18 +75,18 @@ IMAGE_TIMEOUT_S: Final = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """One thing that was looked for."""
+    """The result of looking for one thing."""
 
     name: str
-    """What was looked for."""
+    """What it looked for."""
     found: bool
-    """Whether it is there."""
+    """Whether it was found."""
     detail: str
-    """Where and which, or why not."""
+    """Where and which version, or why not."""
 
 
 def diagnose() -> list[Probe]:
-    """All that a server can be made of, whether it is there or not; takes at most some three seconds."""
+    """Look for everything that a server can be started from; takes at most about three seconds."""
     return [
         *_containers(),
         _look("embedded binaries", _wheel),
@@ -98,7 +98,7 @@ def diagnose() -> list[Probe]:
 def _look(name: str, probe: Callable[[], tuple[bool, str]]) -> Probe:
     try:
         found, detail = probe()
-    except Exception as error:  # whatever is wrong with this machine is the answer, and not a failure of the survey
+    except Exception as error:  # any error of a probe is its result
         found, detail = False, str(error) or type(error).__name__
     return Probe(name=name, found=found, detail=detail)
 
@@ -121,13 +121,13 @@ def _engine() -> tuple[bool, str]:
 def _image() -> tuple[bool, str]:
     with contextlib.closing(engine_client(container.engine(), timeout_s=IMAGE_TIMEOUT_S)) as client:
         found = container.has_image(client)
-    usual = container.image() if found else f"{container.image()} is not here yet; it would be pulled"
+    default = container.image() if found else f"{container.image()} is not present; it would be pulled"
     others = [
         name
         for name in map(container.image, container.at_hand(patience_s=IMAGE_TIMEOUT_S))
         if name != container.image()
     ]
-    return found, "; ".join([usual, *([f"here too: {', '.join(others)}"] if others else [])])
+    return found, "; ".join([default, *([f"also present: {', '.join(others)}"] if others else [])])
 
 
 def _wheel() -> tuple[bool, str]:
@@ -137,7 +137,7 @@ def _wheel() -> tuple[bool, str]:
     owner = paths.account()
     if found := installation.installed(binaries, owner):
         return True, f"PostgreSQL {found.version} in {binaries}"
-    return True, f"in {binaries}, which user {owner.name} can not reach; they would be copied to the cache"
+    return True, f"in {binaries}, which user {owner.name} cannot reach; they would be copied to the cache"
 
 
 def _local() -> tuple[bool, str]:
@@ -149,4 +149,4 @@ def _local() -> tuple[bool, str]:
 
 def _cache() -> tuple[bool, str]:
     folder = paths.cache_location()
-    return folder.is_dir(), str(folder) if folder.is_dir() else f"{folder} is not there yet"
+    return folder.is_dir(), str(folder) if folder.is_dir() else f"{folder} does not exist yet"

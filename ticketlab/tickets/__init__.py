@@ -1,7 +1,4 @@
-"""The system under test: events, tickets, and the ways to sell them.
-
-Knows SQL; knows nothing of load, history or charts.
-"""
+"""The system under test: events, tickets and the strategies that sell them. Knows SQL, no load and no history."""
 
 from ticketlab.tickets.database import Database
 from ticketlab.tickets.orm import Event, Ticket

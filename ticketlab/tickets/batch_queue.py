@@ -1,8 +1,8 @@
-"""Where purchases of one event wait for the next transaction, instead of for its row. Knows queues, no SQL.
+"""A queue per event, in which purchases wait for the next batch. Knows threads and queues, no SQL.
 
-There is no thread and no timer in here. A buyer who finds nobody at work on his event leads: once he has a connection
-he takes whoever waits, up to a bound, serves all of them at once, and hands the lead to the first of those who came
-meanwhile. So a buyer who is alone waits for nobody, and a batch is as large as the time that the last one took.
+There is no worker thread and no timer. The first buyer of an event becomes the leader: it gets a connection, takes the
+waiting purchases up to a limit, serves them as one batch, and passes the lead to the first purchase that arrived
+meanwhile. So a buyer alone never waits, and batches grow with the duration of the previous batch.
 """
 
 import threading
@@ -20,20 +20,20 @@ from ticketlab.tickets.purchase import Basket, PurchaseRequest, PurchaseResult
 from ticketlab.tickets.strategy import CommitUnknownError, Connection, QueueFullError
 
 LARGEST_BATCH: Final = 512
-"""Purchases in one transaction at most."""
+"""The maximum number of purchases in one transaction."""
 LONGEST_QUEUE: Final = 10_000
-"""Purchases of one event that may wait; one more is answered at once that it can not."""
+"""The maximum number of waiting purchases of one event; further ones raise QueueFullError."""
 
 _WOKEN_AT_ONCE: Final = 2
 
 Request: TypeAlias = PurchaseRequest | Basket
 Answer: TypeAlias = PurchaseResult | Exception
 BatchHandler: TypeAlias = Callable[[Connection, Sequence[Request]], Sequence[Answer]]
-"""Serves a batch in one transaction: an answer each, in the same order; what it raises is the answer of all."""
+"""Serves a batch in one transaction. Returns one answer per request, in order; an exception is the answer of all."""
 
 
 class _Waiter:
-    """One purchase in the queue, and where its buyer waits: for an answer, or for the lead."""
+    """A purchase in the queue. Its buyer blocks in `wait` until it has an answer or the lead."""
 
     __slots__ = ("answer", "following", "gone", "leads", "request", "wait", "wake")
 
@@ -49,14 +49,14 @@ class _Waiter:
         self.wake = woken.release
 
     def wake_following(self) -> None:
-        """Wake the one who was answered after this one."""
+        """Wake the next answered waiter of the batch, if this one has to."""
         following, self.following = self.following, None
         if following is not None:
             following.wake()
 
 
 class BatchQueue:
-    """The queues of one database: one for each event on which somebody is at work."""
+    """The queues of one database: one for each event that has a leader."""
 
     def __init__(
         self,
@@ -74,56 +74,56 @@ class BatchQueue:
         self._queues: dict[UUID, deque[_Waiter]] = {}
 
     def purchase(self, request: Request) -> PurchaseResult:
-        """Buy in the next transaction on the request's event; a basket waits with the buyers of its first event.
+        """Buy in the next batch of the request's event; a basket waits in the queue of its smallest event id.
 
         Raises:
-            QueueFullError: too many wait already; nothing was sent.
-            UnavailableError: no connection could be had; nothing was sent.
-            CommitUnknownError, psycopg.Error: what became of the batch, or of this purchase alone.
+            QueueFullError: too many purchases wait already; nothing was sent.
+            UnavailableError: no connection was available; nothing was sent.
+            CommitUnknownError, psycopg.Error: the batch failed, or this purchase in it.
         """
         event_id = request.event_id if isinstance(request, PurchaseRequest) else min(request.quantities)
-        place = _Waiter(request)
-        self._join(event_id, place)
+        waiter = _Waiter(request)
+        self._join(event_id, waiter)
         try:
-            if not place.leads:
-                place.wait()
-                place.wake_following()
-            if place.leads:
-                self._serve_batch(event_id, place)
+            if not waiter.leads:
+                waiter.wait()
+                waiter.wake_following()
+            if waiter.leads:
+                self._serve_batch(event_id, waiter)
         except BaseException:
-            self._leave(event_id, place)
-            self._give_up(place)
+            self._leave(event_id, waiter)
+            self._give_up(waiter)
             raise
-        if place.answer is None:
-            raise CommitUnknownError("the buyer who led the batch was interrupted while it was under way")
-        if isinstance(place.answer, Exception):
-            raise place.answer
-        return place.answer
+        if waiter.answer is None:
+            raise CommitUnknownError("the leader of the batch was interrupted while the batch was being served")
+        if isinstance(waiter.answer, Exception):
+            raise waiter.answer
+        return waiter.answer
 
-    def _join(self, event_id: UUID, place: _Waiter) -> None:
-        """Take the lead where nobody is at work on the event, else the last place of its queue."""
+    def _join(self, event_id: UUID, waiter: _Waiter) -> None:
+        """Take the lead if the event has no leader, else append to its queue."""
         with self._mutex:
             queue = self._queues.get(event_id)
             if queue is None:
                 self._queues[event_id] = deque()
-                place.leads = True
+                waiter.leads = True
             elif len(queue) < self._longest_queue:
-                queue.append(place)
+                queue.append(waiter)
             else:
                 raise QueueFullError(
-                    f"{len(queue):,} purchases wait for event {event_id} already: let fewer buyers in, or try later."
+                    f"{len(queue):,} purchases already wait for event {event_id}: use fewer buyers, or retry later."
                 )
 
-    def _serve_batch(self, event_id: UUID, place: _Waiter) -> None:
-        """Serve this place and all who wait, let them go, and hand over to the first of those who came meanwhile."""
-        batch = [place]
+    def _serve_batch(self, event_id: UUID, waiter: _Waiter) -> None:
+        """Serve this purchase and the waiting ones as one batch, wake their buyers, and pass the lead on."""
+        batch = [waiter]
         try:
-            # First the connection: whoever comes while it is waited for is served with the others.
+            # Get the connection first: purchases that arrive during this wait join the batch.
             with self._database.connection() as connection:
                 self._gather(event_id, batch, at_most=self._largest_batch)
                 self._answer(connection, batch)
         except UnavailableError as error:
-            # Told to all: each of them would lead in his turn, and the last one wait for as many timeouts.
+            # Answer all of them: otherwise each would lead in turn, and the last would wait for as many timeouts.
             self._gather(event_id, batch, at_most=1 + self._longest_queue)
             for each in batch:
                 each.answer = error
@@ -131,17 +131,17 @@ class BatchQueue:
             try:
                 self._wake(batch[1:])
             finally:
-                self._leave(event_id, place)
+                self._leave(event_id, waiter)
 
     def _gather(self, event_id: UUID, batch: list[_Waiter], *, at_most: int) -> None:
-        """Add those who wait, in the order in which they came."""
+        """Move waiting purchases into the batch, in order of arrival."""
         with self._mutex:
             queue = self._queues[event_id]
-            # A single call, written in C: no Ctrl-C comes in between and loses one who is in neither of the two.
+            # A single call in C: Ctrl-C cannot interrupt it and lose a waiter that is in neither of the two.
             batch.extend(map(call, repeat(queue.popleft, min(len(queue), at_most - len(batch)))))
 
     def _answer(self, connection: Connection, batch: Sequence[_Waiter]) -> None:
-        """Serve the batch; whatever goes wrong, all are told of it."""
+        """Serve the batch; an exception becomes the answer of all."""
         try:
             answers = self._serve(connection, [each.request for each in batch])
             for each, answer in zip(batch, answers, strict=True):
@@ -151,37 +151,36 @@ class BatchQueue:
                 each.answer = error
 
     def _wake(self, members: Sequence[_Waiter]) -> None:
-        """Wake a few; each of them wakes the next one before he goes.
+        """Wake the first few members; each of them wakes the next one.
 
-        Were all woken at once, all would stand in line for the interpreter's lock, and get there one by one all the
-        same: that takes twice the processor time.
+        Waking all at once would make them contend for the interpreter's lock, at twice the processor time.
         """
         with self._mutex:
-            there = [each for each in members if not each.gone]
-            # Single calls, again, so that no Ctrl-C leaves somebody waiting for ever.
-            deque(map(setattr, there, repeat("following"), there[_WOKEN_AT_ONCE:]), maxlen=0)
-        deque(map(call, [each.wake for each in there[:_WOKEN_AT_ONCE]]), maxlen=0)
+            waiting = [each for each in members if not each.gone]
+            # Single calls in C again, so that Ctrl-C leaves no waiter blocked forever.
+            deque(map(setattr, waiting, repeat("following"), waiting[_WOKEN_AT_ONCE:]), maxlen=0)
+        deque(map(call, [each.wake for each in waiting[:_WOKEN_AT_ONCE]]), maxlen=0)
 
-    def _give_up(self, place: _Waiter) -> None:
-        """Whoever was interrupted wakes nobody later on: so he does it now, or is passed over."""
+    def _give_up(self, waiter: _Waiter) -> None:
+        """An interrupted waiter will not wake the next one later: wake it now, and be skipped from now on."""
         with self._mutex:
-            place.gone = True
-        place.wake_following()
+            waiter.gone = True
+        waiter.wake_following()
 
-    def _leave(self, event_id: UUID, place: _Waiter) -> None:
-        """Pass the lead on if this place has it; take it out of the queue if it is there."""
+    def _leave(self, event_id: UUID, waiter: _Waiter) -> None:
+        """Pass the lead on if this waiter has it; else remove the waiter from the queue."""
         with self._mutex:
             queue = self._queues.get(event_id)
             if queue is None:
                 return
-            if not place.leads:
-                with suppress(ValueError):  # it is in a batch that is under way
-                    queue.remove(place)
+            if not waiter.leads:
+                with suppress(ValueError):  # it is already in a batch
+                    queue.remove(waiter)
                 return
-            place.leads = False
+            waiter.leads = False
             if not queue:
                 del self._queues[event_id]
                 return
-            following = queue.popleft()
-            following.leads = True
-        following.wake()
+            next_leader = queue.popleft()
+            next_leader.leads = True
+        next_leader.wake()

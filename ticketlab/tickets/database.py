@@ -1,4 +1,4 @@
-"""A psycopg connection of the lab's pool: what `close` means on it."""
+"""Database: the connection pool of the lab, for psycopg and SQLAlchemy. Knows leftovers, no tables."""
 
 import logging
 import os
@@ -26,35 +26,35 @@ from ticketlab.tickets.leftovers import LeftBehind
 
 
 class PooledConnection(psycopg.Connection[TupleRow]):
-    """A pooled connection. SQLAlchemy adds its notice handler at each checkout: one is enough."""
+    """A pooled connection, whose `close` serves both purchase functions and SQLAlchemy."""
 
     discarded = False
-    """Whether the lab closed it, as no later purchase could use it."""
+    """Whether the lab closed it because it was unusable."""
     _close_returns = False
 
     def add_notice_handler(self, callback: Callable[[psycopg.errors.Diagnostic], None]) -> None:
-        """Add a handler, in the place of one that is the same."""
-        with suppress(ValueError):  # raised where the handler is not there yet
+        """Add a handler once, because SQLAlchemy adds its own at each checkout."""
+        with suppress(ValueError):  # raised if the handler was not added before
             self.remove_notice_handler(callback)
         super().add_notice_handler(callback)
 
     def lend_to_sqlalchemy(self) -> None:
-        """Let the next `close` give it back to the pool: SQLAlchemy closes what it is done with."""
+        """Make the next `close` return it to the pool: SQLAlchemy closes a connection after use."""
         self._close_returns = True
 
     def close(self) -> None:
-        """Close it, as a purchase function means it; or give it back to the pool, as SQLAlchemy means it."""
+        """Close it for a purchase function; return it to the pool for SQLAlchemy."""
         pool = getattr(self, "_pool", None)
         if pool is None or self._close_returns:
             self._close_returns = False
             super().close()
             return
-        self._pool = None  # without its pool, psycopg closes it ...
+        self._pool = None  # without a pool, psycopg really closes the connection
         super().close()
-        self._pool = pool  # ... and the pool still accepts it, and opens another
+        self._pool = pool  # so that the pool takes it back, and opens another
 
     def discard(self) -> None:
-        """Close it, so that the pool opens another in its place."""
+        """Close it, so that the pool replaces it."""
         self.discarded = not self.closed
         self.close()
 
@@ -68,23 +68,22 @@ CONNECTION: Final[Mapping[str, Any]] = {
     "prepare_threshold": 0,
     "application_name": "ticketlab",
     "connect_timeout": _CONNECT_TIMEOUT_S,
-    # A single statement in autocommit mode is a transaction too: its level is not left to the server.
+    # A single statement in autocommit mode is a transaction too, and must not depend on the server's default level.
     "options": "-c default_transaction_isolation=read\\ committed",
 }
-"""What every connection of the pool is opened with."""
+"""The parameters of every connection of the pool."""
 NO_CONNECTION: Final = (PoolTimeout, PoolClosed, TooManyRequests)
-"""What the pool raises where it has none to give."""
+"""The pool's errors if it has no connection available."""
 
-# Lost connections are told as outcomes and errors; without a handler the log of psycopg and its pool would be printed
-# besides.
+# Lost connections are reported as outcomes and errors; without a handler psycopg's log would be printed as well.
 logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 
 class Database:
     """A database and the connections to it. Open it with `with`.
 
-    Connections are in autocommit mode, so that a strategy's BEGIN and COMMIT are those that it says, and prepare
-    each statement at its first use. SQLAlchemy's checkouts of the same connections are transactional as usual.
+    Connections are in autocommit mode, so that a strategy issues its own BEGIN and COMMIT. They prepare each statement
+    at its first use. SQLAlchemy's checkouts of the same connections are transactional as usual.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -92,14 +91,14 @@ class Database:
         self._connections: WeakSet[psycopg.Connection[TupleRow]] = WeakSet()
         self._connections_lock = threading.Lock()
         self._companions: dict[object, Any] = {}
-        self._companions_lock = threading.RLock()  # one companion may be made of another
+        self._companions_lock = threading.RLock()  # creating one companion may create another
         self.left_behind = LeftBehind()
-        """What purchase functions left on connections when they gave them back."""
+        """What purchase functions left on the connections that they returned."""
         self._closing = ExitStack()
         self.closes_others = False
-        """Whether something of the user's is closed with it."""
+        """Whether an object of the user's is closed with it."""
         self.patience_s = _CLOSE_PATIENCE_S
-        """How long that may take."""
+        """How long closing that object may take."""
         self.pool = ConnectionPool[psycopg.Connection[TupleRow]](
             settings.url,
             connection_class=PooledConnection,
@@ -117,16 +116,16 @@ class Database:
             "postgresql+psycopg://",
             poolclass=NullPool,
             creator=self._lend_to_sqlalchemy,
-            use_native_hstore=False,  # no look-up of a type that is not used
+            use_native_hstore=False,  # avoids a query for a type that is not used
         )
         event.listen(self.engine, "connect", _make_transactional)
         event.listen(self.engine, "close", self._return_to_pool)
 
     def __enter__(self) -> Self:
-        """Open the pool, once a first connection has shown that the server answers.
+        """Connect once to see that the server answers, then open the pool.
 
         Raises:
-            UnavailableError: it does not; said at once rather than after the acquire timeout.
+            UnavailableError: the server does not answer; raised at once, not after the acquire timeout.
         """
         try:
             psycopg.connect(self.settings.url, connect_timeout=_CONNECT_TIMEOUT_S).close()
@@ -137,7 +136,8 @@ class Database:
             ) from error
         self.pool.open()
         try:
-            # Once, on a connection that is surely sound: one that broke in here would never come back to the pool.
+            # SQLAlchemy initializes its dialect once, on a connection that surely works: if that fails, the connection
+            # never returns to the pool.
             with self.translating_errors(), self.engine.connect():
                 return self
         except BaseException:
@@ -157,16 +157,16 @@ class Database:
             self.pool.close()
 
     def on_close(self, close: Callable[[], object]) -> None:
-        """Have something else closed with it, the last one first."""
+        """Register a function to call on close; the last one registered is called first."""
         self.closes_others = True
         self._closing.callback(close)
 
     @contextmanager
     def connection(self, *, timeout_s: float | None = None) -> Iterator[psycopg.Connection[TupleRow]]:
-        """A psycopg connection of the pool, in autocommit mode.
+        """Lend a psycopg connection of the pool, in autocommit mode.
 
         Raises:
-            UnavailableError: none could be had within `timeout_s`, by default the acquire timeout.
+            UnavailableError: none was available within `timeout_s`, by default the acquire timeout.
         """
         try:
             connection = self.pool.getconn(timeout_s)
@@ -180,47 +180,47 @@ class Database:
             self.pool.putconn(connection)
 
     def look(self, connection: psycopg.Connection[TupleRow], *, autocommit: bool = True) -> None:
-        """Note what a purchase function left on a connection that it got with this `autocommit`, and clear it up."""
+        """Record what a purchase function left on a connection lent with this `autocommit`, and clean it up."""
         discarded = isinstance(connection, PooledConnection) and connection.discarded
         leftovers.look(connection, self.left_behind, discarded=discarded, autocommit=autocommit)
 
     def get_or_create(self, make: Callable[["Database"], T]) -> T:
-        """What `make` makes of this database: made once, at first use, and then the same for all threads."""
+        """Return the companion object `make(self)`, created at first use and shared by all threads."""
         try:
-            made: T = self._companions[make]
+            companion: T = self._companions[make]
         except KeyError:
             with self._companions_lock:
                 if make not in self._companions:
                     self._companions[make] = make(self)
-                made = self._companions[make]
-        return made
+                companion = self._companions[make]
+        return companion
 
     @contextmanager
     def session(self) -> Iterator[Session]:
-        """A SQLAlchemy session in one transaction; what it loaded stays readable afterwards.
+        """Lend a SQLAlchemy session in one transaction; loaded objects stay readable afterwards.
 
         Raises:
-            UnavailableError: no connection could be had, or it broke.
+            UnavailableError: no connection was available, or it broke.
         """
         with self.translating_errors(), Session(self.engine, expire_on_commit=False) as session, session.begin():
             yield session
 
     @contextmanager
     def unit_of_work(self) -> Iterator[Session]:
-        """A SQLAlchemy session in no transaction yet, whose errors are nobody's but the caller's.
+        """Lend a SQLAlchemy session in no transaction yet; its errors are raised unchanged.
 
         Raises:
-            UnavailableError: a statement needed a connection, and none could be had.
+            UnavailableError: a statement needed a connection, and none was available.
         """
         with self._translating_pool_timeout(), Session(self.engine, expire_on_commit=False) as session:
             yield session
 
     @contextmanager
     def sql_connection(self) -> Iterator[sqlalchemy.Connection]:
-        """A SQLAlchemy connection, transactional as usual, whose errors are nobody's but the caller's.
+        """Lend a SQLAlchemy connection, transactional as usual; its errors are raised unchanged.
 
         Raises:
-            UnavailableError: none could be had.
+            UnavailableError: none was available.
         """
         with self._translating_pool_timeout(), self.engine.connect() as connection:
             yield connection
@@ -236,43 +236,45 @@ class Database:
 
     @contextmanager
     def translating_errors(self) -> Iterator[None]:
-        """Around work for which a failure of the database is no outcome but an error.
+        """Translate the operational errors of psycopg and SQLAlchemy in the block.
 
         Raises:
-            UnavailableError: psycopg or SQLAlchemy said that no connection could be had, or that it broke.
-            TicketlabError: the database could not do the work just now, for a lock or a timeout.
+            UnavailableError: no connection was available, or it broke.
+            TicketlabError: the database could not do the work now, because of a lock or a timeout.
         """
         try:
             yield
         except (sqlalchemy.exc.OperationalError, psycopg.OperationalError) as error:
-            said = error.orig if isinstance(error, sqlalchemy.exc.OperationalError) else error
-            if isinstance(said, NO_CONNECTION):
+            cause = error.orig if isinstance(error, sqlalchemy.exc.OperationalError) else error
+            if isinstance(cause, NO_CONNECTION):
                 raise UnavailableError(self._no_connection()) from error
-            lost = cause_of(getattr(said, "sqlstate", None)) is Cause.CONNECTION
+            lost = cause_of(getattr(cause, "sqlstate", None)) is Cause.CONNECTION
             kind = UnavailableError if lost else TicketlabError
-            raise kind(f"The database {self.settings.address} said: {str(said).strip()}") from error
+            raise kind(f"The database {self.settings.address} reported: {str(cause).strip()}") from error
 
     def terminate_connections(self) -> None:
-        """End what is under way on every connection of this process; whoever waits for an answer is told it was lost.
+        """Terminate every connection of the pool; pending calls fail with a lost connection.
 
-        The server is asked to end the backends, so that nothing is committed afterwards. Where it does not answer,
-        the sockets are shut all the same.
+        The server is asked to terminate the backends, so that nothing is committed afterwards. Then the sockets are
+        shut down, even if the server does not answer.
         """
-        alive = self.connections()
-        backends = [pid for each in alive if (pid := _backend_of(each)) is not None]
+        open_connections = self.connections()
+        backends = [pid for each in open_connections if (pid := _backend_of(each)) is not None]
         with (
-            suppress(psycopg.OperationalError),  # a server that does not answer is what this is for
+            suppress(psycopg.OperationalError),  # the server may not answer
             psycopg.connect(self.settings.url, connect_timeout=_CONNECT_TIMEOUT_S, autocommit=True) as connection,
         ):
-            # All are told before any is waited for: the server looks only every 100 ms whether one has ended.
+            # Signal all before waiting for any, because the server polls only every 100 ms.
             connection.execute("SELECT pg_terminate_backend(pid) FROM unnest(%s::int[]) AS pid", [backends])
             connection.execute("SELECT pg_terminate_backend(pid, 1000) FROM unnest(%s::int[]) AS pid", [backends])
-        for each in alive:
-            _shut(each)
-        self.pool.check()  # those that nobody was using are replaced, and not handed to the next buyer
+        for each in open_connections:
+            # Not connection.close(), which would wait for the thread that uses it. It may be lost by now.
+            with suppress(OSError, psycopg.OperationalError), socket.socket(fileno=os.dup(each.fileno())) as copy:
+                copy.shutdown(socket.SHUT_RDWR)
+        self.pool.check()  # replaces the idle ones before they are lent again
 
     def connections(self) -> list[psycopg.Connection[TupleRow]]:
-        """The open connections of the pool, those in use too."""
+        """Return the open connections of the pool, including those in use."""
         with self._connections_lock:
             return [each for each in self._connections if not each.closed]
 
@@ -283,7 +285,7 @@ class Database:
         return connection
 
     def _note(self, connection: psycopg.Connection[TupleRow]) -> None:
-        with self._connections_lock:  # the pool's workers open connections while others are being cut
+        with self._connections_lock:  # the pool's workers open connections while others are terminated
             self._connections.add(connection)
 
     def _no_connection(self, timeout_s: float | None = None) -> str:
@@ -291,14 +293,14 @@ class Database:
         in_use = stats["pool_size"] - stats["pool_available"]
         return (
             f"No database connection within {timeout_s or self.settings.pool_acquire_timeout_s:g} s "
-            f"({in_use} of {self.settings.pool_size} in use or being made). "
-            "Let fewer buyers in, make the pool larger (DB_POOL_SIZE), or see whether the server still answers."
+            f"({in_use} of {self.settings.pool_size} in use or being opened). "
+            "Use fewer buyers or a larger pool (DB_POOL_SIZE), or check that the server still answers."
         )
 
     def _return_to_pool(self, connection: psycopg.Connection[TupleRow], _record: object) -> None:
-        """What SQLAlchemy closes goes back to the pool as it was taken."""
+        """Reset a connection that SQLAlchemy closes, and return it to the pool."""
         if connection.closed:
-            # Its own close() does nothing any more, and the pool would count it as taken for ever.
+            # Its close() does nothing any more, and the pool would count it as lent forever.
             self.pool.putconn(connection)
         else:
             connection.rollback()
@@ -312,14 +314,8 @@ def _make_transactional(connection: psycopg.Connection[TupleRow], _record: objec
 
 
 def _backend_of(connection: psycopg.Connection[TupleRow]) -> int | None:
-    """The process at the other end; None where its buyer has just found the connection broken, and closed it."""
+    """The backend's process id; None if the connection was closed meanwhile."""
     try:
         return connection.info.backend_pid
     except psycopg.OperationalError:
         return None
-
-
-def _shut(connection: psycopg.Connection[TupleRow]) -> None:
-    # Not connection.close(): that would wait for whoever is waiting on it. It may be lost by now, which is as good.
-    with suppress(OSError, psycopg.OperationalError), socket.socket(fileno=os.dup(connection.fileno())) as copy:
-        copy.shutdown(socket.SHUT_RDWR)

@@ -1,6 +1,6 @@
-"""One purchase from request to result: the tries, what each kind of failure means, and that an id buys once.
+"""Executes one purchase: attempts and retries, the outcome of each kind of failure, idempotence by purchase id.
 
-Refunds are tried and told by the same rules: see `persist` and `refund`.
+`run_with_retries` serves refunds too: see `refund`.
 """
 
 import time
@@ -20,10 +20,10 @@ BOUGHT_BEFORE = "SELECT id, event_id, purchase_id, purchased_at FROM tickets WHE
 
 
 def purchase(database: Database, strategy: Strategy, request: PurchaseRequest | Basket) -> PurchaseResult:
-    """Buy with `strategy`, trying again after conflicts as its policy says; no database error escapes.
+    """Buy with `strategy`, and retry conflicts by its policy; database errors become outcomes.
 
     Raises:
-        InvalidInputError: a basket was asked for, and the strategy sells none.
+        InvalidInputError: the request is a basket, and the strategy sells none.
     """
     if isinstance(request, Basket) and strategy.basket is None:
         raise InvalidInputError(f"The strategy {strategy.name} sells one event at a time, no baskets.")
@@ -31,19 +31,19 @@ def purchase(database: Database, strategy: Strategy, request: PurchaseRequest | 
 
 
 def run_with_retries(attempt: Callable[[], PurchaseResult], policy: RetryPolicy, *, quantity: int) -> PurchaseResult:
-    """The result of the first attempt that has one; failures of the database are outcomes of `quantity` tickets.
+    """Return the result of the first attempt that has one, or a failure after the last attempt.
 
-    The connection goes back to the pool before each pause, so that a buyer who waits keeps nobody from buying.
+    The connection goes back to the pool before each pause, so that a waiting buyer does not block others.
 
     Args:
-        attempt: tries once; whatever it fails with but a lost commit left nothing behind.
-        policy: which failures are worth another attempt, how many, and for how long.
-        quantity: the tickets that a result which is a failure speaks of.
+        attempt: tries once. Any error but CommitUnknownError must mean that nothing was committed.
+        policy: which failures are retried, how often, and for how long.
+        quantity: the `quantity` of the result if it is a failure.
     """
     retries: list[Cause] = []
     began_s = time.monotonic()
     while True:
-        unanswered = Outcome.FAILED
+        if_given_up = Outcome.FAILED
         try:
             result = attempt()
         except ConflictError as error:
@@ -51,33 +51,36 @@ def run_with_retries(attempt: Callable[[], PurchaseResult], policy: RetryPolicy,
         except UnavailableError as error:
             cause = Cause.QUEUE_FULL if isinstance(error, QueueFullError) else Cause.POOL_TIMEOUT
             detail = str(error)
-            # After an attempt that had a connection, and was rolled back, something had been sent.
-            sent = any(each is not Cause.POOL_TIMEOUT for each in retries)
-            unanswered = Outcome.FAILED if sent else Outcome.UNAVAILABLE
+            # UNAVAILABLE means that nothing was sent: no earlier attempt had a connection either.
+            sent = any(retry is not Cause.POOL_TIMEOUT for retry in retries)
+            if_given_up = Outcome.FAILED if sent else Outcome.UNAVAILABLE
         except CommitUnknownError as error:
             return _failure(quantity, Outcome.UNKNOWN, Cause.CONNECTION, retries, str(error))
         except (psycopg.Error, sqlalchemy.exc.DBAPIError) as error:
-            said = _driver_error(error)
-            cause, detail = _cause(said), str(said).strip()
+            driver_error = _driver_error(error)
+            cause, detail = _cause(driver_error), str(driver_error).strip()
         else:
-            return _with_retries(result, retries) if retries else result
+            if not retries:
+                return result
+            # SOLD_OUT and REPEATED results keep their own cause.
+            return replace(result, retries=retries, cause=retries[-1] if result.cause is Cause.NONE else result.cause)
 
         if cause not in policy.causes:
-            return _failure(quantity, unanswered, cause, retries, detail)
+            return _failure(quantity, if_given_up, cause, retries, detail)
         pause_s = policy.pause_s(len(retries) + 1)
         in_time = policy.deadline_s is None or time.monotonic() + pause_s <= began_s + policy.deadline_s
         if len(retries) + 1 >= policy.max_attempts or not in_time:
-            outcome = unanswered if cause is Cause.POOL_TIMEOUT else Outcome.CONFLICT
+            outcome = if_given_up if cause is Cause.POOL_TIMEOUT else Outcome.CONFLICT
             return _failure(quantity, outcome, cause, retries, detail)
         retries.append(cause)
         time.sleep(pause_s)
 
 
 def _attempt(database: Database, strategy: Strategy, request: PurchaseRequest | Basket) -> PurchaseResult:
-    """Try once. An id that has bought before buys nothing more: see `purchase.bought_before` for the result.
+    """Make one attempt. For a purchase id that has already bought, return `purchase.bought_before`.
 
-    A ticket's id is made from its purchase's, so that a second sale under one id collides with the first one on the
-    primary key of `tickets`, even when both are under way at once, on whatever event and by whatever strategy.
+    Ticket ids are derived from the purchase id. So a second sale under one id violates the primary key of `tickets`,
+    even if both run at once, whatever the event and the strategy.
     """
     try:
         with strategy.resource(database) as way:
@@ -89,10 +92,10 @@ def _attempt(database: Database, strategy: Strategy, request: PurchaseRequest | 
     except (psycopg.IntegrityError, sqlalchemy.exc.IntegrityError) as error:
         if not strategy.derives_ticket_ids or _driver_error(error).diag.constraint_name != "tickets_pkey":
             raise
-        before = _bought_before(database, request)
-        if before is None:
-            raise ConflictError(Cause.CONCURRENT_UPDATE) from error  # it was taken back meanwhile
-        return before
+        repeated = _bought_before(database, request)
+        if repeated is None:
+            raise ConflictError(Cause.CONCURRENT_UPDATE) from error  # the first sale was refunded meanwhile
+        return repeated
     if result.success or not strategy.derives_ticket_ids:
         return result
     return _bought_before(database, request) or result
@@ -106,14 +109,8 @@ def _bought_before(database: Database, request: PurchaseRequest | Basket) -> Pur
     return bought_before(request, [SoldTicket._make(row) for row in rows])
 
 
-def _with_retries(result: PurchaseResult, retries: list[Cause]) -> PurchaseResult:
-    """The result, with what it had to wait for; a refusal, and a sale of before, keep their own cause."""
-    cause = retries[-1] if result.cause is Cause.NONE else result.cause
-    return replace(result, retries=retries, cause=cause)
-
-
 def _driver_error(error: psycopg.Error | sqlalchemy.exc.DBAPIError) -> psycopg.Error:
-    """The database's own error, which SQLAlchemy wraps."""
+    """The psycopg error, unwrapped if SQLAlchemy wrapped it."""
     if isinstance(error, psycopg.Error):
         return error
     assert isinstance(error.orig, psycopg.Error)
@@ -122,7 +119,7 @@ def _driver_error(error: psycopg.Error | sqlalchemy.exc.DBAPIError) -> psycopg.E
 
 def _cause(error: psycopg.Error) -> Cause:
     if error.sqlstate is None and not isinstance(error, psycopg.OperationalError):
-        return Cause.TRANSACTION  # raised by psycopg itself: a value that can not be sent, a misused connection
+        return Cause.TRANSACTION  # raised by psycopg itself: a value that it cannot send, a misused connection
     return cause_of(error.sqlstate, raised_in=error.diag.source_file)
 
 

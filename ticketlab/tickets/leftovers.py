@@ -1,6 +1,6 @@
-"""Counts what a purchase function leaves behind, by message. Sends no SQL unless a transaction must be rolled back.
+"""Detects and counts what a purchase function leaves on a connection. Sends no SQL but ROLLBACK.
 
-Knows psycopg connections; knows no pool and no table.
+Knows psycopg connections, no pool and no tables.
 """
 
 import threading
@@ -32,29 +32,29 @@ _ATTRIBUTES: Final[Mapping[str, Any]] = {
     "read_only": None,
     "deferrable": None,
 }
-"""What transactions of a pooled connection are begun with: who changes one changes it for the next purchase too."""
+"""The session attributes of a pooled connection. A function that changes one affects later purchases."""
 
 
 class LeftBehind:
-    """Counts what was left behind, from any thread."""
+    """Counts leftovers by message; thread-safe."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
 
-    def note(self, words: str, count: int = 1) -> None:
-        """Count `words` once more, or `count` times."""
+    def note(self, message: str, count: int = 1) -> None:
+        """Add `count` to the message."""
         with self._lock:
-            self._counts[words] += count
+            self._counts[message] += count
 
     def counts(self) -> dict[str, int]:
-        """How often each was left, the most frequent first."""
+        """Return the counts by message, the most frequent first."""
         with self._lock:
-            return {words: count for words, count in self._counts.most_common() if count}
+            return {message: count for message, count in self._counts.most_common() if count}
 
 
 def is_as_lent(connection: psycopg.Connection[TupleRow]) -> bool:
-    """Whether the connection is alive, in no transaction, and begins transactions as it did; asks no server."""
+    """Whether the connection is open, in no transaction, and has its original attributes; sends nothing."""
     return (
         connection.pgconn.transaction_status == TransactionStatus.IDLE
         and connection.autocommit
@@ -66,11 +66,11 @@ def is_as_lent(connection: psycopg.Connection[TupleRow]) -> bool:
 
 
 def look(connection: psycopg.Connection[TupleRow], left: LeftBehind, *, discarded: bool, autocommit: bool) -> None:
-    """Note what a function left on a connection, end its transaction, and restore what the pool lends.
+    """Record what a function left on a connection, roll its transaction back, and restore its attributes.
 
     Args:
         connection: as the function returned it.
-        left: where to note it.
+        left: the counts to add to.
         discarded: whether the lab closed the connection itself.
         autocommit: whether it was lent in autocommit mode.
     """
@@ -84,7 +84,7 @@ def look(connection: psycopg.Connection[TupleRow], left: LeftBehind, *, discarde
         return
     if status != TransactionStatus.IDLE:
         if not _rolled_back(connection):
-            return  # the connection was lost before, so no transaction is open
+            return  # the connection is lost, so no transaction is open
         left.note(OPEN_TRANSACTION)
     for name in changed_attributes(connection, autocommit=autocommit):
         left.note(f"{name} was changed on the connection")
@@ -92,20 +92,20 @@ def look(connection: psycopg.Connection[TupleRow], left: LeftBehind, *, discarde
 
 
 def _rolled_back(connection: psycopg.Connection[TupleRow]) -> bool:
-    """End its transaction; whether the server was there to do so."""
+    """Roll back; False if the connection is lost."""
     with suppress(psycopg.OperationalError):
         connection.pgconn.exec_(b"ROLLBACK")
     return connection.pgconn.transaction_status == TransactionStatus.IDLE
 
 
 def changed_attributes(connection: psycopg.Connection[TupleRow], *, autocommit: bool) -> list[str]:
-    """The attributes that a function changed on a connection that was lent with this `autocommit`."""
+    """Return the names of changed attributes of a connection that was lent with this `autocommit`."""
     lent = {**_ATTRIBUTES, "autocommit": autocommit}
     return [name for name, value in lent.items() if getattr(connection, name) != value]
 
 
 def restore(connection: psycopg.Connection[TupleRow]) -> None:
-    """Give a connection in no transaction the attributes that the pool lends it with."""
+    """Restore the attributes of a connection that is in no transaction."""
     for name, value in _ATTRIBUTES.items():
         setattr(connection, name, value)
-    connection.row_factory = tuple_row  # a function may set it: it is reset, and not counted
+    connection.row_factory = tuple_row  # a function may set it: reset, but not counted

@@ -1,4 +1,7 @@
-"""Lends purchase functions connections and sessions; closes a trial's database and counts what was left behind."""
+"""Lends connections and sessions to purchase functions, and counts what a trial left behind in its server.
+
+What is left on a single connection is `leftovers`' business. Knows no history.
+"""
 
 import gc
 import time
@@ -26,13 +29,13 @@ T = TypeVar("T")
 
 @contextmanager
 def committed(database: Database) -> Iterator[psycopg.Connection[TupleRow]]:
-    """A psycopg connection as `with pool.connection()` gives it: committed at the end, rolled back after an error.
+    """Lend a psycopg connection as `with pool.connection()` does: committed at the end, rolled back after an error.
 
     It is not in autocommit mode. If the commit fails, the error is raised, and the sale does not count.
 
     Raises:
-        UnavailableError: none could be had.
-        CommitUnknownError: the connection was lost in the commit.
+        UnavailableError: none was available.
+        CommitUnknownError: the connection was lost during the commit.
     """
     with database.connection() as connection:
         connection.autocommit = False
@@ -51,8 +54,8 @@ def committed(database: Database) -> Iterator[psycopg.Connection[TupleRow]]:
 
 @contextmanager
 def sql_connection(database: Database) -> Iterator[sqlalchemy.Connection]:
-    """A SQLAlchemy connection, whose open transaction is rolled back at the end; see `note_open_sale`."""
-    with _given_back_quietly(database.sql_connection()) as connection:
+    """Lend a SQLAlchemy connection; an open transaction is rolled back at the end, see `note_open_sale`."""
+    with _ignoring_errors_on_return(database.sql_connection()) as connection:
         yield connection
         if not connection.closed and connection.info.pop(_SOLD_UNCOMMITTED, False):
             database.left_behind.note(UNCOMMITTED_SALE)
@@ -60,40 +63,39 @@ def sql_connection(database: Database) -> Iterator[sqlalchemy.Connection]:
 
 @contextmanager
 def session(database: Database) -> Iterator[Session]:
-    """A SQLAlchemy session, whose open transaction is rolled back at the end; see `note_open_sale`."""
-    with _given_back_quietly(database.unit_of_work()) as session:
+    """Lend a SQLAlchemy session; an open transaction is rolled back at the end, see `note_open_sale`."""
+    with _ignoring_errors_on_return(database.unit_of_work()) as session:
         yield session
         if session.info.pop(_SOLD_UNCOMMITTED, False):
             database.left_behind.note(UNCOMMITTED_SALE)
 
 
 @contextmanager
-def _given_back_quietly(lent: AbstractContextManager[T]) -> Iterator[T]:
-    """What is lent. An error while it is given back is ignored: the work is done by then."""
+def _ignoring_errors_on_return(lent: AbstractContextManager[T]) -> Iterator[T]:
+    """Lend, and ignore database errors while the resource is returned, when the work is done."""
     is_done = False
     try:
-        with lent as way:
-            yield way
+        with lent as resource:
+            yield resource
             is_done = True
     except (psycopg.Error, sqlalchemy.exc.DBAPIError):
         if not is_done:
             raise
 
 
-def note_open_sale(way: object) -> None:
-    """Call this when a function answered "sold": marks a connection whose SQLAlchemy transaction is still open.
+def note_open_sale(resource: object) -> None:
+    """Call this after a function returned "sold": marks a SQLAlchemy resource whose transaction is still open.
 
-    Not one that has written nothing: SQLAlchemy begins a transaction for each read too, and rolling it back loses
-    nothing.
+    A transaction that wrote nothing is not marked: SQLAlchemy begins one for each read, and its rollback loses nothing.
     """
-    if isinstance(way, sqlalchemy.Connection | Session) and way.in_transaction() and _has_written(way):
-        way.info[_SOLD_UNCOMMITTED] = True
+    if isinstance(resource, sqlalchemy.Connection | Session) and resource.in_transaction() and _has_written(resource):
+        resource.info[_SOLD_UNCOMMITTED] = True
 
 
-def _has_written(way: sqlalchemy.Connection | Session) -> bool:
+def _has_written(resource: sqlalchemy.Connection | Session) -> bool:
     """Whether the open transaction has written, or has failed and may have written."""
     with suppress(psycopg.Error, sqlalchemy.exc.SQLAlchemyError):  # a lost connection has no open transaction
-        connection = way if isinstance(way, sqlalchemy.Connection) else way.connection()
+        connection = resource if isinstance(resource, sqlalchemy.Connection) else resource.connection()
         driver = connection.connection.driver_connection
         assert isinstance(driver, psycopg.Connection)
         status = driver.pgconn.transaction_status
@@ -105,7 +107,7 @@ def _has_written(way: sqlalchemy.Connection | Session) -> bool:
 
 
 def _roll_back(connection: psycopg.Connection[TupleRow]) -> None:
-    """End the transaction as psycopg's pool does; a connection that cannot be rolled back is closed."""
+    """Roll back as psycopg's pool does; close a connection that cannot be rolled back."""
     if connection.closed:
         return
     try:
@@ -116,12 +118,12 @@ def _roll_back(connection: psycopg.Connection[TupleRow]) -> None:
 
 
 _PATIENCE_S: Final = 2.0
-"""How long closed sessions may take to end; prepared transactions have half of it."""
+"""How long closed sessions may take to end; prepared transactions get half of it."""
 _POLL_S: Final = 0.01
 _STATISTICS_DELAY_S: Final = 0.6
-"""Before PostgreSQL 15 statistics are read from a file that may be half a second old."""
+"""Before PostgreSQL 15, statistics come from a file that may be half a second old."""
 _STATISTICS_IN_MEMORY: Final = 150_000
-"""PostgreSQL 15, as `server_version` has it: from there on statistics are in shared memory."""
+"""The `server_version` from which on statistics are in shared memory: PostgreSQL 15."""
 
 _IN_SESSION: Final = b"""
 SELECT 'lock', count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory'
@@ -131,7 +133,7 @@ UNION ALL SELECT 'table', count(*) FROM pg_class WHERE relnamespace = pg_my_temp
 UNION ALL SELECT name, 1 FROM pg_settings
 WHERE source = 'session' AND setting IS DISTINCT FROM reset_val AND name NOT LIKE 'transaction\\_%'
 """
-_WORDS: Final = {
+_MESSAGES: Final = {
     "lock": leftovers.ADVISORY_LOCK,
     "listen": leftovers.LISTENING,
     "cursor": leftovers.HELD_CURSOR,
@@ -150,62 +152,63 @@ _DEADLOCKS: Final = "SELECT deadlocks FROM pg_stat_database WHERE datname = curr
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Before:
-    """The server before a trial."""
+    """What the server reported before a trial."""
 
     sessions: Sequence[int]
-    """The processes of the sessions on the trial's database."""
+    """The backend process ids on the trial's database."""
     deadlocks: int
-    """Counted in the trial's database so far."""
+    """The deadlocks counted in the trial's database so far."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Session:
-    """A session of another process on the trial's database."""
+    """A session on the trial's database, other than the observer's."""
 
     pid: int
     is_of_lab: bool
     in_transaction: bool
     """Whether it is idle in a transaction."""
     idle_long: bool
-    """Whether it has been so for more than a second."""
+    """Whether it has been for more than a second."""
 
 
 def before(database: Database) -> Before:
-    """What the server knows of the database before a trial."""
-    with _observing(database) as observer:
-        found = [each.pid for each in _sessions(observer, before=())]
-        return Before(sessions=found, deadlocks=_deadlocks(observer))
+    """Query the server before a trial."""
+    with database.translating_errors(), psycopg.connect(database.settings.url, **CONNECTION) as observer:
+        return Before(sessions=[each.pid for each in _sessions(observer, before=())], deadlocks=_deadlocks(observer))
 
 
 def note_sessions(database: Database) -> None:
-    """Note what was left in those sessions of the pool that nobody uses at the moment."""
+    """Record what was left in the pool's idle sessions."""
     taken: list[Connection] = []
     try:
         with suppress(*NO_CONNECTION):
             for _ in range(database.pool.get_stats()["pool_available"]):
-                taken.append(database.pool.getconn(timeout=_POLL_S))  # noqa: PERF401 - what was taken must be known
+                taken.append(database.pool.getconn(timeout=_POLL_S))  # noqa: PERF401 - must be known if getconn raises
         for each in taken:
-            with suppress(psycopg.OperationalError):  # a session that was lost has nothing left
-                _note_session(each, database)
+            with suppress(psycopg.OperationalError):  # a lost session has nothing left
+                for name, count in each.execute(_IN_SESSION, prepare=False):
+                    changed = f"the setting {name} was left changed on the connection"
+                    database.left_behind.note(_MESSAGES.get(name, changed), count)
     finally:
         for each in taken:
             database.pool.putconn(each)
 
 
 def end_prepared(database: Database) -> None:
-    """Note transactions that were prepared and not ended, and roll them back: their locks would outlive everything."""
+    """Record prepared transactions that were not ended, and roll them back, because their locks stay forever."""
     with database.translating_errors(), database.connection() as connection:
         _end_prepared(connection, database)
 
 
 def close(database: Database, known: Before, *, allowed: int, crashed: bool) -> int | None:
-    """Close the database and look at what its server still has; the deadlocks that it counted, None if it cannot say.
+    """Close the database and record what is left in its server. Returns the trial's deadlocks, or None if unknown.
 
     Args:
         database: the trial's.
-        known: what was there before the trial.
-        allowed: how many connections that the function opened itself may stay open: above 0 where its pool lives on.
-        crashed: whether the server was crashed in the trial, which sets its counters to 0.
+        known: the state before the trial.
+        allowed: how many connections of the function's own may stay open; above 0 if its pool outlives the trial.
+        crashed: whether the server was crashed during the trial, which resets its counters.
 
     Raises:
         UnavailableError: the server does not answer.
@@ -216,7 +219,7 @@ def close(database: Database, known: Before, *, allowed: int, crashed: bool) -> 
         observer = psycopg.connect(database.settings.url, **CONNECTION)
     except psycopg.OperationalError:
         with database.translating_errors(), database.connection() as connection:
-            connection.execute("SELECT")  # the server answers: it only accepts no more connections
+            connection.execute("SELECT")  # the server answers, so it only accepts no more connections
         database.left_behind.note(leftovers.NO_MORE_CONNECTIONS)
         database.close()
         return None
@@ -226,44 +229,35 @@ def close(database: Database, known: Before, *, allowed: int, crashed: bool) -> 
         _end_prepared(observer, database)
         if observer.info.server_version < _STATISTICS_IN_MEMORY:
             time.sleep(_STATISTICS_DELAY_S)
-        # Sessions report what they counted before they end, and those of the trial have ended.
+        # Sessions report their counts before they end, and the trial's sessions have ended.
         return max(0, _deadlocks(observer) - (0 if crashed else known.deadlocks))
 
 
-@contextmanager
-def _observing(database: Database) -> Iterator[Connection]:
-    with database.translating_errors(), psycopg.connect(database.settings.url, **CONNECTION) as observer:
-        yield observer
-
-
-def _note_session(connection: Connection, database: Database) -> None:
-    for name, count in connection.execute(_IN_SESSION, prepare=False):
-        database.left_behind.note(_WORDS.get(name, f"the setting {name} was left changed on the connection"), count)
-
-
 def _note_open(observer: Connection, database: Database, before: Sequence[int], *, allowed: int) -> None:
-    """Wait until the trial's sessions have ended; note those that do not, and end those that would block others."""
+    """Wait until the trial's sessions end; record those that do not, and terminate those that would block others."""
     deadline = time.monotonic() + _PATIENCE_S
-    while not _is_settled(found := _sessions(observer, before=before), allowed=allowed):
+    while not _have_ended(remaining := _sessions(observer, before=before), allowed=allowed):
         if time.monotonic() > deadline:
             break
-        gc.collect()  # a connection that the function has dropped is closed with its object
+        gc.collect()  # closes connections that the function no longer references
         time.sleep(_POLL_S)
     else:
         return
-    own = [each for each in found if not each.is_of_lab]
+    own = [each for each in remaining if not each.is_of_lab]
     idle = [each for each in own if each.idle_long]
     database.left_behind.note(leftovers.OWN_TRANSACTION, len(idle))
-    ended = idle
+    to_terminate = idle
     if len(own) > allowed:
         database.left_behind.note(leftovers.OWN_CONNECTION, len(own) - len(idle))
-        ended = own
-    observer.execute("SELECT pg_terminate_backend(pid, 1000) FROM unnest(%s::int[]) AS pid", [[e.pid for e in ended]])
+        to_terminate = own
+    observer.execute(
+        "SELECT pg_terminate_backend(pid, 1000) FROM unnest(%s::int[]) AS pid", [[each.pid for each in to_terminate]]
+    )
 
 
-def _is_settled(found: Sequence[_Session], *, allowed: int) -> bool:
-    """Whether the lab's sessions have ended, and no more than `allowed` others are left, none in a transaction."""
-    return len(found) <= allowed and not any(each.is_of_lab or each.in_transaction for each in found)
+def _have_ended(remaining: Sequence[_Session], *, allowed: int) -> bool:
+    """Whether the lab's sessions have ended, and at most `allowed` others are left, none in a transaction."""
+    return len(remaining) <= allowed and not any(each.is_of_lab or each.in_transaction for each in remaining)
 
 
 def _sessions(observer: Connection, *, before: Sequence[int]) -> list[_Session]:
@@ -276,13 +270,10 @@ def _end_prepared(connection: Connection, database: Database) -> None:
     while (rows := connection.execute(_PREPARED).fetchall()) and time.monotonic() < deadline:
         time.sleep(_POLL_S)
     for (gid,) in rows:
-        with suppress(psycopg.errors.UndefinedObject):  # it was ended since
+        with suppress(psycopg.errors.UndefinedObject):  # it ended meanwhile
             connection.execute(sql.SQL("ROLLBACK PREPARED {}").format(sql.Literal(gid)), prepare=False)
             database.left_behind.note(leftovers.PREPARED)
 
 
 def _deadlocks(observer: Connection) -> int:
-    row = observer.execute(_DEADLOCKS).fetchone()
-    assert row is not None
-    count: int = row[0]
-    return count
+    return sum(count for (count,) in observer.execute(_DEADLOCKS))

@@ -1,6 +1,6 @@
-"""The documented migration commands: run, generate, revert. Alembic does the work; this finds its scripts.
+"""The migration commands upgrade, generate and revert, run by Alembic on a `Database`.
 
-The scripts lie in `migrations/` of a checkout, or inside the installed package.
+The scripts are in `migrations/` of a checkout, or inside the installed package.
 """
 
 import io
@@ -23,10 +23,10 @@ _PACKAGE = Path(__file__).parent.parent
 
 
 def upgrade(database: Database, *, versions: Path | None = None) -> list[str]:
-    """Bring the schema to the newest revision; returns the revisions that were applied, oldest first.
+    """Migrate to the newest revision; returns the applied revisions, oldest first.
 
     Raises:
-        TicketlabError: a migration failed, and was rolled back; the text says what the database said.
+        TicketlabError: a migration failed and was rolled back; the message quotes the database.
     """
     before = current(database)
     with _migrating(database, versions) as config:
@@ -36,7 +36,7 @@ def upgrade(database: Database, *, versions: Path | None = None) -> list[str]:
 
 
 def revert(database: Database, *, versions: Path | None = None) -> str | None:
-    """Take back the last revision that was applied; returns it, or None where there was none."""
+    """Revert the last applied revision; returns it, or None if there was none."""
     last = current(database)
     if last is not None:
         with _migrating(database, versions) as config:
@@ -45,15 +45,15 @@ def revert(database: Database, *, versions: Path | None = None) -> str | None:
 
 
 def generate(database: Database, message: str, *, versions: Path | None = None) -> Path | None:
-    """Write the migration that brings the database to the models; returns its file, or None where nothing differs.
+    """Write the migration from the database to the models; returns its file, or None if nothing differs.
 
     Args:
-        database: one that stands at the newest revision.
+        database: a database at the newest revision.
         message: what the migration does; it becomes the file's name.
-        versions: where to write it; by default among the scripts of the checkout.
+        versions: the folder to write it to; by default that of the checkout's scripts.
 
     Raises:
-        TicketlabError: the database is not at the newest revision, or the folder may not be written.
+        TicketlabError: the database is not at the newest revision, or the folder is not writable.
     """
     with _migrating(database, versions) as config:
         try:
@@ -72,20 +72,20 @@ def generate(database: Database, message: str, *, versions: Path | None = None) 
 
 
 def current(database: Database) -> str | None:
-    """The revision that the database stands at, None before the first."""
+    """Return the database's revision, None before the first."""
     with database.translating_errors(), database.engine.connect() as connection:
         return MigrationContext.configure(connection).get_current_revision()
 
 
 def _drop_empty(_context: MigrationContext, _revision: object, directives: list[MigrationScript]) -> None:
-    """Write no migration that changes nothing."""
+    """Drop a migration that changes nothing."""
     if directives[0].upgrade_ops is None or directives[0].upgrade_ops.is_empty():
         directives.clear()
 
 
 @contextmanager
 def _migrating(database: Database, versions: Path | None) -> Iterator[Config]:
-    """Alembic's configuration with a connection in one transaction, and its failures as sentences."""
+    """Yield Alembic's configuration with a connection in one transaction; translate its errors."""
     try:
         with database.translating_errors(), database.engine.begin() as connection:
             config = configuration(versions)
@@ -94,18 +94,18 @@ def _migrating(database: Database, versions: Path | None) -> Iterator[Config]:
     except CommandError as error:
         raise TicketlabError(
             f"Alembic says: {error} Database {database.settings.address}; `ticketlab migrate upgrade` brings it to "
-            "the newest revision, and --versions names a folder with migrations of your own."
+            "the newest revision, and --versions names a folder with your own migrations."
         ) from error
     except DBAPIError as error:
         raise TicketlabError(
             f"The database {database.settings.address} refused: {str(error.orig).strip()}\nNothing was changed. The "
-            "migrations need a role that may create tables; where the documented tables are there already, take an "
-            "empty database, or mark this one as migrated with `alembic stamp head`."
+            """Return Alembic's configuration with ticketlab's migrations and those in `versions`; prints nothing."""
+            "this one as migrated with `alembic stamp head`."
         ) from error
 
 
 def configuration(versions: Path | None = None) -> Config:
-    """Alembic's configuration, with the migrations of `versions` beside ticketlab's own; it prints nothing."""
+    """Return Alembic's configuration with ticketlab's migrations and those in `versions`; prints nothing."""
     config = Config(stdout=io.StringIO())
     folders = [_script_folder() / "versions", *([versions] if versions else [])]
     for name, value in (
@@ -113,7 +113,7 @@ def configuration(versions: Path | None = None) -> Config:
         ("path_separator", "newline"),
         ("version_locations", "\n".join(map(str, folders))),
     ):
-        config.set_main_option(name, value.replace("%", "%%"))  # where % would begin an interpolation
+        config.set_main_option(name, value.replace("%", "%%"))  # % begins an interpolation
     return config
 
 

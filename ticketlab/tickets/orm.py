@@ -1,5 +1,6 @@
-"""SQLAlchemy's ORM: the models of the documented tables, and a purchase through a Session."""
+"""SQLAlchemy models of the tables, and a purchase through a Session."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -19,21 +20,14 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, Session, mapped_column
 
 from ticketlab.outcomes import Outcome
-from ticketlab.tickets.purchase import (
-    PurchaseRequest,
-    PurchaseResult,
-    SoldTicket,
-    sold_out,
-    ticket_ids,
-    unknown_event,
-)
+from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult, SoldTicket, sold_out, ticket_ids, unknown_event
 from ticketlab.tickets.strategy import commit_guard
 
 MAX_NAME_LENGTH = 255
 
 
 class Base(MappedAsDataclass, DeclarativeBase, kw_only=True):
-    """One naming convention: PostgreSQL's own, so that the documented DDL typed by hand gives the same names."""
+    """The base class, with PostgreSQL's own naming convention, so that hand-written DDL gives the same names."""
 
     metadata = MetaData(
         naming_convention={
@@ -52,7 +46,7 @@ _StampedMoment = Annotated[datetime, mapped_column(DateTime(timezone=True), serv
 
 
 class Event(Base):
-    """An event and its stock. `version` rises with each update: it is the order that the database chose."""
+    """An event and its stock. `version` rises by one with each update, and so records the order of the writes."""
 
     __tablename__ = "events"
     __table_args__ = (
@@ -62,19 +56,19 @@ class Event(Base):
     )
 
     id: Mapped[_Id] = mapped_column(init=False)
-    """Given by the database."""
+    """Assigned by the database."""
     name: Mapped[str] = mapped_column(String(MAX_NAME_LENGTH))
     """At most 255 characters."""
     date: Mapped[_Moment] = mapped_column(index=True)
-    """When it takes place, with its time zone."""
+    """When it takes place; timezone-aware."""
     total_tickets: Mapped[int]
-    """The seats that there are, sold or not."""
+    """All seats, sold or not."""
     available_tickets: Mapped[int]
-    """Those that are left, but for what a strategy keeps beside the row while it sells."""
+    """The unsold seats, except those that a strategy counts elsewhere while it sells."""
     version: Mapped[int] = mapped_column(server_default=text("1"), init=False)
-    """From 1; each update adds one."""
+    """1 for a new event; each update adds one."""
     created_at: Mapped[_StampedMoment] = mapped_column(init=False)
-    """The time of the transaction that made it."""
+    """The start of the transaction that created it."""
     updated_at: Mapped[_StampedMoment] = mapped_column(init=False)
     """The time of the last update."""
 
@@ -87,17 +81,17 @@ class Ticket(Base):
     __tablename__ = "tickets"
 
     id: Mapped[_Id] = mapped_column(default=None, kw_only=True)
-    """Given by the database where the strategy does not give it."""
+    """Assigned by the strategy, else by the database."""
     event_id: Mapped[_OfEvent] = mapped_column(index=True)
-    """The event that it is for; when that is deleted, so is the ticket."""
+    """Its event; deleting the event deletes the ticket."""
     purchase_id: Mapped[UUID] = mapped_column(index=True)
-    """Whose it is: all tickets of a purchase have the same."""
+    """The purchase that owns it."""
     purchased_at: Mapped[_StampedMoment] = mapped_column(init=False, index=True)
-    """The time of the transaction that sold it."""
+    """The start of the transaction that sold it."""
 
 
 class FreeSeat(Base):
-    """A seat that is for sale: taken off the event's stock in advance, and deleted when it is sold."""
+    """A free seat: subtracted from the event's stock in advance, and deleted when it is sold."""
 
     __tablename__ = "free_seats"
 
@@ -106,7 +100,7 @@ class FreeSeat(Base):
 
 
 class StockShard(Base):
-    """A share of an event's stock, taken off its row so that buyers of one event need not meet on one row."""
+    """A share of an event's stock, kept in a row of its own to spread the lock contention."""
 
     __tablename__ = "stock_shards"
     __table_args__ = (CheckConstraint("available >= 0", name="CHK_stock_shards_available_non_negative"),)
@@ -117,9 +111,9 @@ class StockShard(Base):
 
 
 def sell_if_enough(session: Session, request: PurchaseRequest, event: Event | None) -> PurchaseResult:
-    """Decide by the event as it was loaded, change it, add the tickets, and commit.
+    """Decide by the loaded event, change it, add the tickets, and commit.
 
-    The version is raised by the mapper: `version_id_col` of the model, which every UPDATE compares.
+    The mapper increments and compares the version: see `version_id_col`.
     """
     if event is None:
         return unknown_event(request)
@@ -127,18 +121,29 @@ def sell_if_enough(session: Session, request: PurchaseRequest, event: Event | No
         return sold_out(request, version=event.version, left=event.available_tickets)
     event.available_tickets -= request.quantity
     event.updated_at = func.clock_timestamp()
-    tickets = [
-        Ticket(id=ticket_id, event_id=event.id, purchase_id=request.purchase_id)
-        for ticket_id in ticket_ids(request.purchase_id, request.quantity)
-    ]
-    session.add_all(tickets)
+    tickets = add_tickets(session, request)
     session.flush()
     with commit_guard():
         session.commit()
+    return sold(request, tickets, version=event.version, left=event.available_tickets)
+
+
+def add_tickets(session: Session, request: PurchaseRequest) -> list[Ticket]:
+    """Add the request's tickets to the session."""
+    tickets = [
+        Ticket(id=ticket_id, event_id=request.event_id, purchase_id=request.purchase_id)
+        for ticket_id in ticket_ids(request.purchase_id, request.quantity)
+    ]
+    session.add_all(tickets)
+    return tickets
+
+
+def sold(request: PurchaseRequest, tickets: Sequence[Ticket], *, version: int, left: int) -> PurchaseResult:
+    """The result SOLD, from loaded tickets."""
     return PurchaseResult(
         outcome=Outcome.SOLD,
         quantity=request.quantity,
         tickets=[SoldTicket(each.id, each.event_id, each.purchase_id, each.purchased_at) for each in tickets],
-        version=event.version,
-        available_tickets=event.available_tickets,
+        version=version,
+        available_tickets=left,
     )

@@ -1,4 +1,4 @@
-"""What a buyer asks for and what he is told. Plain records: no SQL, no connection."""
+"""The records of a purchase: request, basket, sold ticket, result. Plain data: no SQL, no connection."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,21 +17,19 @@ _READABLE = 10**18
 
 
 class SoldTicket(NamedTuple):
-    """A ticket as a purchase made it. A tuple, for a purchase is measured in microseconds."""
+    """A sold ticket: its `id`, its `event_id`, and more. A tuple, because a dataclass adds to the measured latency."""
 
     id: UUID
-    """The ticket's own."""
     event_id: UUID
-    """The event that it is for."""
     purchase_id: UUID
     """The purchase that owns it."""
     purchased_at: datetime
-    """The time of the transaction that sold it, as the database had it."""
+    """The start of the transaction that sold it, by the database's clock."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PurchaseRequest:
-    """`quantity` tickets of the event `event_id`, wanted under one `purchase_id`."""
+    """A request for `quantity` tickets of the event `event_id`, under one `purchase_id`."""
 
     event_id: UUID
     quantity: int
@@ -39,10 +37,10 @@ class PurchaseRequest:
 
     @classmethod
     def checked(cls, event_id: UUID | str, quantity: int, purchase_id: UUID | str) -> Self:
-        """A request whose values can be sent.
+        """A request whose values PostgreSQL can store.
 
         Raises:
-            InvalidInputError: an id is no UUID, or the quantity is no integer from 1 to 2,147,483,647.
+            InvalidInputError: an id is not a UUID, or the quantity is not an integer from 1 to 2,147,483,647.
         """
         return cls(
             event_id=checked_uuid("event_id", event_id),
@@ -52,45 +50,46 @@ class PurchaseRequest:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The three values under their names, for a statement's placeholders."""
+        """The three values by name, for a statement's placeholders."""
         return {"event_id": self.event_id, "quantity": self.quantity, "purchase_id": self.purchase_id}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Basket:
-    """Tickets of several events, wanted under one `purchase_id`: all of them or none."""
+    """A request for tickets of several events under one `purchase_id`: all of them or none."""
 
     quantities: Mapping[UUID, int]
-    """How many of each event, in the buyer's order; in which no safe strategy locks their rows."""
+    """Tickets by event, in the buyer's order. Safe strategies lock the rows in the order of the ids instead."""
     purchase_id: UUID
 
     @classmethod
     def checked(cls, quantities: Mapping[UUID, int] | Mapping[str, int], purchase_id: UUID | str) -> Self:
-        """A basket whose values can be sent.
+        """A basket whose values PostgreSQL can store.
 
         Raises:
-            InvalidInputError: an id is no UUID, a quantity is no integer from 1 to 2,147,483,647, or there is none.
+            InvalidInputError: an id is not a UUID, a quantity is not an integer from 1 to 2,147,483,647, or the
+                basket is empty.
         """
         if not isinstance(quantities, Mapping):
-            raise InvalidInputError(f"quantities must map each event to how many are wanted, not {quantities!r}.")
+            raise InvalidInputError(f"quantities must map each event to a number of tickets, not {quantities!r}.")
         if not quantities:
-            raise InvalidInputError("A basket needs tickets of at least one event.")
+            raise InvalidInputError("A basket needs at least one event.")
         checked = {
             checked_uuid("event_id", event_id): checked_integer("quantity", quantity, at_least=1)
             for event_id, quantity in quantities.items()
         }
         if len(checked) < len(quantities):
-            raise InvalidInputError("A basket names each event once.")
+            raise InvalidInputError("A basket may name each event only once.")
         return cls(quantities=checked, purchase_id=checked_uuid("purchase_id", purchase_id))
 
     @property
     def quantity(self) -> int:
-        """The tickets of all events together."""
+        """The tickets of all events, summed."""
         return sum(self.quantities.values())
 
 
 class BasketLine(NamedTuple):
-    """One event of a basket: its tickets, wanted or given back, and the version and stock that were made or seen."""
+    """One event of a basket or refund: its tickets, and the version and stock that were written or read."""
 
     event_id: UUID
     quantity: int
@@ -100,71 +99,71 @@ class BasketLine(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PurchaseResult:
-    """How a purchase ended, or a refund.
+    """The result of a purchase or a refund.
 
-    `version` and `available_tickets` are those of the event that the purchase made (sold, refunded) or saw (sold out);
-    `None` where it saw none, and for several events, whose `lines` have them. `cause` says why it was no sale, why it
-    gave nothing back, or why the last retry was needed.
+    `version` and `available_tickets` are the event's, as written (sold, refunded) or read (sold out). They are None if
+    the strategy read none, and for several events, where `lines` hold them. `cause` says why nothing was sold or
+    refunded, or why the last retry was needed.
     """
 
     outcome: Outcome
-    """Whether it is the buyer's, and if not, whether that is certain."""
+    """Whether the purchase was made, and if not, whether that is certain."""
     quantity: int
-    """The tickets that were wanted; of a refund those that were given back."""
+    """The requested tickets; for a refund, the refunded ones."""
     tickets: Sequence[SoldTicket] = ()
-    """Those that the buyer has: none after a refund."""
+    """The tickets that the buyer owns now; empty after a refund."""
     cause: Cause = Cause.NONE
     retries: Sequence[Cause] = ()
-    """Why each attempt before the last one failed, in their order."""
+    """Why each attempt before the last one failed, in order."""
     version: int | None = None
     available_tickets: int | None = None
     lines: Sequence[BasketLine] = ()
-    """Of a basket that was sold every event, of one that was sold out those events that had too few tickets left; of
-    a refund each event that tickets came back to, be it one, in the order of their ids."""
+    """Sold basket: every event. Sold-out basket: the events with too few tickets. Refund: every refunded event, even
+    if it is one, in the order of their ids."""
     detail: str = ""
-    """What the database or the pool said, where it said anything."""
+    """The message of the database or the pool, if there was one."""
 
     @property
     def attempts(self) -> int:
-        """How often it was tried."""
+        """The number of attempts."""
         return 1 + len(self.retries)
 
     @property
     def success(self) -> bool:
-        """Whether the tickets are the buyer's."""
+        """Whether the buyer owns the tickets."""
         return self.outcome is Outcome.SOLD
 
     @property
     def message(self) -> str:
         """The outcome in a sentence, for the buyer."""
-        wanted = f"{self.quantity} ticket" + ("s" if self.quantity != 1 else "")
-        tries = f"{self.attempts} attempt" + ("s" if self.attempts != 1 else "")
+        tickets = f"{self.quantity} ticket" + ("s" if self.quantity != 1 else "")
+        attempts = f"{self.attempts} attempt" + ("s" if self.attempts != 1 else "")
         before = " before" if self.success and self.cause is Cause.REPEATED else ""
         match self.outcome:
             case Outcome.SOLD | Outcome.REFUNDED:
-                return f"{wanted} {'purchased' if self.success else 'given back'}{before}."
+                return f"{tickets} {'purchased' if self.success else 'refunded'}{before}."
             case Outcome.SOLD_OUT:
-                left = [
-                    f"{line.quantity} of event {line.event_id}: {line.available_tickets} left" for line in self.lines
+                lines = [
+                    f"{each.quantity} of event {each.event_id}: {each.available_tickets} left" for each in self.lines
                 ]
-                told = "; ".join(left) or f"{wanted} wanted, {self.available_tickets} left"
-                return f"Not enough tickets available: {told}."
+                counts = "; ".join(lines) or f"{tickets} requested, {self.available_tickets} left"
+                return f"Not enough tickets available: {counts}."
             case Outcome.CONFLICT:
-                return f"Concurrent modification: gave up after {tries} ({self.cause})."
+                return f"Concurrent modification: gave up after {attempts} ({self.cause})."
             case Outcome.UNAVAILABLE:
                 return self.detail
             case Outcome.FAILED:
                 repeated = self.cause is Cause.REPEATED
-                how = "Nothing was sold" if repeated else f"It failed and was rolled back ({self.cause})"
-                return f"{how}: {self.detail}"
+                failure = "Nothing was sold" if repeated else f"Failed and was rolled back ({self.cause})"
+                return f"{failure}: {self.detail}"
             case Outcome.UNKNOWN:
-                return f"The connection broke; it may or may not have happened: {self.detail}"
+                return f"The connection broke, and the commit may or may not have happened: {self.detail}"
 
 
 def ticket_ids(purchase_id: UUID, quantity: int) -> list[UUID]:
-    """The ids of a purchase's tickets: the MD5 of its id and the ticket's number, as the SQL `md5(…)::uuid` makes them.
+    """The ids of a purchase's tickets: the MD5 of its id and the ticket's number, as `md5(…)::uuid` computes in SQL.
 
-    Name-based as in RFC 9562, section 5.8, so that the same purchase can not be written twice.
+    Name-based (custom UUIDs: RFC 9562, section 5.8), so that the same purchase cannot be inserted twice.
     """
     prefix = md5(str(purchase_id).encode(), usedforsecurity=False)
     ids = []
@@ -176,10 +175,10 @@ def ticket_ids(purchase_id: UUID, quantity: int) -> list[UUID]:
 
 
 def sold(request: PurchaseRequest, rows: Sequence[TupleRow]) -> PurchaseResult:
-    """The request was met.
+    """The result SOLD.
 
-    `rows` holds a row a ticket: the columns of `SoldTicket`, then the stock and the version that the event now has,
-    or NULL where the sale left the event's row alone.
+    `rows` holds one row per ticket: the columns of `SoldTicket`, then the event's new stock and version, or NULL if the
+    sale did not touch the event's row.
     """
     *_, left, version = rows[0]
     return PurchaseResult(
@@ -192,7 +191,7 @@ def sold(request: PurchaseRequest, rows: Sequence[TupleRow]) -> PurchaseResult:
 
 
 def sold_out(request: PurchaseRequest, *, version: int, left: int) -> PurchaseResult:
-    """The event, as seen at `version`, had fewer tickets left than were wanted."""
+    """The result SOLD_OUT: at `version` the event had `left` tickets, fewer than requested."""
     return PurchaseResult(
         outcome=Outcome.SOLD_OUT,
         quantity=request.quantity,
@@ -203,26 +202,26 @@ def sold_out(request: PurchaseRequest, *, version: int, left: int) -> PurchaseRe
 
 
 def bought_before(request: PurchaseRequest | Basket, tickets: Sequence[SoldTicket]) -> PurchaseResult:
-    """The answer to a purchase whose id owns `tickets` already; nothing is sold.
+    """The result of a repeated purchase, whose id already owns `tickets`; nothing is sold. The cause is REPEATED.
 
-    SOLD, with these tickets, where they are exactly what is asked for. FAILED where the id owns another quantity or
-    tickets of other events: a buyer that is told "sold" owns all that it asked for. The cause of both is REPEATED.
+    SOLD, with these tickets, if they are exactly what is requested. FAILED if the id owns another quantity or tickets
+    of other events, because SOLD means that the buyer owns what it asked for.
     """
-    asked = request.quantities if isinstance(request, Basket) else {request.event_id: request.quantity}
+    requested = request.quantities if isinstance(request, Basket) else {request.event_id: request.quantity}
     owned = dict(Counter(ticket.event_id for ticket in tickets))
-    if owned == asked:
+    if owned == requested:
         return PurchaseResult(outcome=Outcome.SOLD, quantity=request.quantity, tickets=tickets, cause=Cause.REPEATED)
     listed = ", ".join(f"{count} of event {event_id}" for event_id, count in sorted(owned.items()))
     return PurchaseResult(
         outcome=Outcome.FAILED,
         quantity=request.quantity,
         cause=Cause.REPEATED,
-        detail=f"the purchase id {request.purchase_id} owns other tickets than were asked for: {listed}",
+        detail=f"the purchase id {request.purchase_id} already owns other tickets than requested: {listed}",
     )
 
 
 def unknown_event(request: PurchaseRequest | Basket, *, missing: Iterable[UUID] = ()) -> PurchaseResult:
-    """There is no such event, or of a basket the `missing` ones are not there: nothing was written."""
+    """The result FAILED: the event, or the `missing` events of a basket, do not exist; nothing was written."""
     unknown = [request.event_id] if isinstance(request, PurchaseRequest) else sorted(missing)
     return PurchaseResult(
         outcome=Outcome.FAILED,
@@ -233,7 +232,7 @@ def unknown_event(request: PurchaseRequest | Basket, *, missing: Iterable[UUID] 
 
 
 def checked_uuid(name: str, value: UUID | str) -> UUID:
-    """`value` as a UUID; InvalidInputError where it is none."""
+    """`value` as a UUID, or InvalidInputError."""
     if isinstance(value, UUID):
         return value
     try:
@@ -243,10 +242,10 @@ def checked_uuid(name: str, value: UUID | str) -> UUID:
 
 
 def checked_integer(name: str, value: object, *, at_least: int) -> int:
-    """`value`, if PostgreSQL's `integer` holds it; InvalidInputError otherwise. A bool is no number here."""
+    """`value` if it is an int that fits PostgreSQL's `integer`, else InvalidInputError. A bool is rejected."""
     if not isinstance(value, int) or isinstance(value, bool):
         raise InvalidInputError(f"{name} must be an integer, not {value!r}.")
     if not at_least <= value <= MAX_INTEGER:
-        shown = f"{value:,}" if abs(value) < _READABLE else "a number of more digits than are worth reading"
+        shown = f"{value:,}" if abs(value) < _READABLE else "a number too long to print"
         raise InvalidInputError(f"{name} must be from {at_least} to {MAX_INTEGER:,}, not {shown}.")
     return value

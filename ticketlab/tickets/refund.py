@@ -1,7 +1,7 @@
-"""A purchase given back, in one round trip, whatever strategy sold it. Knows the two documented tables and no other.
+"""Refunds a purchase in one round trip, whatever strategy sold it. Knows the tables events and tickets only.
 
-Where a strategy counts stock elsewhere meanwhile, the event's row says less than is for sale, never more: so what comes
-back may be added to it there too, and is found there by whoever finds nothing left elsewhere.
+Refunded tickets are added to the event's row, even if a strategy counts stock elsewhere while it sells: such a
+strategy looks at the row once the stock elsewhere is used up.
 """
 
 from typing import Final
@@ -15,18 +15,18 @@ from ticketlab.tickets.database import Database
 from ticketlab.tickets.purchase import BasketLine, PurchaseResult
 from ticketlab.tickets.strategy import RetryPolicy, pipelined_transaction
 
-# The events' rows are locked first, all of them, in the order in which everybody locks: so who holds a ticket here
-# waits for nobody who may come to wait for it. A statement of its own, for the next one is to see the rows as they are
-# after the wait. One that locks a row and updates it from an older snapshot asks PostgreSQL for the older version's
-# lock as well, where others hold the key of that version (as who inserts tickets does), and another refund may have it.
+# Lock all events first, in the order of their ids as everywhere, so that a refund that holds tickets cannot deadlock.
+# A separate statement, so that the next one gets a snapshot taken after the wait. A single statement would update the
+# row from an older snapshot. If others hold a key lock on that older row version, as inserting tickets does, PostgreSQL
+# requests a lock on the older version too, which another refund may hold.
 LOCK: Final = """
 SELECT FROM events
 WHERE id = ANY (ARRAY(SELECT event_id FROM tickets WHERE purchase_id = %(purchase_id)s))
 ORDER BY id FOR NO KEY UPDATE
 """
 
-# Locked again, for the id may have been given back and have bought from another event since: either all its tickets
-# return or none. What a sub-select asks for is there as a whole before the first row that needs it is looked at.
+# Lock again: meanwhile the id may have been refunded and have bought from another event, and either all its tickets
+# are refunded or none. The sub-selects are evaluated completely before the first row that depends on them.
 GIVE_BACK: Final = """
 WITH locked AS MATERIALIZED (
     SELECT id FROM events
@@ -47,26 +47,25 @@ RETURNING id, quantity, version, available_tickets
 
 
 def cancel(database: Database, purchase_id: UUID, retry: RetryPolicy) -> PurchaseResult:
-    """Give back whatever the purchase owns, trying again after conflicts as `retry` says; no database error escapes."""
-    return execution.run_with_retries(lambda: _give_back(database, purchase_id), retry, quantity=0)
+    """Refund what the purchase owns, and retry conflicts by `retry`; database errors become outcomes."""
+    return execution.run_with_retries(lambda: _attempt(database, purchase_id), retry, quantity=0)
 
 
-def _give_back(database: Database, purchase_id: UUID) -> PurchaseResult:
-    """Try once."""
+def _attempt(database: Database, purchase_id: UUID) -> PurchaseResult:
     parameters = {"purchase_id": purchase_id}
     with database.connection() as connection:
         with pipelined_transaction(connection):
             connection.execute(LOCK, parameters)
-            giving_back = connection.execute(GIVE_BACK, parameters)
-        return _given_back(giving_back.fetchall())
+            refunded = connection.execute(GIVE_BACK, parameters)
+        return _result(refunded.fetchall())
 
 
-def _given_back(rows: list[TupleRow]) -> PurchaseResult:
-    """What came back: a row an event, with its version and its stock as they now are."""
+def _result(rows: list[TupleRow]) -> PurchaseResult:
+    """The result, from one row per event: id, refunded tickets, new version and new stock."""
     lines = sorted(map(BasketLine._make, rows))
     if not lines:
         return PurchaseResult(outcome=Outcome.REFUNDED, quantity=0, cause=Cause.REPEATED)
-    single = lines[0] if len(lines) == 1 else None  # as of a purchase of one event
+    single = lines[0] if len(lines) == 1 else None
     return PurchaseResult(
         outcome=Outcome.REFUNDED,
         quantity=sum(line.quantity for line in lines),

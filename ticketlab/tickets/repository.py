@@ -1,4 +1,4 @@
-"""EventRepository: what an application calls to keep events and to sell their tickets."""
+"""EventRepository: the application's interface to store events and to sell their tickets."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -25,27 +25,27 @@ from ticketlab.tickets.strategy import Strategy, transaction
 
 
 class EventRepository:
-    """Events, their tickets and their sale, in one database, by one strategy.
+    """Stores the events of one database and sells their tickets by one strategy.
 
-    Every method may raise UnavailableError where no connection can be had, but for `purchase_tickets`,
-    `purchase_basket` and `cancel_purchase`, whose result says so.
+    Every method may raise UnavailableError if no connection is available. Only `purchase_tickets`, `purchase_basket`
+    and `cancel_purchase` report it in their result instead.
     """
 
     def __init__(self, database: Database, strategy: Strategy | str = "pessimistic") -> None:
-        """Sell by `strategy`: one of the registry by its name, or a Strategy of your own."""
+        """Sell by `strategy`: a name in the registry, or a Strategy."""
         self.database = database
         self.strategy = strategies.get(strategy) if isinstance(strategy, str) else strategy
 
     def purchase_tickets(self, event_id: UUID | str, quantity: int, purchase_id: UUID | str) -> PurchaseResult:
         """Buy `quantity` tickets of an event, all or none, under `purchase_id`.
 
-        An id that has bought before buys nothing more, and the cause of the result is REPEATED. Asked for the same
-        tickets again, it is SOLD with the tickets that the id owns: a call whose answer was lost can be made again.
-        Asked for another quantity or another event, it is FAILED, and `detail` says what the id owns. Conflicts, lost
-        connections and failed transactions are outcomes of the result, told apart; they are not raised.
+        Idempotent: an id that has already bought buys nothing more, and the result's cause is REPEATED. A call for the
+        same tickets is SOLD, with the tickets that the id owns, so a call whose answer was lost can be repeated. A call
+        for another quantity or event is FAILED, and `detail` says what the id owns. Conflicts, lost connections and
+        failed transactions are outcomes of the result; they are not raised.
 
         Raises:
-            InvalidInputError: an argument can not be used; nothing was sent.
+            InvalidInputError: an argument is invalid; nothing was sent.
         """
         request = PurchaseRequest.checked(event_id, quantity, purchase_id)
         return execution.purchase(self.database, self.strategy, request)
@@ -56,42 +56,42 @@ class EventRepository:
         """Buy tickets of several events, `quantities` of each, all of them or none, under one `purchase_id`.
 
         Raises:
-            InvalidInputError: an argument can not be used, or the strategy sells no baskets; nothing was sent.
+            InvalidInputError: an argument is invalid, or the strategy sells no baskets; nothing was sent.
         """
         return execution.purchase(self.database, self.strategy, Basket.checked(quantities, purchase_id))
 
     def cancel_purchase(self, purchase_id: UUID | str) -> PurchaseResult:
-        """Give all tickets of a purchase back to the stock of their events: all of them or none, a basket's too.
+        """Refund a purchase: return all its tickets, of every event, to the stock, or none.
 
-        The outcome is REFUNDED, and `quantity` says how many tickets came back. An id that owns nothing, because it
-        never bought or was given back before, changes nothing: it is REFUNDED too, with quantity 0 and the cause
-        REPEATED. So a call whose answer was lost can be made again. Each event's version rises by one: `lines` have it
-        and the stock, and of a single event `version` and `available_tickets` too. What a strategy counts beside the
-        event's row is not in that stock: see `settle`.
+        The outcome is REFUNDED, and `quantity` is the number of refunded tickets. An id that owns nothing, because it
+        never bought or was already refunded, changes nothing: it is REFUNDED with quantity 0 and the cause REPEATED. So
+        a call whose answer was lost can be repeated. Each event's version rises by one. `lines` hold the new versions
+        and stocks; for a single event, so do `version` and `available_tickets`. That stock leaves out what a strategy
+        counts outside the event's row: see `settle`. The id may buy again afterwards.
 
-        Conflicts, lost connections and failed transactions are outcomes of the result, as for a purchase, and are
-        tried again by the strategy's policy; they are not raised. Events are locked in the order of their ids, before
-        any ticket: beside strategies that do likewise, nobody waits in a circle. The id may buy again afterwards.
+        Conflicts, lost connections and failed transactions are outcomes of the result, and are retried by the
+        strategy's policy; they are not raised. Events are locked in the order of their ids, before any ticket, so
+        there is no deadlock with strategies that lock in the same order.
 
         Raises:
-            InvalidInputError: the id is no UUID; nothing was sent.
+            InvalidInputError: the id is not a UUID; nothing was sent.
         """
         return refund.cancel(self.database, checked_uuid("purchase_id", purchase_id), self.strategy.retry)
 
     def settle(self, event_ids: Iterable[UUID]) -> None:
-        """Bring the rows of these events up to what was sold, where the strategy counts stock elsewhere meanwhile.
+        """Reconcile the stock on these events' rows, if the strategy counts stock elsewhere while it sells.
 
-        Every method that reads stock does this first; only what reads the tables past this class has to ask for it.
+        Every method of this class that reads stock does so first. Call it before reading the tables directly.
         """
         if self.strategy.reconcile_stock is not None:
             with self.database.translating_errors(), self.database.connection() as connection, transaction(connection):
                 self.strategy.reconcile_stock(connection, sorted(event_ids))
 
     def create(self, *, name: str, date: datetime, total_tickets: int, available_tickets: int | None = None) -> Event:
-        """A new event, of version 1; without `available_tickets` all tickets are.
+        """Create an event at version 1; by default all its tickets are available.
 
         Raises:
-            InvalidInputError: a value can not be used; nothing was sent.
+            InvalidInputError: a value is invalid; nothing was sent.
         """
         available_tickets = total_tickets if available_tickets is None else available_tickets
         values = _checked(
@@ -101,7 +101,7 @@ class EventRepository:
             return session.scalars(insert(Event).returning(Event), [values]).one()
 
     def get(self, event_id: UUID | str) -> Event:
-        """The event.
+        """Return the event.
 
         Raises:
             NotFoundError: there is no such event.
@@ -115,16 +115,11 @@ class EventRepository:
         return event
 
     def list(
-        self,
-        *,
-        start: datetime | None = None,
-        end: datetime | None = None,
-        limit: int = 50,
-        after: Event | None = None,
+        self, *, start: datetime | None = None, end: datetime | None = None, limit: int = 50, after: Event | None = None
     ) -> Sequence[Event]:
-        """A page of events in order of date, from `start` (included) to `end` (left out).
+        """Return a page of events ordered by date, from `start` (included) to `end` (excluded).
 
-        The next page begins `after` the last event of this one. Served by the index on `date`, however far the page.
+        For the next page pass the last event of this one as `after`. The index on `date` serves every page.
         """
         query = select(Event).order_by(Event.date, Event.id).limit(checked_integer("limit", limit, at_least=1))
         if start is not None:
@@ -132,12 +127,12 @@ class EventRepository:
         if end is not None:
             query = query.where(Event.date < _checked_moment("end", end))
         if after is not None:
-            # The first condition says no more than the second, but it is the one that the index on date serves.
+            # The second condition implies the first, but only the first can use the index on date.
             query = query.where(Event.date >= after.date, tuple_(Event.date, Event.id) > (after.date, after.id))
         if self.strategy.reconcile_stock is not None:
             with self.database.session() as session:
-                found = [event.id for event in session.scalars(query)]
-            self.settle(found)  # once the connection is given back: who holds one must not wait for another
+                event_ids = [event.id for event in session.scalars(query)]
+            self.settle(event_ids)  # after the session is closed: holding one connection while waiting can deadlock
         with self.database.session() as session:
             return session.scalars(query).all()
 
@@ -151,28 +146,23 @@ class EventRepository:
         total_tickets: int | None = None,
         available_tickets: int | None = None,
     ) -> Event:
-        """Change an event that nobody changed since `expected_version`; its version rises by one.
+        """Update an event if it still has `expected_version`; its version rises by one.
 
         Raises:
-            InvalidInputError: a value can not be used, or none is given; the event stays as it was.
+            InvalidInputError: a value is invalid, or none is given; the event is unchanged.
             NotFoundError: there is no such event.
             StaleVersionError: the event has another version by now.
         """
         event_id = checked_uuid("event_id", event_id)
         expected_version = checked_integer("expected_version", expected_version, at_least=1)
-        given = {
-            "name": name,
-            "date": date,
-            "total_tickets": total_tickets,
-            "available_tickets": available_tickets,
-        }
+        given = {"name": name, "date": date, "total_tickets": total_tickets, "available_tickets": available_tickets}
         values = _checked({field: value for field, value in given.items() if value is not None})
         if not values:
             raise InvalidInputError(f"An update needs a value for at least one of: {', '.join(given)}.")
         change = (
             update(Event)
             .where(Event.id == event_id, Event.version == expected_version)
-            # clock_timestamp, not now(): a transaction that waited for the row would set back the clock.
+            # clock_timestamp, not now(): after a wait for the row, now() is earlier than the last update.
             .values(**values, version=Event.version + 1, updated_at=func.clock_timestamp())
             .returning(Event)
         )
@@ -181,11 +171,11 @@ class EventRepository:
             with self.database.session() as session:
                 changed = session.scalars(change).one_or_none()
         except (sqlalchemy.exc.IntegrityError, sqlalchemy.exc.DataError) as error:
-            raise InvalidInputError(f"Event {event_id} can not be changed so: {str(error.orig).strip()}") from error
+            raise InvalidInputError(f"Event {event_id} cannot be updated: {str(error.orig).strip()}") from error
         if changed is None:
-            found = self.get(event_id).version
+            current = self.get(event_id).version
             raise StaleVersionError(
-                f"Event {event_id} has version {found} by now, not {expected_version}: read it again."
+                f"Event {event_id} has version {current} by now, not {expected_version}: read it again."
             )
         return changed
 
@@ -197,20 +187,20 @@ class EventRepository:
         """
         event_id = checked_uuid("event_id", event_id)
         with self.database.session() as session:
-            gone = session.scalar(delete(Event).where(Event.id == event_id).returning(Event.id))
-        if gone is None:
+            deleted = session.scalar(delete(Event).where(Event.id == event_id).returning(Event.id))
+        if deleted is None:
             raise NotFoundError(f"There is no event {event_id}.")
 
     def tickets_of(self, purchase_id: UUID | str) -> Sequence[SoldTicket]:
-        """The tickets that were bought under `purchase_id`; none where nothing was."""
-        bought = Ticket.purchase_id == checked_uuid("purchase_id", purchase_id)
+        """Return the tickets that `purchase_id` owns, perhaps none."""
+        owned = Ticket.purchase_id == checked_uuid("purchase_id", purchase_id)
         columns = (Ticket.id, Ticket.event_id, Ticket.purchase_id, Ticket.purchased_at)
         with self.database.session() as session:
-            return [SoldTicket._make(row) for row in session.execute(select(*columns).where(bought))]
+            return [SoldTicket._make(row) for row in session.execute(select(*columns).where(owned))]
 
 
 def _checked(values: dict[str, Any]) -> dict[str, Any]:
-    """The given fields of an event, each checked; InvalidInputError names the first that can not be used."""
+    """The given fields of an event; InvalidInputError names the first invalid one."""
     if "name" in values:
         _check_name(values["name"])
     if "date" in values:
@@ -228,11 +218,11 @@ def _checked(values: dict[str, Any]) -> dict[str, Any]:
 
 def _check_name(name: object) -> None:
     if not isinstance(name, str) or not name.strip():
-        raise InvalidInputError(f"name must be a text that is not empty, not {name!r}.")
+        raise InvalidInputError(f"name must be a string that is not empty, not {name!r}.")
     if len(name) > MAX_NAME_LENGTH:
-        raise InvalidInputError(f"name may have {MAX_NAME_LENGTH} characters at most, not {len(name):,}.")
-    if "\0" in name or not _is_unicode(name):
-        raise InvalidInputError("name may not hold a NUL character or half a surrogate pair: PostgreSQL stores none.")
+        raise InvalidInputError(f"name may have at most {MAX_NAME_LENGTH} characters, not {len(name):,}.")
+    if "\0" in name or any("\ud800" <= character <= "\udfff" for character in name):
+        raise InvalidInputError("name may not contain a NUL character or a lone surrogate: PostgreSQL stores neither.")
 
 
 def _checked_moment(field: str, moment: object) -> datetime:
@@ -241,12 +231,4 @@ def _checked_moment(field: str, moment: object) -> datetime:
     try:
         return moment.astimezone(UTC)
     except OverflowError:
-        raise InvalidInputError(f"{field} must be within the years 1 to 9999 of UTC, not {moment}.") from None
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+        raise InvalidInputError(f"{field} must be within the years 1 to 9999 in UTC, not {moment}.") from None

@@ -1,11 +1,10 @@
-"""What a strategy is: a function with a name, a claim and a retry policy, and the transaction it runs in.
+"""The record of a strategy, its retry policy and schema, and the transactions that strategies run in.
 
-A strategy's statements go through the connection that it is given, and its COMMIT through `transaction` or
-`committing`: one place where a statement can later be held, or a broken commit be told from a broken statement.
+A strategy commits inside `transaction` or `commit_guard`, which distinguish a lost commit from a lost statement.
 """
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,16 +19,20 @@ from ticketlab.errors import InvalidInputError, UnavailableError
 from ticketlab.outcomes import CONFLICTS, RETRY_CAUSES, Cause, cause_of
 from ticketlab.tickets.database import NO_CONNECTION, Database
 from ticketlab.tickets.purchase import Basket, PurchaseRequest, PurchaseResult
-from ticketlab.tickets.schema import Schema
 
 Connection: TypeAlias = psycopg.Connection[TupleRow]
 Purchase: TypeAlias = Callable[[Any, PurchaseRequest], PurchaseResult]
-"""Makes one attempt with what the strategy works through: a Connection, unless it says otherwise."""
+"""Makes one attempt at a purchase, through the strategy's `resource`: by default a Connection."""
 BasketPurchase: TypeAlias = Callable[[Any, Basket], PurchaseResult]
 Settle: TypeAlias = Callable[[Connection, Sequence[UUID]], None]
-"""Brings the rows of these events up to what was sold; inside a transaction of its own."""
+"""Reconciles the stock on the rows of these events; called inside a transaction."""
+EventRow: TypeAlias = tuple[UUID, int, int | None, int | None]
+"""Event id, total seats, seats left, version; None for what the tables do not record."""
+TicketRow: TypeAlias = tuple[UUID, UUID] | tuple[UUID, UUID, UUID]
+"""Event id, purchase id and, if the purchase function returns tickets to its buyers, ticket id. With ticket ids the
+checks compare the returned tickets with the tables, and detect a ticket or seat that was sold twice."""
 
-_MOST_DOUBLINGS: Final = 60
+_MAX_DOUBLINGS: Final = 60
 
 
 class Isolation(StrEnum):
@@ -42,82 +45,102 @@ class Isolation(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """How often a purchase that met a conflict is tried, for how long, and how long it waits in between.
+    """How often and for how long a purchase is retried after a conflict: exponential backoff with jitter.
 
-    The pause is `first_pause_s`, doubled with each attempt up to `longest_pause_s`; a share of `jitter` of it is
-    drawn at random. All of it by default ("full jitter":
+    The pause is `backoff_initial_s`, doubled with each attempt up to `backoff_max_s`; the share `jitter` of it is
+    random. By default all of it is ("full jitter":
     https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
 
     Raises:
-        InvalidInputError: a value can not be used.
+        InvalidInputError: a value is invalid.
     """
 
     max_attempts: int = 1
-    """Attempts at most, the first among them."""
+    """The maximum number of attempts, including the first."""
     backoff_initial_s: float = 0.002
     backoff_max_s: float = 0.1
     jitter: float = 1.0
     deadline_s: float | None = None
-    """No attempt begins later than this after the first one began."""
+    """No attempt starts later than this after the start of the first one."""
     causes: Sequence[Cause] = CONFLICTS
-    """What is worth another try; any of `RETRY_CAUSES`."""
+    """The causes that are retried; any of `RETRY_CAUSES`."""
 
     def __post_init__(self) -> None:
-        faults = {
+        errors = {
             "at least one attempt": self.max_attempts < 1,
             "pauses that are not negative": min(self.backoff_initial_s, self.backoff_max_s) < 0,
             "a jitter from 0 to 1": not 0 <= self.jitter <= 1,
             f"causes among {', '.join(RETRY_CAUSES)}": not set(self.causes) <= set(RETRY_CAUSES),
         }
-        wrong = [fault for fault, found in faults.items() if found]
-        if wrong:
-            raise InvalidInputError(f"A retry policy needs {'; '.join(wrong)}.")
+        missing = [requirement for requirement, violated in errors.items() if violated]
+        if missing:
+            raise InvalidInputError(f"A retry policy needs {'; '.join(missing)}.")
 
     def pause_s(self, attempt: int) -> float:
-        """How long to wait after the given attempt, counted from 1."""
-        doublings = min(attempt - 1, _MOST_DOUBLINGS)
+        """Return a random pause after the given attempt, counted from 1."""
+        doublings = min(attempt - 1, _MAX_DOUBLINGS)
         longest: float = min(self.backoff_max_s, self.backoff_initial_s * 2**doublings)
         return longest * random.uniform(1 - self.jitter, 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Schema:
+    """Tables of the user's own: how a trial creates and fills them, and how it reads them.
+
+    Each trial has an empty database of its own, so there is nothing to clean up. An exception in a function ends the
+    run, and is reported with the user's part of the traceback.
+    """
+
+    lay_out: Callable[[psycopg.Connection[TupleRow], Mapping[UUID, int]], None]
+    """Creates the tables, and puts the given number of seats of each event on sale. Called in a transaction, which the
+    lab commits. The `int` of the first event's id is 1, of the second 2, and so on, so tables with integer keys can use
+    it. The last event is for the warm-up."""
+    events: Callable[[psycopg.Connection[TupleRow]], Iterable[EventRow]]
+    """Returns every event: at the end of the trial, and now and then during it. Read in one snapshot with `tickets`.
+
+    If seats left and tickets do not change in one transaction, return None for the seats left."""
+    tickets: Callable[[psycopg.Connection[TupleRow]], Iterable[TicketRow]]
+    """Returns every sold ticket, one row each."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Strategy:
-    """One way to keep purchases safe; with `safe=False` a control, kept to prove that the checks can see."""
+    """A way to sell tickets concurrently. With `safe=False` it is a positive control for the checks."""
 
     name: str
-    """What it is called everywhere: on the command line, in histories, in reports."""
+    """The name on the command line, in histories and in reports."""
     summary: str
-    """The mechanism, in a line."""
+    """The mechanism, in one line."""
     cost: str
-    """What it costs, in a line."""
+    """What it costs, in one line."""
     when: str
-    """When to take it, in a line."""
+    """When to use it, in one line."""
     safe: bool
-    """Whether it claims to be; a control does not."""
+    """Whether it claims to be safe; a control does not."""
     isolation: Isolation
-    """The level of its transactions."""
+    """The isolation level of its transactions."""
     retry: RetryPolicy
-    """What it tries again, and how often."""
+    """Which failures are retried, and how often."""
     purchase: Purchase
-    """Makes one attempt at one purchase."""
+    """Makes one attempt at a purchase."""
     basket: BasketPurchase | None
-    """Sells several events at once; None where the strategy can not."""
+    """Makes one attempt at a basket; None if the strategy sells no baskets."""
     basket_only: bool
-    """Whether whatever is said of it, its flaw above all, shows in baskets only."""
+    """Whether it is run with baskets only, because its flaw does not show otherwise."""
     reconcile_stock: Settle | None
-    """Where stock is counted elsewhere while it is sold, brings the events' rows up to date; None where it never is."""
+    """Reconciles the events' rows if stock is counted elsewhere while it is sold, else None."""
     resource: Callable[[Database], AbstractContextManager[Any]]
-    """Opens what `purchase` and `basket` work through, for one attempt."""
+    """Opens what `purchase` and `basket` get as their first argument, for one attempt."""
     schema: Schema | None = None
-    """The tables that it sells from; None where those are ticketlab's."""
+    """The tables that it sells from; None for ticketlab's own."""
     derives_ticket_ids: bool = False
-    """Whether it makes a ticket's id from its purchase's, so that no id buys twice: see `attempts`."""
+    """Whether ticket ids are derived from the purchase id, so that no id buys twice: see `execution`."""
     idempotent: bool = False
-    """Whether it claims that a purchase id buys once, however often it is called."""
+    """Whether it claims that a purchase id buys only once, however often it is called."""
     autocommit: bool = False
     """Whether a user's function gets its connection in autocommit mode."""
     unseen: str = ""
-    """What the lab can not see of it."""
+    """What the lab cannot observe of it, in a clause."""
 
 
 def strategy(
@@ -138,9 +161,9 @@ def strategy(
     autocommit: bool = False,
     unseen: str = "",
 ) -> Callable[[Purchase], Strategy]:
-    """Make a purchase function a strategy of the function's name.
+    """Decorator: make a purchase function a strategy with the function's name. The arguments are `Strategy`'s fields.
 
-    It claims to be idempotent if `idempotent` says so, or if it is safe and makes a ticket's id from its purchase's.
+    The strategy is idempotent if `idempotent` is true, or if it is safe and derives ticket ids from the purchase id.
     """
 
     def record(purchase: Purchase) -> Strategy:
@@ -168,7 +191,7 @@ def strategy(
 
 
 class ConflictError(Exception):
-    """A strategy saw for itself that another transaction came first; it may be tried again."""
+    """Raised by a strategy that detected a conflict itself; the purchase may be retried."""
 
     def __init__(self, cause: Cause) -> None:
         super().__init__(cause)
@@ -176,32 +199,32 @@ class ConflictError(Exception):
 
 
 class QueueFullError(UnavailableError):
-    """So many purchases wait already that one more would only wait in vain; nothing was sent."""
+    """The queue of an event is full; nothing was sent."""
 
 
 class CommitUnknownError(Exception):
-    """The connection broke while a commit was under way: nobody can know from here whether it happened."""
+    """The connection broke during a commit: whether it happened is unknown."""
 
 
 @contextmanager
 def commit_guard() -> Iterator[None]:
-    """Around the one statement that commits: a lost connection in here leaves the outcome unknown."""
+    """Wrap the one statement that commits: a lost connection becomes CommitUnknownError."""
     try:
         yield
     except (psycopg.OperationalError, sqlalchemy.exc.OperationalError) as error:
-        said = error.orig if isinstance(error, sqlalchemy.exc.OperationalError) else error
-        if cause_of(getattr(said, "sqlstate", None)) is Cause.CONNECTION and not isinstance(said, NO_CONNECTION):
-            raise CommitUnknownError(str(said).strip()) from error
+        cause = error.orig if isinstance(error, sqlalchemy.exc.OperationalError) else error
+        if cause_of(getattr(cause, "sqlstate", None)) is Cause.CONNECTION and not isinstance(cause, NO_CONNECTION):
+            raise CommitUnknownError(str(cause).strip()) from error
         raise
 
 
 @contextmanager
 def transaction(connection: Connection, isolation: Isolation = Isolation.READ_COMMITTED) -> Iterator[None]:
-    """One transaction: committed at the end of the block, rolled back when the block raises.
+    """Run the block in one transaction: commit at its end, roll back if it raises.
 
-    A block that locked rows and wrote nothing calls `roll_back` before it returns: a COMMIT after row locks would
-    wait for the disk. BEGIN names the isolation level, so that a server's own default never changes what is measured;
-    it costs no more round trips than a bare BEGIN.
+    A block that locked rows and wrote nothing should call `roll_back` before it returns, because a COMMIT after row
+    locks waits for the disk. BEGIN names the isolation level, so that the server's default does not matter; this costs
+    no extra round trip.
     """
     connection.execute(_BEGIN[isolation], prepare=False)
     try:
@@ -210,14 +233,14 @@ def transaction(connection: Connection, isolation: Isolation = Isolation.READ_CO
         roll_back(connection)
         raise
     with commit_guard():
-        connection.commit()  # which does nothing after `roll_back`
+        connection.commit()  # does nothing after `roll_back`
 
 
 @contextmanager
 def pipelined_transaction(connection: Connection) -> Iterator[None]:
-    """One READ COMMITTED transaction whose statements, COMMIT and all, are sent before the first answer is awaited.
+    """Run the block in one READ COMMITTED transaction in pipeline mode: all statements and COMMIT are sent at once.
 
-    A connection that is lost in here leaves the outcome unknown: the COMMIT was on its way.
+    A lost connection becomes CommitUnknownError, because the COMMIT may have arrived.
     """
     try:
         with commit_guard(), connection.pipeline():
@@ -230,11 +253,11 @@ def pipelined_transaction(connection: Connection) -> Iterator[None]:
 
 
 def roll_back(connection: Connection) -> None:
-    """End the transaction and keep nothing of it; a connection that is lost has nothing left to roll back.
+    """Roll the transaction back; does nothing on a lost connection.
 
-    Not `connection.rollback()`: psycopg then deallocates every prepared statement, and the next purchases would pay.
+    Not by `connection.rollback()`, after which psycopg deallocates every prepared statement.
     """
-    # It may be lost without being known to be closed; what it was lost in is told by the error that led here.
+    # A lost connection may not be marked closed yet; the caller raises the error that it was lost with.
     with suppress(psycopg.OperationalError):
         if not connection.closed:
             connection.pgconn.exec_(b"ROLLBACK")

@@ -1,4 +1,4 @@
-"""The tables as a whole: filled before a trial, read after it. For a database that belongs to the lab."""
+"""Fills the tables before a trial, samples them during it and reads them after it. For the lab's databases only."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -16,14 +16,13 @@ from ticketlab.outcomes import MAX_INTEGER
 from ticketlab.tickets.database import Database
 from ticketlab.tickets.purchase import checked_uuid
 from ticketlab.tickets.repository import EventRepository
-from ticketlab.tickets.schema import Schema
-from ticketlab.tickets.strategy import Connection, Isolation, transaction
+from ticketlab.tickets.strategy import Connection, Isolation, Schema, transaction
 from ticketlab.tickets.user_code import wrap_user_errors
 
 WARM_UP_SEATS: Final = 10_000
-"""Of the warm-up's event on tables of one's own, which may have a row a seat."""
+"""Seats of the warm-up event in tables of the user's own, which may have one row per seat."""
 _TIMEOUT_S: Final = 10
-"""Between trials no buyer holds a connection: one that is not there soon is not coming."""
+"""To get a connection. Between trials no buyer holds one, so a longer wait is pointless."""
 LOCK_TIMEOUT_S = 10.0
 _HOLDERS: Final = r"""
 SELECT DISTINCT coalesce(
@@ -39,7 +38,7 @@ WHERE granted AND pid IS DISTINCT FROM pg_backend_pid() AND pg_locks.database = 
     SELECT %(table)s::regclass UNION SELECT conrelid FROM pg_constraint WHERE confrelid = %(table)s::regclass
 )
 """
-"""Who has a lock on a table, or on one that refers to it; PostgreSQL keeps those of a prepared transaction under -1."""
+"""Who holds a lock on a table or on one that refers to it. Prepared transactions have the virtual transaction id -1."""
 _EVENTS: Final = """
 SELECT wanted.number - 1, total_tickets, available_tickets, version
 FROM events JOIN unnest(%s::uuid[]) WITH ORDINALITY AS wanted(id, number) USING (id)
@@ -57,41 +56,40 @@ class TrialEvents(NamedTuple):
 
     events: Sequence[UUID]
     warm_up: UUID
-    """One more, with seats for any warm-up."""
+    """One more event, with enough seats for any warm-up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableSnapshot:
-    """What both tables hold of some events, which are numbered from 0 in the order they were asked for."""
+    """The contents of both tables for some events, which are numbered from 0 in the requested order."""
 
     events: Sequence[tuple[int, int, int | None, int | None]]
-    """Number, total_tickets, available_tickets, version; None where tables of one's own do not say."""
+    """Number, total_tickets, available_tickets, version; None for what tables of the user's own do not record."""
     tickets: Sequence[tuple[int, bytes] | tuple[int, bytes, bytes]]
-    """The event's number, the 16 bytes of the purchase id and those of the ticket's own id where it is known; a row a
-    ticket."""
+    """One row per ticket: the event's number, the 16 bytes of the purchase id and, if known, those of the ticket id."""
     added: int = 0
-    """Events in the tables beside these and the warm-up's."""
+    """The number of events in the tables other than these and the warm-up event."""
 
 
 def create_events(repository: EventRepository, *, events: int, stock: int) -> TrialEvents:
-    """Put so many events of so many seats on sale, and nothing else: whatever was there is deleted.
+    """Delete all events and tickets, and create `events` events of `stock` seats and a warm-up event.
 
     Raises:
-        OwnCodeError: tables of one's own could not be laid out.
+        OwnCodeError: the user's `Schema.lay_out` failed.
     """
     if repository.strategy.schema is not None:
         return _lay_out(repository.database, repository.strategy.schema, events=events, stock=stock)
     clear(repository.database)
     date = datetime.now(UTC) + timedelta(days=30)
-    made = [repository.create(name=f"event {number}", date=date, total_tickets=stock).id for number in range(events)]
-    return TrialEvents(made, repository.create(name="warm-up", date=date, total_tickets=MAX_INTEGER).id)
+    created = [repository.create(name=f"event {number}", date=date, total_tickets=stock).id for number in range(events)]
+    return TrialEvents(created, repository.create(name="warm-up", date=date, total_tickets=MAX_INTEGER).id)
 
 
 def clear(database: Database) -> None:
-    """Delete every event and every ticket, and whatever else belongs to an event.
+    """Delete every event, with its tickets and all other rows that refer to it.
 
     Raises:
-        TicketlabError: somebody held the tables for too long; the text names the session or the prepared transaction.
+        TicketlabError: the tables stayed locked; the message names the session or prepared transaction.
     """
     with (
         database.translating_errors(),
@@ -106,10 +104,10 @@ def clear(database: Database) -> None:
 def read(
     database: Database, events: Sequence[UUID], schema: Schema | None = None, *, warm_up: UUID | None = None
 ) -> TableSnapshot:
-    """Read both tables in one snapshot; the warm-up's event is left out.
+    """Read both tables in one snapshot, without the warm-up event.
 
     Raises:
-        OwnCodeError: tables of one's own could not be read.
+        OwnCodeError: the user's `Schema.events` or `Schema.tickets` failed.
     """
     if schema is not None:
         return _read_own(database, events, schema, warm_up)
@@ -123,7 +121,7 @@ def read(
         return TableSnapshot(
             events=connection.execute(_EVENTS, [list(events)]).fetchall(),
             tickets=connection.execute(_TICKETS, [list(events)], binary=True).fetchall(),
-            added=_count(connection.execute(_ADDED, [[*events, *([warm_up] if warm_up else [])]]).fetchone()),
+            added=sum(n for (n,) in connection.execute(_ADDED, [[*events, *([warm_up] if warm_up else [])]])),
         )
 
 
@@ -135,14 +133,8 @@ def _lay_out(database: Database, schema: Schema, *, events: int, stock: int) -> 
     return TrialEvents(numbered[:-1], numbered[-1])
 
 
-def _count(row: TupleRow | None) -> int:
-    assert row is not None
-    count: int = row[0]
-    return count
-
-
 def _read_own(database: Database, events: Sequence[UUID], schema: Schema, warm_up: UUID | None) -> TableSnapshot:
-    """What tables of one's own hold, by the numbers of the events; the warm-up's event is left out."""
+    """Read tables of the user's own, without the warm-up event."""
     with _plain_connection(database) as connection:
         with wrap_user_errors("Schema.events"):
             event_rows = [*schema.events(connection)]
@@ -150,22 +142,26 @@ def _read_own(database: Database, events: Sequence[UUID], schema: Schema, warm_u
             ticket_rows = [*schema.tickets(connection)]
     numbers = {event_id: number for number, event_id in enumerate(events)}
     with _reading("Schema.events", "(event_id, seats, seats left or None, version or None)"):
-        held = [(checked_uuid("event_id", each), seats, left, version) for each, seats, left, version in event_rows]
+        event_list = [
+            (checked_uuid("event_id", each), seats, left, version) for each, seats, left, version in event_rows
+        ]
     with _reading("Schema.tickets", "(event_id, purchase_id) or (event_id, purchase_id, ticket_id)"):
         sold = [_own_ticket(*row) for row in ticket_rows]
     return TableSnapshot(
         events=[
-            (numbers[event_id], seats, left, version) for event_id, seats, left, version in held if event_id in numbers
+            (numbers[event_id], seats, left, version)
+            for event_id, seats, left, version in event_list
+            if event_id in numbers
         ],
         tickets=[(numbers[event_id], *ids) for event_id, ids in sold if event_id in numbers],
-        added=len({event_id for event_id, *_ in held} - {*events, warm_up}),
+        added=len({event_id for event_id, *_ in event_list} - {*events, warm_up}),
     )
 
 
 def _own_ticket(
     event_id: UUID, purchase_id: UUID, ticket_id: UUID | None = None
 ) -> tuple[UUID, tuple[bytes] | tuple[bytes, bytes]]:
-    """A row of a Schema's tickets: the event, and the bytes of its other ids."""
+    """A row of `Schema.tickets`: the event id, and the bytes of the other ids."""
     owner = checked_uuid("purchase_id", purchase_id).bytes
     if ticket_id is None:
         return checked_uuid("event_id", event_id), (owner,)
@@ -174,7 +170,7 @@ def _own_ticket(
 
 @contextmanager
 def _plain_connection(database: Database) -> Iterator[Connection]:
-    """One that is not of the pool, as psycopg opens it, in a transaction that sees one snapshot."""
+    """Lend a connection outside the pool, as psycopg opens it, in one REPEATABLE READ transaction."""
     with (
         database.translating_errors(),
         psycopg.connect(database.settings.url, connect_timeout=_TIMEOUT_S) as connection,
@@ -185,19 +181,19 @@ def _plain_connection(database: Database) -> Iterator[Connection]:
 
 
 def _limit(connection: Connection) -> None:
-    """Let no statement of this transaction wait longer for a lock: nobody has a reason to hold one between trials."""
+    """Limit lock waits in this transaction: between trials nothing should hold a lock."""
     connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S:g}s'", prepare=False)
 
 
 @contextmanager
 def _in_time(connection: Connection, what: str) -> Iterator[None]:
-    """Around a transaction that may not get its locks: the error says who has them."""
+    """Wrap a transaction that may not get its locks; the error names the holders."""
     try:
         yield
     except psycopg.errors.LockNotAvailable as error:
         holders = [each for (each,) in connection.execute(_HOLDERS, {"table": "events"})]
-        held = "; ".join(holders) or "nobody any more: try again"
-        raise TicketlabError(f"{what}: it was locked for {LOCK_TIMEOUT_S:g} s. It is held by {held}.") from error
+        held_by = "; ".join(holders) or "no one any more: try again"
+        raise TicketlabError(f"{what}: it was locked for {LOCK_TIMEOUT_S:g} s. It is held by {held_by}.") from error
 
 
 @contextmanager
@@ -205,7 +201,7 @@ def _reading(what: str, form: str) -> Iterator[None]:
     try:
         yield
     except (InvalidInputError, TypeError, ValueError) as error:
-        raise OwnCodeError(f"{what} must give rows of {form}: {error}") from error
+        raise OwnCodeError(f"{what} must return rows of {form}: {error}") from error
 
 
 APPLICATION: Final = "ticketlab-sampler"
@@ -218,31 +214,31 @@ FROM events JOIN unnest(%s::uuid[]) WITH ORDINALITY AS wanted(id, number) USING 
 
 
 class Snapshots:
-    """Reads the events of a trial on a connection of its own, which it opens when it needs one."""
+    """Samples the tables during a trial, on a connection of its own, which is opened when needed."""
 
     def __init__(self, database: Database, events: Sequence[UUID], schema: Schema | None) -> None:
-        """Of these events, which are numbered from 0; `schema` is that of a user's own tables."""
+        """Sample these events, numbered from 0; `schema` if the tables are the user's own."""
         self._url = database.settings.url
         self._events = list(events)
         self._schema = schema
         self._connection: psycopg.Connection[TupleRow] | None = None
 
     def read(self) -> list[tuple[int, int | None, int]]:
-        """Of each event its number, its stock or None, and its tickets; nothing where the server does not answer now.
+        """Return number, stock or None, and tickets sold of each event; empty if the tables cannot be read now.
 
-        Nor where a user's schema cannot be read now: it is read once more when the trial is over, and told of then.
+        An error in a user's schema is not reported here, because the tables are read again when the trial is over.
         """
         try:
             connection = self._opened()
             return self._read_own(connection, self._schema) if self._schema else self._read(connection)
-        except psycopg.errors.LockNotAvailable:  # somebody has locked the whole table
+        except psycopg.errors.LockNotAvailable:  # the table is locked
             return []
-        except Exception:  # the server was crashed, or a user's schema has a defect
+        except Exception:  # the server was crashed, or a user's schema failed
             self.close()
             return []
 
     def close(self) -> None:
-        """Close the connection, if there is one."""
+        """Close the connection, if it is open."""
         if self._connection is not None:
             with suppress(psycopg.Error):
                 self._connection.close()
@@ -269,5 +265,5 @@ class Snapshots:
         with connection.transaction():
             events, tickets = [*schema.events(connection)], [*schema.tickets(connection)]
         sold = Counter(UUID(str(event)) for event, *_ in tickets)
-        held = [(UUID(str(event)), left) for event, _, left, _ in events]
-        return [(numbers[event], left, sold[event]) for event, left in held if event in numbers]
+        stock = [(UUID(str(event)), left) for event, _, left, _ in events]
+        return [(numbers[event], left, sold[event]) for event, left in stock if event in numbers]

@@ -1,4 +1,4 @@
-"""Purchase functions and classes of users: adopted as strategies, and their errors told apart from the lab's."""
+"""Adopts users' purchase functions and classes as strategies, and separates their errors from the lab's."""
 
 import contextlib
 import importlib
@@ -26,33 +26,32 @@ from ticketlab.settings import Settings
 from ticketlab.tickets import lending
 from ticketlab.tickets.database import Database
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult
-from ticketlab.tickets.schema import Schema
-from ticketlab.tickets.strategy import Purchase, RetryPolicy, Strategy, commit_guard, strategy
+from ticketlab.tickets.strategy import Purchase, RetryPolicy, Schema, Strategy, commit_guard, strategy
 
 _HERE: Final = Path(__file__).parent
 _CALLERS: Final = frozenset(str(_HERE / name) for name in ("execution.py", "user_code.py", "trial_tables.py"))
-"""The files that call what the user wrote."""
+"""The files that call user code."""
 _IMPORTING: Final = (importlib.__file__, "<frozen importlib")
-"""What lies between them and a module that is imported."""
+"""The frames between those files and an imported module."""
 _LAB: Final = str(_HERE.parent)
 
 
 def raised_in_user_code(error: Exception) -> bool:
-    """Whether it was raised by what the lab called, and not by the lab itself."""
-    theirs = _theirs(error.__traceback__)
-    return theirs is not None and not theirs.tb_frame.f_code.co_filename.startswith(_LAB)
+    """Whether the error was raised in user code that the lab called, not in the lab itself."""
+    trace = _user_part(error.__traceback__)
+    return trace is not None and not trace.tb_frame.f_code.co_filename.startswith(_LAB)
 
 
 @contextmanager
 def wrap_user_errors(what: str, *, when: Callable[[Exception], bool] = lambda _error: True) -> Iterator[None]:
-    """Around a call of what the user wrote: whatever it raises that the lab does not foresee is his.
+    """Wrap a call of user code: errors other than TicketlabError become OwnCodeError.
 
     Args:
-        what: what is called, as he named it.
-        when: whether an error is his; by default each is. What is not is raised as it was.
+        what: the name of what is called, for the message.
+        when: whether to convert an error; by default every error is converted.
 
     Raises:
-        OwnCodeError: in its place, with his part of the traceback.
+        OwnCodeError: instead of the error, with the user's part of the traceback as a note.
     """
     try:
         yield
@@ -65,81 +64,81 @@ def wrap_user_errors(what: str, *, when: Callable[[Exception], bool] = lambda _e
 
 
 def user_code_error(what: str, error: Exception) -> OwnCodeError:
-    """The error to tell a user of whose code `error` came, with his part of the traceback as a note.
+    """Return the error that reports a user's error, with the user's part of the traceback as a note.
 
     Args:
-        what: what was called or imported, as he named it.
+        what: the name of what was called or imported.
         error: as it was caught; its traceback begins in the lab.
     """
-    told = "".join(traceback.format_exception(type(error), error, _theirs(error.__traceback__)))
-    made = OwnCodeError(f"{what} failed, in code of yours: {type(error).__name__}: {error}")
-    made.add_note(told.rstrip())
-    return made
+    report = OwnCodeError(f"{what} failed in your code: {type(error).__name__}: {error}")
+    lines = traceback.format_exception(type(error), error, _user_part(error.__traceback__))
+    report.add_note("".join(lines).rstrip())
+    return report
 
 
-def _theirs(trace: TracebackType | None) -> TracebackType | None:
-    """From the first frame on that the lab called."""
-    begins = None
+def _user_part(trace: TracebackType | None) -> TracebackType | None:
+    """The traceback from the first frame that the lab called."""
+    first = None
     while trace is not None:
         file = trace.tb_frame.f_code.co_filename
         if file in _CALLERS:
-            begins = None
-        elif begins is None and not file.startswith(_IMPORTING):
-            begins = trace
+            first = None
+        elif first is None and not file.startswith(_IMPORTING):
+            first = trace
         trace = trace.tb_next
-    return begins
+    return first
 
 
 class Place(NamedTuple):
-    """Where a thread is."""
+    """The current position of a thread."""
 
     line: str
-    """The line of the user's function that it is in, such as "shop.py:12, in buy"; else of the lab's."""
+    """The line in the user's function, such as "shop.py:12, in buy"; otherwise in the lab."""
     is_theirs: bool
-    """Whether that is code of the user's."""
+    """Whether the line is in user code."""
     stack: str
-    """The calls from that line on."""
+    """The stack from that line on."""
 
 
 def place_of(frame: FrameType) -> Place:
-    """Where a thread is that is in this frame."""
+    """Return the position of the thread whose current frame is `frame`."""
     calls = traceback.StackSummary.extract(traceback.walk_stack(frame))[::-1]
     called = max((number for number, call in enumerate(calls) if call.filename in _CALLERS), default=-1) + 1
     while called < len(calls) and calls[called].filename == contextlib.__file__:
-        called += 1  # the lab opens a connection
+        called += 1  # skip the context manager of a connection
     is_theirs = 0 < called < len(calls) and not calls[called].filename.startswith(_LAB)
-    ours = (number for number, call in enumerate(calls) if call.filename.startswith(_LAB))
-    first = called if is_theirs else max(ours, default=len(calls) - 1)
+    in_lab = (number for number, call in enumerate(calls) if call.filename.startswith(_LAB))
+    first = called if is_theirs else max(in_lab, default=len(calls) - 1)
     at = calls[first]
     stack = "".join(traceback.format_list(calls[first:])).rstrip()
     return Place(f"{Path(at.filename).name}:{at.lineno}, in {at.name}", is_theirs, stack)
 
 
-Opens: TypeAlias = Callable[[Database], AbstractContextManager[Any]]
-"""Opens what a purchase function buys through."""
+ResourceFactory: TypeAlias = Callable[[Database], AbstractContextManager[Any]]
+"""Opens the resource that a purchase function gets as its first argument."""
 
 
-def made_once(kind: type) -> Opens:
-    """Opens an object of the user's class: one for all buyers of a database, closed with it."""
+def _shared_instance(kind: type) -> ResourceFactory:
+    """Create one object of the user's class per database, shared by all buyers and closed with the database."""
 
     def make(database: Database) -> Any:  # noqa: ANN401 - of the user's class
         with wrap_user_errors(kind.__name__):
-            made = kind(database.settings)
-        if callable(close := getattr(made, "close", None)):
+            instance = kind(database.settings)
+        if callable(close := getattr(instance, "close", None)):
             database.on_close(lambda: _close(f"{kind.__name__}.close", close, database.patience_s))
-        return made
+        return instance
 
     return lambda database: nullcontext(database.get_or_create(make))
 
 
 def _close(name: str, close: Callable[[], object], patience_s: float) -> None:
-    """Close what is the user's, in a thread of its own: one that does not return keeps nothing from ending."""
+    """Close the user's object in a thread, so that a `close` that hangs blocks nothing."""
     closed: Future[object] = Future()
 
     def run() -> None:
         try:
             closed.set_result(close())
-        except BaseException as error:  # it is raised where it is waited for
+        except BaseException as error:  # raised by result() below
             closed.set_exception(error)
 
     thread = threading.Thread(target=run, name="close", daemon=True)
@@ -157,17 +156,18 @@ PurchaseFunction: TypeAlias = Callable[..., PurchaseResult | bool]
 """A purchase function: see `adopt`."""
 
 POOL_BYPASS_NOTE: Final = (
-    "it has connections of its own, so the pool's size says nothing of it; a wait for one of them, and what it tries "
-    "again by itself, are in its latency, and counted nowhere"
+    "it has connections of its own, so the lab's pool size does not apply; waits for them and its own retries are part "
+    "of the latency, but not counted"
 )
-"""What the lab can not see of a purchase that goes past its pool."""
-_WANTED: Final = ("event_id", "quantity", "purchase_id")
-_NAMED: Final = "A strategy of your own is named as module:name or folder/file.py:name."
+"""What the lab cannot observe of a purchase that does not use its pool."""
+_ARGUMENTS: Final = ("event_id", "quantity", "purchase_id")
+_NAMED: Final = "Name a strategy of your own as module:name or folder/file.py:name."
 _FORM: Final = (
-    "A purchase function is def buy(connection, event_id, quantity, purchase_id) -> bool: True where it sold, False "
-    "where too few tickets were left. Its first parameter is annotated as what it buys through: psycopg.Connection, "
-    "sqlalchemy.Connection, sqlalchemy.orm.Session, or a class of yours that is made with ticketlab.Settings. The "
-    "psycopg connection is committed when it returns; ticketlab.adopt(buy, autocommit=True) gives one that is not."
+    "A purchase function is def buy(connection, event_id, quantity, purchase_id) -> bool: True if it sold, False if "
+    "too few tickets were left. The annotation of its first parameter says what it buys through: psycopg.Connection, "
+    "sqlalchemy.Connection, sqlalchemy.orm.Session, or a class of yours that takes ticketlab.Settings. The psycopg "
+    "connection is committed when the function returns; ticketlab.adopt(buy, autocommit=True) lends one in autocommit "
+    "mode."
 )
 
 
@@ -182,35 +182,35 @@ def adopt(
     idempotent: bool = False,
     autocommit: bool = False,
 ) -> Strategy:
-    """Make a strategy of a function that buys; what is one already stays as it is.
+    """Make a strategy of a purchase function; a Strategy is returned unchanged.
 
-    The function's first parameter is what it buys through, by its annotation: a `psycopg.Connection` of the lab's pool
-    (without one too), a `sqlalchemy.Connection` or a `sqlalchemy.orm.Session` on the same pool, or a class of your own.
-    That is made once a trial with the `Settings` of the database, has connections of its own, and is closed at the end
-    where it has a `close`; `Settings` themselves will do as well. The other parameters are `event_id: UUID`,
-    `quantity: int` and `purchase_id: UUID`, or one PurchaseRequest. It is called from many threads at once, and returns
-    True (sold), False (sold out), or a PurchaseResult, which can tell of versions too. Errors of psycopg and SQLAlchemy
-    that it lets pass are outcomes; all others end the run.
+    The annotation of the function's first parameter says what it buys through: a `psycopg.Connection` of the lab's pool
+    (the default), a `sqlalchemy.Connection` or a `sqlalchemy.orm.Session` on the same pool, the database's `Settings`,
+    or a class of your own. Such a class is instantiated with the `Settings` once per trial, uses its own connections,
+    and its `close`, if any, is called at the end. The other parameters are `event_id: UUID`, `quantity: int` and
+    `purchase_id: UUID`, or one PurchaseRequest. The function is called from many threads at once. It returns True
+    (sold), False (sold out), or a PurchaseResult, which may report versions too. Errors of psycopg and SQLAlchemy that
+    it raises are outcomes; all others end the run.
 
-    The psycopg connection is as `with pool.connection()` gives it: committed when the function returns, before its
-    answer counts, and rolled back when it raises. The function may commit by itself too. SQLAlchemy commits only what
-    the function commits, as `engine.connect()` and a `Session` do anywhere.
+    The psycopg connection behaves as in `with pool.connection()`: committed when the function returns, before its
+    answer counts, and rolled back when it raises. The function may also commit itself. SQLAlchemy commits only what
+    the function commits, as `engine.connect()` and a `Session` always do.
 
     Args:
-        given: a function, a Strategy, or either by its name: "module:name", or "folder/file.py:name".
-        name: by which experiments and reports know it; by default as it was given.
-        summary: its mechanism, in a line; by default the first line of its docstring.
-        safe: whether it claims to be safe; otherwise it is a control, and meant to be caught.
-        retry: what is tried again, and how often; by default nothing is.
-        schema: the tables that it sells from, where those are not ticketlab's.
-        idempotent: whether it claims that a purchase id buys once, however often it is called: then the lab calls
-            some of them twice.
+        given: a function, a Strategy, or the name of either: "module:name" or "folder/file.py:name".
+        name: its name in experiments and reports; by default the given name.
+        summary: its mechanism, in one line; by default the first line of its docstring.
+        safe: whether it claims to be safe; otherwise it is a control, in which the checks should find violations.
+        retry: which failures are retried, and how often; by default none.
+        schema: the tables that it sells from, if they are not ticketlab's.
+        idempotent: whether it claims that a purchase id buys only once, however often it is called; then the lab calls
+            some ids twice.
         autocommit: whether its psycopg connection is in autocommit mode: each statement is a transaction of its own,
-            a lock ends with its statement, and the function begins and commits every longer transaction.
+            releases its locks at its end, and the function begins and commits every longer transaction.
 
     Raises:
-        InvalidInputError: it is no such function.
-        NotFoundError: there is no such module, or nothing of that name in it.
+        InvalidInputError: it is not a purchase function.
+        NotFoundError: there is no such module, or no such name in it.
         OwnCodeError: the module could not be imported.
     """
     if isinstance(given, Strategy):
@@ -221,57 +221,57 @@ def adopt(
         if isinstance(given, Strategy):
             return given
     call = _Call.of(given, autocommit=autocommit)
-    described = strategy(
+    make_strategy = strategy(
         safe=safe,
-        summary=summary or (inspect.getdoc(given) or "a purchase function of one's own").partition("\n")[0],
+        summary=summary or (inspect.getdoc(given) or "a user's purchase function").partition("\n")[0],
         retry=retry,
-        resource=call.through,
+        resource=call.resource,
         schema=schema,
         idempotent=idempotent,
         autocommit=autocommit,
         unseen=call.unseen,
     )
-    return described(call.purchase(name or _shown(given)))
+    return make_strategy(call.purchase(name or _name_of(given)))
 
 
 @cache
 def load_reference(reference: str) -> Any:  # noqa: ANN401 - whatever a module has
-    """What a module has by a name: "module:name", or "folder/file.py:name".
+    """Import an object by "module:name" or "folder/file.py:name".
 
     Raises:
-        NotFoundError: there is no such module, or nothing of that name in it.
+        NotFoundError: there is no such module, or no such name in it.
         OwnCodeError: the module could not be imported.
     """
     place, _, attribute = reference.rpartition(":")
     if not (place and attribute):
-        raise NotFoundError(f"{reference!r} names nothing. {_NAMED}")
-    module = _of_file(Path(place)) if place.endswith(".py") else _of_name(place)
+        raise NotFoundError(f"{reference!r} is not a name. {_NAMED}")
+    module = _import_file(Path(place)) if place.endswith(".py") else _import_module(place)
     try:
         return attrgetter(attribute)(module)
     except AttributeError:
-        there = [each for each, value in vars(module).items() if _is_offered(value, module)]
-        raise NotFoundError(f"{place} has no {attribute!r}. It has: {', '.join(there) or 'no function'}.") from None
+        offered = [
+            each
+            for each, value in vars(module).items()
+            if isinstance(value, Strategy) or (inspect.isfunction(value) and value.__module__ == module.__name__)
+        ]
+        raise NotFoundError(f"{place} has no {attribute!r}. It has: {', '.join(offered) or 'no function'}.") from None
 
 
-def _is_offered(value: object, module: ModuleType) -> bool:
-    return isinstance(value, Strategy) or (inspect.isfunction(value) and value.__module__ == module.__name__)
-
-
-def _of_name(place: str) -> ModuleType:
+def _import_module(place: str) -> ModuleType:
     try:
         return importlib.import_module(place)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{place}.".startswith(f"{error.name}."):
             raise user_code_error(place, error) from error
         raise NotFoundError(
-            f"There is no module {place!r} to import, from {Path.cwd()} or from what is installed. {_NAMED}"
+            f"There is no module {place!r} in {Path.cwd()} or among the installed ones. {_NAMED}"
         ) from None
     except Exception as error:
         raise user_code_error(place, error) from error
 
 
-def _of_file(path: Path) -> ModuleType:
-    """A module of a file that lies anywhere; what lies beside it can be imported from it."""
+def _import_file(path: Path) -> ModuleType:
+    """Import a file from any folder; it can import the modules beside it."""
     if not path.is_file():
         raise NotFoundError(f"There is no file {path}.")
     spec = importlib.util.spec_from_file_location(f"ticketlab_own_{path.stem}", path.resolve())
@@ -279,50 +279,50 @@ def _of_file(path: Path) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.path.append(str(path.resolve().parent))
-    sys.modules[spec.name] = module  # where what it defines, such as a dataclass, looks for its own module
+    sys.modules[spec.name] = module  # needed by dataclasses that it defines
     with wrap_user_errors(str(path)):
         spec.loader.exec_module(module)
     return module
 
 
 class _Call(NamedTuple):
-    """How a function is called, as its parameters say."""
+    """How to call a purchase function."""
 
     function: PurchaseFunction
-    through: Opens
+    resource: ResourceFactory
     unseen: str
-    wanted: Sequence[str]
-    """Its parameters after the first; none where it takes the whole request."""
+    arguments: Sequence[str]
+    """The names of the arguments after the first; empty if it takes the whole request."""
 
     @classmethod
     def of(cls, function: Any, *, autocommit: bool) -> "_Call":  # noqa: ANN401 - whatever was given
-        """What the function's signature says, or InvalidInputError."""
+        """Read the function's signature; InvalidInputError if it is not that of a purchase function."""
         if not callable(function) or inspect.iscoroutinefunction(function):
-            what = "a coroutine function" if callable(function) else "no function"
+            what = "a coroutine function" if callable(function) else "not a function"
             raise InvalidInputError(f"{function!r} is {what}. {_FORM}")
         first, *others = _parameters(function)
-        through, unseen = _resource_for(first.annotation, autocommit=autocommit)
+        resource, unseen = _resource_for(first.annotation, autocommit=autocommit)
         whole = len(others) == 1 and (others[0].annotation is PurchaseRequest or others[0].name == "request")
-        wanted = [each.name for each in others if each.default is inspect.Parameter.empty]
-        if not whole and sorted(wanted) != sorted(_WANTED):
-            raise InvalidInputError(f"{_shown(function)} takes {', '.join([first.name, *wanted])}. {_FORM}")
-        return cls(function, through, unseen, () if whole else tuple(wanted))
+        required = [each.name for each in others if each.default is inspect.Parameter.empty]
+        if not whole and sorted(required) != sorted(_ARGUMENTS):
+            raise InvalidInputError(f"{_name_of(function)} takes {', '.join([first.name, *required])}. {_FORM}")
+        return cls(function, resource, unseen, () if whole else tuple(required))
 
     def purchase(self, name: str) -> Purchase:
-        """The function as a strategy has it, under a name."""
-        wanted = attrgetter(*self.wanted) if self.wanted else None
-        function, names = self.function, self.wanted
+        """The function with the signature of `Strategy.purchase`, under a name."""
+        values = attrgetter(*self.arguments) if self.arguments else None
+        function, names = self.function, self.arguments
 
         @wraps(function)
-        def buy(way: Any, request: PurchaseRequest) -> PurchaseResult:  # noqa: ANN401 - what it works through
-            with commit_guard():  # nobody knows which of its statements commits: any that is lost may have
-                if wanted is None:
-                    returned = function(way, request)
+        def buy(resource: Any, request: PurchaseRequest) -> PurchaseResult:  # noqa: ANN401 - any resource
+            with commit_guard():  # which statement commits is unknown: any lost one may have
+                if values is None:
+                    returned = function(resource, request)
                 else:
-                    returned = function(way, **dict(zip(names, wanted(request), strict=True)))
+                    returned = function(resource, **dict(zip(names, values(request), strict=True)))
             result = _result(returned, request, name)
             if result.success:
-                lending.note_open_sale(way)
+                lending.note_open_sale(resource)
             return result
 
         buy.__name__ = name
@@ -331,44 +331,44 @@ class _Call(NamedTuple):
 
 def _parameters(function: PurchaseFunction) -> list[inspect.Parameter]:
     try:
-        found = list(inspect.signature(function, eval_str=True).parameters.values())
+        parameters = list(inspect.signature(function, eval_str=True).parameters.values())
     except NameError as error:
         raise InvalidInputError(
-            f"The annotations of {_shown(function)} can not be read: {error}. What they name must be imported, not "
-            "only under TYPE_CHECKING."
+            f"The annotations of {_name_of(function)} cannot be evaluated: {error}. Import their names, not only under "
+            "TYPE_CHECKING."
         ) from None
     except ValueError:
-        found = []
-    variadic = [each for each in found if each.kind in (each.VAR_POSITIONAL, each.VAR_KEYWORD, each.POSITIONAL_ONLY)]
-    if not found or found[0].name in _WANTED or variadic:
+        parameters = []
+    unnamed = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD, inspect.Parameter.POSITIONAL_ONLY)
+    if not parameters or parameters[0].name in _ARGUMENTS or any(each.kind in unnamed for each in parameters):
         raise InvalidInputError(
-            f"The parameters of {_shown(function)} do not say what it buys through and what is bought. {_FORM}"
+            f"The parameters of {_name_of(function)} do not say what it buys through and what it buys. {_FORM}"
         )
-    return found
+    return parameters
 
 
-def _resource_for(annotation: Any, *, autocommit: bool) -> tuple[Opens, str]:  # noqa: ANN401 - whatever stands there
-    """What opens what a function buys through, and what can not be seen of it then."""
-    wanted = get_origin(annotation) or annotation
-    if wanted is inspect.Parameter.empty or wanted is Any:
-        wanted = psycopg.Connection
-    if wanted is Settings:
+def _resource_for(annotation: Any, *, autocommit: bool) -> tuple[ResourceFactory, str]:  # noqa: ANN401 - any
+    """The factory of the resource, and what the lab cannot observe of it."""
+    kind = get_origin(annotation) or annotation
+    if kind is inspect.Parameter.empty or kind is Any:
+        kind = psycopg.Connection
+    if kind is Settings:
         return lambda database: nullcontext(database.settings), POOL_BYPASS_NOTE
-    if not isinstance(wanted, type) or wanted is UnionType or issubclass(wanted, psycopg.AsyncConnection):
-        raise InvalidInputError(f"A purchase can not go through {annotation}. {_FORM}")
-    ways: dict[type, Opens] = {
+    if not isinstance(kind, type) or kind is UnionType or issubclass(kind, psycopg.AsyncConnection):
+        raise InvalidInputError(f"A purchase cannot use {annotation}. {_FORM}")
+    factories: dict[type, ResourceFactory] = {
         psycopg.Connection: Database.connection if autocommit else lending.committed,
         sqlalchemy.Connection: lending.sql_connection,
         Session: lending.session,
     }
-    for kind, opens in ways.items():
-        if issubclass(wanted, kind):
-            return opens, ""
-    return made_once(wanted), POOL_BYPASS_NOTE
+    for base, factory in factories.items():
+        if issubclass(kind, base):
+            return factory, ""
+    return _shared_instance(kind), POOL_BYPASS_NOTE
 
 
 def _result(returned: object, request: PurchaseRequest, name: str) -> PurchaseResult:
-    """What a function returned, as a result."""
+    """The returned value as a PurchaseResult."""
     if isinstance(returned, PurchaseResult):
         return returned
     if returned is True:
@@ -376,10 +376,10 @@ def _result(returned: object, request: PurchaseRequest, name: str) -> PurchaseRe
     if returned is False:
         return PurchaseResult(outcome=Outcome.SOLD_OUT, quantity=request.quantity, cause=Cause.INSUFFICIENT)
     raise OwnCodeError(
-        f"{name} returned {returned!r}. It must return True where it sold, False where too few tickets were left, or a "
+        f"{name} returned {returned!r}. It must return True if it sold, False if too few tickets were left, or a "
         "ticketlab.PurchaseResult."
     )
 
 
-def _shown(function: object) -> str:
+def _name_of(function: object) -> str:
     return str(getattr(function, "__name__", type(function).__name__))

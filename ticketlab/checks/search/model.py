@@ -1,7 +1,8 @@
-"""The sequential model: what one operation after another makes of events and tickets. Opens no connection.
+"""The sequential model: what each operation does to events and tickets at the instant of its effect. Pure.
 
-It knows what each operation means at the instant of its effect. It knows nothing of their order, and shares nothing
-with the checks that go by the order that the database told. What is judged together is for `partitions` to say.
+`partitions` turns a history and a ledger into groups of events to be judged together, each with its operations and its
+start and end; `apply` is one step; `differences` compares a state with the ledger. The model knows nothing of the order
+of operations, and shares no code with the checks that use the versions.
 """
 
 import math
@@ -20,20 +21,20 @@ ALLOWED_OUTCOMES: Final = {
     Kind.PURCHASE: frozenset({Outcome.SOLD, Outcome.SOLD_OUT, Outcome.UNKNOWN}),
     Kind.REFUND: frozenset({Outcome.REFUNDED, Outcome.UNKNOWN}),
 }
-"""What an operation that may have an effect, or must have seen something, can end as."""
+"""The outcomes of an operation that may have an effect, or must have seen a state."""
 NO_EFFECT: Final = frozenset({Outcome.CONFLICT, Outcome.FAILED, Outcome.UNAVAILABLE})
-"""What surely was nothing, and says nothing."""
+"""The outcomes of an operation that had no effect and reports nothing."""
 
 Operations: TypeAlias = int
 """A set of operations of one partition: bit n stands for the n-th."""
 Stock: TypeAlias = tuple[tuple[int, int], ...]
-"""Of each event of a partition, in its order, what is available and the version."""
+"""The stock and the version of each event of a partition, in its order."""
 Owned: TypeAlias = Mapping[tuple[int, bytes], int]
 """How many tickets of an event a purchase id owns."""
 
 
-class Line(NamedTuple):
-    """What an operation is about at one event; version and stock are those that its buyer was told, or NOT_SEEN."""
+class ModelLine(NamedTuple):
+    """One event of an operation, with the version and the stock that the answer reports, or NOT_SEEN."""
 
     event: int
     quantity: int
@@ -42,29 +43,29 @@ class Line(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Operation:
+class ModelOperation:
     """A purchase or a refund with all its lines: it takes effect at all its events in one instant."""
 
     kind: Kind
     outcome: Outcome
     repeated: bool
-    """Told that it had been made before."""
+    """Whether its answer reports an earlier call."""
     may_sell: bool = True
-    """Of a purchase: whether it can have sold itself. An answer that reports an earlier call cannot, if another call
-    under its id was answered as a sale of its own."""
+    """For a purchase: whether it can be the sale itself. An answer that reports an earlier call cannot, if another call
+    of its id was answered as a sale of its own."""
     may_wait: bool = False
-    """Of a purchase: whether a refund of its id may make a sale of what would be a confirmation before it."""
+    """For a purchase: whether it might only confirm a sale now, but be a sale itself after a refund of its id."""
     purchase_id: bytes
     invoked_ns: int
     completed_ns: float
-    """Infinite where the outcome is unknown: it may take effect long after its buyer gave up, or never."""
-    lines: tuple[Line, ...]
+    """Infinite for an unknown outcome: it may take effect long after the client gave up, or never."""
+    lines: tuple[ModelLine, ...]
     rows: tuple[int, ...]
-    """Where it stands in the history."""
+    """Its rows in the history."""
 
     @property
     def quantities(self) -> list[tuple[int, int]]:
-        """Its events, each with the tickets that it takes or gives back."""
+        """Its events, each with the tickets that it takes or returns."""
         return sorted((line.event, line.quantity) for line in self.lines)
 
 
@@ -73,33 +74,33 @@ class State(NamedTuple):
 
     stock: Stock
     held: Operations
-    """The purchases whose tickets are owned: those that were given back are not among them."""
+    """The purchases whose tickets are owned; a refund removes its purchase."""
     made: tuple[tuple[int, tuple[int, ...]], ...] = ()
-    """Of each purchase that a later answer may name the versions that it made, by its number."""
+    """The versions that a purchase made, by its number; only for purchases that a later answer may report."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Partition:
-    """Events that have to be judged together, with their operations and their part of the ledger."""
+    """Events to be judged together, with their operations and their part of the ledger."""
 
     events: Sequence[int]
     versionless: bool
-    """Whether no sale of the history reports a version: then only refunds are known to make any, in rising order."""
-    operations: Sequence[Operation]
-    """In the order of their answers, so that those of unknown outcome are the last."""
+    """Whether no sale of the history reports a version: then only refunds do, in ascending order."""
+    operations: Sequence[ModelOperation]
+    """By time of answer, so that unknown outcomes are last."""
     same_id: Sequence[Operations]
-    """For each operation the purchases under its id."""
+    """For each operation the purchases of its id."""
     named: Operations = 0
-    """The purchases under whose id an answer names a version: what they make is to be kept."""
+    """The purchases of an id with an answer that may confirm one of them by version: their versions are kept."""
     start: Stock
     end: Stock
-    """As the ledger has it."""
+    """From the ledger."""
     tickets: Owned
-    """As the ledger has them."""
+    """From the ledger."""
 
 
 def apply(partition: Partition, number: int, state: State) -> State | None:
-    """What an operation makes of a state: that very state where it changes nothing, None where it cannot happen."""
+    """The state after an operation: the same object if it changes nothing, None if it cannot happen in this state."""
     operation = partition.operations[number]
     owned = state.held & partition.same_id[number]
     match operation.kind, operation.outcome:
@@ -129,10 +130,10 @@ def _sold(partition: Partition, number: int, state: State, stock: Stock) -> Stat
     return State(stock, state.held | 1 << number, made)
 
 
-def _confirms(partition: Partition, operation: Operation, sale: int, state: State) -> bool:
-    """Whether an answer can be that of a sale made before: of the same tickets, and of the versions that it made.
+def _confirms(partition: Partition, operation: ModelOperation, sale: int, state: State) -> bool:
+    """Whether an answer can report an earlier sale: the same tickets, and the versions that the sale made.
 
-    An answer that reports an earlier call reports no version of it.
+    The version in an answer that says that it reports an earlier call is ignored.
     """
     if partition.operations[sale].quantities != operation.quantities:
         return False
@@ -145,17 +146,17 @@ def _confirms(partition: Partition, operation: Operation, sale: int, state: Stat
 
 
 def differences(partition: Partition, state: State) -> list[dict[str, Any]]:
-    """Where the ledger is not what a state is: rows of tickets if any, else of events; `due` is by the state."""
+    """How the ledger differs from a state: rows of tickets if any, else of events; `due` is the state's value."""
     due: Counter[tuple[int, bytes]] = Counter()
     for number, operation in enumerate(partition.operations):
         if state.held >> number & 1:
             for event, quantity in operation.quantities:
                 due[event, operation.purchase_id] += quantity
-    there = partition.tickets
+    owned = partition.tickets
     tickets = [
-        {"event": event, "purchase_id": owner, "tickets": there.get((event, owner), 0), "due": due[event, owner]}
-        for event, owner in sorted(due.keys() | there.keys())
-        if there.get((event, owner), 0) != due[event, owner]
+        {"event": event, "purchase_id": owner, "tickets": owned.get((event, owner), 0), "due": due[event, owner]}
+        for event, owner in sorted(due.keys() | owned.keys())
+        if owned.get((event, owner), 0) != due[event, owner]
     ]
     return tickets or [
         {"event": event, "available": available, "due": left, "version": version, "version_due": made}
@@ -164,8 +165,8 @@ def differences(partition: Partition, state: State) -> list[dict[str, Any]]:
     ]
 
 
-def _too_few(partition: Partition, operation: Operation, state: State) -> bool:
-    """Whether each event of a refusal has fewer tickets than were wanted, and its buyer was told so."""
+def _too_few(partition: Partition, operation: ModelOperation, state: State) -> bool:
+    """Whether each event of a refusal has too few tickets, and the stock and version that the answer reports."""
     for line in operation.lines:
         available, version = state.stock[partition.events.index(line.event)]
         if available >= line.quantity or line.available not in {NOT_SEEN, available}:
@@ -175,25 +176,23 @@ def _too_few(partition: Partition, operation: Operation, state: State) -> bool:
     return True
 
 
-def _moved(partition: Partition, operation: Operation, state: State, sign: int) -> Stock | None:
-    """The stock after tickets were taken (-1) or given back (+1); None if they lack or the answer says otherwise."""
+def _moved(partition: Partition, operation: ModelOperation, state: State, sign: int) -> Stock | None:
+    """The stock after a sale (sign -1) or a refund (+1); None if it falls below 0 or the answer reports another."""
     stock = list(state.stock)
     for line in operation.lines:
         place = partition.events.index(line.event)
-        available, version = (
-            stock[place][0] + sign * line.quantity,
-            _next_version(partition, line, stock[place][1], sign),
-        )
+        available = stock[place][0] + sign * line.quantity
+        version = _next_version(partition, line, stock[place][1], sign)
         if available < 0 or version is None or line.available not in {NOT_SEEN, available}:
             return None
         stock[place] = (available, version)
     return tuple(stock)
 
 
-def _next_version(partition: Partition, line: Line, version: int, sign: int) -> int | None:
-    """The version that a change makes; None where its answer names another one.
+def _next_version(partition: Partition, line: ModelLine, version: int, sign: int) -> int | None:
+    """The version after a change; None if the answer reports another one.
 
-    In a versionless history a sale makes none that is known, and a refund any that is higher than the last one known.
+    In a versionless history the version of a sale is unknown, and a refund may make any higher than the last known one.
     """
     if not partition.versionless:
         return version + 1 if line.version in {NOT_SEEN, version + 1} else None
@@ -202,60 +201,61 @@ def _next_version(partition: Partition, line: Line, version: int, sign: int) -> 
     return line.version if line.version > version else None
 
 
-_TOLD: Final = (
+_COLUMNS: Final = (
     "kind", "outcome", "cause", "purchase_id", "buyer", "line", "event", "quantity", "invoked_ns", "completed_ns",
     "version", "available",
 )  # fmt: skip
 
 
 class _EventLedger(NamedTuple):
-    """What the ledger has of one event."""
+    """One event of the ledger."""
 
     total: int
     end: tuple[int, int]
-    """What is available, and the version."""
+    """The stock and the version."""
     tickets: dict[tuple[int, bytes], int]
 
 
 def partitions(history: pd.DataFrame, ledger: Ledger, *, versionless: bool | None = None) -> list[Partition]:
-    """The events of a ledger, each with its operations, those that a purchase id joins together; by their numbers.
+    """The events of a ledger in groups that share no purchase id, by number.
 
-    Every event of the history has to be in the ledger. Whether the history is versionless is read from it, unless it
-    is said: a part of a history cannot show it.
+    Args:
+        history: its events must all be in the ledger.
+        ledger: as read at the end.
+        versionless: whether no sale of the whole history reports a version. By default it is read from `history`; a
+            part of a history cannot show it.
     """
-    owners = zip(ledger.tickets["event"].tolist(), ledger.tickets["purchase_id"].tolist(), strict=True)
-    tickets = Counter(owners)
+    tickets = Counter(zip(ledger.tickets["event"].tolist(), ledger.tickets["purchase_id"].tolist(), strict=True))
     answered = _operations(history, counts=not ledger.facts.stock_elsewhere)
     if versionless is None:
         versionless = ledger.facts.stock_elsewhere or not any(map(_makes_a_version, answered))
-    told = _resolve_unknowns(answered, tickets)
-    owned = [(line.event, each.purchase_id) for each in told for line in each.lines]
-    operations: dict[int, list[Operation]] = defaultdict(list)
-    for each in told:
-        operations[each.lines[0].event].append(each)
+    possible = _resolve_unknowns(answered, tickets)
+    owned = [(line.event, operation.purchase_id) for operation in possible for line in operation.lines]
+    operations: dict[int, list[ModelOperation]] = defaultdict(list)
+    for operation in possible:
+        operations[operation.lines[0].event].append(operation)
     rows = zip(*(ledger.events[name].tolist() for name in ("event", "total", "available", "version")), strict=True)
-    books = {event: _EventLedger(total, (available, version), {}) for event, total, available, version in rows}
+    ledgers = {event: _EventLedger(total, (available, version), {}) for event, total, available, version in rows}
     for owner, count in tickets.items():
-        books[owner[0]].tickets[owner] = count
-    groups = _group_events(books, [*owned, *tickets])
-    return [_partition(group, operations, books, versionless=versionless) for group in groups]
+        ledgers[owner[0]].tickets[owner] = count
+    groups = _group_events(ledgers, [*owned, *tickets])
+    return [_partition(group, operations, ledgers, versionless=versionless) for group in groups]
 
 
-def _makes_a_version(operation: Operation) -> bool:
+def _makes_a_version(operation: ModelOperation) -> bool:
     sold = operation.kind is Kind.PURCHASE and operation.outcome is Outcome.SOLD
     return sold and any(line.version != NOT_SEEN for line in operation.lines)
 
 
-def _operations(history: pd.DataFrame, *, counts: bool) -> list[Operation]:
-    """The rows of a history put together; without operations that surely had no effect and say nothing.
+def _operations(history: pd.DataFrame, *, counts: bool) -> list[ModelOperation]:
+    """The operations of a history that may have an effect or report a state.
 
     `counts`: whether versions and stocks in answers are those of the event.
     """
     calls: list[list[dict[Any, Any]]] = []
     current: dict[tuple[Any, ...], list[dict[Any, Any]]] = {}
-    told = zip(*(history[name].tolist() for name in _TOLD), strict=True)
-    for place, values in enumerate(told):
-        row = dict(zip(_TOLD, values, strict=True))
+    for place, values in enumerate(zip(*(history[name].tolist() for name in _COLUMNS), strict=True)):
+        row = dict(zip(_COLUMNS, values, strict=True))
         if row["outcome"] in NO_EFFECT:
             continue
         key = (row["kind"], row["purchase_id"], row["buyer"], row["invoked_ns"])
@@ -266,12 +266,12 @@ def _operations(history: pd.DataFrame, *, counts: bool) -> list[Operation]:
     return [_operation(rows, counts=counts) for rows in calls]
 
 
-def _operation(rows: Sequence[Mapping[Any, Any]], *, counts: bool) -> Operation:
-    """One operation of its rows. What was told counts where a buyer was told of what he did, or saw."""
+def _operation(rows: Sequence[Mapping[Any, Any]], *, counts: bool) -> ModelOperation:
+    """One operation from its rows. Reported versions and stocks count only if they are of this call and event."""
     first = rows[0]
     outcome, repeated = Outcome(first["outcome"]), first["cause"] == Cause.REPEATED
-    silent = outcome is Outcome.UNKNOWN or repeated or not counts
-    return Operation(
+    ignored = outcome is Outcome.UNKNOWN or repeated or not counts
+    return ModelOperation(
         kind=Kind(first["kind"]),
         outcome=outcome,
         repeated=repeated,
@@ -279,11 +279,11 @@ def _operation(rows: Sequence[Mapping[Any, Any]], *, counts: bool) -> Operation:
         invoked_ns=first["invoked_ns"],
         completed_ns=math.inf if outcome is Outcome.UNKNOWN else first["completed_ns"],
         lines=tuple(
-            Line(
+            ModelLine(
                 event=row["event"],
                 quantity=row["quantity"],
-                version=NOT_SEEN if silent else row["version"],
-                available=NOT_SEEN if silent else row["available"],
+                version=NOT_SEEN if ignored else row["version"],
+                available=NOT_SEEN if ignored else row["available"],
             )
             for row in rows
         ),
@@ -291,29 +291,28 @@ def _operation(rows: Sequence[Mapping[Any, Any]], *, counts: bool) -> Operation:
     )
 
 
-def _resolve_unknowns(operations: Sequence[Operation], tickets: Owned) -> list[Operation]:
-    """The operations with what the ledger and each other say of them.
+def _resolve_unknowns(operations: Sequence[ModelOperation], tickets: Owned) -> list[ModelOperation]:
+    """The operations that may have happened, with `may_sell` and `may_wait`.
 
-    A purchase of unknown outcome under an id that owns nothing, and that no refund names, did not happen. One that
-    reports an earlier call may be that call itself, if no other call under its id was answered as a sale of its own.
+    A purchase of unknown outcome did not happen if its id owns nothing and has no refund. A purchase that reports an
+    earlier call may be that call itself, if no other call of its id was answered as a sale of its own.
     """
     owners = {owner for _, owner in tickets}
-    given_back = {each.purchase_id for each in operations if each.kind is Kind.REFUND}
+    refunded = {each.purchase_id for each in operations if each.kind is Kind.REFUND}
     purchases = [each for each in operations if each.kind is Kind.PURCHASE]
     sold = {each.purchase_id for each in purchases if each.outcome is Outcome.SOLD and not each.repeated}
-    informed = []
+    possible = []
     for each in operations:
         if each.kind is Kind.PURCHASE and each.outcome is Outcome.SOLD:
             may_sell = not each.repeated or each.purchase_id not in sold
-            may_wait = may_sell and each.purchase_id in given_back
-            informed.append(replace(each, may_sell=may_sell, may_wait=may_wait))
-        elif each.kind is Kind.REFUND or each.outcome is not Outcome.UNKNOWN or each.purchase_id in owners | given_back:
-            informed.append(each)
-    return informed
+            possible.append(replace(each, may_sell=may_sell, may_wait=may_sell and each.purchase_id in refunded))
+        elif each.kind is Kind.REFUND or each.outcome is not Outcome.UNKNOWN or each.purchase_id in owners | refunded:
+            possible.append(each)
+    return possible
 
 
 def _group_events(events: Iterable[int], owned: Iterable[tuple[int, bytes]]) -> list[tuple[int, ...]]:
-    """The events in groups: those that have a purchase id in common are in one."""
+    """The events in groups: events with a purchase id in common are in one group."""
     groups = {event: {event} for event in events}
     by_id: dict[bytes, set[int]] = defaultdict(set)
     for event, owner in owned:
@@ -326,30 +325,30 @@ def _group_events(events: Iterable[int], owned: Iterable[tuple[int, bytes]]) -> 
 
 def _partition(
     events: Sequence[int],
-    operations: Mapping[int, Sequence[Operation]],
-    books: Mapping[int, _EventLedger],
+    operations: Mapping[int, Sequence[ModelOperation]],
+    ledgers: Mapping[int, _EventLedger],
     *,
     versionless: bool,
 ) -> Partition:
-    mine = [each for event in events for each in operations.get(event, ())]
-    mine.sort(key=lambda each: each.completed_ns)
+    ordered = [operation for event in events for operation in operations.get(event, ())]
+    ordered.sort(key=lambda operation: operation.completed_ns)
     of_id: dict[bytes, Operations] = defaultdict(int)
-    for number, each in enumerate(mine):
-        of_id[each.purchase_id] |= (each.kind is Kind.PURCHASE) << number
+    for number, operation in enumerate(ordered):
+        of_id[operation.purchase_id] |= (operation.kind is Kind.PURCHASE) << number
     return Partition(
         events=events,
         versionless=versionless,
-        operations=mine,
-        same_id=[of_id[each.purchase_id] for each in mine],
-        named=sum(of_id[each] for each in _named_again(mine)),
-        start=tuple((books[event].total, 0 if versionless else 1) for event in events),
-        end=tuple(books[event].end for event in events),
-        tickets=dict(item for event in events for item in books[event].tickets.items()),
+        operations=ordered,
+        same_id=[of_id[operation.purchase_id] for operation in ordered],
+        named=sum(of_id[purchase_id] for purchase_id in _named_again(ordered)),
+        start=tuple((ledgers[event].total, 0 if versionless else 1) for event in events),
+        end=tuple(ledgers[event].end for event in events),
+        tickets=dict(item for event in events for item in ledgers[event].tickets.items()),
     )
 
 
-def _named_again(operations: Sequence[Operation]) -> set[bytes]:
-    """The ids with several purchases of which an answer names a version: one may confirm the sale of another."""
+def _named_again(operations: Sequence[ModelOperation]) -> set[bytes]:
+    """The ids with several purchases and an answer with a version: one purchase may confirm the sale of another."""
     sold = [each for each in operations if each.kind is Kind.PURCHASE and each.outcome is not Outcome.SOLD_OUT]
     several = {owner for owner, count in Counter(each.purchase_id for each in sold).items() if count > 1}
     named = {each.purchase_id for each in sold if any(line.version != NOT_SEEN for line in each.lines)}

@@ -1,6 +1,10 @@
-"""The database's own order: which version each operation made or saw, and whether real time agrees with it.
+"""Strict serializability when the database reports its own order, as a version number of each event.
 
-With the order given, strict serializability is decided in n·log n: Gibbons and Korach, "Testing Shared Memories", SIAM
-Journal on Computing 26 (1997), for registers whose every write is known by its value. Only what the database did not
-tell has to be searched for: purchases of unknown outcome, and answers without a version.
+`versions` checks what the answers report, `real_time` whether the order of the versions agrees with real time, and
+`refunds` the calls of each purchase id. Together they cost O(n log n). What was not reported needs a search:
+`missing_versions` (with `gap_search`) finds versions for lost answers, `unversioned` an order for histories whose sales
+report no version at all.
+
+Source: Gibbons and Korach, "Testing Shared Memories", SIAM Journal on Computing 26 (1997): with the write order given,
+a history of a register is decided in O(n log n). Answers without a version make the problem a search again.
 """

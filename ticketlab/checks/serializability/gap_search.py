@@ -1,4 +1,23 @@
-"""Answers that change nothing and tell no version: each needs one version that was current, and as it says. Pure."""
+"""Assigns versions to the operations of one event that reported none. Pure; knows no history.
+
+Definitions: a *gap* is a version that no answer reports as made. An *unacknowledged write* changed the stock and
+reported no version; it made one of the gaps. A *read constraint* is a refusal without a version; it saw some version at
+which the stock was too small for it.
+
+Idea of `assign_writes`: depth first over the gaps in ascending order. Each gap takes a write that real time allows
+there and whose change leads from the stock before the gap to the stock after it. Writes that are alike are tried once.
+
+Idea of `assign_reads`: greedy, by time of call. Each read takes the lowest version that suits it and is not below the
+version of a read answered before its call. No other choice leaves more versions to later reads, so if the greedy choice
+fails, every choice does.
+
+Cost: `assign_reads` sorts, O(n log n), and looks through the versions of each read's interval; `assign_writes` is
+exponential at worst and stops after `_MOST_STEPS`.
+
+Example: version 1 has 5 seats; versions 2 and 3 are gaps; version 4 sold 1 ticket and left 1 seat. Two writes of -1 and
+-2 fit in both orders, for both leave 2 seats before version 4. If a refusal saw 3 seats at version 2, only one order
+agrees: the -2 made version 2, the -1 version 3.
+"""
 
 import heapq
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,61 +30,28 @@ from ticketlab.checks.serializability.real_time import Positions
 from ticketlab.history.arrays import Integers, Mask
 from ticketlab.history.recording import NOT_SEEN
 
+_MOST_STEPS: Final = 50_000
+"""Steps of `assign_writes` before it gives up."""
+
+
+class SearchLimitError(Exception):
+    """The search ended at its limit: neither found an assignment nor excluded one."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadConstraint:
-    """An operation that must have seen a version of one event."""
+    """An operation that must have seen a version of the event."""
 
     row: int
     since: int
     until: int
     allows: Callable[[int, int], Mask]
-    """Of the versions from the first to the last one given, which ones it can have seen."""
-
-
-def assign_reads(
-    lookers: Sequence[ReadConstraint], places: Positions, *, last: int
-) -> tuple[dict[int, int], ReadConstraint | None]:
-    """A version for each row, and the first looker that has none.
-
-    Each takes the earliest that suits it and comes not before what was seen by those who were answered before it was
-    called. No other choice leaves more to those who come later, so if this fails, all do.
-
-    Args:
-        lookers: of one event.
-        places: those of all its other rows.
-        last: its last version.
-    """
-    since, until = (np.array([getattr(each, name) for each in lookers], np.int64) for name in ("since", "until"))
-    earliest = np.maximum(places.after(since) // 2, 1)
-    latest = np.minimum((places.before(until, none=2 * last + 2) - 1) // 2, last)
-    found: dict[int, int] = {}
-    waiting: list[tuple[int, int]] = []
-    seen = 1
-    for number in np.argsort(since, kind="stable").tolist():
-        each = lookers[number]
-        while waiting and waiting[0][0] < each.since:
-            seen = max(seen, heapq.heappop(waiting)[1])
-        first, end = max(int(earliest[number]), seen), int(latest[number])
-        suiting: Integers = np.flatnonzero(each.suits(first, end)) if first <= end else np.empty(0, np.int64)
-        if not len(suiting):
-            return found, each
-        found[each.row] = first + int(suiting[0])
-        heapq.heappush(waiting, (each.until, found[each.row]))
-    return found, None
-
-
-_STEPS: Final = 50_000
-"""Places tried before the search gives up."""
-
-
-class SearchLimitError(Exception):
-    """The search has tried what it may, and has neither found a way nor shown that there is none."""
+    """For the versions from the first to the last argument, which ones it can have seen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnackedWrite:
-    """An operation that changed the stock and told no version."""
+    """An operation that changed the stock and reported no version."""
 
     row: int
     change: int
@@ -76,45 +62,74 @@ class UnackedWrite:
     stock: int = NOT_SEEN
     """The stock that it reports to have left, or NOT_SEEN."""
     refund_of: int | None = None
-    """Of a refund the row of its purchase, where that is silent too: it comes before."""
+    """For a refund the row of its purchase, if that reported no version either: it comes first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionGaps:
-    """The versions of one event that nobody told to have made, and what is known of those next to them."""
+    """The versions of one event that no answer reports, and what is known of the versions next to them."""
 
     missing: Sequence[int]
     """In ascending order."""
     stock: Mapping[int, int]
-    """The stock at versions that somebody made or saw: at least that before each gap."""
-    made: Mapping[int, int]
-    """By how much the versions behind a gap changed the stock."""
+    """The stock at versions that some answer reports: at least the version before each run of gaps."""
+    change: Mapping[int, int]
+    """The change of stock by the versions next to a gap."""
 
 
-def assign_versions(gaps: VersionGaps, silent: Sequence[UnackedWrite]) -> dict[int, int] | None:
-    """A version for each row, so that every version is made once and the stock is as told, and never below nothing.
+def assign_reads(
+    constraints: Sequence[ReadConstraint], positions: Positions, *, last: int
+) -> tuple[dict[int, int], ReadConstraint | None]:
+    """A version for each row, and the first constraint that no version satisfies.
 
-    None where there is no way to do it. Depth first, who must come earliest being tried first.
+    Args:
+        constraints: of one event.
+        positions: those of all other rows of the event.
+        last: its last version.
+    """
+    since = np.array([read.since for read in constraints], np.int64)
+    until = np.array([read.until for read in constraints], np.int64)
+    earliest = np.maximum(positions.last_before(since) // 2, 1)
+    latest = np.minimum((positions.first_after(until, default=2 * last + 2) - 1) // 2, last)
+    assigned: dict[int, int] = {}
+    under_way: list[tuple[int, int]] = []  # the answer and version of each read so far, by answer
+    lowest = 1
+    for number in np.argsort(since, kind="stable").tolist():
+        read: ReadConstraint = constraints[number]
+        while under_way and under_way[0][0] < read.since:
+            lowest = max(lowest, heapq.heappop(under_way)[1])
+        first, end = max(int(earliest[number]), lowest), int(latest[number])
+        allowed: Integers = np.flatnonzero(read.allows(first, end)) if first <= end else np.empty(0, np.int64)
+        if not len(allowed):
+            return assigned, read
+        assigned[read.row] = first + int(allowed[0])
+        heapq.heappush(under_way, (read.until, assigned[read.row]))
+    return assigned, None
+
+
+def assign_writes(gaps: VersionGaps, writes: Sequence[UnackedWrite]) -> dict[int, int] | None:
+    """A version for each row, so that each gap is filled once and all stocks are as reported and not negative.
+
+    None if there is no such assignment. Writes with the earliest deadline are tried first.
 
     Raises:
-        GaveUpError: no way was found in time.
+        SearchLimitError: the search took too many steps.
     """
-    missing = gaps.missing
-    if len(missing) != len(silent):
+    if len(gaps.missing) != len(writes):
         return None
-    order = sorted(silent, key=lambda each: (each.latest, each.earliest, each.row))
+    order = sorted(writes, key=lambda write: (write.latest, write.earliest, write.row))
     chosen: list[UnackedWrite] = []
-    tries = [_candidates(gaps, order, chosen)]
-    for _ in range(_STEPS):
-        if len(chosen) == len(missing):
-            return {each.row: version for each, version in zip(chosen, missing, strict=True)}
-        found = next(tries[-1], None)
-        if found is not None:
-            chosen.append(found)
-            tries.append(_candidates(gaps, order, chosen))
+    stack = [_candidates(gaps, order, chosen)]
+    for _ in range(_MOST_STEPS):
+        if len(chosen) == len(gaps.missing):
+            return {write.row: version for write, version in zip(chosen, gaps.missing, strict=True)}
+        write = next(stack[-1], None)
+        if write is not None:
+            chosen.append(write)
+            stack.append(_candidates(gaps, order, chosen))
             continue
-        tries.pop()
-        if not tries:
+        stack.pop()
+        if not stack:
             return None
         chosen.pop()
     raise SearchLimitError
@@ -123,37 +138,37 @@ def assign_versions(gaps: VersionGaps, silent: Sequence[UnackedWrite]) -> dict[i
 def _candidates(
     gaps: VersionGaps, order: Sequence[UnackedWrite], chosen: Sequence[UnackedWrite]
 ) -> Iterator[UnackedWrite]:
-    """Who may have made the next missing version, when those `chosen` made the ones before; of equals the first."""
+    """The writes that can have made the next gap after `chosen` made the ones before; of equal writes the first."""
     if len(chosen) == len(gaps.missing):
         return
     version = gaps.missing[len(chosen)]
     before = _stock_before(gaps, chosen)
-    used = {each.row for each in chosen}
+    used = {write.row for write in chosen}
     tried = set()
-    for each in order:
-        alike = (each.change, each.earliest, each.latest, each.stock, each.refund_of)
-        if each.row in used or alike in tried or not each.earliest <= version <= each.latest:
+    for write in order:
+        alike = (write.change, write.earliest, write.latest, write.stock, write.refund_of)
+        if write.row in used or alike in tried or not write.earliest <= version <= write.latest:
             continue
-        if each.refund_of is not None and each.refund_of not in used:
+        if write.refund_of is not None and write.refund_of not in used:
             continue
-        if each.stock in {NOT_SEEN, before + each.change} and _agrees(gaps, version, before + each.change):
+        after = before + write.change
+        if write.stock in {NOT_SEEN, after} and _agrees(gaps, version, after):
             tried.add(alike)
-            yield each
+            yield write
 
 
 def _stock_before(gaps: VersionGaps, chosen: Sequence[UnackedWrite]) -> int:
-    """The stock on which the next missing version was made."""
-    place, stock = len(chosen), 0
-    while gaps.missing[place] - 1 not in gaps.stock:
-        place -= 1  # the version before is missing too, and nobody saw it
-        stock += chosen[place].change
-    return stock + gaps.stock[gaps.missing[place] - 1]
+    """The stock on which the next gap was made."""
+    index, change = len(chosen), 0
+    while gaps.missing[index] - 1 not in gaps.stock:
+        index -= 1  # the version before is a gap too, and no answer reports its stock
+        change += chosen[index].change
+    return change + gaps.stock[gaps.missing[index] - 1]
 
 
 def _agrees(gaps: VersionGaps, version: int, stock: int) -> bool:
-    """Whether this stock at a version goes with all that was told of it, and of the version after it."""
-    following = gaps.stock.get(version + 1)
-    change = gaps.made.get(version + 1)
+    """Whether this stock agrees with what is reported of the version and of the next one."""
+    following, change = gaps.stock.get(version + 1), gaps.change.get(version + 1)
     return (
         stock >= 0
         and gaps.stock.get(version, stock) == stock

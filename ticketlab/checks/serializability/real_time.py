@@ -1,4 +1,21 @@
-"""Operations at their places in the order of each event. Knows arrays, and neither histories nor verdicts."""
+"""Whether the version order agrees with real time. Knows arrays, and neither histories nor verdicts.
+
+Definitions: a *writer* is an operation that made a version of an event, a *reader* one that saw it. The *position* of
+the writer of version v is 2v; that of its readers is 2v + 1, in any order among themselves. An operation takes effect
+in the closed interval [`since`, `until`], normally from its call to its answer.
+
+Idea: an order by positions agrees with real time if no operation was called after the answer of an operation at a
+higher position of the same event (`inversion`). Going backwards through the positions, the earliest answer so far is
+compared with each call. Where operations span several events, each event may agree with real time and all of them
+together may not: `cycle` puts the orders of all events and of real time into one graph and looks for a cycle.
+
+Cost: O(n log n) for sorting by position; then `inversion` is O(n), and the graph has O(n) nodes and edges.
+
+Source: Gibbons and Korach, "Testing Shared Memories", SIAM Journal on Computing 26 (1997).
+
+Example: the writer of version 2 runs in [5, 6], that of version 3 in [1, 2], a reader of version 3 in [3, 7]. Their
+positions are 4, 6 and 7. Version 3 was answered at 2, before version 2 was called at 5: an inversion.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,184 +28,178 @@ from ticketlab.history.arrays import NEVER, Integers
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
+_COLUMNS = ("rows", "event", "position", "since", "until")
+_CYCLE_STARTS = 50
+"""Members of a cycle from which a shortest one is searched."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Positions:
-    """Rows of a history by event and place: who made version v stands at 2v, who saw it at 2v + 1.
-
-    Makers have a place each. Those who saw the same version stand at one place, in any order among themselves.
-    """
+    """Rows of a history, sorted by event and position."""
 
     rows: Integers
     event: Integers
     position: Integers
     since: Integers
-    """The earliest time at which each can have taken effect: when it was called."""
+    """The earliest time at which each can have taken effect."""
     until: Integers
-    """The latest: when it was answered."""
+    """The latest."""
 
     @classmethod
     def of(cls, *, rows: Integers, event: Integers, position: Integers, since: Integers, until: Integers) -> Self:
-        """Put into order what is in none."""
+        """Sort unsorted columns."""
         order = sort_order(event, position)
-        columns = (each[order] for each in (rows, event, position, since, until))
-        return cls(**dict(zip(("rows", "event", "position", "since", "until"), columns, strict=True)))
+        columns = (column[order] for column in (rows, event, position, since, until))
+        return cls(**dict(zip(_COLUMNS, columns, strict=True)))
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __add__(self, other: "Positions") -> "Positions":
         """The rows of both."""
-        names = ("rows", "event", "position", "since", "until")
-        return Positions.of(**{name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in names})
+        return Positions.of(**{name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in _COLUMNS})
 
     def of_event(self, event: int) -> "Positions":
-        """The places of one event."""
-        first, last = np.searchsorted(self.event, [event, event + 1])
-        names = ("rows", "event", "position", "since", "until")
-        return Positions(**{name: getattr(self, name)[first:last] for name in names})
+        """The rows of one event."""
+        first, end = np.searchsorted(self.event, [event, event + 1])
+        return Positions(**{name: getattr(self, name)[first:end] for name in _COLUMNS})
 
-    def after(self, moments: Integers) -> Integers:
-        """For each moment the last place that was surely taken before it, or -1; for places of one event."""
-        by_end = np.argsort(self.until, kind="stable")
-        last = np.append(-1, np.maximum.accumulate(self.position[by_end]))
-        places: Integers = last[np.searchsorted(self.until[by_end], moments, side="left")]
-        return places
+    def last_before(self, times: Integers) -> Integers:
+        """For each time the highest position that was surely reached before it, or -1; for rows of one event."""
+        by_until = np.argsort(self.until, kind="stable")
+        highest = np.append(-1, np.maximum.accumulate(self.position[by_until]))
+        positions: Integers = highest[np.searchsorted(self.until[by_until], times, side="left")]
+        return positions
 
-    def before(self, moments: Integers, *, none: int) -> Integers:
-        """For each moment the first place that was surely taken after it, or `none`; for places of one event."""
-        by_start = np.argsort(self.since, kind="stable")
-        first = np.append(np.minimum.accumulate(self.position[by_start][::-1])[::-1], none)
-        places: Integers = first[np.searchsorted(self.since[by_start], moments, side="right")]
-        return places
+    def first_after(self, times: Integers, *, default: int) -> Integers:
+        """For each time the lowest position that was surely reached after it, or `default`; for rows of one event."""
+        by_since = np.argsort(self.since, kind="stable")
+        lowest = np.append(np.minimum.accumulate(self.position[by_since][::-1])[::-1], default)
+        positions: Integers = lowest[np.searchsorted(self.since[by_since], times, side="right")]
+        return positions
 
 
 def sort_order(major: Integers, minor: Integers) -> Integers:
-    """The order by two columns of numbers that are not negative; fast where they are nearly in order already."""
+    """The order by two columns of non-negative numbers."""
     if len(major) and (minor[1:] >= minor[:-1]).all() and (major[1:] == major[:-1]).all():
         return np.arange(len(major))
+    # One key, sorted stably, is fast where the columns are nearly sorted already; it must fit into 64 bits.
     width = int(minor.max(initial=0)) + 1
     if int(major.max(initial=0)) * width < np.iinfo(np.int64).max - width:
         return np.argsort(major.astype(np.int64) * width + minor, kind="stable")
     return np.lexsort((minor, major))
 
 
-def inversion(places: Positions) -> tuple[int, int] | None:
-    """Two rows of one event, the first one earlier in its order, though the second was answered before it was called.
+def inversion(positions: Positions) -> tuple[int, int] | None:
+    """Two rows of one event in the wrong order, or None.
 
-    None where there are none. Linear: the earliest answer of all that come later is compared with each call.
+    The first has the lower position, though the second was answered before the first was called.
     """
-    if not len(places):
+    if not len(positions):
         return None
-    earliest = _earliest_answer_from_there_on(places)
-    later = _first_of_the_next_place(places)
-    known = later < len(places)
-    known[known] = places.event[later[known]] == places.event[known]
-    late = np.zeros(len(places), np.bool_)
-    late[known] = earliest[later[known]] < places.since[known]
+    earliest, following = _earliest_answer_onwards(positions), _start_of_next_position(positions)
+    known = following < len(positions)
+    known[known] = positions.event[following[known]] == positions.event[known]
+    late = np.zeros(len(positions), np.bool_)
+    # Strictly less: two clock ticks may tie, and a tie counts as concurrent.
+    late[known] = earliest[following[known]] < positions.since[known]
     if not late.any():
         return None
     first = int(np.flatnonzero(late)[0])
-    of_event = np.searchsorted(places.event, places.event[first], side="right")
-    second = later[first] + int(np.argmin(places.until[later[first] : of_event]))
-    return int(places.rows[first]), int(places.rows[second])
+    end = np.searchsorted(positions.event, positions.event[first], side="right")
+    second = following[first] + int(np.argmin(positions.until[following[first] : end]))
+    return int(positions.rows[first]), int(positions.rows[second])
 
 
-def _earliest_answer_from_there_on(places: Positions) -> Integers:
+def _earliest_answer_onwards(positions: Positions) -> Integers:
     """For each row the earliest answer among it and all later rows of its event."""
-    ends = np.flatnonzero(np.append(places.event[1:] != places.event[:-1], True))
-    if len(ends) == 1:
-        of_all: Integers = np.minimum.accumulate(places.until[::-1])[::-1]
-        return of_all
-    earliest = np.empty_like(places.until)
+    ends = np.flatnonzero(np.append(positions.event[1:] != positions.event[:-1], True)) + 1
+    earliest = np.empty_like(positions.until)
     begin = 0
-    for end in (ends + 1).tolist():
-        earliest[begin:end] = np.minimum.accumulate(places.until[begin:end][::-1])[::-1]
+    for end in ends.tolist():
+        earliest[begin:end] = np.minimum.accumulate(positions.until[begin:end][::-1])[::-1]
         begin = end
     return earliest
 
 
-def _first_of_the_next_place(places: Positions) -> Integers:
-    """For each row where the rows behind its place begin."""
-    same = (places.event[1:] == places.event[:-1]) & (places.position[1:] == places.position[:-1])
-    begins = np.append(np.flatnonzero(~same) + 1, len(places))
-    group = np.append(0, np.cumsum(~same))
-    behind: Integers = begins[group]
-    return behind
+def _start_of_next_position(positions: Positions) -> Integers:
+    """For each row the index of the first row at a later position or of a later event."""
+    same = (positions.event[1:] == positions.event[:-1]) & (positions.position[1:] == positions.position[:-1])
+    starts = np.append(np.flatnonzero(~same) + 1, len(positions))
+    following: Integers = starts[np.append(0, np.cumsum(~same))]
+    return following
 
 
-def cycle(places: Positions, operation: Integers) -> Sequence[int]:
-    """Rows of different operations that would each have to come before the next, the last one before the first.
+def cycle(positions: Positions, operation: Integers) -> Sequence[int]:
+    """Rows of different operations, each of which would have to precede the next and the last the first; or none.
 
-    For operations of several events: each event alone may have an order that agrees with time, and all of them
-    together none. Linear but for a sort: the orders of the events and that of time are made one graph, in which every
-    answer points to a line of time and the line to every later call. A circle is a strongly connected component of more
-    than one operation. Empty where there is none.
+    A cycle is a strongly connected component of the graph with more than one operation. Nodes are the operations, one
+    barrier for each operation on the time line, and one barrier for each position. Barriers keep the graph linear: an
+    operation points to the barrier of its answer, a barrier to the next one and to the calls after it.
 
     Args:
-        places: where every row stands.
+        positions: the position of every row.
         operation: for each of these rows the number of its operation, from 0.
     """
-    if not len(places):
+    if not len(positions):
         return ()
     from scipy.sparse import coo_array, csr_array  # takes long to import
     from scipy.sparse.csgraph import connected_components
 
     count = int(operation.max()) + 1
     since, until = np.zeros(count, np.int64), np.full(count, NEVER)
-    since[operation], until[operation] = places.since, places.until
-    of_events, of_time = _by_event(places, operation, 2 * count), _by_time(since, until)
-    before, behind = (np.concatenate(pair) for pair in zip(of_events, of_time, strict=True))
-    nodes = 2 * count + len(places)
-    graph = csr_array(coo_array((np.ones(len(before), np.int8), (before, behind)), shape=(nodes, nodes)))
+    since[operation], until[operation] = positions.since, positions.until
+    edges = _position_edges(positions, operation, 2 * count), _time_edges(since, until)
+    sources, targets = (np.concatenate(pair) for pair in zip(*edges, strict=True))
+    nodes = 2 * count + len(positions)
+    graph = csr_array(coo_array((np.ones(len(sources), np.int8), (sources, targets)), shape=(nodes, nodes)))
     _, component = connected_components(graph, directed=True, connection="strong")
     sizes = np.bincount(component)
-    circular = np.flatnonzero(sizes[component[:count]] > 1)
-    if not len(circular):
+    cyclic = np.flatnonzero(sizes[component[:count]] > 1)
+    if not len(cyclic):
         return ()
-    members = circular[component[circular] == component[circular[0]]]
-    shortest = min((_circle(graph, int(each), count) for each in members[:_TRIED]), key=len)
+    members = cyclic[component[cyclic] == component[cyclic[0]]]
+    shortest = min((_cycle_through(graph, int(member), count) for member in members[:_CYCLE_STARTS]), key=len)
     row = np.zeros(count, np.int64)
-    row[operation[::-1]] = places.rows[::-1]
-    return [int(row[each]) for each in shortest]
+    row[operation[::-1]] = positions.rows[::-1]
+    return [int(row[member]) for member in shortest]
 
 
-_TRIED = 50
-"""Members of a circle from which the shortest one is looked for."""
+def _position_edges(positions: Positions, operation: Integers, offset: int) -> tuple[Integers, Integers]:
+    """Edges from each row to the barrier of its position, and from each barrier to the rows at the next position.
+
+    Barriers are numbered from `offset`.
+    """
+    new_event = np.append(True, positions.event[1:] != positions.event[:-1])
+    new_position = new_event | np.append(True, positions.position[1:] != positions.position[:-1])
+    group = np.cumsum(new_position) - 1
+    has_previous = ~new_event[np.flatnonzero(new_position)][group]
+    barrier = offset + group
+    sources = np.concatenate([operation, barrier[has_previous] - 1])
+    return sources, np.concatenate([barrier, operation[has_previous]])
 
 
-def _by_event(places: Positions, operation: Integers, first: int) -> tuple[Integers, Integers]:
-    """Each row before a bar that stands behind its place, and each bar before the next place; bars follow `first`."""
-    opens = np.append(True, (places.event[1:] != places.event[:-1]) | (places.position[1:] != places.position[:-1]))
-    starts_event = np.append(True, places.event[1:] != places.event[:-1])
-    place = np.cumsum(opens) - 1
-    behind_a_bar = ~starts_event[np.flatnonzero(opens)][place]
-    bar = first + place
-    before = np.concatenate([operation, bar[behind_a_bar] - 1])
-    return before, np.concatenate([bar, operation[behind_a_bar]])
-
-
-def _by_time(since: Integers, until: Integers) -> tuple[Integers, Integers]:
-    """Each operation before its answer on the line of time, the line in its order, and each call behind its moment."""
+def _time_edges(since: Integers, until: Integers) -> tuple[Integers, Integers]:
+    """Edges from each operation to the barrier of its answer, along the time line, and to each later call."""
     count = len(since)
-    by_end = np.argsort(until, kind="stable")
-    line = count + np.arange(count)
-    answered = np.searchsorted(until[by_end], since, side="left")  # how many had been answered before the call
+    by_until = np.argsort(until, kind="stable")
+    barrier = count + np.arange(count)
+    answered = np.searchsorted(until[by_until], since, side="left")  # how many had been answered before each call
     called = np.flatnonzero(answered)
-    before = np.concatenate([by_end, line[:-1], line[answered[called] - 1]])
-    behind = np.concatenate([line, line[1:], called])
-    return before, behind
+    sources = np.concatenate([by_until, barrier[:-1], barrier[answered[called] - 1]])
+    targets = np.concatenate([barrier, barrier[1:], called])
+    return sources, targets
 
 
-def _circle(graph: "csr_array[np.int8, tuple[int, int]]", start: int, count: int) -> list[int]:
-    """The operations on a shortest way from `start` back to itself."""
+def _cycle_through(graph: "csr_array[np.int8, tuple[int, int]]", start: int, count: int) -> list[int]:
+    """The operations on a shortest path from `start` back to itself."""
     from scipy.sparse.csgraph import breadth_first_order
 
-    order, before = breadth_first_order(graph, start, directed=True)
-    pointing = set(graph.T.tocsr()[[start]].indices.tolist())
-    node = next(int(each) for each in order if int(each) in pointing)
-    way = []
+    order, predecessor = breadth_first_order(graph, start, directed=True)
+    sources = set(graph.T.tocsr()[[start]].indices.tolist())
+    node = next(int(reached) for reached in order if int(reached) in sources)
+    path = []
     while node != start:
-        way.append(node)
-        node = int(before[node])
-    return [start, *(each for each in reversed(way) if each < count)]
+        path.append(node)
+        node = int(predecessor[node])
+    return [start, *(member for member in reversed(path) if member < count)]

@@ -1,9 +1,9 @@
-"""The verdicts on a history made by others, in the names that its file has. Knows what can be judged without tickets.
+"""The verdicts on an imported history, with the names of its file; also without tickets. Opens no connection.
 
-Without tickets three claims are left: no deadlock, no oversell as far as the answers show one, and strict
-serializability. The last one is judged by the only tickets that the answers can leave. Where the answers can leave
-different ones (an answer was lost, a row reports an earlier purchase that the file does not have, the calls of one id
-can end in several ways), only the tickets could say what happened.
+Without tickets three claims can be judged: no deadlock, no oversell as far as the answers show one, and strict
+serializability. The last is judged with the only tickets that the answers allow. If they allow several (an answer was
+lost, a row reports an earlier purchase that the file lacks, the calls of one id can end in several ways), it is
+UNKNOWN.
 """
 
 import re
@@ -18,7 +18,7 @@ from ticketlab import checks
 from ticketlab.checks.capacity import no_oversell, oversold_by_answers
 from ticketlab.checks.verdict import Check, Status, Verdict, unknown
 from ticketlab.formats.imports.loader import MOST_TICKETS, ImportedHistory
-from ticketlab.history.effects import MOST_CALLS, Call, explanations
+from ticketlab.history.effects import MOST_CALLS, IdCall, explanations
 from ticketlab.history.index import IndexedHistory
 from ticketlab.history.ledger import TICKET_COLUMNS, Ledger
 from ticketlab.history.recording import NOT_SEEN
@@ -33,34 +33,28 @@ _EVENTS: Final = re.compile(r"\b(events?) (\d+(?:, \d+)*)\b")
 
 
 def judge(foreign: ImportedHistory, chosen: Iterable[Check] = checks.CHECKS) -> tuple[Verdict, ...]:
-    """The verdict of each check. Its evidence has `in_file`, the place of each operation in the file."""
+    """The verdict of each check. The column `in_file` of its evidence is the place of each operation in the file."""
     history = foreign.history.assign(in_file=foreign.places)
-    if foreign.tickets_known:
-        found = checks.judge(history, foreign.ledger, chosen)
-    else:
-        found = judge_answers(history, foreign.ledger, chosen)
-    return tuple(_translate(each, foreign) for each in found)
+    judge_history = checks.judge if foreign.tickets_known else judge_answers
+    return tuple(_translate(verdict, foreign) for verdict in judge_history(history, foreign.ledger, chosen))
 
 
 def judge_answers(
     history: pd.DataFrame, ledger: Ledger, chosen: Iterable[Check] = checks.CHECKS
 ) -> tuple[Verdict, ...]:
-    """The verdict of each check on a history of whose tickets nothing is known; `ledger` has the seats."""
+    """The verdict of each check on a history without tickets; `ledger` has the seats."""
     case = IndexedHistory(history, ledger)
     oversold = oversold_by_answers(case, no_oversell.name)
     final, open_question = _final_ledger(case)
-    found = checks.judge(history, ledger if final is None else final, chosen)
-    if oversold is None and final is not None:  # the stock that the events ended with does not agree with it
-        oversold = next((each for each in found if each.check == no_oversell.name and _is_invalid(each)), None)
-    return tuple(_without_tickets(each, open_question, oversold) for each in found)
-
-
-def _is_invalid(verdict: Verdict) -> bool:
-    return verdict.status is Status.INVALID
+    verdicts = checks.judge(history, ledger if final is None else final, chosen)
+    if oversold is None and final is not None:  # the final stock in the file may disagree with the answers
+        by_stock = (each for each in verdicts if each.check == no_oversell.name and each.status is Status.INVALID)
+        oversold = next(by_stock, None)
+    return tuple(_without_tickets(each, open_question, oversold) for each in verdicts)
 
 
 def is_decided(verdicts: Iterable[Verdict]) -> bool:
-    """Whether any check decided something of a history: deadlocks alone say nothing of its tickets."""
+    """Whether any check but that for deadlocks, which says nothing of tickets, was decided."""
     return any(each.status is not Status.UNKNOWN and each.check != "no_deadlock" for each in verdicts)
 
 
@@ -75,24 +69,21 @@ def _without_tickets(verdict: Verdict, open_question: str | None, oversold: Verd
 
 
 def _final_ledger(case: IndexedHistory) -> tuple[Ledger | None, str | None]:
-    """The only ledger that the answers leave, or why there is none or more than one."""
+    """The only ledger that the answers allow, or the reason why there is not exactly one."""
     lost = int((case.history["outcome"] == Outcome.UNKNOWN).sum())
     if lost:
-        return None, f"{NO_LEDGER}, and of {counted(lost, 'row')} the outcome is unknown"
+        return None, f"{NO_LEDGER}, and the outcome of {counted(lost, 'row')} is unknown"
     sold = case.sold & ~case.repeated
     earlier = int((case.sold & case.repeated & (case.count_by_id(sold) == 0)[case.id]).sum())
     if earlier:
         rows_report = f"{counted(earlier, 'row')} {verb(earlier, 'reports')}"
-        return None, f"{NO_LEDGER}, and {rows_report} an earlier purchase that is not there"
+        return None, f"{NO_LEDGER}, and {rows_report} an earlier purchase that is not in the file"
     if case.quantity[sold].sum() > MOST_TICKETS:
-        return None, f"{NO_LEDGER}, and more than {MOST_TICKETS:,} were sold"
+        return None, f"{NO_LEDGER}, and more than {MOST_TICKETS:,} tickets were sold"
     of_irregular, several = _tickets_of_irregular_ids(case)
     if several:
-        what = counted(several, "purchase id")
-        return (
-            None,
-            f"{NO_LEDGER}, and what {what} {verb(several, 'owns')} in the end depends on the order of the calls",
-        )
+        ids_own = f"{counted(several, 'purchase id')} {verb(several, 'owns')}"
+        return None, f"{NO_LEDGER}, and what {ids_own} at the end depends on the order of the calls"
     kept = sold & ((case.count_by_id(case.refunded) == 0) & ~case.effects.irregular)[case.id]
     rows = np.repeat(np.flatnonzero(kept), case.quantity[kept])
     of_regular = case.history[["event", "purchase_id"]].iloc[rows].assign(ticket=NOT_SEEN).astype(TICKET_COLUMNS)
@@ -101,7 +92,7 @@ def _final_ledger(case: IndexedHistory) -> tuple[Ledger | None, str | None]:
 
 
 def _tickets_of_irregular_ids(case: IndexedHistory) -> tuple[pd.DataFrame, int]:
-    """The tickets of ids with several purchases or refunds, and how many of these ids could own different ones."""
+    """The tickets of irregular ids, and how many of these ids could own different ones."""
     owned: list[tuple[int, bytes]] = []
     several = 0
     for number, calls, _ in case.irregular_ids():
@@ -112,8 +103,8 @@ def _tickets_of_irregular_ids(case: IndexedHistory) -> tuple[pd.DataFrame, int]:
     return Ledger.of(events=[], tickets=owned).tickets, several
 
 
-def _possible_ends(calls: Sequence[Call]) -> list[Mapping[int, int]]:
-    """What an id can own in the end; what its last sale bought where no order of its calls is possible."""
+def _possible_ends(calls: Sequence[IdCall]) -> list[Mapping[int, int]]:
+    """What an id can own at the end; what its last sale bought if no order of its calls is possible."""
     bought = [each.lines for each in calls if each.is_purchase and not each.is_repeated]
     ends: list[Mapping[int, int]] = [{}, *(each for place, each in enumerate(bought) if each not in bought[:place])]
     if len(calls) > MOST_CALLS:
@@ -131,7 +122,7 @@ def _names(numbers: str, foreign: ImportedHistory) -> str:
 
 
 def _named(row: Mapping[str, Any], foreign: ImportedHistory) -> dict[str, Any]:
-    """A row of evidence with the names of the file; a number that is its own name stays one."""
+    """A row of evidence with the names of the file; a number that is its own name stays a number."""
     named = dict(row)
     for column, names in (("event", foreign.events), ("buyer", foreign.buyers)):
         if column in named and not names.is_identity:

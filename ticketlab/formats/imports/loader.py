@@ -1,4 +1,4 @@
-"""The rows of a file as operations of a history: what each tells, and which belong together. Judges nothing."""
+"""Builds a history and a ledger from the tables of imported files. Judges nothing."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ import pandas as pd
 import pyarrow as pa
 
 from ticketlab.errors import InvalidInputError
-from ticketlab.formats.calls import Integers, Mask
 from ticketlab.formats.imports.parsers import MOST, NameIndex, PurchaseIds, Range, ids, names, whole_numbers, words
 from ticketlab.formats.imports.table import ParseErrors, Table
 from ticketlab.history import parquet
+from ticketlab.history.arrays import Integers, Mask
 from ticketlab.history.ledger import EVENT_COLUMNS, TICKET_COLUMNS, Ledger
 from ticketlab.history.recording import COLUMNS, NOT_SEEN, RETRIES
 from ticketlab.outcomes import CAUSES, KINDS, OUTCOMES, Cause, Kind, Outcome
@@ -25,7 +25,7 @@ _SHORT, _PLAIN = (int(np.iinfo(kind).max) for kind in (np.int16, np.int32))
 _INSTANT: Final = Range(0, MOST)
 VERSION: Final = Range(0, _PLAIN)
 STOCK: Final = Range(NOT_SEEN + 1, _PLAIN)
-"""A system that sells too much may well report a stock below 0: that is data, and for the checks to judge."""
+"""A system that oversells may report a stock below 0: that is data, for the checks to judge."""
 _DEFAULTS: Final = {
     "attempts": (1, Range(1, _PLAIN)),
     **dict.fromkeys(RETRIES.values(), (0, Range(0, _SHORT))),
@@ -35,38 +35,38 @@ _DEFAULTS: Final = {
     "handed_digest": (NOT_SEEN, Range(-(2**63), 2**63 - 1)),
     "handed_elsewhere": (0, Range(0, _SHORT)),
 }
-"""What stands for a cell in which there is nothing, and what may stand in it."""
+"""The value of an empty cell, and the allowed values."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Operations:
-    """The rows of a file in order of invocation, those of one operation together."""
+class ImportedOperations:
+    """The rows of a file by time of call, with the rows of each operation together."""
 
     history: pd.DataFrame
     """With the columns of COLUMNS."""
     places: Integers
-    """The place of each of them in the file."""
+    """The place of each row in the file."""
     buyers: NameIndex
     ids: PurchaseIds
-    """As the rows of the file come."""
+    """In the order of the file."""
 
     @classmethod
-    def of(cls, table: Table, events: NameIndex, faults: ParseErrors) -> Self:
+    def of(cls, table: Table, events: NameIndex, errors: ParseErrors) -> Self:
         """The operations of a table.
 
         Raises:
-            InvalidInputError: naming every fault, those of `faults` too.
+            InvalidInputError: naming every error, including those in `errors`.
         """
-        columns, owners = _columns(table, events, faults)
-        buyer = names(table, "buyer", faults)
+        columns, owners = _columns(table, events, errors)
+        buyer = names(table, "buyer", errors)
         buyers = NameIndex.of(buyer)
         columns["buyer"] = buyers.numbers(buyer)
-        faults.raise_if_any()  # what follows compares cells with one another
-        _compare(table, columns, faults)
+        errors.raise_if_any()  # the rest compares cells with each other
+        _compare(table, columns, errors)
         operation, first = _group_operations(owners, columns)
-        columns["line"] = _lines(table, operation, faults)
-        _agree(table, columns, operation, first, faults)
-        faults.raise_if_any()
+        columns["line"] = _lines(table, operation, errors)
+        _agree(table, columns, operation, first, errors)
+        errors.raise_if_any()
         order = np.lexsort((columns["line"], operation, columns["invoked_ns"]))
         columns |= {name: pd.Categorical.from_codes(columns[name], dtype=COLUMNS[name]) for name in _WORDS}
         frame = pd.DataFrame(columns | {"purchase_id": owners.column()})[list(COLUMNS)].astype(COLUMNS)
@@ -75,51 +75,50 @@ class Operations:
         return cls(history=frame, places=table.places[order], buyers=buyers, ids=owners)
 
 
-def _columns(table: Table, events: NameIndex, faults: ParseErrors) -> tuple[dict[str, Any], PurchaseIds]:
-    """The cells of each column but the buyer's, by themselves."""
+def _columns(table: Table, events: NameIndex, errors: ParseErrors) -> tuple[dict[str, Any], PurchaseIds]:
+    """The cells of each column except the buyer's, parsed one by one."""
     event = events.numbers(table.text("event"))
-    columns: dict[str, Any] = {"event": event, "quantity": whole_numbers(table, "quantity", Range(1, _PLAIN), faults)}
+    columns: dict[str, Any] = {"event": event, "quantity": whole_numbers(table, "quantity", Range(1, _PLAIN), errors)}
     for name in ("invoked_ns", "completed_ns"):
-        columns[name] = whole_numbers(table, name, _INSTANT, faults)
+        columns[name] = whole_numbers(table, name, _INSTANT, errors)
     columns["scheduled_ns"] = columns["invoked_ns"]
     if "scheduled_ns" in table.columns:
-        told = whole_numbers(table, "scheduled_ns", _INSTANT, faults, empty=NOT_SEEN)
-        columns["scheduled_ns"] = np.where(told == NOT_SEEN, columns["invoked_ns"], told)
+        scheduled = whole_numbers(table, "scheduled_ns", _INSTANT, errors, empty=NOT_SEEN)
+        columns["scheduled_ns"] = np.where(scheduled == NOT_SEEN, columns["invoked_ns"], scheduled)
     for name, (default, bounds) in _DEFAULTS.items():
-        there = name in table.columns
-        columns[name] = whole_numbers(table, name, bounds, faults, empty=default) if there else default
-    outcome = words(table, "outcome", OUTCOMES, faults)
-    there = "kind" in table.columns
+        exists = name in table.columns
+        columns[name] = whole_numbers(table, name, bounds, errors, empty=default) if exists else default
+    outcome = words(table, "outcome", OUTCOMES, errors)
     columns["outcome"] = outcome
-    columns["kind"] = words(table, "kind", KINDS, faults, empty=Kind.PURCHASE) if there else np.zeros_like(outcome)
-    columns["cause"] = _causes(table, outcome, faults)
-    return columns, ids(table, "purchase_id", faults)
+    has_kind = "kind" in table.columns
+    columns["kind"] = words(table, "kind", KINDS, errors, empty=Kind.PURCHASE) if has_kind else np.zeros_like(outcome)
+    columns["cause"] = _causes(table, outcome, errors)
+    return columns, ids(table, "purchase_id", errors)
 
 
-def _causes(table: Table, outcome: Integers, faults: ParseErrors) -> Integers:
+def _causes(table: Table, outcome: Integers, errors: ParseErrors) -> Integers:
     refused = outcome == OUTCOMES.index(Outcome.SOLD_OUT)
-    usual = np.where(refused, CAUSES.index(Cause.INSUFFICIENT), CAUSES.index(Cause.NONE))
+    default = np.where(refused, CAUSES.index(Cause.INSUFFICIENT), CAUSES.index(Cause.NONE))
     if "cause" not in table.columns:
-        return usual
-    told = words(table, "cause", CAUSES, faults, empty=Cause.NONE)
-    return np.where(table.is_empty("cause"), usual, told)
+        return default
+    return np.where(table.is_empty("cause"), default, words(table, "cause", CAUSES, errors, empty=Cause.NONE))
 
 
-def _compare(table: Table, columns: dict[str, Any], faults: ParseErrors) -> None:
-    """What the cells of one row must have to do with each other."""
+def _compare(table: Table, columns: dict[str, Any], errors: ParseErrors) -> None:
+    """Check the cells of each row against each other."""
     early = columns["completed_ns"] < columns["invoked_ns"]
-    faults.add(table.places, early, "completed_ns", table.text("completed_ns"), "no less than invoked_ns")
+    errors.add(table.places, early, "completed_ns", table.text("completed_ns"), "at least invoked_ns")
     refund = columns["kind"] == KINDS.index(Kind.REFUND)
     outcome = columns["outcome"]
     refunded = outcome == OUTCOMES.index(Outcome.REFUNDED)
     bought = np.isin(outcome, [OUTCOMES.index(each) for each in (Outcome.SOLD, Outcome.SOLD_OUT)])
     for wrong, kind in ((refunded & ~refund, "purchase"), (bought & refund, "refund")):
-        expected = f"an outcome of a {kind}, which this row's kind is"
-        faults.add(table.places, wrong, "outcome", table.text("outcome"), expected)
+        expected = f"an outcome of a {kind}, the kind of this row"
+        errors.add(table.places, wrong, "outcome", table.text("outcome"), expected)
 
 
 def _group_operations(owners: PurchaseIds, columns: dict[str, Any]) -> tuple[Integers, Integers]:
-    """Of each row the number of its operation, in the order of the file, and that operation's first row."""
+    """For each row the number of its operation, by first occurrence, and the first row of the operation."""
     rows = np.arange(len(columns["event"]))
     owner = owners.numbers()
     if len(owner) == 0 or owner.max() + 1 == len(owner):
@@ -133,122 +132,121 @@ def _group_operations(owners: PurchaseIds, columns: dict[str, Any]) -> tuple[Int
     return np.cumsum(first == rows)[first] - 1, first
 
 
-def _lines(table: Table, operation: Integers, faults: ParseErrors) -> Integers:
-    """The place of each row in its operation; where the file tells it, from 0 on and without a gap."""
+def _lines(table: Table, operation: Integers, errors: ParseErrors) -> Integers:
+    """The index of each row in its operation; given indices must count from 0 without a gap."""
     lines = np.zeros(len(operation), np.int64)
     if _several(operation):
         lines += pd.Series(operation).groupby(operation).cumcount().to_numpy()
     if "line" not in table.columns:
         return lines
-    told = whole_numbers(table, "line", Range(0, _SHORT), faults, empty=NOT_SEEN)
-    told = np.where(told == NOT_SEEN, lines, told)
-    order = np.lexsort((told, operation))
+    given = whole_numbers(table, "line", Range(0, _SHORT), errors, empty=NOT_SEEN)
+    given = np.where(given == NOT_SEEN, lines, given)
+    order = np.lexsort((given, operation))
     expected = np.empty_like(lines)
     expected[order] = lines[np.argsort(operation, kind="stable")]
-    _differ(
-        table, "line", told != expected, lambda row: f"{expected[row]}: lines of one operation count from 0", faults
-    )
-    return told
+    text = "lines of one operation count from 0"
+    _differ(table, "line", given != expected, lambda row: f"{expected[row]}: {text}", errors)
+    return given
 
 
 def _several(operation: Integers) -> bool:
     return bool(len(operation) and operation.max() + 1 < len(operation))
 
 
-def _agree(table: Table, columns: dict[str, Any], operation: Integers, first: Integers, faults: ParseErrors) -> None:
-    """Whether the rows of one operation tell one story, each of an event of its own."""
+def _agree(table: Table, columns: dict[str, Any], operation: Integers, first: Integers, errors: ParseErrors) -> None:
+    """Check that the rows of one operation agree, and that each has another event."""
     if not _several(operation):
         return
     for name in ("buyer", "completed_ns", "outcome"):
         value = columns[name]
-        _differ(table, name, value != value[first], lambda row: _as_on(table, first[row]), faults)
+        _differ(table, name, value != value[first], lambda row: _as_on(table, first[row]), errors)
     pairs = pd.DataFrame({"operation": operation, "event": columns["event"]})
     again = pairs.duplicated().to_numpy()
     if again.any():
         number = pairs.groupby(["operation", "event"], sort=False).ngroup().to_numpy()
         earlier = np.unique(number, return_index=True)[1]
-        told = "another purchase_id, event, invoked_ns or kind than on"
-        _differ(table, "event", again, lambda row: f"{told} {table.at(earlier[number[row]])}", faults)
+        text = "another purchase_id, event, invoked_ns or kind than on"
+        _differ(table, "event", again, lambda row: f"{text} {table.at(earlier[number[row]])}", errors)
 
 
 def _as_on(table: Table, row: int) -> str:
-    return f"the same as on {table.at(row)}, which is of the same operation"
+    return f"the same as on {table.at(row)}, of the same operation"
 
 
-def _differ(table: Table, column: str, wrong: Mask, expected: Callable[[int], str], faults: ParseErrors) -> None:
-    faults.add_each(table.places, wrong, column, table.text(column), expected)
+def _differ(table: Table, column: str, wrong: Mask, expected: Callable[[int], str], errors: ParseErrors) -> None:
+    errors.add_each(table.places, wrong, column, table.text(column), expected)
 
 
 MOST_TICKETS: Final = 100_000_000
-"""Tickets that one ledger may have."""
+"""The maximum number of tickets in a ledger."""
 COUNT: Final = Range(0, np.iinfo(np.int32).max)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportedHistory:
-    """A history made by others, in the terms of this package, and how to say it in theirs."""
+    """A history of another system in the format of this package, and the names in its files."""
 
     history: pd.DataFrame
-    """With the columns of `history.COLUMNS`, in order of invocation."""
+    """With the columns of `recording.COLUMNS`, by time of call."""
     ledger: Ledger
-    """What is not told of an event's end is NOT_SEEN."""
+    """Unknown final values of an event are NOT_SEEN."""
     tickets_known: bool
-    """Whether the ledger has the tickets; else it has none because nothing is known of them."""
+    """Whether tickets were given; otherwise the ledger has none."""
     places: Integers
     """The place in the file of each row of the history."""
     unit: str
     """What places count: line, row, or record."""
     events: NameIndex
-    """What the file calls its events."""
+    """The names of events."""
     buyers: NameIndex
-    """What it calls its buyers."""
+    """The names of buyers."""
     ids: PurchaseIds
-    """What it calls its purchases."""
+    """The names of purchases."""
     notes: Sequence[str]
-    """What a reader must know of how the file was read, in sentences."""
+    """Sentences about how the file was read, for the user."""
 
 
 def read(
     operations: Table, *, stock: int | None = None, events: Table | None = None, tickets: Table | None = None
 ) -> ImportedHistory:
-    """A history of `operations`, and its ledger.
+    """The history and the ledger of imported tables.
 
     Args:
-        operations: as the package describes it.
-        stock: the seats of every event, where there are no `events`.
-        events: a row an event: `event`, `total`, and what it ended with, where known: `available`, `version`.
-        tickets: the ledger in the end: a row a ticket, `event` and `purchase_id`; or rows with their number, `tickets`.
+        operations: see the docstring of the package.
+        stock: the seats of every event, if there are no `events`.
+        events: one row per event: `event`, `total`, and if known the final `available` and `version`.
+        tickets: the final ledger: one row per ticket, `event` and `purchase_id`; or rows with their number, `tickets`.
 
     Raises:
-        InvalidInputError: naming every fault of these.
+        InvalidInputError: naming every error in these.
     """
     if (stock is None) == (events is None):
-        raise InvalidInputError("How many seats an event has must be given: by --stock for all, or else by --events.")
+        raise InvalidInputError("The number of seats is needed: give either --stock for all events, or --events.")
     operations.require_rows()
     operations.require(REQUIRED, others=OPTIONAL)
-    faults = operations.faults()
-    told = names(operations, "event", faults)
-    known = _events_named(told, events, tickets)
-    found = Operations.of(operations, known, faults)
-    faults.raise_if_any()
-    seats = _seats_of_all(known, stock) if events is None else _seats(events, known, operations, told)
-    kept, owners = (None, found.ids) if tickets is None else _tickets(tickets, known, len(seats), events)
+    errors = operations.errors()
+    cells = names(operations, "event", errors)
+    known = _event_names(cells, events, tickets)
+    imported = ImportedOperations.of(operations, known, errors)
+    errors.raise_if_any()
+    seats = _seats_of_all(known, stock) if events is None else _seats(events, known, operations, cells)
+    owned, owners = (None, imported.ids) if tickets is None else _tickets(tickets, known, len(seats), events)
     none = pd.DataFrame({"event": [], "purchase_id": parquet.purchase_ids(b""), "ticket": []})
     return ImportedHistory(
-        history=found.history,
-        ledger=Ledger(events=seats, tickets=(none if kept is None else kept).astype(TICKET_COLUMNS)),
+        history=imported.history,
+        ledger=Ledger(events=seats, tickets=(none if owned is None else owned).astype(TICKET_COLUMNS)),
         tickets_known=tickets is not None,
-        places=found.places,
+        places=imported.places,
         unit=operations.unit,
         events=known,
-        buyers=found.buyers,
-        ids=found.ids.beside(owners),
-        notes=tuple(_notes(operations, found.ids)),
+        buyers=imported.buyers,
+        ids=imported.ids.beside(owners),
+        notes=tuple(_notes(operations, imported.ids)),
     )
 
 
-def _events_named(told: pa.Array, events: Table | None, tickets: Table | None) -> NameIndex:
-    columns = [told]
+def _event_names(cells: pa.Array, events: Table | None, tickets: Table | None) -> NameIndex:
+    columns = [cells]
     for table, others in ((events, ("total",)), (tickets, ("purchase_id",))):
         if table is not None:
             table.require(("event", *others), others=("available", "version", "tickets"))
@@ -263,26 +261,26 @@ def _seats_of_all(known: NameIndex, stock: int | None) -> pd.DataFrame:
     return _events_frame(events, np.full(len(events), stock), *([np.full(len(events), NOT_SEEN)] * 2))
 
 
-def _seats(table: Table, known: NameIndex, operations: Table, told: pa.Array) -> pd.DataFrame:
-    """The events of a file; each that is bought from must be there, and none twice."""
+def _seats(table: Table, known: NameIndex, operations: Table, cells: pa.Array) -> pd.DataFrame:
+    """The events of a file: each once, and all events of the operations."""
     table.require_rows()
-    faults = table.faults()
-    event = known.numbers(names(table, "event", faults))
-    total = whole_numbers(table, "total", COUNT, faults)
-    last = [
-        whole_numbers(table, name, bounds, faults, empty=NOT_SEEN)
+    errors = table.errors()
+    event = known.numbers(names(table, "event", errors))
+    total = whole_numbers(table, "total", COUNT, errors)
+    final = [
+        whole_numbers(table, name, bounds, errors, empty=NOT_SEEN)
         if name in table.columns
         else np.full(len(table), NOT_SEEN)
         for name, bounds in (("available", STOCK), ("version", VERSION))
     ]
     again = pd.Series(event).duplicated().to_numpy() & (event >= 0)
-    faults.add(table.places, again, "event", table.text("event"), "each event once")
-    faults.raise_if_any()
-    strange = ParseErrors(name=operations.name, unit=operations.unit)
-    unknown = ~np.isin(known.numbers(told), event)
-    strange.add(operations.places, unknown, "event", told, f"an event of {table.name}")
-    strange.raise_if_any()
-    return _events_frame(event, total, *last)
+    errors.add(table.places, again, "event", table.text("event"), "each event once")
+    errors.raise_if_any()
+    missing = ParseErrors(name=operations.name, unit=operations.unit)
+    unknown = ~np.isin(known.numbers(cells), event)
+    missing.add(operations.places, unknown, "event", cells, f"an event of {table.name}")
+    missing.raise_if_any()
+    return _events_frame(event, total, *final)
 
 
 def _events_frame(event: Integers, total: Integers, available: Integers, version: Integers) -> pd.DataFrame:
@@ -292,19 +290,19 @@ def _events_frame(event: Integers, total: Integers, available: Integers, version
 
 
 def _tickets(table: Table, known: NameIndex, events: int, listed: Table | None) -> tuple[pd.DataFrame, PurchaseIds]:
-    """The tickets of a file, a row each."""
-    faults = table.faults()
-    cells = names(table, "event", faults)
+    """The tickets of a file, one row each."""
+    errors = table.errors()
+    cells = names(table, "event", errors)
     event = known.numbers(cells)
     if listed is not None and events < len(known.known):
-        strange = ~np.isin(event, known.numbers(listed.text("event")))
-        faults.add(table.places, strange, "event", cells, f"an event of {listed.name}")
-    owners = ids(table, "purchase_id", faults)
-    counted = "tickets" in table.columns
-    counts = whole_numbers(table, "tickets", COUNT, faults) if counted else np.ones(len(table), np.int64)
-    faults.raise_if_any()
+        unknown = ~np.isin(event, known.numbers(listed.text("event")))
+        errors.add(table.places, unknown, "event", cells, f"an event of {listed.name}")
+    owners = ids(table, "purchase_id", errors)
+    has_counts = "tickets" in table.columns
+    counts = whole_numbers(table, "tickets", COUNT, errors) if has_counts else np.ones(len(table), np.int64)
+    errors.raise_if_any()
     if counts.sum() > MOST_TICKETS:
-        raise InvalidInputError(f"{table.name} has {counts.sum():,} tickets: more than {MOST_TICKETS:,} are too many.")
+        raise InvalidInputError(f"{table.name} has {counts.sum():,} tickets: at most {MOST_TICKETS:,} are possible.")
     rows = np.repeat(np.arange(len(table)), counts)
     kept = {"event": event[rows], "purchase_id": owners.column().take(rows), "ticket": NOT_SEEN}
     return pd.DataFrame(kept), owners
@@ -314,7 +312,8 @@ def _notes(operations: Table, found: PurchaseIds) -> list[str]:
     notes = []
     if found.made.any():
         made = f"{found.made.sum():,} of {len(found.made):,} rows"
-        notes.append(f"The purchase_id of {made} is no UUID: one was made of it (uuid5); the file's own is shown.")
+        source = "one was made from it (uuid5). Verdicts show that of the file."
+        notes.append(f"The purchase_id of {made} is not a UUID: {source}")
     spare = [each for each in operations.columns if each not in OPTIONAL and each not in REQUIRED]
     if spare:
         notes.append(f"Not read: the column{'s' if len(spare) > 1 else ''} {', '.join(spare)}.")

@@ -1,4 +1,4 @@
-"""Cells of text as numbers, words, names and ids, whole columns at once. What can not be read goes to the faults."""
+"""Parses whole columns of text as numbers, words, names and ids. Collects errors in `ParseErrors`; raises nothing."""
 
 import hashlib
 from collections.abc import Sequence
@@ -10,36 +10,36 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ticketlab.formats.calls import Integers, Mask
 from ticketlab.formats.imports.table import ParseErrors, Table
 from ticketlab.history import parquet
+from ticketlab.history.arrays import Integers, Mask
 
 MOST: Final = 8_999_999_999_999_999_999
-"""The largest number that is read: with one digit more, or a 9 before it, 64 bits may be too few."""
+"""The largest number that is read: larger ones may not fit in 64 bits."""
 _WHOLE: Final = r"^[+-]?([0-8]?[0-9]{1,18})(\.0*)?$"
 _HYPHENS: Final = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
 IDS_OF_TEXT: Final = uuid5(UUID(int=0), "ticketlab: purchase ids that are no UUIDs")
-"""The namespace in which a purchase id is made of any other text."""
+"""The namespace of UUIDs made from other texts."""
 
 
 class Range(NamedTuple):
-    """The numbers that a column takes, its ends included."""
+    """The allowed numbers of a column, both ends included."""
 
     least: int
     most: int
 
     @property
     def words(self) -> str:
-        """As a fault says it."""
+        """The range in an error message."""
         return f"a whole number from {self.least:,} to {self.most:,}"
 
 
 def whole_numbers(
-    table: Table, column: str, bounds: Range, faults: ParseErrors, *, empty: int | None = None
+    table: Table, column: str, bounds: Range, errors: ParseErrors, *, empty: int | None = None
 ) -> Integers:
-    """A column of whole numbers; `empty` stands for a cell in which there is nothing, where that may be.
+    """A column of whole numbers; `empty` is the value of an empty cell, or None if there may be none.
 
-    A cell may hold the number `empty` itself: a history of this package says so what was not seen.
+    A cell may hold the number `empty` itself: histories of this package contain NOT_SEEN.
     """
     cells = table.text(column)
     readable, numbers = _numbers(cells)
@@ -49,15 +49,15 @@ def whole_numbers(
         numbers = np.where(blank, empty, numbers)
         right |= blank | (readable & (numbers == empty))
     expected = bounds.words if empty is None else f"{bounds.words}, or an empty cell"
-    faults.add(table.places, ~right, column, cells, expected)
+    errors.add(table.places, ~right, column, cells, expected)
     return numbers
 
 
 def _numbers(cells: pa.Array) -> tuple[Mask, Integers]:
-    """Which cells are whole numbers, and which; another cell's is 0."""
+    """Mask of cells that are whole numbers, and the numbers; 0 for other cells."""
     try:
         plain: Integers = cells.cast(pa.int64()).to_numpy()
-    except pa.ArrowInvalid:  # not all of them as plain digits
+    except pa.ArrowInvalid:  # not all cells are plain digits
         readable = _mask(pc.match_substring_regex(cells, _WHOLE))
         digits = pc.replace_substring_regex(pc.if_else(pa.array(readable), cells, "0"), r"\.0*$|^\+", "")
         return readable, digits.cast(pa.int64()).to_numpy()
@@ -65,27 +65,27 @@ def _numbers(cells: pa.Array) -> tuple[Mask, Integers]:
 
 
 def words(
-    table: Table, column: str, known: Sequence[str], faults: ParseErrors, *, empty: str | None = None
+    table: Table, column: str, known: Sequence[str], errors: ParseErrors, *, empty: str | None = None
 ) -> Integers:
-    """A column of known words, in capitals or not, by their places; `empty` stands for a cell with nothing in it."""
+    """A column of known words in upper or lower case, as indices; `empty` is the word for an empty cell."""
     cells = table.text(column)
     codes: Integers = pc.index_in(pc.utf8_lower(cells), pa.array(map(str, known))).fill_null(-1).to_numpy()
     if empty is not None:
         codes = np.where(table.is_empty(column), known.index(empty), codes)
-    faults.add(table.places, codes < 0, column, cells, f"one of {', '.join(known)}")
+    errors.add(table.places, codes < 0, column, cells, f"one of {', '.join(known)}")
     return np.maximum(codes, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NameIndex:
-    """Names or numbers of others, each with a number of its own, from 0."""
+    """Names of events or buyers in the files, each with a number from 0."""
 
     known: pa.Array
-    """Without repetition: numbers in their order where all are, else names as they come."""
+    """The distinct names: sorted if all are numbers, else by first occurrence."""
 
     @classmethod
     def of(cls, *columns: pa.Array) -> "NameIndex":
-        """The names that these columns hold."""
+        """The names in these columns."""
         known = pc.unique(pa.concat_arrays(columns))
         known = known.filter(pc.not_equal(known, ""))
         if pc.all(pc.match_substring_regex(known, r"^(0|[1-9][0-9]{0,17})$")).as_py():
@@ -94,11 +94,11 @@ class NameIndex:
 
     @property
     def is_identity(self) -> bool:
-        """Whether every number is the name it stands for."""
+        """Whether the name of every number is the number itself."""
         return bool(self.known.equals(pa.array(map(str, range(len(self.known))), pa.string())))
 
     def numbers(self, column: pa.Array) -> Integers:
-        """The number of each name, or -1 where it is none of them."""
+        """The number of each name, or -1 for an unknown name."""
         numbers: Integers = pc.index_in(column, self.known).fill_null(-1).to_numpy().astype(np.int64)
         return numbers
 
@@ -106,25 +106,25 @@ class NameIndex:
         return str(self.known[number].as_py())
 
 
-def names(table: Table, column: str, faults: ParseErrors) -> pa.Array:
-    """A column of names, none of them empty."""
+def names(table: Table, column: str, errors: ParseErrors) -> pa.Array:
+    """A column of names, none empty."""
     cells = table.text(column)
-    faults.add(table.places, table.is_empty(column), column, cells, "a name or a number")
+    errors.add(table.places, table.is_empty(column), column, cells, "a name or a number")
     return cells
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PurchaseIds:
-    """Purchase ids as the 16 bytes of a UUID, end to end."""
+    """Purchase ids as the 16 bytes of a UUID each, in a row."""
 
     packed: bytes
     texts: pa.Array
-    """What the file says."""
+    """The ids in the file."""
     made: Mask
-    """Which of them were made of a text that is no UUID."""
+    """Mask of the ids that were made from a text that is not a UUID."""
 
     def column(self) -> Any:  # noqa: ANN401 - as `parquet.purchase_ids`
-        """As a column of a frame."""
+        """The ids as a column of a frame."""
         return parquet.purchase_ids(self.packed)
 
     def numbers(self) -> Integers:
@@ -134,27 +134,27 @@ class PurchaseIds:
         return numbers
 
     def beside(self, others: "PurchaseIds") -> "PurchaseIds":
-        """The texts of these ids that are no UUIDs, and those of others."""
+        """The ids of both that were made from texts."""
         chosen = [each.texts.filter(pa.array(each.made)) for each in (self, others) if each.made.any()]
         texts = pc.unique(pa.concat_arrays(chosen)) if chosen else pa.array([], pa.string())
         return _made_of(texts)
 
     def text_of(self, purchase_id: str) -> str:
-        """What the files call an id that is written as a UUID here."""
+        """The text in the files of an id given as a UUID."""
         if not self.made.any():
             return purchase_id
         rows = np.flatnonzero(np.frombuffer(self.packed, np.dtype("V16")) == np.void(UUID(purchase_id).bytes))
         return str(self.texts[rows[0]].as_py()) if len(rows) else purchase_id
 
 
-def ids(table: Table, column: str, faults: ParseErrors) -> PurchaseIds:
-    """A column of purchase ids: UUIDs, or other texts of which UUIDs are made."""
+def ids(table: Table, column: str, errors: ParseErrors) -> PurchaseIds:
+    """A column of purchase ids: UUIDs, or other texts from which UUIDs are made."""
     cells = table.columns[column]
     if not pa.types.is_string(cells.type):
         blank = _mask(pc.equal(pc.binary_length(cells), 0))
-        faults.add(table.places, blank, column, cells, "the 16 bytes of a UUID")
+        errors.add(table.places, blank, column, cells, "the 16 bytes of a UUID")
         return PurchaseIds(packed=b"".join(cells.to_pylist()), texts=cells, made=np.zeros(len(cells), np.bool_))
-    faults.add(table.places, table.is_empty(column), column, cells, "a UUID or another name of the purchase")
+    errors.add(table.places, table.is_empty(column), column, cells, "a UUID or another name of the purchase")
     uuids = _mask(pc.match_substring_regex(cells, _HYPHENS))
     digits = pc.replace_substring(pc.if_else(pa.array(uuids), cells, str(UUID(int=0))), "-", "")
     packed = np.frombuffer(bytes.fromhex("".join(digits.to_pylist())), np.dtype("V16")).copy()
@@ -168,7 +168,7 @@ def _made_of(texts: pa.Array) -> PurchaseIds:
 
 
 def _uuid5(text: str) -> bytes:
-    """The bytes of `uuid5(IDS_OF_TEXT, text)`, without the object."""
+    """The bytes of `uuid5(IDS_OF_TEXT, text)`, without creating the object."""
     digest = bytearray(hashlib.sha1(IDS_OF_TEXT.bytes + text.encode(), usedforsecurity=False).digest()[:16])
     digest[6] = digest[6] & 0x0F | 0x50
     digest[8] = digest[8] & 0x3F | 0x80

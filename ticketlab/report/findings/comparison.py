@@ -125,7 +125,7 @@ def _crossover(measures: pd.DataFrame, one: str, other: str) -> str:
     if ahead.iloc[-1]:
         since = pairs.loc[~ahead[::-1].cummin()[::-1]].index[-1]
         first = pairs.loc[pairs.index > since].iloc[0]
-        rates_told = f"{number(first['median_other'])} against {number(first['median'])} purchases/s"
+        rates_told = f"{number(first['median_other'])} against {number(first['median'])} sales/s"
         return f"From {pluralize(first.name, 'buyer')} on {more}: there {rates_told}{only}."
     if ahead.any():
         last = ahead[ahead].index[-1]

@@ -113,7 +113,7 @@ def throughput(measures: pd.DataFrame) -> Caption:
         prefix += "each with its best pool, "
         ranked = held.drop_duplicates("strategy")
     title = prefix + (_alone(ranked.iloc[0]) if len(ranked) == 1 else _fastest(ranked, among))
-    detail = "Purchases sold per second, median (least to most): " + each_row(at_most, rate_text)
+    detail = "Sales per second, median (least to most): " + each_row(at_most, rate_text)
     return Caption(kind=kind, title=title[0].upper() + title[1:] if prefix else title, detail=detail)
 
 
@@ -151,7 +151,7 @@ def rate_text(row: pd.Series) -> str:
 
 
 def _alone(row: pd.Series) -> str:
-    return f"{row['name']} sold {pluralize(row['per_s'], 'purchase')}/s"
+    return f"{row['name']} made {pluralize(row['per_s'], 'sale')}/s"
 
 
 def _fastest(ranked: pd.DataFrame, among: str) -> str:
@@ -162,12 +162,12 @@ def _fastest(ranked: pd.DataFrame, among: str) -> str:
     rivals = others[others["per_s_max"] >= best["per_s_min"]]
     if len(rivals):
         names = join_names([best["name"], *rivals["name"]])
-        return f"{names} are too close to call, at about {number(best['per_s'])} purchases/s"
+        return f"{names} are too close to call, at about {number(best['per_s'])} sales/s"
     only = " (one repeat)" if best["repeats"] == 1 else ""
     if others.iloc[0]["per_s"] == 0:
-        return f"{best['name']} alone sold anything: {number(best['per_s'])} purchases/s{only}"
+        return f"{best['name']} alone sold anything: {number(best['per_s'])} sales/s{only}"
     ratio = best["per_s"] / others.iloc[0]["per_s"]
     return (
-        f"{best['name']} is the fastest{among}{only}: {number(best['per_s'])} purchases/s, "
+        f"{best['name']} is the fastest{among}{only}: {number(best['per_s'])} sales/s, "
         f"{number(ratio, 2)} times the next, {others.iloc[0]['name']}"
     )

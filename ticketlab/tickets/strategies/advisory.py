@@ -1,10 +1,13 @@
-"""A lock that belongs to no row: one key an event, held until the transaction ends."""
+"""Advisory lock: one key per event, held until the transaction ends.
+
+It needs no row to lock, but protects only against code that takes the same lock.
+"""
 
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult
 from ticketlab.tickets.sql import READ, sell_if_enough
 from ticketlab.tickets.strategy import Connection, strategy, transaction
 
-# A statement of its own: one that took the lock and read the stock would read it as it was before the wait.
+# A separate statement: one that both locked and read would read the snapshot taken before the wait.
 LOCK = "SELECT pg_advisory_xact_lock(hashtextextended(%s::text, 0))"
 
 
@@ -12,8 +15,8 @@ LOCK = "SELECT pg_advisory_xact_lock(hashtextextended(%s::text, 0))"
     safe=True,
     derives_ticket_ids=True,
     summary="pg_advisory_xact_lock per event, then read and write",
-    cost="one round trip more than pessimistic; holds only among those who ask for the lock",
-    when="what is to be guarded is no row, or not yet",
+    cost="one round trip more than pessimistic; protects only against code that takes the same lock",
+    when="what must be guarded is not a row, or not a row yet",
 )
 def advisory(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """Sell under the event's advisory lock."""

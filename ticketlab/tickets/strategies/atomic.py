@@ -1,12 +1,14 @@
-"""One statement checks, decrements and inserts: one round trip, and the row is locked for no longer than that."""
+"""One conditional statement: UPDATE … WHERE the stock suffices, and INSERT of the tickets.
+
+It costs one round trip, and the row is locked only for the statement and its commit. The default choice.
+"""
 
 from ticketlab.outcomes import Cause
-from ticketlab.tickets import baskets
 from ticketlab.tickets.purchase import Basket, PurchaseRequest, PurchaseResult, sold, sold_out, unknown_event
-from ticketlab.tickets.sql import READ
+from ticketlab.tickets.sql import READ, READ_ALL, basket_parameters, basket_refusal, basket_sold, stock_of
 from ticketlab.tickets.strategy import ConflictError, Connection, RetryPolicy, commit_guard, strategy
 
-# A second buyer waits for the first one's lock; PostgreSQL then checks the condition again on the new row.
+# A second buyer waits for the row lock; PostgreSQL then evaluates the condition again on the new row version.
 SELL_IF_ENOUGH = """
 WITH event AS (
     UPDATE events
@@ -22,7 +24,7 @@ WITH event AS (
 SELECT sold.*, event.available_tickets, event.version FROM sold, event
 """
 
-# All or nothing: the rows are locked in the order of their ids, as they then are, before any of them is written.
+# All or nothing. The rows are locked in the order of their ids, in their newest version, before any is written.
 SELL_ALL_IF_ENOUGH = """
 WITH wanted AS (
     SELECT * FROM unnest(%(event_ids)s::uuid[], %(quantities)s::integer[]) AS wanted(event_id, quantity)
@@ -48,15 +50,15 @@ SELECT sold.*, event.available_tickets, event.version FROM sold JOIN event ON ev
 
 
 def basket(connection: Connection, wanted: Basket) -> PurchaseResult:
-    """Sell where every stock suffices, in one statement."""
+    """Sell if every stock suffices, in one statement."""
     with commit_guard():
-        rows = connection.execute(SELL_ALL_IF_ENOUGH, baskets.parameters(wanted)).fetchall()
+        rows = connection.execute(SELL_ALL_IF_ENOUGH, basket_parameters(wanted)).fetchall()
     if rows:
-        return baskets.sold(wanted, rows)
-    events = connection.execute(baskets.READ_ALL, [list(wanted.quantities)]).fetchall()
-    refusal = baskets.refused(wanted, baskets.stock_of(events))
+        return basket_sold(wanted, rows)
+    events = connection.execute(READ_ALL, [list(wanted.quantities)]).fetchall()
+    refusal = basket_refusal(wanted, stock_of(events))
     if refusal is None:
-        raise ConflictError(Cause.STALE_VERSION)  # tickets came back in between
+        raise ConflictError(Cause.STALE_VERSION)  # tickets were refunded in between
     return refusal
 
 
@@ -64,22 +66,22 @@ def basket(connection: Connection, wanted: Basket) -> PurchaseResult:
     safe=True,
     derives_ticket_ids=True,
     summary="one statement: conditional UPDATE and INSERT … RETURNING",
-    cost="one round trip; the refusal has to be read for again",
-    when="by default: the least that a single purchase can cost",
+    cost="one round trip; a refusal needs another one, to read the stock",
+    when="by default: the cheapest way to make one purchase",
     retry=RetryPolicy(max_attempts=5),
     basket=basket,
 )
 def atomic(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
-    """Sell where the stock suffices, in one statement."""
+    """Sell if the stock suffices, in one statement."""
     with commit_guard():
         rows = connection.execute(SELL_IF_ENOUGH, request.parameters).fetchall()
     if rows:
         return sold(request, rows)
-    # The refusal says not what it saw, so the stock is read again: that reading is what the buyer is told.
+    # The statement does not return the stock that it refused, so read it: this reading is the answer.
     event = connection.execute(READ, [request.event_id]).fetchone()
     if event is None:
         return unknown_event(request)
     available, version = event
     if available >= request.quantity:
-        raise ConflictError(Cause.STALE_VERSION)  # tickets came back in between
+        raise ConflictError(Cause.STALE_VERSION)  # tickets were refunded in between
     return sold_out(request, version=version, left=available)

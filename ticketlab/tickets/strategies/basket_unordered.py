@@ -1,18 +1,17 @@
-"""The control for baskets: each event's row is locked in the order in which its buyer named them.
+"""Control for baskets: row locks taken in the buyer's order, so two baskets can deadlock.
 
-Two buyers who named the same two events the other way round wait for each other, until PostgreSQL ends one of them.
+Two buyers that name the same events in opposite order wait for each other, until PostgreSQL aborts one of them.
 """
 
-from ticketlab.tickets.baskets import sell_basket_if_enough
 from ticketlab.tickets.purchase import Basket, PurchaseRequest, PurchaseResult
-from ticketlab.tickets.sql import sell_if_enough
+from ticketlab.tickets.sql import sell_basket_if_enough, sell_if_enough
 from ticketlab.tickets.strategy import Connection, RetryPolicy, strategy, transaction
 
 LOCK = "SELECT id, available_tickets, version FROM events WHERE id = %s FOR UPDATE"
 
 
 def basket(connection: Connection, wanted: Basket) -> PurchaseResult:
-    """Lock one event after the other, as they come."""
+    """Lock the events one by one, in the buyer's order."""
     with transaction(connection):
         events = [row for event_id in wanted.quantities for row in connection.execute(LOCK, [event_id])]
         return sell_basket_if_enough(connection, wanted, events)
@@ -29,7 +28,7 @@ def basket(connection: Connection, wanted: Basket) -> PurchaseResult:
     basket_only=True,
 )
 def basket_unordered(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
-    """Sell one event under its lock: alone, nothing is wrong with that."""
+    """Sell one event under its row lock, which is correct."""
     with transaction(connection):
         event = connection.execute(LOCK, [request.event_id]).fetchone()
         return sell_if_enough(connection, request, event and event[1:])

@@ -1,4 +1,7 @@
-"""No check of its own: the stock is taken off, and the table's CHECK constraint refuses what would go below zero."""
+"""CHECK constraint: subtract the stock without a check, and let the table's constraint refuse a negative one.
+
+Each refusal costs an aborted transaction, a dead row and a line in the server's log.
+"""
 
 import psycopg
 
@@ -13,27 +16,27 @@ CONSTRAINT = "CHK_available_tickets_non_negative"
 @strategy(
     safe=True,
     derives_ticket_ids=True,
-    summary="no check of its own: take the stock off and let the constraint refuse",
+    summary="no check of its own: subtract the stock and let the CHECK constraint refuse",
     cost="as atomic; each refusal is an error, a dead row and a line in the server's log",
-    when="a second line of defence under any other; alone where refusals are rare",
+    when="as a safety net under any other strategy; alone if refusals are rare",
     retry=RetryPolicy(max_attempts=5),
 )
 def check_constraint(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
-    """Sell, unless the constraint says that there was too little."""
+    """Sell, unless the constraint refuses."""
     try:
         with commit_guard():
             rows = connection.execute(SELL, request.parameters).fetchall()
     except psycopg.errors.CheckViolation as error:
         if error.diag.constraint_name != CONSTRAINT:
             raise
-        return _refused(connection, request)
+        return _sold_out(connection, request)
     return sold(request, rows) if rows else unknown_event(request)
 
 
-def _refused(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
-    """The error says not what was left, so the stock is read: that reading is what the buyer is told."""
+def _sold_out(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
+    """The error does not contain the stock, so read it: this reading is the answer."""
     event = connection.execute(READ, [request.event_id]).fetchone()
     if event is None or event[0] >= request.quantity:
-        raise ConflictError(Cause.STALE_VERSION)  # the event went, or tickets came back, in between
+        raise ConflictError(Cause.STALE_VERSION)  # the event was deleted, or tickets were refunded, in between
     available, version = event
     return sold_out(request, version=version, left=available)

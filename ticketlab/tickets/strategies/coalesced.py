@@ -1,12 +1,12 @@
-"""Purchases that wait for the same event are gathered and committed as one transaction, each with its own answer.
+"""Group commit: purchases that wait for the same event are committed in one transaction, each with its own answer.
 
-Buyers of a hot event do not queue for its row, they queue in the application for the next transaction (see
-`gatherer`): one lock, one round trip and one flush to disk then serve all of them. The row is locked all the same, so
-that several processes, each with a queue of its own, and any other strategy stay right beside it.
+Buyers of a hot event do not queue for its row lock, but in the application for the next batch (see `batch_queue`). One
+lock, one round trip and one flush to disk then serve the whole batch. The row is still locked, so the strategy is also
+correct with several processes, each with its own queue, and beside other strategies.
 """
 
 from collections.abc import Container, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -16,7 +16,6 @@ import psycopg
 from psycopg.rows import TupleRow
 
 from ticketlab.outcomes import CONFLICTS, Cause, Outcome, cause_of
-from ticketlab.tickets import baskets
 from ticketlab.tickets.batch_queue import Answer, BatchQueue, Request
 from ticketlab.tickets.database import Database
 from ticketlab.tickets.purchase import (
@@ -30,19 +29,13 @@ from ticketlab.tickets.purchase import (
     ticket_ids,
     unknown_event,
 )
+from ticketlab.tickets.sql import basket_lines, basket_refusal, stock_of
 from ticketlab.tickets.strategies.atomic import SELL_IF_ENOUGH
 from ticketlab.tickets.strategies.no_key_update import LOCK_ALL
-from ticketlab.tickets.strategy import (
-    Connection,
-    RetryPolicy,
-    commit_guard,
-    roll_back,
-    strategy,
-    transaction,
-)
+from ticketlab.tickets.strategy import Connection, RetryPolicy, commit_guard, roll_back, strategy, transaction
 
-# Everybody or nobody: the usual case, in one statement. Each purchase makes a version of its own. What is wanted goes
-# through the event, so that tickets are only counted out, however many, where there is an event that has them.
+# The usual case in one statement: sell to the whole batch, or to none of it. Each purchase makes its own version. The
+# purchases are columns of `event`, so that tickets are generated only if the event exists and has enough of them.
 SELL_TO_ALL = """
 WITH event AS (
     UPDATE events
@@ -62,7 +55,8 @@ SELECT available_tickets, version, (SELECT min(purchased_at) FROM sold) FROM eve
 
 BOUGHT_BEFORE = "SELECT id, event_id, purchase_id, purchased_at FROM tickets WHERE purchase_id = ANY(%s) ORDER BY id"
 
-# What was decided under the locks: a row a purchase and event. `sold_before` numbers the tickets through a basket.
+# Writes what was decided under the locks: one row per purchase and event. `sold_before` continues the numbering of a
+# basket's tickets.
 SELL_AS_DECIDED = """
 WITH wanted AS (
     SELECT * FROM unnest(
@@ -88,55 +82,56 @@ SELECT min(purchased_at) FROM sold
 
 
 def serve(connection: Connection, requests: Sequence[Request]) -> Sequence[Answer]:
-    """Sell to all in one transaction; where one of them made it fail, to each half of them in one of its own.
+    """Sell to all in one transaction; if a single request may have made it fail, serve each half separately.
 
-    So a bad request fails alone, and costs two transactions for each halving, not one for each member.
+    By bisection a bad request fails alone, and costs two transactions per halving, not one per request.
     """
     try:
         return _sell_to_all(connection, requests) or _decide_and_sell(connection, requests)
     except psycopg.Error as error:
-        if len(requests) == 1 or not _may_be_the_fault_of_one(error):
+        if len(requests) == 1 or not _may_be_caused_by_one(error):
             raise
     half = len(requests) // 2
     return [*_serve_part(connection, requests[:half]), *_serve_part(connection, requests[half:])]
 
 
 def _serve_part(connection: Connection, requests: Sequence[Request]) -> Sequence[Answer]:
-    """Serve those; what is raised is their answer only, for the others have theirs."""
+    """Serve a part of the batch; an exception is the answer of this part only."""
     try:
         return serve(connection, requests)
     except Exception as error:
         return [error] * len(requests)
 
 
-def _may_be_the_fault_of_one(error: psycopg.Error) -> bool:
-    """Whether the others may do better without one of them; who waited too long for a lock would only wait again."""
+def _may_be_caused_by_one(error: psycopg.Error) -> bool:
+    """Whether a single request may have caused the error. A lock timeout, for one, would only occur again."""
     if isinstance(error, psycopg.errors.QueryCanceled):
         return False
     return cause_of(error.sqlstate) not in {Cause.CONNECTION, *CONFLICTS}
 
 
 def _sell_to_all(connection: Connection, requests: Sequence[Request]) -> Sequence[Answer]:
-    """Sell if there is enough for everybody and nobody has bought before; no answers where that is not so."""
+    """Sell if the stock suffices for all and no purchase id has bought before; otherwise return no answers."""
     single = [each for each in requests if isinstance(each, PurchaseRequest)]
-    if len(single) < len(requests) or connection.closed:  # lost before: not while this was being committed
+    # A connection that is closed already must not become an unknown commit here.
+    if len(single) < len(requests) or connection.closed:
         return ()
     try:
         with commit_guard():
             if len(single) == 1:
                 rows = connection.execute(SELL_IF_ENOUGH, single[0].parameters).fetchall()
                 return [sold(single[0], rows)] if rows else ()
-            row = connection.execute(SELL_TO_ALL, _wanted(single)).fetchone()
+            row = connection.execute(SELL_TO_ALL, _batch_parameters(single)).fetchone()
     except psycopg.errors.UniqueViolation:
         return ()
     return _sold_to_all(single, *row) if row else ()
 
 
-def _wanted(requests: Sequence[PurchaseRequest]) -> dict[str, Any]:
-    """What the batch asks for, as columns.
+def _batch_parameters(requests: Sequence[PurchaseRequest]) -> dict[str, Any]:
+    """The parameters of `SELL_TO_ALL`.
 
-    Tickets are written in the order of their purchases' ids, whatever the order of the answers: of two batches on two
-    events that share several ids, one waits for the other, and not each for the other.
+    Tickets are inserted in the order of the purchase ids, whatever the order of the answers. So two batches on two
+    events that share several purchase ids cannot deadlock.
     """
     requests = sorted(requests, key=_by_id)
     return {
@@ -151,7 +146,7 @@ def _wanted(requests: Sequence[PurchaseRequest]) -> dict[str, Any]:
 def _sold_to_all(
     requests: Sequence[PurchaseRequest], left: int, version: int, purchased_at: datetime
 ) -> Sequence[PurchaseResult]:
-    """Everybody's own answer, from the last one, who left what is left, back to the first."""
+    """Each purchase's answer; versions and stocks are counted back from those of the last purchase."""
     answers = []
     for each in reversed(requests):
         answers.append(
@@ -171,16 +166,16 @@ def _sold_to_all(
 
 
 def _decide_and_sell(connection: Connection, requests: Sequence[Request]) -> Sequence[Answer]:
-    """Lock every event, decide for one purchase after the other, and write what was decided."""
+    """Lock every event, decide each purchase in turn, and write the sales."""
     with transaction(connection):
         wanted = {event_id for each in requests for event_id in _quantities(each)}
         events = connection.execute(LOCK_ALL, [list(wanted)]).fetchall()
-        # Only now, under the locks: whoever bought from these events has committed.
+        # Read under the locks, when every earlier sale of these events has committed.
         bought = _bought_before(connection, requests)
         answers = decide(requests, events, bought)
         sales = [each for each, answer in zip(requests, answers, strict=True) if _is_sale(answer)]
         if sales:
-            (row,) = connection.execute(SELL_AS_DECIDED, _parameters(sales))
+            (row,) = connection.execute(SELL_AS_DECIDED, _sale_parameters(sales))
             bought |= {each.purchase_id: _tickets(each, row[0]) for each in sales}
         else:
             roll_back(connection)
@@ -193,24 +188,23 @@ def _decide_and_sell(connection: Connection, requests: Sequence[Request]) -> Seq
 def decide(
     requests: Sequence[Request], events: Sequence[TupleRow], bought: Container[UUID]
 ) -> Sequence[PurchaseResult]:
-    """First come, first served: who asks for too many is refused, and the next may still fit. Without the tickets.
+    """Decide first come, first served; after a refusal, later requests may still fit. Results have no tickets yet.
 
-    An id that has bought before is answered SOLD with the cause REPEATED; whether it owns what it asks for is not
-    looked at here.
+    A purchase id that has already bought gets SOLD with the cause REPEATED; what it owns is compared later.
 
     Args:
-        requests: the purchases, in the order in which they came.
-        events: id, stock and version of every event that there is.
-        bought: the purchase ids that have bought before.
+        requests: the purchases, in order of arrival.
+        events: id, stock and version of every event that exists.
+        bought: the purchase ids that have already bought.
     """
-    stock = dict(baskets.stock_of(events))
+    stock = dict(stock_of(events))
     answers: list[PurchaseResult] = []
     sold_now: set[UUID] = set()
     for each in requests:
         if each.purchase_id in bought or each.purchase_id in sold_now:
             answers.append(PurchaseResult(outcome=Outcome.SOLD, quantity=each.quantity, cause=Cause.REPEATED))
             continue
-        answer = _refused(each, stock)
+        answer = _refusal(each, stock)
         if answer is None:
             answer = _take(each, stock)
             sold_now.add(each.purchase_id)
@@ -218,9 +212,9 @@ def decide(
     return answers
 
 
-def _refused(request: Request, stock: Mapping[UUID, tuple[int, int]]) -> PurchaseResult | None:
+def _refusal(request: Request, stock: Mapping[UUID, tuple[int, int]]) -> PurchaseResult | None:
     if isinstance(request, Basket):
-        return baskets.refused(request, stock)
+        return basket_refusal(request, stock)
     if request.event_id not in stock:
         return unknown_event(request)
     available, version = stock[request.event_id]
@@ -228,14 +222,14 @@ def _refused(request: Request, stock: Mapping[UUID, tuple[int, int]]) -> Purchas
 
 
 def _take(request: Request, stock: dict[UUID, tuple[int, int]]) -> PurchaseResult:
-    """Take what is wanted off the stock; each sale makes a version of its own."""
+    """Subtract the tickets from `stock`; each sale makes its own version."""
     for event_id, quantity in _quantities(request).items():
         available, version = stock[event_id]
         stock[event_id] = available - quantity, version + 1
     if isinstance(request, PurchaseRequest):
         left, version = stock[request.event_id]
         return PurchaseResult(outcome=Outcome.SOLD, quantity=request.quantity, version=version, available_tickets=left)
-    lines = baskets.lines(request, stock)
+    lines = basket_lines(request, stock)
     return PurchaseResult(outcome=Outcome.SOLD, quantity=request.quantity, lines=lines)
 
 
@@ -252,15 +246,15 @@ def _is_sale(answer: PurchaseResult) -> bool:
 
 
 def _bought_before(connection: Connection, requests: Sequence[Request]) -> dict[UUID, list[SoldTicket]]:
-    found: dict[UUID, list[SoldTicket]] = {}
+    owned: dict[UUID, list[SoldTicket]] = {}
     for row in connection.execute(BOUGHT_BEFORE, [[each.purchase_id for each in requests]]):
         ticket = SoldTicket._make(row)
-        found.setdefault(ticket.purchase_id, []).append(ticket)
-    return found
+        owned.setdefault(ticket.purchase_id, []).append(ticket)
+    return owned
 
 
-def _parameters(sales: Sequence[Request]) -> dict[str, Any]:
-    """The sales by purchase and event, as columns, in the order of their ids: see `_wanted`."""
+def _sale_parameters(sales: Sequence[Request]) -> dict[str, Any]:
+    """The parameters of `SELL_AS_DECIDED`, in the order of the purchase ids: see `_batch_parameters`."""
     rows = []
     for each in sorted(sales, key=_by_id):
         sold_before = 0
@@ -288,20 +282,16 @@ def _gatherer(database: Database) -> BatchQueue:
     return BatchQueue(database, serve)
 
 
-def _through(database: Database) -> AbstractContextManager[BatchQueue]:
-    return nullcontext(database.get_or_create(_gatherer))
-
-
 @strategy(
     safe=True,
     derives_ticket_ids=True,
-    summary="those who wait for one event are gathered and sold to in one transaction",
-    cost="a queue in each process; what fails for the whole batch fails for all in it",
-    when="one hot event and many buyers at once: the most that can be sold",
+    summary="group commit: purchases waiting for one event are sold in one transaction",
+    cost="a queue in each process; an error of the transaction fails the whole batch",
+    when="one hot event and many concurrent buyers: the highest throughput",
     retry=RetryPolicy(max_attempts=5),
     basket=BatchQueue.purchase,
-    resource=_through,
+    resource=lambda database: nullcontext(database.get_or_create(_gatherer)),
 )
-def coalesced(gatherer: BatchQueue, request: PurchaseRequest) -> PurchaseResult:
-    """Wait for the next transaction on the event, and for its answer."""
-    return gatherer.purchase(request)
+def coalesced(queue: BatchQueue, request: PurchaseRequest) -> PurchaseResult:
+    """Wait for the next batch on the event, and for this purchase's answer."""
+    return queue.purchase(request)

@@ -1,4 +1,7 @@
-"""A bounded wait: who has waited for the row too long is sent away by the server, and tries again."""
+"""Row lock with a bounded wait: `lock_timeout` ends the wait, and the purchase is retried.
+
+It costs one round trip more than `pessimistic`, and keeps lock queues short.
+"""
 
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult
 from ticketlab.tickets.sql import sell_if_enough
@@ -11,13 +14,13 @@ BOUND = "SET LOCAL lock_timeout = '500ms'"
 @strategy(
     safe=True,
     derives_ticket_ids=True,
-    summary="SELECT … FOR UPDATE under lock_timeout: a bounded wait, then another try",
+    summary="SELECT … FOR UPDATE under lock_timeout: a bounded wait, then a retry",
     cost="as pessimistic, and one more round trip before the lock",
-    when="a queue must not grow without end: the slow holder of a lock is felt by few",
+    when="lock queues must stay short, even if a transaction holds the lock for long",
     retry=RetryPolicy(max_attempts=10, deadline_s=5),
 )
 def lock_timeout(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
-    """Sell under the row lock of the event, if it can be had in time."""
+    """Sell under the row lock of the event, if it is granted in time."""
     with transaction(connection):
         connection.execute(BOUND, prepare=False)
         event = connection.execute(LOCK, [request.event_id]).fetchone()

@@ -1,10 +1,10 @@
-"""The control: read, check in the application, write back. Two buyers who read the same stock both sell it."""
+"""Control: read, check in the application, write back. Two buyers that read the same stock both sell: lost update."""
 
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult, sold, sold_out, unknown_event
 from ticketlab.tickets.sql import READ
 from ticketlab.tickets.strategy import Connection, strategy, transaction
 
-# `left` was computed from a row that others may have changed since: the lost update.
+# `left` was computed from a row that others may have changed since: a lost update.
 WRITE_BACK = """
 WITH event AS (
     UPDATE events
@@ -22,7 +22,7 @@ SELECT sold.*, event.available_tickets, event.version FROM sold, event
 
 
 def read_check_write_back(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
-    """Sell what the first read promised; inside a transaction."""
+    """Sell by the stock that was read first; call it in a transaction."""
     event = connection.execute(READ, [request.event_id]).fetchone()
     if event is None:
         return unknown_event(request)
@@ -36,11 +36,11 @@ def read_check_write_back(connection: Connection, request: PurchaseRequest) -> P
 @strategy(
     safe=False,
     derives_ticket_ids=True,
-    summary="control: read, check, write back; nothing is locked, nothing compared",
+    summary="control: read, check, write back; no lock, no version check",
     cost="oversells as soon as two buyers meet",
-    when="never: it shows what the checks can see",
+    when="never: it shows what the checks detect",
 )
 def naive(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
-    """Sell what the first read promised."""
+    """Sell by the stock that was read first."""
     with transaction(connection):
         return read_check_write_back(connection, request)

@@ -1,8 +1,7 @@
-"""The control for those who trust in a snapshot: count the tickets, check, insert.
+"""Control: count the tickets in a snapshot, check, insert. Two buyers both sell the last seat: write skew.
 
-Two snapshots know nothing of each other, so both buyers sell the last seat: write skew. Writing the stock back to the
-event's row would not do as a control: PostgreSQL refuses to change a row that changed since the snapshot, which is all
-that the strategy `repeatable_read` is made of.
+It does not write the stock back in the same transaction: PostgreSQL refuses to update a row that changed since the
+snapshot, and that refusal is what the strategy `repeatable_read` relies on.
 """
 
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult, sold, sold_out, unknown_event
@@ -20,7 +19,7 @@ FROM generate_series(1, (SELECT %(quantity)s::integer)) AS number
 RETURNING id, event_id, purchase_id, purchased_at, %(left)s::integer, %(version)s::integer
 """
 
-# The stock on the row is brought up afterwards, by a statement of its own, as far as its constraint allows.
+# The row's stock is reduced afterwards, in a transaction of its own, as far as its CHECK constraint allows.
 BRING_UP = """
 UPDATE events
 SET available_tickets = greatest(0, available_tickets - %(quantity)s),
@@ -35,12 +34,12 @@ WHERE id = %(event_id)s
     derives_ticket_ids=True,
     summary="control: count the tickets in a snapshot, check, insert; write skew",
     cost="oversells as soon as two buyers meet",
-    when="never: it shows that REPEATABLE READ alone decides nothing",
+    when="never: it shows that REPEATABLE READ allows write skew",
     isolation=Isolation.REPEATABLE_READ,
     retry=RetryPolicy(max_attempts=20),
 )
 def naive_repeatable_read(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
-    """Sell what the snapshot promised."""
+    """Sell by the count in the snapshot."""
     with transaction(connection, Isolation.REPEATABLE_READ):
         event = connection.execute(COUNT, [request.event_id]).fetchone()
         if event is None:

@@ -1,12 +1,11 @@
-"""As pessimistic, with the weaker lock.
+"""Row lock FOR NO KEY UPDATE: as `pessimistic`, but compatible with foreign key checks.
 
-An insert of tickets needs their event's key not to change, and FOR NO KEY UPDATE promises that. Whoever inserts tickets
-without buying – an import, a box office – is not kept waiting.
+Inserting a ticket takes FOR KEY SHARE on its event. FOR UPDATE blocks that, FOR NO KEY UPDATE does not. So inserts of
+tickets by other code, such as an import, do not wait.
 """
 
-from ticketlab.tickets.baskets import sell_basket_if_enough
 from ticketlab.tickets.purchase import Basket, PurchaseRequest, PurchaseResult
-from ticketlab.tickets.sql import sell_if_enough
+from ticketlab.tickets.sql import sell_basket_if_enough, sell_if_enough
 from ticketlab.tickets.strategy import Connection, strategy, transaction
 
 LOCK = "SELECT available_tickets, version FROM events WHERE id = %s FOR NO KEY UPDATE"
@@ -25,7 +24,7 @@ def basket(connection: Connection, wanted: Basket) -> PurchaseResult:
     derives_ticket_ids=True,
     summary="SELECT … FOR NO KEY UPDATE, then write",
     cost="as pessimistic, but inserts that refer to the event are not blocked",
-    when="wherever FOR UPDATE comes to mind: it is what an UPDATE itself takes",
+    when="instead of FOR UPDATE: it is the lock that an UPDATE itself takes",
     basket=basket,
 )
 def no_key_update(connection: Connection, request: PurchaseRequest) -> PurchaseResult:

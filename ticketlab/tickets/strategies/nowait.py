@@ -1,4 +1,7 @@
-"""Fail fast: a row that somebody holds is not waited for. The buyer gives his connection back and tries again."""
+"""Row lock with NOWAIT: if the row is locked, fail at once, return the connection and retry.
+
+There is no lock queue in the server, and so no fairness.
+"""
 
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult
 from ticketlab.tickets.sql import sell_if_enough
@@ -10,9 +13,9 @@ LOCK = "SELECT available_tickets, version FROM events WHERE id = %s FOR UPDATE N
 @strategy(
     safe=True,
     derives_ticket_ids=True,
-    summary="SELECT … FOR UPDATE NOWAIT: fail fast and try again",
-    cost="no queue in the server, and no fairness: who comes first is chance",
-    when="a buyer has something better to do than to wait, or connections are few",
+    summary="SELECT … FOR UPDATE NOWAIT: fail fast and retry",
+    cost="no queue in the server, and no fairness: which buyer is next is random",
+    when="the application has other work than waiting, or connections are scarce",
     retry=RetryPolicy(max_attempts=200, backoff_initial_s=0.004, backoff_max_s=0.064, deadline_s=5),
 )
 def nowait(connection: Connection, request: PurchaseRequest) -> PurchaseResult:

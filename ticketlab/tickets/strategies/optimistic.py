@@ -1,12 +1,15 @@
-"""The documented one: read the version, and write only where it is still the same. A loser starts again."""
+"""Optimistic version check: read the version, and write only if it is unchanged; else retry. The documented one.
+
+No lock is held between read and write. Under contention most attempts are wasted.
+"""
 
 from ticketlab.outcomes import Cause
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult, sold, sold_out, unknown_event
 from ticketlab.tickets.sql import READ
 from ticketlab.tickets.strategy import ConflictError, Connection, RetryPolicy, commit_guard, strategy
 
-# A transaction of its own: the row is locked for this one statement only. The version is compared in the write
-# itself; comparing it in an earlier read would leave a window between the two.
+# One statement, one transaction. The version is compared in the write itself; a comparison in an earlier read would
+# leave a window between the two.
 SELL_IF_UNCHANGED = """
 WITH event AS (
     UPDATE events
@@ -26,13 +29,13 @@ SELECT sold.*, event.available_tickets, event.version FROM sold, event
 @strategy(
     safe=True,
     derives_ticket_ids=True,
-    summary="compare the version on write, retry when it moved (the documented one)",
-    cost="no lock while the application thinks; under contention most work is done for nothing",
-    when="events that few buyers want at once, or long thought between reading and writing",
+    summary="compare the version on write, retry if it changed (the documented one)",
+    cost="no lock between read and write; under contention most attempts are wasted",
+    when="low contention, or much time between reading and writing",
     retry=RetryPolicy(max_attempts=20),
 )
 def optimistic(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
-    """Sell if nobody else has since the event was read."""
+    """Sell if the event has not changed since it was read."""
     event = connection.execute(READ, [request.event_id]).fetchone()
     if event is None:
         return unknown_event(request)

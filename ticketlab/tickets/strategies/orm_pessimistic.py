@@ -1,4 +1,7 @@
-"""As an application writes it with SQLAlchemy's ORM: a Session, `with_for_update`, objects changed and added."""
+"""Row lock by SQLAlchemy's ORM: a Session, `with_for_update`, and changed and added objects.
+
+As `pessimistic`, plus the ORM's Python work while the row is locked.
+"""
 
 from sqlalchemy.orm import Session
 
@@ -12,8 +15,8 @@ from ticketlab.tickets.strategy import strategy
     safe=True,
     derives_ticket_ids=True,
     summary="the ORM's SELECT … FOR UPDATE: session.get(…, with_for_update=True)",
-    cost="as pessimistic, and the ORM's work in Python while the row is locked",
-    when="an application that lives in its ORM, and events that are not that hot",
+    cost="as pessimistic, and the ORM's Python work while the row is locked",
+    when="an application built on the ORM, and moderate contention",
     resource=Database.unit_of_work,
 )
 def orm_pessimistic(session: Session, request: PurchaseRequest) -> PurchaseResult:

@@ -1,13 +1,15 @@
-"""The documented one: lock the event's row, look, sell. Whoever comes second waits for the first to commit."""
+"""Row lock FOR UPDATE, the documented one: lock the event's row, check, sell. The second buyer waits for the commit.
 
-from ticketlab.tickets.baskets import sell_basket_if_enough
+The row stays locked for three round trips. In return the application may decide between reading and writing.
+"""
+
 from ticketlab.tickets.purchase import Basket, PurchaseRequest, PurchaseResult
-from ticketlab.tickets.sql import sell_if_enough
+from ticketlab.tickets.sql import sell_basket_if_enough, sell_if_enough
 from ticketlab.tickets.strategy import Connection, strategy, transaction
 
 LOCK = "SELECT available_tickets, version FROM events WHERE id = %s FOR UPDATE"
 
-# In the order of their ids, everybody: nobody waits for a row of somebody who waits for his.
+# Always in the order of the ids, so that two baskets cannot deadlock.
 LOCK_ALL = "SELECT id, available_tickets, version FROM events WHERE id = ANY(%s) ORDER BY id FOR UPDATE"
 
 
@@ -23,7 +25,7 @@ def basket(connection: Connection, wanted: Basket) -> PurchaseResult:
     derives_ticket_ids=True,
     summary="SELECT … FOR UPDATE, then write (the documented one)",
     cost="three round trips with the row locked: buyers of one event queue for it",
-    when="decisions that need the application between reading and writing",
+    when="the application must decide between reading and writing",
     basket=basket,
 )
 def pessimistic(connection: Connection, request: PurchaseRequest) -> PurchaseResult:

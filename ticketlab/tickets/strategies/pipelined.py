@@ -1,4 +1,7 @@
-"""The pessimistic statements, sent without waiting for their answers: the row is locked for no round trip at all."""
+"""Row lock in pipeline mode: lock, sale and COMMIT are sent at once, so the row is locked for no round trip.
+
+The statements are sent before any answer arrives, so the check must be in the SQL.
+"""
 
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult, sold, sold_out, unknown_event
 from ticketlab.tickets.strategies.atomic import SELL_IF_ENOUGH
@@ -10,11 +13,11 @@ from ticketlab.tickets.strategy import Connection, pipelined_transaction, strate
     safe=True,
     derives_ticket_ids=True,
     summary="the pessimistic statements in pipeline mode: one round trip for all of them",
-    cost="what is sent must be decided before anything is answered: the check moves into the SQL",
-    when="several statements with nothing to think about in between, or a distant database",
+    cost="statements are sent before any answer arrives, so the check must be in the SQL",
+    when="several statements with no decision in between, or a distant database",
 )
 def pipelined(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
-    """Lock, sell where the locked stock suffices, and commit, all sent at once."""
+    """Lock, sell if the locked stock suffices, and commit, all sent at once."""
     with pipelined_transaction(connection):
         locked = connection.execute(LOCK, [request.event_id])
         selling = connection.execute(SELL_IF_ENOUGH, request.parameters)

@@ -1,4 +1,7 @@
-"""The isolation level does it: a row that changed since the snapshot can not be changed again. The loser retries."""
+"""Isolation level REPEATABLE READ: PostgreSQL refuses to update a row that changed since the snapshot (40001); retry.
+
+As `optimistic` without a version check in the code, but the loser first waits for the winner's commit.
+"""
 
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult
 from ticketlab.tickets.sql import READ, sell_if_enough
@@ -8,14 +11,14 @@ from ticketlab.tickets.strategy import Connection, Isolation, RetryPolicy, strat
 @strategy(
     safe=True,
     derives_ticket_ids=True,
-    summary="REPEATABLE READ, retry on 40001: the first to update wins",
-    cost="as optimistic, and the loser has waited for the winner's commit",
-    when="the code reads and writes the same rows, and must not be rewritten",
+    summary="REPEATABLE READ, retry on 40001: the first updater wins",
+    cost="as optimistic, and the loser first waits for the winner's commit",
+    when="existing code that reads and writes the same rows and should not be rewritten",
     isolation=Isolation.REPEATABLE_READ,
     retry=RetryPolicy(max_attempts=50, backoff_max_s=0.05),
 )
 def repeatable_read(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
-    """Sell by the snapshot, if the event is still as it was then."""
+    """Sell by the snapshot, if the event has not changed since."""
     with transaction(connection, Isolation.REPEATABLE_READ):
         event = connection.execute(READ, [request.event_id]).fetchone()
         return sell_if_enough(connection, request, event)

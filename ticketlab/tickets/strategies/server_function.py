@@ -1,6 +1,6 @@
-"""The whole purchase in one PL/pgSQL call: lock, look, write, without a round trip in between.
+"""Server-side function: the whole purchase in one PL/pgSQL call, with no round trip under the lock.
 
-The function is made by migration 0002, and reads there as it runs: migrations/versions/0002_stock_beside_the_row.py.
+Its source is in migration 0002: migrations/versions/0002_stock_beside_the_row.py.
 """
 
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult, sold, sold_out, unknown_event
@@ -14,10 +14,10 @@ CALL = "SELECT * FROM sell_tickets(%(event_id)s, %(quantity)s, %(purchase_id)s)"
     derives_ticket_ids=True,
     summary="the whole purchase in one PL/pgSQL call",
     cost="one round trip; the logic lives in the database, and is deployed by migrations",
-    when="several statements must run under the lock, and round trips are dear",
+    when="several statements must run under the lock, and round trips are slow",
 )
 def server_function(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
-    """Let the server sell."""
+    """Call the function."""
     with commit_guard():
         rows = connection.execute(CALL, request.parameters).fetchall()
     if not rows:

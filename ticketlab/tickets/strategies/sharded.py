@@ -1,7 +1,7 @@
-"""The stock of one event split over several counters, a row each: a buyer takes from one of them, chosen by chance.
+"""Sharded counters: an event's stock is split over 16 rows, and a buyer takes from one chosen at random.
 
-The counters' stock is taken off the event's row when they are filled; settling puts it back. So the event's row, which
-is not touched while the counters last, may say less than is for sale, never more.
+Filling the shards subtracts their stock from the event's row; settling adds it back. Until then the row may show less
+than is for sale, never more. Sales that leave the event's row alone make no version.
 """
 
 import random
@@ -14,8 +14,8 @@ from ticketlab.tickets.strategy import Connection, RetryPolicy, commit_guard, ro
 
 SHARDS = 16
 
-# The event's key is locked first, as its tickets will ask for at the end: who holds a counter waits for nobody who may
-# be waiting for that counter.
+# Inserting tickets locks the event's key anyway. Locking it first avoids a deadlock: a transaction that holds a shard
+# never waits for one that may be waiting for that shard.
 TAKE = """
 WITH event AS MATERIALIZED (
     SELECT id FROM events WHERE id = %(event_id)s FOR KEY SHARE
@@ -32,7 +32,7 @@ WITH event AS MATERIALIZED (
 SELECT sold.*, NULL, NULL FROM sold
 """
 
-# The last tickets may lie anywhere. Whoever finds too few in one shard locks all of them, and looks at the sum.
+# The last tickets may be in any shard. If one has too few, lock all of them and use the sum.
 GATHER = "SELECT available FROM stock_shards WHERE event_id = %s ORDER BY shard FOR UPDATE"
 
 EMPTY_THE_ROW = """
@@ -40,7 +40,7 @@ UPDATE events SET available_tickets = 0, version = version + 1, updated_at = clo
 WHERE id = %s AND available_tickets > 0
 """
 
-# What is left after this sale, dealt out anew, and the tickets of the sale.
+# Distributes the rest over the shards anew, and inserts the tickets of the sale.
 SPREAD_AND_SELL = """
 WITH shard AS (
     INSERT INTO stock_shards (event_id, shard, available)
@@ -67,7 +67,7 @@ FROM counted WHERE id = event_id AND stock > 0
 
 
 def settle(connection: Connection, events: Sequence[UUID]) -> None:
-    """Put what the counters hold back on the stock of their event."""
+    """Move the stock of the shards back to the event's row."""
     connection.execute(LOCK_ALL, [events])
     connection.execute(PUT_BACK, [events])
 
@@ -75,26 +75,26 @@ def settle(connection: Connection, events: Sequence[UUID]) -> None:
 @strategy(
     safe=True,
     derives_ticket_ids=True,
-    summary="the stock split over 16 counters; the last tickets gathered from all of them",
-    cost="stock is only known once settled, the sales have no order, and the last ones queue",
+    summary="the stock split over 16 counters; the last tickets are collected from all of them",
+    cost="stock is known only once settled, sales have no version order, and the last ones queue",
     when="one hot event whose row is the bottleneck, and a stock far larger than a purchase",
-    retry=RetryPolicy(max_attempts=5),  # beside a strategy that locks FOR UPDATE, PostgreSQL may find a deadlock
+    retry=RetryPolicy(max_attempts=5),  # a deadlock is possible beside a strategy that locks FOR UPDATE
     reconcile_stock=settle,
 )
 def sharded(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
-    """Take from one counter; where it has too little, look at all of them."""
+    """Take from one shard; if it has too few, collect from all."""
     with commit_guard():
         shard = {"shard": random.randrange(SHARDS)}
         rows = connection.execute(TAKE, request.parameters | shard).fetchall()
     if rows:
         return sold(request, rows)
     with transaction(connection):
-        # From here on nobody else fills or empties the counters, and whoever sells from one has committed.
+        # Under this lock no other transaction fills or empties the shards, and all sales from them have committed.
         event = connection.execute(LOCK, [request.event_id]).fetchone()
         if event is None:
             return unknown_event(request)
         available, version = event
-        stock = available + sum(counter for (counter,) in connection.execute(GATHER, [request.event_id]))
+        stock = available + sum(in_shard for (in_shard,) in connection.execute(GATHER, [request.event_id]))
         if stock < request.quantity:
             roll_back(connection)
             return sold_out(request, version=version, left=stock)

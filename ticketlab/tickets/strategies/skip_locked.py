@@ -1,7 +1,7 @@
-"""Seats laid out in advance, a row each: a buyer takes whichever nobody else holds, and waits for nobody.
+"""SKIP LOCKED: one row per free seat; a buyer takes rows that no other transaction has locked, and does not wait.
 
-The seats are taken off the event's stock when they are laid out, a block at a time; settling puts back those that are
-left. So the event's row, which is never touched while seats last, may say less than is for sale, never more.
+Seats are laid out in blocks, which subtracts them from the event's row; settling adds the unsold ones back. Until then
+the row may show less than is for sale, never more. Sales that leave the event's row alone make no version.
 """
 
 from collections.abc import Sequence
@@ -14,10 +14,10 @@ from ticketlab.tickets.strategies.no_key_update import LOCK, LOCK_ALL
 from ticketlab.tickets.strategy import Connection, RetryPolicy, commit_guard, roll_back, strategy, transaction
 
 BLOCK = 1_000
-"""Seats laid out at a time."""
+"""How many seats are laid out at a time."""
 
-# The event's key is locked first, as its tickets will ask for at the end: who holds a seat waits for nobody who may be
-# waiting for that seat.
+# Inserting tickets locks the event's key anyway. Locking it first avoids a deadlock: a transaction that holds a seat
+# never waits for one that may be waiting for that seat.
 TAKE = """
 WITH event AS MATERIALIZED (
     SELECT id FROM events WHERE id = %(event_id)s FOR KEY SHARE
@@ -36,7 +36,7 @@ WITH event AS MATERIALIZED (
 SELECT sold.*, NULL, NULL FROM sold
 """
 
-# The last seats may all be held by buyers who are about to commit, or to fail. Whoever asks for these waits for them.
+# The last seats may all be locked by transactions that will commit or roll back: wait for them.
 WAIT_AND_TAKE = TAKE.replace("FOR UPDATE SKIP LOCKED", "FOR UPDATE")
 
 LAY_OUT = """
@@ -49,7 +49,7 @@ WITH event AS (
 INSERT INTO free_seats (event_id) SELECT id FROM event, generate_series(1, %(seats)s)
 """
 
-# Laid out and not, held by others or not.
+# On the event's row and laid out, locked or not.
 STOCK = """
 SELECT available_tickets + (SELECT count(*) FROM free_seats WHERE event_id = events.id) FROM events WHERE id = %s
 """
@@ -69,7 +69,7 @@ FROM counted WHERE id = event_id
 
 
 def settle(connection: Connection, events: Sequence[UUID]) -> None:
-    """Put the seats that nobody holds back on the stock of their event."""
+    """Move the unlocked free seats back to the stock of the event's row."""
     connection.execute(LOCK_ALL, [events])
     connection.execute(PUT_BACK, [events])
 
@@ -78,19 +78,19 @@ def settle(connection: Connection, events: Sequence[UUID]) -> None:
     safe=True,
     derives_ticket_ids=True,
     summary="seats laid out in advance, taken with FOR UPDATE SKIP LOCKED",
-    cost="a row a seat; stock is only known once settled, and the sales have no order",
-    when="seats that are things of their own, and buyers who should not wait for each other's commit",
-    retry=RetryPolicy(max_attempts=5),  # beside a strategy that locks FOR UPDATE, PostgreSQL may find a deadlock
+    cost="one row per seat; stock is known only once settled, and sales have no version order",
+    when="individual seats, and buyers that should not wait for each other's commit",
+    retry=RetryPolicy(max_attempts=5),  # a deadlock is possible beside a strategy that locks FOR UPDATE
     reconcile_stock=settle,
 )
 def skip_locked(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
-    """Take seats that are free and unlocked; where there are too few, look more closely."""
+    """Take free, unlocked seats; if there are too few, lock the event and look for more."""
     with commit_guard():
         rows = connection.execute(TAKE, request.parameters).fetchall()
     if rows:
         return sold(request, rows)
     with transaction(connection):
-        # From here on nobody else lays seats out, takes them back, or waits for the last ones.
+        # Under this lock no other transaction lays seats out, settles, or waits for the last ones.
         event = connection.execute(LOCK, [request.event_id]).fetchone()
         if event is None:
             return unknown_event(request)
@@ -98,16 +98,16 @@ def skip_locked(connection: Connection, request: PurchaseRequest) -> PurchaseRes
         rows = _take_more(connection, request, available=available)
         if rows:
             return sold(request, rows)
-        # Every seat that is laid out is locked by this transaction now.
+        # This transaction has now locked every seat that is laid out.
         left = _stock(connection, request)
         roll_back(connection)
         return sold_out(request, version=version, left=left)
 
 
 def _take_more(connection: Connection, request: PurchaseRequest, *, available: int) -> list[TupleRow]:
-    """Take what another has laid out meanwhile; else lay out the next block; else wait for what is held.
+    """Take seats laid out meanwhile; else lay out the next block; else wait for locked seats.
 
-    Nothing is laid out for who asks for more than there are, though all who hold a seat should give it back.
+    Lays out nothing if the request exceeds the stock, locked seats included.
     """
     rows = connection.execute(TAKE, request.parameters).fetchall()
     if not rows and available and _stock(connection, request) >= request.quantity:
