@@ -521,10 +521,10 @@ def test_refunds_that_a_fault_met_are_said(folder, history, ledger):
         operations = history(sale, back | {"invoked_ns": 20, "completed_ns": 40}, *more)
         write(folder, number, "atomic", True, operations, books, repeat=number, faults_ns={"lose-reply": (30,)})
         expected = [
-            "1 refund; 1 of them had committed.",
-            "1 purchase; none of them had committed; and 2 refunds; 2 of them had committed.",
+            "1 refund, of which 1 had committed.",
+            "1 purchase, of which none had committed; and 2 refunds, of which 2 had committed.",
         ]
-        assert notes_of_faults(Run(folder)) == [f"lose-reply@1 met {expected[number - 1]}"]
+        assert notes_of_faults(Run(folder)) == [f"lose-reply@1 hit {expected[number - 1]}"]
 
 
 def test_the_ledger_of_a_trial_knows_when_the_server_was_crashed(folder, history, ledger):

@@ -137,7 +137,7 @@ def _crossover(measures: pd.DataFrame, one: str, other: str) -> str:
     if ahead.all():
         return f"{faster} {_range(shared)}."
     if ahead.iloc[-1]:
-        first = next(each for each in shared if ahead[each:].all())
+        first = next(each for each in shared if ahead.loc[each:].all())
         other_speed, speed = (number(pd.Series(sample[first]).median()) for sample in (others, ones))
         return f"From {pluralize(first, 'buyer')} on {faster}: {other_speed} and {speed} sales/s there."
     if ahead.any():
