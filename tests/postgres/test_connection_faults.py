@@ -45,6 +45,19 @@ def held(database, event, eventually):
         yield somebody_waits, lambda: holder.execute("ROLLBACK")
 
 
+@contextmanager
+def commits_as_on_a_disk(server):
+    """Each takes some milliseconds, wherever the data are: a fault is to meet purchases in their commit too."""
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute("ALTER ROLE CURRENT_USER SET commit_siblings = 0")
+        connection.execute("ALTER ROLE CURRENT_USER SET commit_delay = 5000")
+        try:
+            yield
+        finally:
+            connection.execute("ALTER ROLE CURRENT_USER RESET commit_delay")
+            connection.execute("ALTER ROLE CURRENT_USER RESET commit_siblings")
+
+
 @pytest.fixture
 def ran(server, template, tmp_path):
     """Run strategies, or functions, with several faults of a kind."""
@@ -54,7 +67,8 @@ def ran(server, template, tmp_path):
         names = tuple(each.__name__ if callable(each) else each for each in wanted)
         faults = tuple(Fault(kind=kind, after=after) for after in (80, 160, 240))
         experiment = Experiment(**LOAD | {"strategies": names, "faults": faults} | changes)
-        return lab.run_on(server, experiment, own=own, out=tmp_path / kind, template=template)
+        with commits_as_on_a_disk(server):
+            return lab.run_on(server, experiment, own=own, out=tmp_path / kind, template=template)
 
     return run
 
