@@ -235,7 +235,7 @@ def test_what_can_not_be_run_fails_without_a_traceback_of_the_lab(pytester, sess
         "There is no strategy 'magic'. There are: ",
         "ticketlab_run takes no buyer. It takes buyers, seconds, ",
         "No baskets are sold by naive.",
-        "This server runs already: work_mem can not be set.",
+        "This server is already running: work_mem cannot be set.",
         'return {}["the tickets"]',
         "KeyError: 'the tickets'",
         "undecided: undecided. It claims to be safe (16 buyers, 3 repeats, seed 1).",
