@@ -82,7 +82,9 @@ class BenchResults:
     """The trials of a bench, and the server they were run on."""
 
     plan: HotEvent
+    """What was to be measured."""
     server: Server
+    """Where every trial ran."""
     subjects: Sequence[Subject]
     """In the order of the tables."""
     trials: Sequence[BenchTrial]

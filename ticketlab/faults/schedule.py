@@ -41,6 +41,7 @@ class Fault:
     """
 
     kind: FaultKind
+    """What breaks."""
     after: int
     """Purchases of all buyers together, however they ended; at least 1."""
 

@@ -146,6 +146,7 @@ class MutationResults:
     """All measurements, and their environment."""
 
     plan: Annotated[MutationPlan, Field(alias="exam")]
+    """What was to be run; `exam` in power.json."""
     environment: Mapping[str, Any]
     """As `lab.environment_info` returns it."""
     mutants: tuple[MutantInfo, ...]

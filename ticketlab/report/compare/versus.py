@@ -114,12 +114,13 @@ class ChangeKind(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerdictChange:
-    """A verdict that changed, in a sentence."""
+    """A verdict of a `strategy` that changed, in a sentence."""
 
     strategy: str
     safe: bool
     """Whether the strategy claims to be safe."""
     turn: ChangeKind
+    """How it changed."""
     sentence: str
     """Both verdicts, the anomalies and the first trial that shows them."""
 
