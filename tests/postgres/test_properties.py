@@ -52,10 +52,11 @@ def test_a_repository_does_what_the_model_does(shared_database, name, stories):
     ("repository", "strategy", "shown"),
     [
         (EventRepository, "atomic_one_off", "purchase"),
-        pytest.param(ForgetsTheStock, "atomic", "cancel", marks=pytest.mark.slow),
-        pytest.param(KeepsTheVersion, "atomic", "update", marks=pytest.mark.slow),
+        (ForgetsTheStock, "atomic", "cancel"),
+        (KeepsTheVersion, "atomic", "update"),
     ],
 )
+@pytest.mark.slow
 def test_what_is_wrong_is_told_in_a_few_steps(shared_database, repository, strategy, shown):
     """Who is wrong even alone is found out, and the report has four calls at most, the one that went wrong as the last.
 

@@ -119,6 +119,7 @@ def test_a_function_with_a_bug_fails_with_its_story_and_passes_when_it_is_mended
     session(*QUICK).assert_outcomes(passed=1)
 
 
+@pytest.mark.slow
 def test_a_run_without_progress_passes_and_fails_where_its_test_is_strict(pytester, session):
     """Half of the purchases fail while seats are left: the summary says so, and names a control as what is missing."""
     broken = LOCKED.replace(

@@ -101,6 +101,7 @@ def databases(url):
         return {name for (name,) in connection.execute("SELECT datname FROM pg_database")}
 
 
+@pytest.mark.slow
 def test_workers_have_servers_of_their_own_share_the_buyers_and_may_be_killed(
     pytester, session, own_folder, eventually
 ):
