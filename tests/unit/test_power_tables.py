@@ -204,7 +204,7 @@ class TestKeep:
     def test_a_part_of_one_is_refused_before_it_is_made(self, kept, words):
         """Else reports would claim what was never measured."""
         done = CliRunner().invoke(cli.app, ["power", "--keep", *words])
-        assert "worth keeping" in str(done.exception)
+        assert "--keep needs all mutants" in str(done.exception)
         assert kept == []
 
     def test_one_that_was_ended_early_is_not_kept(self, monkeypatch, tmp_path, kept):
