@@ -13,7 +13,7 @@ import nbformat
 from nbclient import NotebookClient
 from PIL import Image
 
-from ticketlab import Experiment, Run, publish
+from ticketlab import Experiment, Run, report_writer
 from ticketlab.report.page import pictures
 from ticketlab.runs import lab
 
@@ -48,7 +48,7 @@ def first_picture(notebook: nbformat.NotebookNode) -> Image.Image:
 
 def picture_of_report(run: Run) -> Image.Image:
     """The first chart of a report: in its notebook charts are parts of HTML."""
-    (results,) = publish.report_of([run]).runs
+    (results,) = report_writer.report_of([run]).runs
     return Image.open(io.BytesIO(pictures(results)[0].png))
 
 

@@ -53,7 +53,7 @@ def run(
         return lab.run(experiment, own=own, out=out, on_progress=on_progress)
 
 
-def stamp(*runs: Run) -> str:
+def provenance(*runs: Run) -> str:
     """The provenance of a notebook's numbers, to print at its end: runs, servers, machine, versions, code."""
     lines = []
     for run in runs:

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from ticketlab import publish
+from ticketlab import report_writer
 from ticketlab.runs import lab
 from ticketlab.runs.experiment import Experiment
 
@@ -44,10 +44,10 @@ def saved(tmp_path_factory):
 @pytest.fixture(scope="session")
 def page_of_one(saved):
     """The report of one run, as a file."""
-    return publish.write(saved[:1])
+    return report_writer.write(saved[:1])
 
 
 @pytest.fixture(scope="session")
 def page_of_two(saved):
     """The report of two runs, as a file."""
-    return publish.write(saved)
+    return report_writer.write(saved)

@@ -13,7 +13,7 @@ import nbformat
 import pytest
 from command_line import call
 
-from ticketlab import jupyter, publish
+from ticketlab import jupyter, report_writer
 from ticketlab.errors import TicketlabError
 from ticketlab.report.formats import Format
 from ticketlab.report.tables import SECTIONS
@@ -37,7 +37,7 @@ def cells(*sources):
 @pytest.fixture(scope="module")
 def executed(saved):
     """The executed notebook of one run, as a file."""
-    return publish.write(saved[:1], form=Format.IPYNB)
+    return report_writer.write(saved[:1], form=Format.IPYNB)
 
 
 class TestPage:
@@ -48,7 +48,7 @@ class TestPage:
         assert re.findall(r"<h2>(.*?)</h2>", html) == [
             title for name, title in SECTIONS.items() if name != "comparison"
         ]
-        for code in ("publish.find", "RUNS", "What does a run show?", "of all cells in the order"):
+        for code in ("report_writer.load_runs", "RUNS", "What does a run show?", "of all cells in the order"):
             assert code not in text
 
     def test_it_needs_nothing_else(self, page_of_one, page_of_two):
@@ -144,7 +144,7 @@ class TestCommand:
         def refuse(*_, **__):
             raise TicketlabError("no kernel today")
 
-        monkeypatch.setattr(publish, "write", refuse)
+        monkeypatch.setattr(report_writer, "write", refuse)
         words = ("run", "--server", "embedded", "-s", "atomic", "--purchases", "20", "--repeats", "1")
         done = call(*words, cwd=tmp_path)
         assert done.returncode == 2

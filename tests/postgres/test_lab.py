@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from command_line import call
 
-from ticketlab import publish
+from ticketlab import report_writer
 from ticketlab.errors import InvalidInputError, NotFoundError, UnavailableError
 from ticketlab.load import Plan, driver
 from ticketlab.load.driver import run_load
@@ -34,7 +34,7 @@ SMALL = {"buyers": (8,), "repeats": 1, "stock": 200, "seconds": 20.0, "warm_up_s
 @pytest.fixture
 def no_report(monkeypatch):
     """A report is said to be written, and is not: what is looked at is not on its page."""
-    monkeypatch.setattr(publish, "write", lambda runs, **_: publish.default_place(runs, Format.HTML))
+    monkeypatch.setattr(report_writer, "write", lambda runs, **_: report_writer.default_place(runs, Format.HTML))
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def printed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cli")
     words = ("run", "--server", "embedded", "-s", "naive", "-s", "atomic", "--purchases", "300", "--repeats", "1")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(publish, "write", lambda runs, **_: publish.default_place(runs, Format.HTML))
+        patch.setattr(report_writer, "write", lambda runs, **_: report_writer.default_place(runs, Format.HTML))
         return folder, call(*words, "--json", cwd=folder)
 
 

@@ -11,7 +11,7 @@ import command_line
 import psycopg
 import pytest
 
-from ticketlab import publish, servers
+from ticketlab import report_writer, servers
 from ticketlab.report.formats import Format
 from ticketlab.servers import installation
 
@@ -115,8 +115,8 @@ def test_what_lies_on_an_external_server_is_left_byte_for_byte_as_it_was(
     """
     for name in [each for each in os.environ if each.startswith("DB_")]:
         monkeypatch.delenv(name)
-    write = publish.write
-    monkeypatch.setattr(publish, "write", lambda runs, **_: write(runs, form=Format.JSON))
+    write = report_writer.write
+    monkeypatch.setattr(report_writer, "write", lambda runs, **_: write(runs, form=Format.JSON))
     before = lies_there()
     done = command_line.call(*words, "--server", "external", "--url", estate, cwd=tmp_path)
     assert done.returncode == 0, done.stderr

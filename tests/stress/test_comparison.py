@@ -3,7 +3,7 @@
 import pytest
 from stress_plan import KEPT
 
-from ticketlab import publish
+from ticketlab import report_writer
 from ticketlab.runs import lab
 from ticketlab.runs.experiment import Experiment
 from ticketlab.tickets import strategies
@@ -30,6 +30,6 @@ def test_every_strategy_in_one_run(newest, seconds):
         server=newest,
     )
     run = lab.run(experiment, out=KEPT)
-    assert publish.write([run]).exists()
+    assert report_writer.write([run]).exists()
     assert (run.failed_strategies, run.ended_early) == ([], False)
     assert len(run.trials) == len(names) * len(BUYERS)

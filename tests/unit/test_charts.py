@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from ticketlab.history.recording import NOT_SEEN, RETRIES
-from ticketlab.report import charts, findings
+from ticketlab.report import captions, charts
 from ticketlab.report.headline import headline
 from ticketlab.report.phrases import number, percent
 from ticketlab.report.style import INK, RED, style_for
@@ -220,7 +220,7 @@ def test_an_oversold_event_beside_an_unsold_one_is_still_red():
     measures = measures_of(trial("naive", tickets=90, oversold=5, verdict="INVALID"))
     figure = charts.tickets_sold(measures)
     assert bars_of(figure, "oversold") == [(85, 5)]
-    assert findings.tickets_sold(measures).title == "naive sold 5 tickets too many"
+    assert captions.tickets_sold(measures).title == "naive sold 5 tickets too many"
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ def test_the_stock_is_a_line_of_what_was_left():
     assert "oversold" in texts_of(figure)
     assert "naive (control)\noversold 1 at worst" in texts_of(figure)
     assert "atomic\nsold out after 0.2 s" in texts_of(figure)
-    assert findings.stock_over_time(stock_of(naive=[1, 0, -1])).title == ("naive sold 1 ticket after the last seat")
+    assert captions.stock_over_time(stock_of(naive=[1, 0, -1])).title == ("naive sold 1 ticket after the last seat")
 
 
 def test_below_zero_is_shaded_down_to_the_lowest_curve():
@@ -296,7 +296,7 @@ def test_outcomes_are_shares_of_all_purchases():
 def test_outcomes_name_who_gave_up_most():
     """The title tells the largest share of conflicts."""
     measures = measures_of(trial("optimistic", conflicts=100), trial("atomic", conflicts=1))
-    assert findings.outcomes(measures).title == "optimistic gave up 50 % of its purchases after conflicts"
+    assert captions.outcomes(measures).title == "optimistic gave up 50 % of its purchases after conflicts"
 
 
 # Throughput
@@ -380,10 +380,10 @@ def test_no_strategy_is_called_the_fastest_without_a_clear_difference():
     clear = [trial("atomic", purchases_per_s=rate) for rate in (300.0, 320.0)]
     apart = [trial("pessimistic", purchases_per_s=rate) for rate in (100.0, 110.0)]
     meeting = [trial("pessimistic", purchases_per_s=rate) for rate in (100.0, 301.0)]
-    assert findings.throughput(measures_of(*clear, *apart)).title.startswith(
+    assert captions.throughput(measures_of(*clear, *apart)).title.startswith(
         "atomic is clearly the fastest: 310 sales/s"
     )
-    assert "but not clearly more than pessimistic" in findings.throughput(measures_of(*clear, *meeting)).title
+    assert "but not clearly more than pessimistic" in captions.throughput(measures_of(*clear, *meeting)).title
 
 
 def test_a_strategy_that_oversold_is_never_called_the_fastest():
@@ -395,21 +395,21 @@ def test_a_strategy_that_oversold_is_never_called_the_fastest():
         trial("atomic", purchases_per_s=300.0),
         trial("pessimistic", purchases_per_s=100.0),
     )
-    title = findings.throughput(measures).title
+    title = captions.throughput(measures).title
     assert title.startswith("With 16 buyers, atomic made the most sales without a violation (one repeat): 300 sales/s")
 
 
 def test_a_control_that_was_not_caught_is_not_called_the_fastest_either():
     """A control is known to be unsafe, whatever one run has shown of it."""
     measures = measures_of(trial("naive", purchases_per_s=900.0), trial("atomic"), trial("slow", purchases_per_s=1.0))
-    assert findings.throughput(measures).title.startswith("atomic made the most sales without a violation (one repeat)")
+    assert captions.throughput(measures).title.startswith("atomic made the most sales without a violation (one repeat)")
 
 
 def test_the_fastest_is_found_among_the_best_pools():
     """Each strategy competes with the pool that suits it, and the title names it."""
     rates = {("atomic", 5): 300.0, ("atomic", 20): 280.0, ("pessimistic", 5): 50.0, ("pessimistic", 20): 100.0}
     measures = measures_of(*(trial(name, pool_size=pool, purchases_per_s=rate) for (name, pool), rate in rates.items()))
-    assert findings.throughput(measures).title == (
+    assert captions.throughput(measures).title == (
         "Each with its best pool, atomic with a pool of 5 made the most sales (one repeat): 300 sales/s, "
         "3 times the next, pessimistic with a pool of 20"
     )
@@ -418,7 +418,7 @@ def test_the_fastest_is_found_among_the_best_pools():
 def test_of_one_strategy_the_best_pool_is_named():
     """Where only the pool differs, it is the pools that compete."""
     measures = measures_of(*(trial(pool_size=pool, purchases_per_s=1000.0 / pool) for pool in (5, 20)))
-    assert findings.throughput(measures).title == (
+    assert captions.throughput(measures).title == (
         "atomic with a pool of 5 made the most sales (one repeat): 200 sales/s, 4 times the next, "
         "atomic with a pool of 20"
     )
@@ -486,7 +486,7 @@ def test_a_strategy_without_latencies_keeps_its_row():
     assert [each.get_text() for each in figure.axes[0].get_yticklabels()] == ["atomic", "optimistic"]
     assert "— / — / —" in texts_of(figure)
     assert (
-        findings.latency(measures_of(trial(**gone))).title == "No purchase was sold or given up, so there is no latency"
+        captions.latency(measures_of(trial(**gone))).title == "No purchase was sold or given up, so there is no latency"
     )
 
 
@@ -538,7 +538,7 @@ def test_retries_are_not_drawn_in_the_colours_of_strategies_nor_in_red():
 def test_who_tried_again_most_is_told_with_the_cause(fields, title):
     """The most retries for a sale, and none too many for a sale where there was none."""
     measures = measures_of(trial("optimistic", **fields), trial("atomic", retries=fields.get("retries", 0) // 9))
-    assert findings.retries(measures).title == title
+    assert captions.retries(measures).title == title
     charts.retries(measures)
 
 
@@ -577,7 +577,7 @@ def test_nobody_is_said_to_waste_more_where_intervals_meet(rival, end):
         *(trial("optimistic", retries=300, repeat=repeat) for repeat in range(2)),
         *(trial("pessimistic", retries=retries, repeat=repeat) for repeat, retries in enumerate(rival)),
     )
-    assert findings.wasted(measures).title == f"optimistic wasted 75 % of its attempts{end}"
+    assert captions.wasted(measures).title == f"optimistic wasted 75 % of its attempts{end}"
 
 
 @pytest.mark.parametrize(
@@ -645,9 +645,9 @@ def test_a_sale_whose_stock_does_not_follow_from_the_one_before_has_overwritten_
         "event 1 · version 101 · 2 tickets · 7 left",
     ]
     assert "Overwrote:" in words_of(figure)
-    assert findings.timeline(found).title == "1 of 5 operations overwrote another sale"
+    assert captions.timeline(found).title == "1 of 5 operations overwrote another sale"
     right = found.assign(available=[9, 7, 5, 1, 7])
-    assert findings.timeline(right).title == "All 5 operations overlapped in time"
+    assert captions.timeline(right).title == "All 5 operations overlapped in time"
     assert "overwrote" not in words_of(charts.timeline(right)).lower()
 
 
@@ -697,10 +697,10 @@ def test_a_refund_adds_its_tickets_to_the_stock_of_the_version_before():
         operation(version=101, available=9, outcome="refunded"),
         operation(version=102, available=7),
     )
-    assert not findings.overwrote(right).any()
-    assert findings.overwrote(right.assign(available=[7, 5, 3])).tolist() == [False, True, False]
+    assert not captions.overwrote(right).any()
+    assert captions.overwrote(right.assign(available=[7, 5, 3])).tolist() == [False, True, False]
     twice = timeline_of(operation(buyer=1), operation(buyer=2, outcome="refunded"))
-    assert findings.timeline(twice).title == "Buyer 1 and buyer 2 both made version 101 of event 0"
+    assert captions.timeline(twice).title == "Buyer 1 and buyer 2 both made version 101 of event 0"
 
 
 def test_sales_that_made_the_same_version_are_tied_together():
@@ -708,9 +708,9 @@ def test_sales_that_made_the_same_version_are_tied_together():
     found = timeline_of(operation(version=100, buyer=1), operation(buyer=3), operation(buyer=8))
     figure = charts.timeline(found)
     assert [(min(ys), max(ys)) for _, ys in lines_of(figure, "made twice")] == [(0.7, 2.3)]
-    assert findings.timeline(found).title == "Buyer 3 and buyer 8 both made version 101 of event 0"
+    assert captions.timeline(found).title == "Buyer 3 and buyer 8 both made version 101 of event 0"
     more = timeline_of(*found.to_dict("records"), operation(version=100, buyer=4), operation(version=100, buyer=5))
-    assert findings.timeline(more).title == (
+    assert captions.timeline(more).title == (
         "Buyer 1, buyer 4 and buyer 5 all made version 100 of event 0, and 1 more version was made more than once"
     )
 
@@ -724,7 +724,7 @@ def test_what_did_not_make_the_version_is_no_lost_update(other):
     """A version that was only seen, or another event's, is tied to nothing."""
     found = timeline_of(operation(), operation(**other))
     assert lines_of(charts.timeline(found), "made twice") == []
-    assert findings.timeline(found).title == "All 2 operations overlapped in time"
+    assert captions.timeline(found).title == "All 2 operations overlapped in time"
 
 
 def test_sales_without_a_version_are_no_lost_update():
@@ -748,7 +748,7 @@ def test_without_a_lost_update_it_is_told_how_many_were_under_way_at_once(spans,
         *(operation(version=number, invoked_ns=begin * 1_000_000, completed_ns=end * 1_000_000)
           for number, (begin, end) in enumerate(spans))
     )  # fmt: skip
-    assert findings.timeline(found).title == title
+    assert captions.timeline(found).title == title
 
 
 def test_a_timeline_is_of_twenty_operations_and_says_so():
@@ -769,7 +769,7 @@ def test_evidence_without_times_has_no_timeline():
     assert not charts.has_timeline(pd.DataFrame())
     assert charts.has_timeline(timeline_of(operation())[["invoked_ns", "completed_ns"]])
     assert "There are no operations to show" in texts_of(charts.timeline(purchases))
-    assert findings.timeline(purchases).title == "There are no operations to show"
+    assert captions.timeline(purchases).title == "There are no operations to show"
     charts.timeline(timeline_of(operation())[["invoked_ns", "completed_ns"]])
 
 
@@ -826,18 +826,18 @@ def test_runs_are_told_apart_by_marker_and_lightness():
 )
 def test_a_comparison_claims_only_what_exceeds_the_spread(after, title):
     """Where the interval of the ratio holds 1 there is no difference to speak of."""
-    assert findings.comparison(runs_of(before=[100, 110, 121], after=after)).title == title
+    assert captions.comparison(runs_of(before=[100, 110, 121], after=after)).title == title
 
 
 def test_a_comparison_with_what_sold_nothing_has_no_ratio():
     """Nothing can be divided by it."""
     title = "The runs share no strategy and setting that sold anything"
-    assert findings.comparison(runs_of(before=[0, 0], after=[100, 120])).title == title
+    assert captions.comparison(runs_of(before=[0, 0], after=[100, 120])).title == title
 
 
 def test_a_comparison_of_single_repeats_says_so():
     """One repeat has no spread that a difference could exceed."""
-    assert findings.comparison(runs_of(before=[100], after=[200])).title.startswith(
+    assert captions.comparison(runs_of(before=[100], after=[200])).title.startswith(
         "With one repeat of a run no difference"
     )
 
@@ -849,7 +849,7 @@ def test_runs_that_share_nothing_are_drawn_and_not_compared():
     figure = charts.comparison(runs)
     assert [each.get_text() for each in figure.axes[0].get_yticklabels()] == ["atomic   pool of 5", "pool of 20"]
     assert {"100", "200"} <= set(texts_of(figure))
-    assert findings.comparison(runs).title.startswith("The runs share no strategy and setting")
+    assert captions.comparison(runs).title.startswith("The runs share no strategy and setting")
 
 
 # Crossover
@@ -874,7 +874,7 @@ def test_a_crossover_is_where_the_intervals_no_longer_meet(others, sentence):
           for buyers, rate in zip((4, 16, 64), rates, strict=True)
           for repeat, step in enumerate((-5, 0, 5)))
     )  # fmt: skip
-    assert findings.crossover(measures, "A", "B") == sentence
+    assert captions.crossover(measures, "A", "B") == sentence
 
 
 def test_a_crossover_is_told_for_each_pool():
@@ -883,7 +883,7 @@ def test_a_crossover_is_told_for_each_pool():
         *(trial(name, pool_size=pool, purchases_per_s=rate)
           for name, pool, rate in (("atomic", 5, 1.0), ("coalesced", 5, 2.0), ("atomic", 20, 9.0)))
     )  # fmt: skip
-    assert findings.crossover(measures, "atomic", "coalesced") == (
+    assert captions.crossover(measures, "atomic", "coalesced") == (
         "With a pool of 5: atomic and coalesced were run once with 16 buyers: one repeat shows no spread, so neither "
         "is faster. "
         "With a pool of 20: atomic and coalesced were not run with the same number of buyers."

@@ -9,7 +9,7 @@ from pathlib import Path
 import command_line
 import pytest
 
-from ticketlab import console, publish
+from ticketlab import console, report_writer
 from ticketlab.runs import lab
 from ticketlab.runs.experiment import Experiment
 from ticketlab.runs.run import Run
@@ -119,7 +119,7 @@ def run(tmp_path, history, ledger):
     return tmp_path
 
 
-@pytest.mark.parametrize("interrupted", [(console, "results"), (publish, "write")], ids=["tables", "report"])
+@pytest.mark.parametrize("interrupted", [(console, "results"), (report_writer, "write")], ids=["tables", "report"])
 def test_a_ctrl_c_after_the_trials_says_where_they_are(run, monkeypatch, interrupted):
     """They are judged and kept by then: only the tables or the report are missing."""
     monkeypatch.setattr(lab, "run", lambda *_words, **_options: Run(run))

@@ -17,7 +17,7 @@ FLOORS = [
     {"load", "mutants", "report"},
     {"runs"},
     {"bench", "power", "jupyter"},
-    {"publish"},
+    {"report_writer"},
     {"console"},
     {"notebook"},
     {"cli", "pytest_plugin"},

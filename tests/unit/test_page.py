@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from ticketlab.report import charts, page
-from ticketlab.report.findings import Caption
+from ticketlab.report.captions import Caption
 from ticketlab.report.model import Report
 from ticketlab.report.page import ReportImage, comparison_of, timeline_of
 from ticketlab.report.tables import EVIDENCE_SHOWN, SECTIONS, found

@@ -51,7 +51,7 @@ def compare(
 
     Example: ticketlab compare runs/20261122-141500-main runs/20261122-142000-change -s atomic --fail-below 0.9
     """
-    from ticketlab import publish
+    from ticketlab import report_writer
     from ticketlab.report.compare import check_limit, inconclusive, output, regressions, versus
     from ticketlab.runs.run import Run
 
@@ -61,7 +61,7 @@ def compare(
         raise InvalidInputError(f"Both runs are {first}. Name the folders of two different runs.")
     runs = [Run(first), Run(second)]
     with working("Checking both runs", quiet=as_json):
-        both = versus(publish.report_of(runs), strategies=strategy or ())
+        both = versus(report_writer.report_of(runs), strategies=strategy or ())
         failed = [] if fail_below is None else regressions(both, below=fail_below)
     if as_json:
         unsure = [] if fail_below is None else inconclusive(both, below=fail_below)

@@ -282,16 +282,16 @@ def report(
 
     Example: ticketlab report runs/20261122-141500-hot-event runs/20261122-142000-hot-event
     """
-    from ticketlab import publish
+    from ticketlab import report_writer
     from ticketlab.runs.run import Run
 
     runs = [Run(each) for each in folders]
     with working("Writing the report", quiet=quiet) as on_progress:
         if out == "-":
-            done = publish.render(runs, form=form, on_progress=on_progress)
+            done = report_writer.render(runs, form=form, on_progress=on_progress)
         else:
             place = Path(out) if out else None
-            done = str(publish.write(runs, out=place, form=form, on_progress=on_progress))
+            done = str(report_writer.write(runs, out=place, form=form, on_progress=on_progress))
     typer.echo(done, nl=out != "-")
 
 
@@ -317,11 +317,11 @@ def _saved(made: "Run") -> str:
 
 def _write_report_of(made: "Run", *, quiet: bool) -> Path | None:
     """Write the report into the run's folder; returns None, and prints why, if that is not possible."""
-    from ticketlab import publish
+    from ticketlab import report_writer
 
     try:
         with working("Writing the report", quiet=quiet) as on_progress:
-            return publish.write([made], on_progress=on_progress)
+            return report_writer.write([made], on_progress=on_progress)
     except TicketlabError as error:
         print_error(f"No report was written: {error}\n{_saved(made)}")
         return None

@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 from rich.console import Console
 
-from ticketlab import console, publish
+from ticketlab import console, report_writer
 from ticketlab.checks.verdict import Status
 from ticketlab.errors import InvalidInputError
 from ticketlab.pytest_plugin import options
@@ -95,7 +95,7 @@ def write_report(run: Run, place: Path, *, here: Path) -> str:
     try:
         with wrapping_write_errors(place.parent):
             place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_text(publish.render([run], form=Format.MD), encoding="utf-8")
+            place.write_text(report_writer.render([run], form=Format.MD), encoding="utf-8")
     except InvalidInputError as error:
         return str(error)
     return shown(place, here)

@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from ticketlab.history.recording import RETRIES
 from ticketlab.history.statistics import geometric_mean
 from ticketlab.outcomes import Cause, Outcome
-from ticketlab.report import findings, summary
+from ticketlab.report import captions, summary
 from ticketlab.report.layout import (
     BAR,
     HEADING_PT,
@@ -69,7 +69,7 @@ def tickets_sold(measures: pd.DataFrame, *, conditions: str) -> Chart:
     """Bars of the median of tickets sold; oversold tickets in red."""
     rows = summarise(measures)
     subtitle = f"{key_text(rows, 'Bar', interval=False)} Red: oversold."
-    chart, axes = row_sheet(rows, findings.tickets_sold(measures).title, subtitle, conditions)
+    chart, axes = row_sheet(rows, captions.tickets_sold(measures).title, subtitle, conditions)
     for place, row in with_positions(rows):
         look = style_for(row["strategy"])
         trials = matching_rows(measures, row)
@@ -99,9 +99,9 @@ def outcomes(measures: pd.DataFrame, *, conditions: str) -> Chart:
     shares = counts.div(counts.sum(axis=1).replace(0, np.nan), axis=0).fillna(0) * 100
     shown = [outcome for outcome, column in _OUTCOME_COLUMNS.items() if counts[column].any()]
     legend_in = (1 + ceil(len(shown) / LEGEND_COLUMNS)) * LEGEND_LINE_IN
-    title = findings.outcomes(measures).title
+    title = captions.outcomes(measures).title
     chart, axes = row_sheet(rows, title, subtitle, conditions, legend_in=legend_in)
-    conflict_share = findings.conflict_share(rows)
+    conflict_share = captions.conflict_share(rows)
     for index, (place, row) in enumerate(with_positions(rows)):
         left = 0.0
         for outcome in shown:
@@ -119,7 +119,7 @@ def outcomes(measures: pd.DataFrame, *, conditions: str) -> Chart:
 
 def retries(measures: pd.DataFrame, *, conditions: str) -> Chart:
     """Stacked bars of the retries per sale by their cause, of the rows that have any."""
-    title = findings.retries(measures).title
+    title = captions.retries(measures).title
     again = measures.groupby(list(GROUP))["retries"].transform("sum") > 0
     # Without any retry all rows are kept, so that the chart names the strategies.
     drawn = measures[again] if again.any() else measures
@@ -139,7 +139,7 @@ def retries(measures: pd.DataFrame, *, conditions: str) -> Chart:
         trials = matching_rows(measures, row)
         if len(trials) > 1:
             dots(axes, place, trials["retries"] / trials["sales"].where(trials["sales"] > 0))
-        value_label(axes, place, findings.retries_text(row, trials))
+        value_label(axes, place, captions.retries_text(row, trials))
     heading(axes, "retries per sale")
     handles = [Patch(edgecolor=MUTED, linewidth=0.5, label=spaced(each), **CAUSE_LOOKS[each]) for each in shown]
     legend(chart, axes, handles, above_pt=HEADING_PT)
@@ -176,13 +176,13 @@ def throughput(measures: pd.DataFrame, *, conditions: str) -> Chart:
     """The median of the sales per second, with the range of the repeats and each repeat."""
     rows = summarise(measures)
     subtitle = key_text(rows, "Mark", interval=True)
-    chart, axes = row_sheet(rows, findings.throughput(measures).title, subtitle, conditions)
+    chart, axes = row_sheet(rows, captions.throughput(measures).title, subtitle, conditions)
     for place, row in with_positions(rows):
         look = style_for(row["strategy"])
         interval(axes, place, row["per_s_min"], row["per_s_max"], look.color)
         mark(axes, place, row["per_s"], look.color, look.marker)
         dots(axes, place + _BELOW, matching_rows(measures, row)["purchases_per_s"])
-        value_label(axes, place, findings.rate_text(row))
+        value_label(axes, place, captions.rate_text(row))
     heading(axes, "median (least to most)")
     value_axis(axes, measures, ["purchases_per_s"], "sales/s")
     return chart
@@ -193,7 +193,7 @@ def latency(measures: pd.DataFrame, *, conditions: str) -> Chart:
     rows = summarise(measures)
     subtitle = f"{key_text(rows, 'Mark', interval=True, dot=False)} Purchases sold or given up after conflicts."
     chart, axes = row_sheet(
-        rows, findings.latency(measures).title, subtitle, conditions, row_in=ROW_IN * 1.25, legend_in=LEGEND_LINE_IN
+        rows, captions.latency(measures).title, subtitle, conditions, row_in=ROW_IN * 1.25, legend_in=LEGEND_LINE_IN
     )
     for place, row in with_positions(rows):
         look = style_for(row["strategy"])
@@ -216,14 +216,14 @@ def wasted(measures: pd.DataFrame, *, conditions: str) -> Chart:
     measures = measures.assign(wasted=summary.wasted(measures))
     rows = summarise(measures)
     shares = summary.spread(measures, "wasted")
-    subtitle = f"{key_text(rows, 'Mark', interval=True)} {findings.WASTED}"
-    chart, axes = row_sheet(rows, findings.wasted(measures).title, subtitle, conditions)
+    subtitle = f"{key_text(rows, 'Mark', interval=True)} {captions.WASTED}"
+    chart, axes = row_sheet(rows, captions.wasted(measures).title, subtitle, conditions)
     for (place, row), (_, share) in zip(with_positions(rows), shares.iterrows(), strict=True):
         look = style_for(row["strategy"])
         interval(axes, place, share["least"], share["most"], look.color)
         mark(axes, place, share["median"], look.color, look.marker)
         dots(axes, place + _BELOW, matching_rows(measures, row)["wasted"])
-        value_label(axes, place, findings.share_text(share))
+        value_label(axes, place, captions.share_text(share))
     heading(axes, "median (least to most)")
     axes.set_xlim(0, 100)
     axes.set_xlabel("wasted attempts, %")
@@ -245,12 +245,12 @@ def comparison(measures: pd.DataFrame, *, conditions: str) -> Chart:
     rows = summarise(measures)
     looks = _looks(list(measures["run"].unique()))
     row_in = _BETWEEN_IN + _LINE_IN * len(looks)
-    subtitle = key_text(findings.rates_by_run(measures), "Mark", interval=True, middle="geometric mean")
+    subtitle = key_text(captions.rates_by_run(measures), "Mark", interval=True, middle="geometric mean")
     subtitle += " Right: its value, and its ratio to the first run."
-    title = findings.comparison(measures).title
+    title = captions.comparison(measures).title
     chart, axes = row_sheet(rows, title, subtitle, conditions, row_in=row_in, legend_in=key_height_in(len(looks)))
     key_above(chart, [_key(truncate_middle(run, _RUN_LENGTH), *look) for run, look in looks.items()])
-    changes = findings.changes_of(measures)
+    changes = captions.changes_of(measures)
     for place, row in with_positions(rows):
         for line, (run, look) in enumerate(looks.items()):
             y = place + (line - (len(looks) - 1) / 2) * _LINE_IN / row_in

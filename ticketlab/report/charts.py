@@ -11,8 +11,8 @@ from typing import Final
 
 import pandas as pd
 
-from ticketlab.report import bars, curves, findings, lines
-from ticketlab.report.findings import captions_of, has_timeline
+from ticketlab.report import bars, captions, curves, lines
+from ticketlab.report.captions import captions_of, has_timeline
 from ticketlab.report.phrases import NO_TRIALS, varying_columns
 from ticketlab.report.style import MUTED, Chart, new_chart, with_style
 from ticketlab.report.timeline import timeline as draw_timeline
@@ -111,7 +111,7 @@ def timeline(
         crashes_ns: when the server crashed, in ns since the start of the trial.
     """
     if not has_timeline(operations):
-        return _empty(conditions, findings.timeline(operations.head(0)).title)
+        return _empty(conditions, captions.timeline(operations.head(0)).title)
     return draw_timeline(operations, conditions=conditions, title=title, crashes_ns=crashes_ns)
 
 

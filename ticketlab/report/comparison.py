@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from ticketlab.report.findings import changes_of
+from ticketlab.report.captions import changes_of
 from ticketlab.report.model import Report, flat
 from ticketlab.report.phrases import GROUP
 from ticketlab.report.summary import summarise
@@ -28,7 +28,7 @@ def side_by_side(report: Report) -> pd.DataFrame:
     """One row per strategy, setting and run.
 
     The columns of `summarise`; `run` and its `place` from 1; and the `ratio` of its sales per second to the first run's
-    with `low`, `high` and `clear`, as `findings.changes_of` has them: 1 for the first run, NaN if there is none.
+    with `low`, `high` and `clear`, as `captions.changes_of` has them: 1 for the first run, NaN if there is none.
     """
     each_run = enumerate(report.runs, start=1)
     rows = pd.concat([summarise(run.measures).assign(run=run.run, place=place) for place, run in each_run])

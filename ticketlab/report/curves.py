@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
-from ticketlab.report import findings
+from ticketlab.report import captions
 from ticketlab.report.layout import FEW, GREY, label, line_name, name_panel, panels
 from ticketlab.report.phrases import GROUP, SETTING, has_multiple, matching_rows, number, setting_parts, varying_columns
 from ticketlab.report.style import INK, PALE_RED, RED, THOUSANDS, Chart, shades, style_for
@@ -66,12 +66,12 @@ class _StockChart:
 
 def stock_over_time(stock: pd.DataFrame, *, conditions: str, controls: Collection[str]) -> Chart:
     """The tickets left over time, one curve per trial; below zero is oversold."""
-    ends = findings.stock_ends(stock)
+    ends = captions.stock_ends(stock)
     logarithmic = bool(ends["seconds"].max() > _LOG_FROM * ends["seconds"].min() > 0)
     begin_s = ends["seconds"].min() * _FIRST_SHARE if logarithmic else 0.0
     drawn = _StockChart(
         stock=stock[stock["seconds"] >= begin_s], ends=ends, controls=controls,
-        title=findings.stock_over_time(stock).title, conditions=conditions,
+        title=captions.stock_over_time(stock).title, conditions=conditions,
     )  # fmt: skip
     if len(drawn.names) > FEW:
         chart, all_axes = _by_strategy(drawn)

@@ -10,9 +10,9 @@ import pandas as pd
 from ticketlab.checks.mutation_baseline import MutationBaseline
 from ticketlab.checks.verdict import Status, worst
 from ticketlab.history.arrays import LoadPart
+from ticketlab.report.captions import leaders, without_violation
 from ticketlab.report.concerns import Concern, ConcernKind
 from ticketlab.report.confidence import bound, detection_sentence, untried
-from ticketlab.report.findings import leaders, without_violation
 from ticketlab.report.phrases import NO_TRIALS, has_multiple, join_names, number, oversold_text, pluralize
 from ticketlab.report.summary import summarise
 

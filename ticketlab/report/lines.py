@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from ticketlab.report import findings, summary
+from ticketlab.report import captions, summary
 from ticketlab.report.layout import (
     FEW,
     GREY,
@@ -97,7 +97,7 @@ class _Panel:
 def throughput(measures: pd.DataFrame, *, conditions: str) -> Chart:
     """Sales per second."""
     quantity = _Quantity(columns={"purchases_per_s": ""}, label="sales/s", short_label="sales/s", last_label="sales/s")
-    return _chart(measures, quantity, findings.throughput(measures).title, conditions)
+    return _chart(measures, quantity, captions.throughput(measures).title, conditions)
 
 
 def latency(measures: pd.DataFrame, *, conditions: str) -> Chart:
@@ -105,16 +105,16 @@ def latency(measures: pd.DataFrame, *, conditions: str) -> Chart:
     quantity = _Quantity(
         columns={"p50_ms": "p50", "p99_ms": "p99"}, label="latency, ms", short_label="ms", last_label="p99, ms"
     )
-    return _chart(measures, quantity, findings.latency(measures).title, conditions)
+    return _chart(measures, quantity, captions.latency(measures).title, conditions)
 
 
 def wasted(measures: pd.DataFrame, *, conditions: str) -> Chart:
     """The share of wasted attempts, in percent."""
     quantity = _Quantity(
         columns={"wasted": ""}, label="wasted attempts, %", short_label="wasted, %", last_label="wasted, %",
-        note=findings.WASTED, most=100,
+        note=captions.WASTED, most=100,
     )  # fmt: skip
-    title = findings.wasted(measures).title
+    title = captions.wasted(measures).title
     return _chart(measures.assign(wasted=summary.wasted(measures)), quantity, title, conditions)
 
 

@@ -14,11 +14,11 @@ import jinja2
 import numpy as np
 import pandas as pd
 
-from ticketlab.report import charts, findings
+from ticketlab.report import captions, charts
 from ticketlab.report.answers import answers as answers_of
+from ticketlab.report.captions import Caption
 from ticketlab.report.caveats import limits
 from ticketlab.report.comparison import DRIFT_WARNING, differences, labelled_measures
-from ticketlab.report.findings import Caption
 from ticketlab.report.model import DURABILITY, Report, RunResults
 from ticketlab.report.phrases import capital, display_name, exact, number
 from ticketlab.report.style import Chart
@@ -82,7 +82,7 @@ def comparison_of(report: Report) -> ReportImage:
     """How fast the strategies of several runs were, side by side."""
     measures = labelled_measures(report)
     chart = charts.comparison(measures, _shared(report))
-    return ReportImage(name="comparison", chart=chart, finding=findings.comparison(measures))
+    return ReportImage(name="comparison", chart=chart, finding=captions.comparison(measures))
 
 
 def timeline_of(violation: Mapping[str, Any], conditions: str) -> ReportImage | None:
@@ -91,7 +91,7 @@ def timeline_of(violation: Mapping[str, Any], conditions: str) -> ReportImage | 
     operations = pd.DataFrame([dict(each) for each in story.operations])
     if not charts.has_timeline(operations):
         return None
-    finding = findings.story(story.name, story.short, operations)
+    finding = captions.story(story.name, story.short, operations)
     chart = charts.timeline(operations, conditions, title=finding.title, crashes_ns=story.crashes_ns)
     return ReportImage(name=f"timeline-{violation['trial']}-{violation['check']}", chart=chart, finding=finding)
 

@@ -7,10 +7,10 @@ import pandas as pd
 
 from ticketlab.checks.verdict import Status
 from ticketlab.history.recording import RETRIES
+from ticketlab.report.captions import change_text, rate_text
 from ticketlab.report.comparison import side_by_side
 from ticketlab.report.concerns import Concern, doubts, is_amber
 from ticketlab.report.explain import story_of
-from ticketlab.report.findings import change_text, rate_text
 from ticketlab.report.model import Report, RunResults
 from ticketlab.report.phrases import display_name, matching_rows, setting_parts, varying_columns
 from ticketlab.report.summary import summarise

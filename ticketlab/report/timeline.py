@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from ticketlab.history.recording import NOT_SEEN
 from ticketlab.outcomes import Outcome
-from ticketlab.report import findings
+from ticketlab.report import captions
 from ticketlab.report.bars import OUTCOME_LOOKS
 from ticketlab.report.layout import BAR, LEGEND_COLUMNS, LEGEND_LINE_IN, legend, spaced, value_label
 from ticketlab.report.phrases import format_id, has_multiple, number, pluralize
@@ -37,11 +37,11 @@ def timeline(operations: pd.DataFrame, *, conditions: str, title: str = "", cras
     Operations with a column `wrong` (a few words on what is wrong with each, or "") are in the order of their calls;
     others in version order.
     """
-    drawn = _in_order(operations.head(findings.MOST_OPERATIONS))
+    drawn = _in_order(operations.head(captions.MOST_OPERATIONS))
     outcomes = [each for each in Outcome if each in set(drawn.get("outcome", ()))]
     row_in = _TEXT_ROW_IN if "wrong" in drawn else _ROW_IN
     body_in = _AXIS_IN + ceil(len(outcomes) / LEGEND_COLUMNS) * LEGEND_LINE_IN + row_in * len(drawn)
-    title = title or findings.timeline(drawn).title
+    title = title or captions.timeline(drawn).title
     subtitle = _subtitle(drawn, of=len(operations), crashed=bool(crashes_ns))
     chart = new_chart(title=title, subtitle=subtitle, conditions=conditions, body_in=body_in)
     axes: Axes = chart.subplots()
@@ -73,9 +73,9 @@ def _subtitle(drawn: pd.DataFrame, *, of: int, crashed: bool) -> str:
         text += " In version order."
     if "available" in drawn:
         text += " Left: the stock at that version."
-    if findings.made_twice(drawn).any():
+    if captions.made_twice(drawn).any():
         text += " Bracket: sales that made the same version."
-    if "wrong" not in drawn and findings.overwrote(drawn).any():
+    if "wrong" not in drawn and captions.overwrote(drawn).any():
         text += " Overwrote: its stock is not the stock before, less its own tickets."
     if _wrong(drawn).any():
         text += " Red: what is wrong."
@@ -108,7 +108,7 @@ def _span(axes: Axes, drawn: pd.DataFrame, crashes_ns: Collection[int]) -> None:
 
 def _bars(axes: Axes, drawn: pd.DataFrame) -> None:
     varying = [name for name in ("event", "outcome") if name in drawn and has_multiple(drawn[name])]
-    overwrote, wrong, endless = findings.overwrote(drawn), _wrong(drawn), _open(drawn)
+    overwrote, wrong, endless = captions.overwrote(drawn), _wrong(drawn), _open(drawn)
     for place, (_, operation) in enumerate(drawn.iterrows()):
         from_ms, to_ms = (operation[name] / 1e6 for name in ("invoked_ns", "completed_ns"))
         look: dict[str, Any] = OUTCOME_LOOKS.get(operation.get("outcome", ""), {"facecolor": MUTED})
@@ -155,7 +155,7 @@ def _operation_text(operation: pd.Series, varying: Collection[str]) -> str:
 
 def _join_same_versions(axes: Axes, drawn: pd.DataFrame) -> None:
     """Draw a bracket right of the sales that made the same version of an event: a lost update."""
-    twice = drawn[findings.made_twice(drawn)]
+    twice = drawn[captions.made_twice(drawn)]
     if twice.empty:  # the columns to group by may be missing
         return
     for _, rows in twice.groupby(["event", "version"]):

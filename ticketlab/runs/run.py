@@ -3,7 +3,7 @@
     runs/<time>-<name>/
         experiment.json  environment.json
         trials/<n>/trial.json  history.parquet  events.parquet  tickets.parquet
-        verdicts.json  measures.parquet  (report.html, made by `ticketlab.publish`)
+        verdicts.json  measures.parquet  (report.html, made by `ticketlab.report_writer`)
 
 Observations are saved before they are judged, so that a run can be judged again. `trial.json` is written last: a trial
 without one was interrupted while it was being saved, and is not read.

@@ -1,6 +1,6 @@
 """Two runs compared: the speeds of their strategies, the verdicts that changed, and what fails a gate. Pure.
 
-`ticketlab.report.findings.changes_of` decides how much two speeds differ and whether that is clear.
+`ticketlab.report.captions.changes_of` decides how much two speeds differ and whether that is clear.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -14,9 +14,9 @@ import pandas as pd
 from ticketlab.checks.verdict import Status
 from ticketlab.errors import InvalidInputError
 from ticketlab.history.statistics import Ratio
+from ticketlab.report.captions import changes_of
+from ticketlab.report.captions.caption import strategy_label
 from ticketlab.report.comparison import differences, labelled_measures
-from ticketlab.report.findings import changes_of
-from ticketlab.report.findings.caption import strategy_label
 from ticketlab.report.model import Report, RunResults
 from ticketlab.report.phrases import GROUP, join_names, matching_rows, number
 from ticketlab.report.summary import summarise

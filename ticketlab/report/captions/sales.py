@@ -6,8 +6,8 @@ import pandas as pd
 
 from ticketlab.history.recording import RETRIES
 from ticketlab.report import summary
-from ticketlab.report.findings.caption import Caption, at_most_buyers, each_row, strategy_label, without_violation
-from ticketlab.report.findings.comparison import leaders
+from ticketlab.report.captions.caption import Caption, at_most_buyers, each_row, strategy_label, without_violation
+from ticketlab.report.captions.comparison import leaders
 from ticketlab.report.phrases import (
     GROUP,
     NO_TRIALS,

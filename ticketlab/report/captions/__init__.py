@@ -3,7 +3,7 @@
 A sentence claims no more than the repeats show: "fastest" is said only if the difference is clear.
 """
 
-from ticketlab.report.findings.caption import (
+from ticketlab.report.captions.caption import (
     MOST_OPERATIONS,
     Caption,
     has_timeline,
@@ -13,15 +13,8 @@ from ticketlab.report.findings.caption import (
     timeline,
     without_violation,
 )
-from ticketlab.report.findings.comparison import (
-    change_text,
-    changes_of,
-    comparison,
-    crossover,
-    leaders,
-    rates_by_run,
-)
-from ticketlab.report.findings.sales import (
+from ticketlab.report.captions.comparison import change_text, changes_of, comparison, crossover, leaders, rates_by_run
+from ticketlab.report.captions.sales import (
     WASTED,
     captions_of,
     conflict_share,

@@ -76,7 +76,7 @@ def render(
     return markdown(report, PurePosixPath(figures) if figures else None)
 
 
-def find(folders: Sequence[str | Path]) -> list[Run]:
+def load_runs(folders: Sequence[str | Path]) -> list[Run]:
     """The runs in these folders; where none is named the newest under `runs/`, here or beside this folder.
 
     Raises:

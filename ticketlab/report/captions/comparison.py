@@ -12,7 +12,7 @@ import pandas as pd
 
 from ticketlab.history.statistics import Ratio, geometric_mean, ratio_of
 from ticketlab.report import summary
-from ticketlab.report.findings.caption import Caption, strategy_label
+from ticketlab.report.captions.caption import Caption, strategy_label
 from ticketlab.report.phrases import GROUP, NO_TRIALS, has_multiple, matching_rows, number, pluralize
 
 _SPEED: Final = "purchases_per_s"
