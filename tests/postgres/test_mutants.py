@@ -61,17 +61,17 @@ def test_a_mutant_sells_to_who_is_alone(shared_database, an_event, name):
 @pytest.mark.parametrize("name", shown_by(*LOADS))
 def test_a_mutant_is_caught_by_the_claim_that_it_breaks(database, name):
     """With more and more buyers, within some hundreds of purchases of each."""
-    _find_deadlocks_soon(database)
+    _as_a_trial_has_it(database)
     assert any(_breaks_its_claim(database, MUTANTS[name], buyers) for buyers in BUYERS)
 
 
-def _find_deadlocks_soon(database):
-    """Or each would hold its buyers up for a second."""
-    statement = sql.SQL("ALTER DATABASE {} SET deadlock_timeout = '10ms'").format(
-        sql.Identifier(database.settings.name)
-    )
+def _as_a_trial_has_it(database):
+    """Deadlocks are found soon, or each would hold its buyers up for a second; and commits take time in memory too."""
+    name = sql.Identifier(database.settings.name)
     with closing(psycopg.connect(database.settings.url, autocommit=True)) as connection:
-        connection.execute(statement)
+        for setting, value in {"deadlock_timeout": "10ms", "commit_delay": 2_000, "commit_siblings": 0}.items():
+            wanted = sql.SQL("ALTER DATABASE {} SET {} = {}")
+            connection.execute(wanted.format(name, sql.Identifier(setting), sql.Literal(value)))
 
 
 def _breaks_its_claim(database, mutant, buyers):

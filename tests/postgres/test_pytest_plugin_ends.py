@@ -145,6 +145,6 @@ def test_a_killed_session_leaves_no_database_on_the_server_of_others(pytester, s
     pytester.makepyfile(test_held=HOLDS_A_DATABASE)
     with session(f"--ticketlab-url={server.url}") as process:
         eventually((pytester.path / "held").exists, process.poll)
-        assert len(databases(server.url) - before) == 3
+        assert len(databases(server.url) - before) in {3, 4}  # the next copy of the template may be there already
         process.send_signal(signal.SIGKILL)
     eventually(lambda: databases(server.url) == before, lambda: databases(server.url) - before)
