@@ -98,7 +98,7 @@ def test_a_run_on_a_server_that_is_there_leaves_it_as_it_was(server, tmp_path):
         assert connection.execute(names).fetchall() == before
     assert run.measures.loc[0, ["verdict", "sales"]].tolist() == ["VALID", 40]
     assert (run.experiment.server, run.environment["server"]["version"]) == (server.kind, server.version)
-    with pytest.raises(InvalidInputError, match="This server runs already: work_mem can not be set"):
+    with pytest.raises(InvalidInputError, match="This server is already running: work_mem cannot be set"):
         lab.run_on(server, replace(experiment, server_settings={"work_mem": "1MB"}), out=tmp_path)
     assert list(tmp_path.iterdir()) == [run.folder]
 
