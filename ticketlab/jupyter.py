@@ -153,11 +153,11 @@ _PACKAGE = Path(__file__).parent
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopyResult:
-    """What came of laying out the notebooks: names of files, relative to the folder."""
+    """The result of copying the notebooks: names of files, relative to the folder."""
 
     copied: tuple[str, ...]
     kept: tuple[str, ...]
-    """Those that lay there already and are not as they were shipped: the user's own work, or of another version."""
+    """Files that existed and differ from the shipped ones: the user's own work, or another version."""
 
 
 def notebooks_dir() -> Path:

@@ -110,7 +110,7 @@ def _newest() -> Path:
     """The newest run below `runs/` or, for notebooks in a folder of their own, `../runs/`."""
     known = [each for place in ("runs", "../runs") for each in Path(place).glob("*/experiment.json")]
     if not known:
-        raise NotFoundError("There is no run under runs/. Make one with `ticketlab run`, or name its folder in RUNS.")
+        raise NotFoundError("There is no run under runs/. Make one with `ticketlab run`, or name the folder of a run.")
     return max(known, key=lambda path: path.stat().st_mtime).parent
 
 
@@ -177,7 +177,7 @@ def _write_figures(report: Report, folder: Path) -> None:
 
 
 def _check_overwrite(place: Path, form: Format) -> None:
-    """Leave alone what somebody else has put there."""
+    """Raise InvalidInputError if the file is not a report of this format."""
     if not place.exists():
         return
     with wrapping_write_errors(place.parent), place.open(encoding="utf-8", errors="replace") as file:
@@ -187,7 +187,7 @@ def _check_overwrite(place: Path, form: Format) -> None:
 
 
 def _replace(place: Path, text: str) -> None:
-    """Write a file whole or not at all."""
+    """Write a file atomically."""
     unfinished = place.with_name(f".{place.name}.tmp")
     try:
         unfinished.write_text(text, encoding="utf-8")
