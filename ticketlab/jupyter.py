@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 _ABOVE_PACKAGE: Final = Path(__file__).parents[1]
 _EXTRA: Final = ("ipykernel", "jupyter_client", "jupyterlab", "nbclient", "nbformat")
-"""What the extra `notebooks` installs, as it is imported."""
+"""The modules that the extra `notebooks` installs."""
 
 
 def require_jupyter() -> None:
-    """Go on only where Jupyter is installed.
+    """Require that Jupyter is installed.
 
     Raises:
         NotFoundError: it is not; the text says which command installs it.
@@ -35,13 +35,13 @@ def require_jupyter() -> None:
     missing = [name for name in _EXTRA if find_spec(name) is None]
     if missing:
         raise NotFoundError(
-            f"Notebooks take Jupyter, and {join_names(missing)} is not installed. Install it with "
+            f"Notebooks need Jupyter, but {join_names(missing)} is not installed. Install it with "
             "pip install 'ticketlab[notebooks]'."
         )
 
 
 def execute_report(folders: Sequence[Path], on_progress: Callable[[str], None]) -> str:
-    """The notebook of the report, given these runs and executed, as the text of its file.
+    """Execute the report notebook for these runs, and return the text of its file.
 
     Raises:
         TicketlabError: Jupyter is not installed, or the notebook could not be executed.
@@ -57,18 +57,18 @@ def execute_report(folders: Sequence[Path], on_progress: Callable[[str], None]) 
 
 
 def _give_runs(notebook: "NotebookNode", folders: Sequence[Path]) -> None:
-    """Put the runs in the cell of parameters, and mark the first cell: that file may be written over."""
+    """Set the runs in the parameter cell, and mark the first cell: a marked file may be overwritten."""
     first, parameters, *_ = notebook.cells
     first.metadata[NOTEBOOK_MARK] = True
     parameters.source = f"RUNS = {[str(each) for each in folders]}"
 
 
 def execute(notebook: "NotebookNode", *, on_cell: Callable[[int], None] = lambda _number: None) -> None:
-    """Run every cell of a notebook, and put what it shows in place.
+    """Execute every cell of a notebook, and store its output in the notebook.
 
     Args:
-        notebook: of Python; its outputs are written anew.
-        on_cell: called before each cell of code with its number, from 1 as it stands in the notebook.
+        notebook: a Python notebook; its outputs are replaced.
+        on_cell: called before each code cell with its number in the notebook, from 1.
 
     Raises:
         TicketlabError: the kernel did not start, or a cell failed; the text says which.
@@ -111,13 +111,13 @@ async def _run(client: "NotebookClient", manager: "AsyncKernelManager", folder: 
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """This process's variables, with this very ticketlab first, and nothing of how a user starts his own kernels."""
+    """This process's variables, with this copy of ticketlab first and without the user's IPython start-up files."""
     path = os.pathsep.join([str(_ABOVE_PACKAGE), *filter(None, [os.environ.get("PYTHONPATH")])])
     return os.environ | {"PYTHONPATH": path, "IPYTHONDIR": str(folder), "PYTHONSTARTUP": ""}
 
 
 def _finish(execution: Coroutine[Any, Any, None]) -> None:
-    """Wait for a coroutine that runs in a thread; Ctrl-C ends it, and waits until it has cleaned up after itself.
+    """Run a coroutine in a thread and wait for it. Ctrl-C cancels it and waits until it has cleaned up.
 
     In the main thread nbclient takes Ctrl-C for itself and does not pass it on, and in JupyterLab a loop runs there.
     """
@@ -140,7 +140,7 @@ def _finish(execution: Coroutine[Any, Any, None]) -> None:
 
 
 def _failure_message(reached: int, error: Exception, log: Path) -> str:
-    """What went wrong, in a line or two: in which cell, or what the kernel said as it died."""
+    """The failed cell and its error, or the last output of a kernel that died."""
     if name := getattr(error, "ename", None):
         return f"Cell {reached} of the notebook failed: {name}: {getattr(error, 'evalue', '')}"
     last = log.read_text(errors="replace").strip().rpartition("\n")[2] if log.exists() else ""
@@ -153,11 +153,11 @@ _PACKAGE = Path(__file__).parent
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopyResult:
-    """What came of laying out the notebooks: names of files, relative to the folder."""
+    """The result of copying the notebooks: names of files, relative to the folder."""
 
     copied: tuple[str, ...]
     kept: tuple[str, ...]
-    """Those that lay there already and are not as they were shipped: the user's own work, or of another version."""
+    """Files that existed and differ from the shipped ones: the user's own work, or another version."""
 
 
 def notebooks_dir() -> Path:
@@ -170,7 +170,7 @@ def copy_notebooks(folder: Path) -> CopyResult:
     """Copy into `folder` those of the notebooks, their index and its pictures that are not there yet.
 
     Raises:
-        InvalidInputError: the folder can not be made or written.
+        InvalidInputError: the folder cannot be created or written.
     """
     copied, kept = [], []
     try:
@@ -185,7 +185,7 @@ def copy_notebooks(folder: Path) -> CopyResult:
                 kept.append(name)
     except OSError as error:
         raise InvalidInputError(
-            f"The notebooks can not be copied to {folder}: {error.strerror}. Name another folder."
+            f"The notebooks cannot be copied to {folder}: {error.strerror}. Name another folder."
         ) from error
     return CopyResult(copied=tuple(copied), kept=tuple(kept))
 

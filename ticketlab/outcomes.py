@@ -29,7 +29,7 @@ class Outcome(StrEnum):
     FAILED = "failed"
     """Rolled back."""
     UNKNOWN = "unknown"
-    """The connection broke while a commit may have been under way: it may have happened."""
+    """The connection broke while a commit may have been in progress: the operation may have taken effect."""
     REFUNDED = "refunded"
     """Only for a refund: the purchase owns nothing any more."""
 
@@ -38,7 +38,7 @@ class Cause(StrEnum):
     """Why a purchase was not sold, or why it had to be retried."""
 
     NONE = "none"
-    """No obstacle."""
+    """No cause: the operation succeeded or has not ended."""
     INSUFFICIENT = "insufficient"
     """Fewer tickets were left than requested."""
     UNKNOWN_EVENT = "unknown_event"
@@ -73,7 +73,7 @@ OUTCOMES: Final = tuple(Outcome)
 CAUSES: Final = tuple(Cause)
 
 MAX_INTEGER: Final = 2**31 - 1
-"""The maximum of tickets and versions: those of PostgreSQL's `integer`."""
+"""The maximum number of tickets and the maximum version: PostgreSQL's largest `integer`."""
 
 CONFLICTS: Final = (
     Cause.STALE_VERSION,
@@ -82,7 +82,7 @@ CONFLICTS: Final = (
     Cause.DEADLOCK,
     Cause.LOCK_TIMEOUT,
 )
-"""Causes by another transaction: a retry may succeed."""
+"""Conflicts with another transaction: a retry may succeed."""
 RETRY_CAUSES: Final = (*CONFLICTS, Cause.POOL_TIMEOUT)
 """The causes that a retry policy may name."""
 

@@ -1,7 +1,7 @@
-"""A saved run, or several beside one another, as a report in a file: HTML, markdown and its figures, JSON, a notebook.
+"""Writes the report of one saved run, or of several compared with the first: HTML, markdown, JSON or a notebook.
 
-All are views of one `ticketlab.report.model.Report`, made here from what the runs hold. Only the notebook takes
-Jupyter: it shows the fragments that the page is made of.
+Each format is a view of one `ticketlab.report.model.Report`, which `report_of` makes from the runs. Only the notebook
+needs Jupyter; it shows the same fragments as the HTML page.
 """
 
 import json
@@ -19,7 +19,7 @@ from ticketlab.runs.trial_data import wrapping_write_errors
 OnProgress: TypeAlias = Callable[[str], None]
 
 _LOOKED_AT: Final = 1_000
-"""Characters at the beginning of a file, by which it is known as a report."""
+"""A file is a report of this package if a mark is in so many of its first characters."""
 _LONGEST_NAME: Final = 120
 
 
@@ -30,7 +30,7 @@ def write(
     form: Format = Format.HTML,
     on_progress: OnProgress = lambda _doing: None,
 ) -> Path:
-    """Write a report and return its path; an older report in its place is replaced, and nothing else.
+    """Write a report and return its path. An older report is replaced; any other file is left as it is.
 
     Args:
         runs: one, or several to be compared with the first.
@@ -38,10 +38,10 @@ def write(
             file named after them beside the folder of the first. Figures of a markdown report are put in a folder
             beside it, whose name ends in `_files`.
         form: what to write.
-        on_progress: called with what is being done, in a few words.
+        on_progress: called with the current step, in a few words.
 
     Raises:
-        InvalidInputError: a run is given twice, or the file can not be written, or is no report.
+        InvalidInputError: a run is given twice, or the file cannot be written or is not a report.
         TicketlabError: the notebook could not be executed, or Jupyter is not installed; nothing was written.
     """
     place = out or default_place(runs, form)
@@ -62,7 +62,7 @@ def render(
     figures: str | None = None,
     on_progress: OnProgress = lambda _doing: None,
 ) -> str:
-    """The text of a report; see `write`. A markdown report shows the figures that lie in the folder `figures`."""
+    """The text of a report; see `write`. A markdown report links to figures in the folder `figures`."""
     if form is Format.IPYNB:
         return _executed(_folders(runs), on_progress)
     on_progress("judging")
@@ -77,52 +77,52 @@ def render(
 
 
 def load_runs(folders: Sequence[str | Path]) -> list[Run]:
-    """The runs in these folders; where none is named the newest under `runs/`, here or beside this folder.
+    """The runs in these folders; without folders the newest run below `runs/` or `../runs/`.
 
     Raises:
         NotFoundError: there is no run.
-        InvalidInputError: the files of a run can not be read.
+        InvalidInputError: the files of a run cannot be read.
     """
     return [Run(Path(each)) for each in folders or [_newest()]]
 
 
 def report_of(runs: Sequence[Run]) -> Report:
-    """What the runs found, as all views of a report show it.
+    """The results of the runs, as every format shows them.
 
     Raises:
-        InvalidInputError: there is no run, one is given twice, or its files can not be read.
+        InvalidInputError: there is no run, one is given twice, or its files cannot be read.
     """
     folders = _folders(runs)
     return Report(runs=[_results(run, name) for run, name in zip(runs, _names(folders), strict=True)])
 
 
 def default_place(runs: Sequence[Run], form: Format) -> Path:
-    """Where a report is written: in the folder of its run; of several, beside the folder of the first."""
+    """The default file of a report: in the folder of its run; of several runs, beside the folder of the first."""
     if len(runs) == 1:
         return runs[0].folder / f"report.{form}"
     name = "-and-".join(run.folder.resolve().name for run in runs)
     if len(name) > _LONGEST_NAME:
-        raise InvalidInputError("So many runs make too long a name for their report. Name a file with --out.")
+        raise InvalidInputError("The default name of a report of so many runs is too long. Name a file with --out.")
     return runs[0].folder.resolve().parent / f"report-{name}.{form}"
 
 
 def _newest() -> Path:
-    """The run that was made last, of those here and beside this folder: a notebook lies in a folder of its own."""
+    """The newest run below `runs/` or, for notebooks in a folder of their own, `../runs/`."""
     known = [each for place in ("runs", "../runs") for each in Path(place).glob("*/experiment.json")]
     if not known:
-        raise NotFoundError("There is no run under runs/. Make one with `ticketlab run`, or name its folder in RUNS.")
+        raise NotFoundError("There is no run under runs/. Make one with `ticketlab run`, or name the folder of a run.")
     return max(known, key=lambda path: path.stat().st_mtime).parent
 
 
 def _folders(runs: Sequence[Run]) -> list[Path]:
     folders = [run.folder.resolve() for run in runs]
     if not folders or len(set(folders)) < len(folders):
-        raise InvalidInputError("A report is of one run or of several different ones.")
+        raise InvalidInputError("A report needs one run, or several different runs.")
     return folders
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
-    """The names of the folders, with as much of what lies above them as tells them apart."""
+    """The names of the folders, each with as many parent folders as make it unique."""
     for depth in range(1, max(len(each.parts) for each in folders)):
         names = ["/".join(each.parts[-depth:]) for each in folders]
         if len(set(names)) == len(names):
@@ -177,7 +177,7 @@ def _write_figures(report: Report, folder: Path) -> None:
 
 
 def _check_overwrite(place: Path, form: Format) -> None:
-    """Leave alone what somebody else has put there."""
+    """Raise InvalidInputError if the file is not a report of this format."""
     if not place.exists():
         return
     with wrapping_write_errors(place.parent), place.open(encoding="utf-8", errors="replace") as file:
@@ -187,7 +187,7 @@ def _check_overwrite(place: Path, form: Format) -> None:
 
 
 def _replace(place: Path, text: str) -> None:
-    """Write a file whole or not at all."""
+    """Write a file atomically."""
     unfinished = place.with_name(f".{place.name}.tmp")
     try:
         unfinished.write_text(text, encoding="utf-8")

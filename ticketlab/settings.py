@@ -13,7 +13,7 @@ from ticketlab.errors import InvalidInputError
 class Settings(BaseSettings):
     """Connection and pool settings; each field can be set as `DB_<FIELD>` or in `.env`.
 
-    The password is secret: it is part of `url`, and of nothing that is printed.
+    Only `url` contains the password; it is never printed.
     """
 
     model_config = SettingsConfigDict(env_prefix="DB_", env_file=".env", extra="ignore", frozen=True)
@@ -34,7 +34,7 @@ class Settings(BaseSettings):
     pool_size: PositiveInt = 20
     """The maximum number of connections."""
     pool_acquire_timeout_s: PositiveFloat = 60.0
-    """How long a buyer waits for a connection before it gets none."""
+    """How long a buyer waits for a connection before its purchase ends as UNAVAILABLE."""
     pool_idle_timeout_s: PositiveFloat = 30.0
     """How long a connection may be idle before it is closed."""
 
@@ -58,7 +58,7 @@ class Settings(BaseSettings):
     def from_url(cls, url: str, **changes: object) -> Self:
         """The settings of a `postgresql://user:password@host:port/name?options` URL.
 
-        `DB_*` and `.env` are not read: what the URL and `changes` leave open has its default.
+        `DB_*` and `.env` are not read: a field that neither the URL nor `changes` sets has its default.
         """
         expected = "A database URL has the form postgresql://user:password@host:port/name"
         try:

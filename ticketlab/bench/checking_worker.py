@@ -1,6 +1,6 @@
 """The worker process of the bench of the checks: generates a history, judges it, reports the measurements, and ends.
 
-Its argument is a JSON object; it prints one per line: the size of the history, then the measurements of each subject.
+Its argument is a JSON object; it prints JSON lines: the size of the history, then the measurements of each subject.
 It also ends when its standard input does, so that it cannot outlive the process that started it.
 """
 

@@ -1,4 +1,4 @@
-"""The verdict of a check: a status, a sentence, the anomaly, and the operations that prove it. Runs no check."""
+"""A check, and its verdict: a status, a sentence, the anomaly, and the operations that prove it."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -81,7 +81,7 @@ def valid(check: str, summary: str) -> Verdict:
 
 
 def invalid(check: str, summary: str, rows: pd.DataFrame, anomaly: Anomaly | None = None) -> Verdict:
-    """The claim does not hold. The first of `rows` are kept as evidence, without empty and internal columns."""
+    """The claim does not hold. The first EVIDENCE_LIMIT rows are its evidence, without empty and internal columns."""
     shown = rows.head(EVIDENCE_LIMIT)
     names = [str(name) for name in shown if name not in _INTERNAL]
     columns = {name: [_readable(each) for each in shown[name].tolist()] for name in names}
@@ -101,7 +101,7 @@ def overall(verdicts: Iterable[Verdict]) -> Status:
 
 
 def worst(statuses: Iterable[str]) -> Status:
-    """INVALID if any is, else UNKNOWN if any is, or there are none."""
+    """INVALID if any status is INVALID; VALID if all are VALID; UNKNOWN otherwise, and if there is none."""
     found = set(statuses)
     if Status.INVALID in found:
         return Status.INVALID

@@ -26,8 +26,8 @@ CUTS: Final = (FaultKind.DISCONNECT, FaultKind.LOSE_REQUEST, FaultKind.LOSE_REPL
 """The kinds that break connections and leave the server running."""
 
 Actions: TypeAlias = Mapping[FaultKind, Callable[[], int | None]]
-"""By kind the call that injects a fault. It returns when the fault is over: the instant at which it took effect, as a
-reading of `time.perf_counter_ns`, or None if that was the call itself."""
+"""The action that injects each kind of fault. It blocks until the fault is over and returns when it took effect, as a
+reading of `time.perf_counter_ns`; None if it took effect when it was called."""
 
 _FORM: Final = f"A fault reads KIND@N, such as crash@500: one of {', '.join(FaultKind)}, after N purchases"
 

@@ -44,7 +44,7 @@ class Calls:
 
     @property
     def processes(self) -> int:
-        """The lowest number above all processes."""
+        """One more than the highest process number."""
         return int(self.process.max(initial=-1)) + 1
 
     @property
@@ -92,7 +92,7 @@ class VersionInfo:
     seen: Mask
     """Refusals that report the version that they saw."""
     unversioned: Mask
-    """Rows that changed their event, may have or would have, and report no version."""
+    """Rows without a version whose operation changed the event, may have changed it, or failed to."""
     ordered: Mask
     """By number of the event: whether its versions order its sales."""
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 NOT_SEEN: Final = -(2**31)
-"""The version or stock of an operation that saw none. No real value: a stock can be -1."""
+"""The version or stock of an operation that saw none. Not -1, because the stock of an oversold event can be -1."""
 
 RETRIES: Final = {cause: f"retries_{cause}" for cause in RETRY_CAUSES}
 """For each cause the column that counts the attempts that ended by it and were retried."""
@@ -151,7 +151,7 @@ class Recorder:
         return self._numbers[row * len(NUMBERS) : self._rows * len(NUMBERS)]
 
     def ended(self, now_ns: int) -> "Recorder":
-        """A copy up to now, while the buyer may still record; the operation under way is UNKNOWN in it."""
+        """A copy of the rows so far, which the buyer may still extend; an operation in progress is UNKNOWN in it."""
         while True:
             under_way, copy = self.under_way, self._copied()
             if under_way is self.under_way:

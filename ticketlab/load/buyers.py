@@ -141,7 +141,7 @@ def buy(
 ) -> None:
     """Buy and record until everything is sold out, this buyer's purchases are made, time is up, or `stopped`.
 
-    A buyer that was told that an event cannot meet even the smallest purchase no longer asks for it, though tickets may
+    Once too few tickets of an event are left for the smallest purchase, a buyer no longer asks for it, though some may
     be refunded. A buyer of baskets fills them from the other events, and ends when they are too few for the smallest
     basket. A refund follows its sale at once, also after the last purchase, and is requested once.
 

@@ -16,14 +16,14 @@ from ticketlab.errors import InvalidInputError
 from ticketlab.outcomes import MAX_INTEGER
 
 _BLOCK = 1024
-"""Requests drawn at a time: one call of the generator costs as much as many draws."""
+"""Requests drawn at once, because a call of the generator costs much more than one draw."""
 _REFUNDS = 1
-"""The key of a buyer's random stream of refunds; that of its requests has none."""
+"""The key of a buyer's random stream of refunds; the stream of its requests has no key."""
 _SECOND_CALLS = 2
 """The key of its random stream of second calls."""
 _MOST_BUYERS = 10_000
 _MOST_EVENTS = 10_000
-"""Far beyond what one process can drive: a mistyped number is an error."""
+"""More than one process can drive: a larger number is taken for a typing error."""
 
 
 class PurchaseIntent(NamedTuple):
@@ -70,7 +70,7 @@ _SECONDS: Final = (
 class Plan:
     """The load of one trial, in a closed loop: each buyer makes its next purchase when the last one is answered.
 
-    A trial ends when every buyer was told that everything is sold out, when `purchases` were made, or after
+    A trial ends when everything is sold out for every buyer, when `purchases` were made, or after
     `seconds`, whichever comes first. A buyer stops after its first "sold out" for an event, so seats refunded later
     may stay unsold; where nearly everything is refunded nothing sells out, and the trial lasts for its `purchases` or
     `seconds`.
@@ -99,7 +99,7 @@ class Plan:
     """The share of a buyer's sales that it refunds, each right after the sale."""
     double_calls: float = 0.0
     """The share of purchases whose id is called twice; these are not refunded. Where it is above 0, a purchase of
-    unknown outcome is also called again, at once and once."""
+    unknown outcome is also called again, once and immediately."""
     warm_up_s: float = 0.3
     """How long buyers buy from another event first, to open connections and prepare statements; not recorded."""
     seed: int = 0
@@ -135,7 +135,7 @@ class Plan:
 
     @property
     def event_numbers(self) -> frozenset[int]:
-        """The events that a purchase may ask for: all, unless `hot` leaves none to the first or to the others."""
+        """The events that a purchase may ask for: all, unless `hot` is 0 (never event 0) or 1 (only event 0)."""
         if self.events > 1 and self.hot == 0:
             return frozenset(range(1, self.events))
         if self.events > 1 and self.hot == 1 and not self.sells_baskets:
@@ -151,7 +151,7 @@ class Plan:
     def intents(self, buyer: int, left: AbstractSet[int]) -> Iterator[PurchaseIntent]:
         """This buyer's purchase requests; the same for the same seed.
 
-        Requests for one event ignore `left`, the events that the buyer still asks for, and have no end: the buyer
+        Requests for one event ignore `left` (the events that the buyer still asks for) and never end: the buyer
         skips those for other events. Baskets are drawn from what is `left` at the time, as nearly all would have to be
         skipped otherwise; they end when fewer events are left than a basket needs.
         """
@@ -187,7 +187,7 @@ class Plan:
                 yield Second(*_SECONDS[kind], number) if is_doubled else None
 
     def second_intent(self, intent: PurchaseIntent, second: Second) -> PurchaseIntent:
-        """The request of a second call: the same, or where it is for one event another quantity or another event."""
+        """The request of a second call: the same; or, if `second.differs`, another quantity or event (no basket)."""
         if not second.differs or self.sells_baskets:
             return intent
         ((event, quantity),) = intent.lines

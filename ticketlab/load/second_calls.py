@@ -17,7 +17,7 @@ _LONGEST_DELAY: Final = 8
 
 
 class Once:
-    """A flag that exactly one of several threads gets: True for the first that asks, False for every later one."""
+    """A flag for several threads: `first` returns True to the first thread that calls it, False to every later one."""
 
     __slots__ = ("_lock",)
 
@@ -25,12 +25,12 @@ class Once:
         self._lock = threading.Lock()
 
     def first(self) -> bool:
-        """Whether this is the first request."""
+        """Whether this is the first call."""
         return self._lock.acquire(blocking=False)
 
     @property
     def asked(self) -> bool:
-        """Whether a thread has asked."""
+        """Whether `first` has been called."""
         return self._lock.locked()
 
 
@@ -81,7 +81,7 @@ class SecondCalls:
     """The second calls that one buyer makes or offers."""
 
     def __init__(self, plan: Plan, buyer: int, offers: Offers, *, may_differ: bool) -> None:
-        """Start with none.
+        """Start without calls.
 
         Args:
             plan: the load.
@@ -95,7 +95,7 @@ class SecondCalls:
         self._may_differ = may_differ
         self._answered = 0
         self._waiting: list[tuple[int, SecondCall]] = []
-        """Pairs: after this number of answers the buyer makes the call, unless another buyer has made it."""
+        """Pairs of a number and a call: after that many answers the buyer makes the call, unless another buyer did."""
 
     def purchase_starts(self, intent: PurchaseIntent, second: Second | None) -> SecondCall | None:
         """Call this just before a purchase. Returns its second call, which is offered already if it is due at once."""

@@ -1,6 +1,6 @@
 """Mutants whose answers do not match the commit: given before it, or in spite of its failure.
 
-They show when a connection or the server is lost; a pause widens the window for that.
+The mistakes have an effect only if a connection breaks or the server crashes; a pause makes that more likely.
 """
 
 import time
@@ -83,7 +83,7 @@ def no_key_update_answered_first(connection: Connection, request: PurchaseReques
     trigger=Trigger.DISCONNECT,
 )
 def pipelined_told_failed(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
-    """After a pause the stock is read, say for a page; a lost connection there is reported as a rollback."""
+    """After a pause the stock is read, as if to display it; a connection lost then is reported as a rollback."""
     result = pipelined.purchase(connection, request)
     time.sleep(PAUSE_S)
     connection.execute(READ, [request.event_id])

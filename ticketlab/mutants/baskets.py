@@ -81,7 +81,7 @@ def serializable_line_by_line(connection: Connection, wanted: Basket) -> Purchas
     needs_quantity=True,
 )
 def atomic_mixed_up(connection: Connection, wanted: Basket) -> PurchaseResult:
-    """The quantity of one event is sold of another."""
+    """Each event may be sold in the quantity that was requested for another."""
     mixed = dict(zip(sorted(wanted.quantities), wanted.quantities.values(), strict=True))
     return sell_all_if_enough(connection, Basket(quantities=mixed, purchase_id=wanted.purchase_id))
 

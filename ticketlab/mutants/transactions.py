@@ -1,4 +1,4 @@
-"""Mutants of transactions: the wrong isolation level or extent, and wrong statements."""
+"""Mutants of transactions and statements: a wrong isolation level, a read outside the transaction, wrong SQL."""
 
 import random
 import time
@@ -29,7 +29,7 @@ from ticketlab.tickets.strategy import Connection, Isolation, commit_guard, pipe
     isolation=Isolation.READ_COMMITTED,
 )
 def repeatable_read_committed(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
-    """The isolation level is the whole mechanism, and the default is another one."""
+    """The isolation level is the only protection, and PostgreSQL's default is weaker."""
     with transaction(connection):
         event = connection.execute(READ, [request.event_id]).fetchone()
         return write_back_if_enough(connection, request, event)
@@ -66,7 +66,7 @@ _SELL_BY_SUB_SELECT = edited(
 
 @mutant(atomic, mistake="the stock comes from a sub-select, not from the locked row", expected_check="no_oversell")
 def atomic_sub_select(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
-    """One statement, but two points in time: it may wait for the row after its snapshot."""
+    """The sub-select reads the snapshot; the UPDATE may wait for the row, and then changes a newer version."""
     with commit_guard():
         rows = connection.execute(_SELL_BY_SUB_SELECT, request.parameters).fetchall()
     return sold(request, rows) if rows else atomic.purchase(connection, request)
@@ -93,7 +93,7 @@ _SELL_AND_CLAMP = edited(SELL, ("available_tickets - %(quantity)s", "greatest(0,
 
 @mutant(check_constraint, mistake="greatest(0, …) keeps the constraint from refusing", expected_check="no_oversell")
 def check_constraint_clamped(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
-    """Nothing is refused any more."""
+    """The CHECK constraint never refuses a sale."""
     with commit_guard():
         rows = connection.execute(_SELL_AND_CLAMP, request.parameters).fetchall()
     return sold(request, rows) if rows else unknown_event(request)

@@ -11,7 +11,7 @@ from ticketlab.load import Fault, FaultKind, Plan
 from ticketlab.mutants import Mutant, Trigger
 
 BUYERS: Final = (2, 4, 8, 16, 32)
-"""Concurrent buyers of one trial after the other, then from the beginning again."""
+"""Concurrent buyers of successive trials, repeated cyclically."""
 POOL_SIZE: Final = 20
 QUANTITY: Final = (1, 3)
 _FIRST: Final = 100
@@ -29,7 +29,7 @@ _CUT_BY: Final = {Trigger.DISCONNECT: FaultKind.DISCONNECT, Trigger.LOSE_REPLY: 
 _CUTS: Final = 10
 _FEWEST_BETWEEN_CUTS: Final = 25
 _MOST: Final = 100_000
-"""Of repeats, and of trials: a mistyped number is an error."""
+"""The most repeats, and the most trials: a larger number is taken for a typing error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +129,7 @@ class MutationPlan:
         return any(mutants.registry()[name].trigger is Trigger.CRASH for name in self.mutants)
 
     def schedule(self) -> Iterator[ScheduledRun]:
-        """Every detection run: in each repeat all mutants, shuffled, so that a drift of the machine hits all alike."""
+        """Every detection run: in each repeat all mutants, shuffled, so that a change in speed affects all."""
         chance = Random(self.seed)
         for repeat in range(1, self.repeats + 1):
             for name in chance.sample(self.mutants, len(self.mutants)):

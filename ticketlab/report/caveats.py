@@ -18,7 +18,7 @@ _MACHINE: Final = "the loss of the machine (what a killed server has written sta
 
 
 def limits(run: RunResults) -> list[str]:
-    """How far the numbers of a run apply."""
+    """The limits of a run: its machine, the closed loop, and what it did not try."""
     return [_shared(run.environment), _CLOSED, _untried(run)]
 
 

@@ -1,4 +1,4 @@
-"""Why a run without a violation is amber and not green, and why it fails where a user is strict. Pure: frames in.
+"""Reasons why a run without a violation is amber, not green, and why it fails under --strict. Pure: frames in.
 
 A concern is no violation. A strategy that makes no progress, or of which little was seen, is not shown to be right.
 """
@@ -21,7 +21,7 @@ FEWEST_PURCHASES: Final = 300
 
 
 class ConcernKind(StrEnum):
-    """What keeps a run from being green."""
+    """The kinds of reasons that make a run amber."""
 
     NO_PROGRESS = "no progress"
     LITTLE_EVIDENCE = "little evidence"
@@ -34,7 +34,7 @@ class Concern:
 
     kind: ConcernKind
     strategies: tuple[str, ...]
-    """The strategies that it is about; all of them claim to be safe."""
+    """The strategies concerned; all of them claim to be safe."""
     text: str
     """The reason, in sentences."""
 
@@ -64,14 +64,14 @@ def concerns(
 
 
 def doubts(row: pd.Series, found: Sequence[Concern]) -> list[str]:
-    """What stands beside the verdict of a row of a summary, in words: no progress, little evidence."""
+    """The concerns about a row of a summary, in words: no progress, little evidence."""
     little = any(each.kind is ConcernKind.LITTLE_EVIDENCE and row["strategy"] in each.strategies for each in found)
     stuck = row["progress"] == ProgressStatus.NO_PROGRESS
     return [str(ConcernKind.NO_PROGRESS)] * stuck + [str(ConcernKind.LITTLE_EVIDENCE)] * little
 
 
 def is_amber(row: pd.Series, found: Sequence[Concern]) -> bool:
-    """Whether a row of a summary is VALID and yet not green."""
+    """Whether a row of a summary is VALID but amber."""
     without_control = any(row["strategy"] in each.strategies for each in found if each.kind is ConcernKind.NO_CONTROL)
     return bool(row["verdict"] == Status.VALID and (doubts(row, found) or without_control))
 
@@ -79,7 +79,7 @@ def is_amber(row: pd.Series, found: Sequence[Concern]) -> bool:
 def strict_failures(
     found: Iterable[Concern], untested: Sequence[str], verdicts: Iterable[Mapping[str, Any]]
 ) -> list[str]:
-    """Why a run fails where a user is strict, in sentences; none where it passes.
+    """Sentences why a run fails under --strict; none if it passes.
 
     Args:
         found: the concerns: no progress fails, little evidence does not.
@@ -95,7 +95,7 @@ def strict_failures(
 
 
 def no_control_text(*, baskets: bool = False, own_tables: bool = False) -> str:
-    """What a run without a control does not show, and how to add one."""
+    """The sentence about a run without a control: what it does not show, and how to add a control."""
     if own_tables:
         remedy = (
             "ticketlab's controls do not sell from your tables: judge your function with a known mistake too, "
@@ -122,7 +122,7 @@ def _no_progress(safe: pd.DataFrame, max_failures: float) -> Iterator[Concern]:
 
 
 def _little_evidence(measures: pd.DataFrame, held: Sequence[str]) -> Iterator[Concern]:
-    """Few repeats, few purchases, and no purchase that found seats."""
+    """Too few repeats, too few purchases, or no purchase that found seats."""
     trials = measures[measures["strategy"].isin(held)]
     repeats = trials.groupby(list(GROUP), sort=False).size().groupby("strategy", sort=False).min()
     few = {str(name): int(count) for name, count in repeats.items() if count < FEWEST_REPEATS}
@@ -154,7 +154,7 @@ def _evidence(strategies: Iterable[str], text: str) -> Concern:
 def _no_control(
     measures: pd.DataFrame, held: Sequence[str], baskets: bool, own_tables: Sequence[str]
 ) -> Iterator[Concern]:
-    """A control that was run and not caught leaves the whole run undecided, which the headline says."""
+    """Whether no control was run. A control that was run but not detected is a matter of the headline."""
     if measures["safe"].all():
         text = no_control_text(baskets=baskets, own_tables=set(held) <= set(own_tables))
         yield Concern(kind=ConcernKind.NO_CONTROL, strategies=tuple(held), text=text)

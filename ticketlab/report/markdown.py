@@ -1,4 +1,4 @@
-"""A report as markdown, for a pull request: the same sentences and tables as the page, its charts beside it."""
+"""Renders a report as markdown for a pull request: the sentences and tables of the page, with charts as files."""
 
 import html
 import re
@@ -20,7 +20,7 @@ _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>#|~])")
 
 
 def markdown(report: Report, figures: PurePath | None) -> str:
-    """The text. `figures` is where its `files` lie, as seen from it; None leaves them out."""
+    """The text. `figures` is the folder of its `files`, relative to the text; None omits the figures."""
     return _TEMPLATE.render(
         report=report,
         mark=Format.MD.mark,
@@ -31,7 +31,7 @@ def markdown(report: Report, figures: PurePath | None) -> str:
 
 
 def files(report: Report) -> dict[str, bytes]:
-    """The pictures of the text, by the names of their files."""
+    """The pictures of the text by file name."""
     shown = {picture_name(0, each): each for each in ([comparison_of(report)] if report.several else [])}
     for place, run in enumerate(report.runs, start=1):
         timelines = [timeline_of(each, run.conditions) for each in found(run)["violations"] if each["unfolded"]]
@@ -40,27 +40,27 @@ def files(report: Report) -> dict[str, bytes]:
 
 
 def picture_name(place: int, picture: ReportImage) -> str:
-    """The file of a picture of the run at a place from 1, or of all runs at 0."""
+    """The file name of a picture of a run, numbered from 1, or of all runs, numbered 0."""
     return f"{place}-{picture.name}.png"
 
 
 def escaped(value: object) -> str:
-    """A text as it is read, whatever markdown or HTML it may look like."""
+    """Escape a text, so that nothing in it is read as markdown or HTML."""
     return _SPECIAL.sub(r"\\\1", _one_line(value))
 
 
 def _one_line(value: object) -> str:
-    """A line break would end whatever the text stands in."""
+    """Replace line breaks, which would end the surrounding element."""
     return " ".join(str(value).split())
 
 
 def _html(value: object) -> str:
-    """A text within the HTML that markdown may hold: there nothing is markdown."""
+    """Escape a text for HTML within markdown."""
     return html.escape(_one_line(value))
 
 
 def fenced(text: str) -> str:
-    """A text in a fence that it does not hold itself."""
+    """A text in a code fence that is longer than any fence in the text."""
     longest = max((len(each) for each in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}\n{text}\n{fence}"

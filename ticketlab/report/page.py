@@ -1,4 +1,4 @@
-"""A report as a page: its fragments, which a notebook shows one by one, and the whole of them in one HTML text.
+"""Renders a report as HTML: fragments, which the report notebook shows one by one, and the page of all of them.
 
 Templates and charts in, text out: nothing is executed, and nothing of Jupyter is imported.
 """
@@ -25,10 +25,10 @@ from ticketlab.report.style import Chart
 from ticketlab.report.tables import SECTIONS, causes_of, comparison_rows, found, pools_differ, strategy_rows
 
 _SVG_LIMIT: Final = 64_000
-"""Bytes. A chart of more is a PNG, which is smaller then: a page has a dozen charts, and travels to phones."""
+"""Bytes. A larger chart is embedded as a PNG, which is smaller then."""
 
 _POINTS_LIMIT: Final = _SVG_LIMIT // 16
-"""A point takes 16 bytes or more."""
+"""Points of a line whose SVG would exceed the limit: a point takes at least 16 bytes."""
 
 _SHORTER: Final = (
     (re.compile(rb"<!--.*?-->|<metadata>.*?</metadata>", re.DOTALL), b""),
@@ -38,15 +38,15 @@ _SHORTER: Final = (
     (re.compile(rb'<g id="[^"]*"'), b"<g"),
     (re.compile(rb'(<use href="[^"]*") transform="translate\(([\d.-]+) 0\)"'), rb'\1 x="\2"'),
 )
-"""What Matplotlib writes at length, and how else it is said: comments, indents, names of groups, places of letters."""
+"""Patterns in the SVG of Matplotlib with shorter replacements: comments, indents, group names, positions of letters."""
 _LONG_NUMBER: Final = re.compile(rb"\d+\.\d{3,}")
 _PART: Final = " · "
-"""What stands between the parts of a run's conditions."""
+"""The separator between the parts of a run's conditions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportImage:
-    """A chart, and what it shows in words."""
+    """A chart with its caption."""
 
     name: str
     chart: Chart
@@ -54,14 +54,14 @@ class ReportImage:
 
     @property
     def address(self) -> str:
-        """The address of a picture that holds the picture itself: SVG, or PNG where SVG would be too large."""
+        """The chart as a data URL: SVG, or PNG if the SVG would be too large."""
         svg = b"" if self._is_crowded else _compact(self.chart.svg())
         fits = 0 < len(svg) <= _SVG_LIMIT
         return _data_uri("image/svg+xml", svg) if fits else _data_uri("image/png", self.png)
 
     @property
     def _is_crowded(self) -> bool:
-        """Whether its lines have so many points that its SVG would be too large: then none is drawn."""
+        """Whether the chart has so many points that its SVG would be too large."""
         lines = [line for axes in self.chart.axes for line in axes.lines]
         return sum(np.size(line.get_xdata()) for line in lines) > _POINTS_LIMIT
 
@@ -79,14 +79,14 @@ def pictures(run: RunResults) -> list[ReportImage]:
 
 
 def comparison_of(report: Report) -> ReportImage:
-    """How fast the strategies of several runs were, side by side."""
+    """The chart of the speed of the strategies in several runs."""
     measures = labelled_measures(report)
     chart = charts.comparison(measures, _shared(report))
     return ReportImage(name="comparison", chart=chart, finding=captions.comparison(measures))
 
 
 def timeline_of(violation: Mapping[str, Any], conditions: str) -> ReportImage | None:
-    """The operations that the `story` of a violation tells of, and no others; None where it tells of none."""
+    """The chart of the operations in the `story` of a violation; None if it has none."""
     story = violation["story"]
     operations = pd.DataFrame([dict(each) for each in story.operations])
     if not charts.has_timeline(operations):
@@ -97,7 +97,7 @@ def timeline_of(violation: Mapping[str, Any], conditions: str) -> ReportImage | 
 
 
 def _shared(report: Report) -> str:
-    """What holds of all runs, and how durable each is where that differs; what else does is in a table of its own."""
+    """The conditions that all runs share, and the durability of each if it differs. Other differences have a table."""
     first, *others = [each.conditions.split(_PART) for each in report.runs]
     shared = [part for part in first if all(part in other for other in others)]
     if len(shared) == len(first):
@@ -106,7 +106,7 @@ def _shared(report: Report) -> str:
 
 
 def _differing_durability(report: Report) -> list[str]:
-    """As in "synchronous_commit on in a, off in b": no chart leaves out that a run was less durable."""
+    """Such as "synchronous_commit on in a, off in b", so that every chart shows that a run was less durable."""
     values = {row["what"].removeprefix("server.settings."): row["values"] for row in differences(report)}
     return [
         f"{name} {', '.join(f'{value} in {run.run}' for value, run in zip(values[name], report.runs, strict=True))}"
@@ -116,7 +116,7 @@ def _differing_durability(report: Report) -> list[str]:
 
 
 def _compact(svg: bytes) -> bytes:
-    """The same picture in fewer bytes: short names, five digits, and nothing that is not drawn."""
+    """The same SVG in fewer bytes: short names, numbers of five digits, no comments or metadata."""
     for pattern, by in _SHORTER:
         svg = pattern.sub(by, svg)
     return _LONG_NUMBER.sub(lambda found: f"{float(found[0]):.5g}".encode(), svg)
@@ -131,21 +131,21 @@ TEMPLATES: Final = Path(__file__).parent / "templates"
 
 @dataclass(frozen=True, slots=True)
 class Fragment:
-    """A part of a report as HTML."""
+    """A part of a report, as HTML."""
 
     html: str = field(repr=False)
 
     def _repr_html_(self) -> str:
-        """What a notebook shows."""
+        """Display the fragment in a notebook."""
         return self.html
 
     def __html__(self) -> str:
-        """What a template shows: it is HTML already, and not escaped again."""
+        """Include the fragment in a template without escaping it again."""
         return self.html
 
 
 def style() -> Fragment:
-    """How the other fragments look. A notebook shows it once, before them; a page has it in its head."""
+    """The style of the other fragments: shown once before them in a notebook, and in the head of the page."""
     return Fragment(f"<style>\n{css()}</style>")
 
 
@@ -155,7 +155,7 @@ def css() -> str:
 
 
 def render(report: Report, on_progress: Callable[[str], None] = lambda _part: None) -> str:
-    """The whole page, which needs no network and no other file. `on_progress` is called with the name of each part."""
+    """The whole page; it needs no network and no other file. `on_progress` is called with the name of each part."""
     fragments = []
     for part in PARTS:
         on_progress(part.__name__)
@@ -165,7 +165,7 @@ def render(report: Report, on_progress: Callable[[str], None] = lambda _part: No
 
 
 def head(report: Report) -> Fragment:
-    """What was run, the verdict in words, and the way to every section."""
+    """The title, the verdict in words, and links to the sections."""
     return _fragment("head", report)
 
 
@@ -175,12 +175,12 @@ def answers(report: Report) -> Fragment:
 
 
 def comparison(report: Report) -> Fragment | None:
-    """What differs between several runs, and how each strategy did in them; None where there is only one."""
+    """The differences between several runs, and each strategy's results in them; None if there is one run."""
     return _fragment("comparison", report) if report.several else None
 
 
 def strategies(report: Report) -> Fragment:
-    """A row a strategy and setting, and why purchases were tried again."""
+    """A table with a row per strategy and setting, and the causes of retries."""
     return _fragment("strategies", report)
 
 
@@ -190,12 +190,12 @@ def figures(report: Report) -> Fragment:
 
 
 def violations(report: Report) -> Fragment:
-    """What the checks found wrong, and what they could not decide, with the operations that prove it."""
+    """The violations with the operations that prove them, and the undecided checks."""
     return _fragment("violations", report)
 
 
 def conditions(report: Report) -> Fragment:
-    """What the runs were made on and under which promises to the disk, and how far their numbers reach."""
+    """Server, durability and machine of the runs, and the limits of their results."""
     return _fragment("conditions", report)
 
 
@@ -205,16 +205,16 @@ def trace(report: Report) -> Fragment:
 
 
 def repeat(report: Report) -> Fragment:
-    """The exact commands."""
+    """The commands that repeat the runs."""
     return _fragment("repeat", report)
 
 
 PARTS: Final = (head, answers, comparison, strategies, figures, violations, conditions, trace, repeat)
-"""The fragments of a page in their order, as functions of a report."""
+"""The fragments of the page in their order: functions of a report."""
 
 
 def _fragment(name: str, report: Report) -> Fragment:
-    """A fragment from its template."""
+    """Render a fragment from its template."""
     return Fragment(_TEMPLATES.get_template(f"{name}.html.j2").render(report=report, title=SECTIONS.get(name)))
 
 

@@ -37,7 +37,7 @@ PALE_RED: Final = "#fbe3e4"
 _LIGHTEST: Final = 0.6
 """The share of white in the lightest shade of a colour."""
 _PNG_COLORS: Final = 128
-"""Enough for a chart with the shades at every edge, in a third of the bytes."""
+"""Enough for a chart with anti-aliased edges; the file is a third as large."""
 _MARGIN_IN: Final = 0.12
 _LINES_KNOWN: Final = 2_000
 """The size of the cache of line widths: the conditions of a run are wrapped the same way for every chart."""
@@ -52,7 +52,7 @@ _KEPT_TOGETHER: Final = (re.compile(r"\d (?=\w|%)"), re.compile(r"(?<=· )[^·]{
 _LOG_FROM: Final = 15.0
 """A larger ratio of the extreme values is drawn on a log axis."""
 _LOG_TICKS: Final = ((100.0, (1, 2, 5)), (1000.0, (1, 3)), (float("inf"), (1,)))
-"""The numbers of a decade on a log axis, by the largest ratio of the extreme values at which they do not touch."""
+"""By ratio of the extreme values: the multiples of each power of ten that are labelled, so that no labels overlap."""
 
 SETTINGS: Final[dict[str, Any]] = {
     "axes.axisbelow": True,
@@ -119,7 +119,7 @@ _R = TypeVar("_R")
 class Chart(Figure):
     """A figure that a notebook displays without pyplot."""
 
-    # Both draw straight on their canvas: savefig lays everything out in a drawing of its own before.
+    # Both draw directly on the canvas: savefig would draw everything twice, the first time only for the layout.
     def png(self, dpi: int = 160) -> bytes:
         """The content of a PNG file."""
         picture = io.BytesIO()
@@ -133,7 +133,7 @@ class Chart(Figure):
         return picture.getvalue()
 
     def svg(self) -> bytes:
-        """The content of an SVG file, without its date: the same run is the same page."""
+        """The content of an SVG file, without a date, so that the same run gives the same page."""
         picture = io.BytesIO()
         with settings():
             FigureCanvasSVG(self).print_svg(picture, metadata={"Date": None})

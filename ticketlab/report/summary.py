@@ -1,4 +1,4 @@
-"""Many trials as one row per strategy and setting. Pure pandas: knows neither charts nor pages."""
+"""Summarises trials: one row per strategy and setting. Pure pandas; knows no charts and no pages."""
 
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -48,7 +48,7 @@ _MEDIANS: Final = {
     "purchases_per_s": "per_s",
     **{name: name for name in ("p50_ms", "p95_ms", "p99_ms")},
 }
-"""Columns of measures of which a row has the median, and how it is called there."""
+"""Columns of measures whose median a row has, with the column's name there."""
 _SUMS: Final = ("sales", "sold_out", "conflicts", "failed", "unavailable", "unknown", *RETRIES.values())
 
 
@@ -72,7 +72,7 @@ def summarise(measures: pd.DataFrame) -> pd.DataFrame:
 
 
 def _extremes(groups: "Groups") -> pd.DataFrame:
-    """How many repeats there are, and what is the least or the most of them."""
+    """The number of repeats, and their least and most."""
     return pd.DataFrame(
         {
             "safe": groups["safe"].all(),
@@ -107,7 +107,7 @@ def spread(measures: pd.DataFrame, column: str) -> pd.DataFrame:
 
 
 def wasted(measures: pd.DataFrame) -> "pd.Series[float]":
-    """For each trial the percentage of attempts that were made for nothing though seats were left; NaN without any.
+    """For each trial the percentage of attempts that sold nothing although seats were left; NaN without attempts.
 
     Those are the attempts that were followed by another, and those that ended a purchase in a conflict. All attempts
     are these and the sales: a refusal as sold out is an answer, and counts for neither.

@@ -1,4 +1,4 @@
-"""What the tables of a report hold, whichever form they are shown in. Pure: frames in, rows of plain values out."""
+"""The contents of a report's tables, in every format. Pure: frames in, rows of plain values out."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -18,7 +18,7 @@ from ticketlab.report.summary import summarise
 EVIDENCE_SHOWN: Final = 10
 """Rows of evidence that are shown for one violation; the run keeps more."""
 UNFOLDED: Final = 3
-"""Violations that are shown unfolded."""
+"""Violations that are shown expanded."""
 SECTIONS: Final = {
     "answers": "Five answers",
     "comparison": "The runs side by side",
@@ -29,7 +29,7 @@ SECTIONS: Final = {
     "trace": "Where each number comes from",
     "repeat": "How to repeat it",
 }
-"""The parts of a report below its verdict: their anchors, and how they are called."""
+"""The sections of a report below its verdict: anchor and title of each."""
 
 
 def strategy_rows(run: RunResults) -> list[dict[str, Any]]:
@@ -47,7 +47,7 @@ def comparison_rows(report: Report) -> list[dict[str, Any]]:
 
 
 def _records(rows: pd.DataFrame, concerns: Sequence[Concern] = ()) -> list[dict[str, Any]]:
-    """Rows of a summary as a table shows them: names, speeds with their interval, and the verdict in words."""
+    """Rows of a summary for a table: names, speeds with their range, and the verdict in words."""
     names = [display_name(*each) for each in zip(rows["strategy"], rows["safe"], strict=True)]
     rates = [rate_text(row) for _, row in rows.iterrows()]
     verdicts = [", ".join([row["verdict"], *doubts(row, concerns)]) for _, row in rows.iterrows()]
@@ -57,7 +57,7 @@ def _records(rows: pd.DataFrame, concerns: Sequence[Concern] = ()) -> list[dict[
 
 
 def pools_differ(*runs: RunResults) -> bool:
-    """Whether the size of the pool tells trials apart: else it stands among the conditions, and in no table."""
+    """Whether the trials differ in pool size; if not, it is in the conditions and not in the table."""
     return "pool_size" in varying_columns(pd.concat([each.measures for each in runs]))
 
 
@@ -78,19 +78,19 @@ def found(run: RunResults) -> dict[str, Any]:
 
 
 def _name(verdict: Mapping[str, Any], measures: pd.DataFrame) -> str:
-    """Which trial a verdict is of, in words: the strategy, its setting where there are several, the repeat."""
+    """The trial of a verdict in words: its strategy, its setting if there are several, its repeat."""
     setting = setting_parts(pd.Series(verdict), measures)
     return ", ".join([display_name(verdict["strategy"], verdict["safe"]), *setting, f"repeat {verdict['repeat']}"])
 
 
 def first_of_a_kind(violations: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Of the violations that one strategy was caught in by one check, the first."""
+    """The first violation of each strategy and check."""
     kinds = {(each["strategy"], each["check"]): each for each in reversed(violations)}
     return [each for each in violations if kinds[each["strategy"], each["check"]] is each]
 
 
 def _with_evidence(verdict: Mapping[str, Any]) -> dict[str, Any]:
-    """A verdict with its story, and the columns and the rows of its evidence that are shown."""
+    """A verdict with its story, and the columns and rows of its evidence to show."""
     evidence: Sequence[Mapping[str, Any]] = list(verdict.get("evidence", ()))
     shown = evidence[:EVIDENCE_SHOWN]
     columns = list(dict.fromkeys(column for row in shown for column in row))

@@ -131,7 +131,7 @@ class Server:
             [list(dict.fromkeys((*OBSERVED, *requested)))],
         )
         settings: dict[str, str] = dict(rows.fetchall())
-        version = (connection.info.parameter_status("server_version") or "of unknown version").split()[0]
+        version = (connection.info.parameter_status("server_version") or "unknown").split()[0]
         return cls(
             kind=kind,
             url=url,

@@ -93,10 +93,10 @@ class Schema:
 
     lay_out: Callable[[psycopg.Connection[TupleRow], Mapping[UUID, int]], None]
     """Creates the tables, and puts the given number of seats of each event on sale. Called in a transaction, which the
-    lab commits. The `int` of the first event's id is 1, of the second 2, and so on, so tables with integer keys can use
-    it. The last event is for the warm-up."""
+    lab commits. As integers (`id.int`) the event ids are 1, 2, 3 and so on, so that tables with integer keys can use
+    them. The last event is for the warm-up."""
     events: Callable[[psycopg.Connection[TupleRow]], Iterable[EventRow]]
-    """Returns every event: at the end of the trial, and now and then during it. Read in one snapshot with `tickets`.
+    """Returns every event. Called repeatedly during the trial and at its end, in one snapshot with `tickets`.
 
     If seats left and tickets do not change in one transaction, return None for the seats left."""
     tickets: Callable[[psycopg.Connection[TupleRow]], Iterable[TicketRow]]
@@ -203,7 +203,7 @@ class QueueFullError(UnavailableError):
 
 
 class CommitUnknownError(Exception):
-    """The connection broke during a commit: whether it happened is unknown."""
+    """The connection broke during a commit: whether the transaction was committed is unknown."""
 
 
 @contextmanager

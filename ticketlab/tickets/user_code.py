@@ -164,7 +164,7 @@ _ARGUMENTS: Final = ("event_id", "quantity", "purchase_id")
 _NAMED: Final = "Name a strategy of your own as module:name or folder/file.py:name."
 _FORM: Final = (
     "A purchase function is def buy(connection, event_id, quantity, purchase_id) -> bool: True if it sold, False if "
-    "too few tickets were left. The annotation of its first parameter says what it buys through: psycopg.Connection, "
+    "too few tickets were left. The annotation of its first parameter selects its connection: psycopg.Connection, "
     "sqlalchemy.Connection, sqlalchemy.orm.Session, or a class of yours that takes ticketlab.Settings. The psycopg "
     "connection is committed when the function returns; ticketlab.adopt(buy, autocommit=True) lends one in autocommit "
     "mode."
@@ -184,7 +184,7 @@ def adopt(
 ) -> Strategy:
     """Make a strategy of a purchase function; a Strategy is returned unchanged.
 
-    The annotation of the function's first parameter says what it buys through: a `psycopg.Connection` of the lab's pool
+    The annotation of the function's first parameter selects its connection: a `psycopg.Connection` of the lab's pool
     (the default), a `sqlalchemy.Connection` or a `sqlalchemy.orm.Session` on the same pool, the database's `Settings`,
     or a class of your own. Such a class is instantiated with the `Settings` once per trial, uses its own connections,
     and its `close`, if any, is called at the end. The other parameters are `event_id: UUID`, `quantity: int` and
@@ -315,7 +315,7 @@ class _Call(NamedTuple):
 
         @wraps(function)
         def buy(resource: Any, request: PurchaseRequest) -> PurchaseResult:  # noqa: ANN401 - any resource
-            with commit_guard():  # which statement commits is unknown: any lost one may have
+            with commit_guard():  # it is unknown which statement commits: any lost one may have
                 if values is None:
                     returned = function(resource, request)
                 else:

@@ -54,7 +54,7 @@ class ModelOperation:
     """For a purchase: whether it can be the sale itself. An answer that reports an earlier call cannot, if another call
     of its id was answered as a sale of its own."""
     may_wait: bool = False
-    """For a purchase: whether it might only confirm a sale now, but be a sale itself after a refund of its id."""
+    """For a purchase: whether it can confirm an earlier sale, or be a sale itself after a refund of its id."""
     purchase_id: bytes
     invoked_ns: int
     completed_ns: float
@@ -91,7 +91,7 @@ class Partition:
     same_id: Sequence[Operations]
     """For each operation the purchases of its id."""
     named: Operations = 0
-    """The purchases of an id with an answer that may confirm one of them by version: their versions are kept."""
+    """The purchases that another answer may confirm by version; `State.made` keeps their versions."""
     start: Stock
     end: Stock
     """From the ledger."""
@@ -133,7 +133,7 @@ def _sold(partition: Partition, number: int, state: State, stock: Stock) -> Stat
 def _confirms(partition: Partition, operation: ModelOperation, sale: int, state: State) -> bool:
     """Whether an answer can report an earlier sale: the same tickets, and the versions that the sale made.
 
-    The version in an answer that says that it reports an earlier call is ignored.
+    If an answer says that it reports an earlier call, its version is ignored.
     """
     if partition.operations[sale].quantities != operation.quantities:
         return False
@@ -192,7 +192,7 @@ def _moved(partition: Partition, operation: ModelOperation, state: State, sign: 
 def _next_version(partition: Partition, line: ModelLine, version: int, sign: int) -> int | None:
     """The version after a change; None if the answer reports another one.
 
-    In a versionless history the version of a sale is unknown, and a refund may make any higher than the last known one.
+    In a versionless history the version of a sale is unknown, and a refund may make any version above the last known.
     """
     if not partition.versionless:
         return version + 1 if line.version in {NOT_SEEN, version + 1} else None

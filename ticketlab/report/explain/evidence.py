@@ -1,6 +1,6 @@
 """The evidence of a verdict as typed calls and ledger states, and one sentence for each. Judges nothing.
 
-In: rows of evidence. Any column may be missing, and rows of different kinds have gaps (NaN); both become None.
+Input: rows of evidence. A missing column and an empty cell (NaN) both become None.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ Row: TypeAlias = Mapping[str, Any]
 _CALL_COLUMNS: Final = ("outcome", "invoked_ns", "buyer")
 """A row with any of these is a call; every other row describes the ledger."""
 _ID_SHOWN: Final = 8
-"""Letters of a long purchase id that a sentence shows; the table of the evidence shows all of them."""
+"""Characters of a long purchase id that a sentence shows; the table of the evidence shows all of them."""
 _SHORT_ID: Final = 13
 
 

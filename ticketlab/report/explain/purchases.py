@@ -46,7 +46,7 @@ def phantom_sale(evidence: Evidence) -> Explanation:
         return Explanation(short=short, why="The event has a version that no answer reports.")
     return stock.unreported_version(evidence) or Explanation(
         short=short,
-        why="The version next to the one shown here is reported by no answer.",
+        why="No answer reports the version before or after the one shown here.",
         marks=marked(lines_of(evidence.calls), "next to an unreported version"),
     )
 
@@ -167,7 +167,7 @@ def deadlock(evidence: Evidence) -> Explanation:
     return Explanation(
         short=f"{name} met {times}",
         why=f"{name} met {times}: its transaction and another one each waited for a lock that the other held. "
-        f"PostgreSQL ended it{retried}. No ticket is wrong; locking rows always in the same order prevents deadlocks.",
+        f"PostgreSQL aborted it{retried}. No ticket is wrong; locking rows in one fixed order prevents deadlocks.",
         marks=marked(lines_of(met), times),
     )
 

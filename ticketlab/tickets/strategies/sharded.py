@@ -76,7 +76,7 @@ def settle(connection: Connection, events: Sequence[UUID]) -> None:
     safe=True,
     derives_ticket_ids=True,
     summary="the stock split over 16 counters; the last tickets are collected from all of them",
-    cost="stock is known only once settled, sales have no version order, and the last ones queue",
+    cost="the event's row has the stock only after settle(), sales have no version order, and the last buyers queue",
     when="one hot event whose row is the bottleneck, and a stock far larger than a purchase",
     retry=RetryPolicy(max_attempts=5),  # a deadlock is possible beside a strategy that locks FOR UPDATE
     reconcile_stock=settle,

@@ -78,7 +78,7 @@ def settle(connection: Connection, events: Sequence[UUID]) -> None:
     safe=True,
     derives_ticket_ids=True,
     summary="seats laid out in advance, taken with FOR UPDATE SKIP LOCKED",
-    cost="one row per seat; stock is known only once settled, and sales have no version order",
+    cost="one row per seat; the event's row has the stock only after settle(), and sales have no version order",
     when="individual seats, and buyers that should not wait for each other's commit",
     retry=RetryPolicy(max_attempts=5),  # a deadlock is possible beside a strategy that locks FOR UPDATE
     reconcile_stock=settle,

@@ -107,7 +107,7 @@ def test_without_jupyter_there_is_no_notebook_and_the_command_that_installs_it(f
     done = call("report", run, "--format", "ipynb", "--quiet", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        "Error: Notebooks take Jupyter, and nbclient is not installed. Install it with pip install "
+        "Error: Notebooks need Jupyter, but nbclient is not installed. Install it with pip install "
         "'ticketlab[notebooks]'.\n"
     )
     assert not (run / "report.ipynb").exists()
@@ -171,7 +171,7 @@ def test_what_can_not_be_written_is_said(folder, tmp_path, out, why):
 def test_a_report_is_of_different_runs(folder, names):
     """None is nothing to report, and a run compared with itself says nothing."""
     made = {name: Run(folder(name)) for name in set(names)}
-    with pytest.raises(InvalidInputError, match="one run or of several different ones"):
+    with pytest.raises(InvalidInputError, match="one run, or several different runs"):
         report_writer.report_of([made[name] for name in names])
 
 
