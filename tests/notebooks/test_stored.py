@@ -85,7 +85,7 @@ def test_a_notebook_asks_its_question_then_takes_its_parameters(path):
     assert len(answer.split()) > 20
     assert second.metadata.get("tags") == ["parameters"]
     assert "RUN" in second.source
-    assert last.source.startswith("print(notebook.stamp(")
+    assert last.source.startswith("print(notebook.provenance(")
     for word in ("run ", "PostgreSQL", "fsync on", "seed", "machine", "Python", "psycopg"):
         assert word in text_of(last)
 
