@@ -19,8 +19,9 @@ from ticketlab.runs.run import Run
 from ticketlab.tickets import lending, trial_tables
 
 SHOP = """
-import threading
+import itertools, threading
 lock = threading.Lock()
+numbers = itertools.count()
 calls = []
 
 def sell(connection, event_id, quantity, purchase_id):
@@ -42,11 +43,11 @@ def loses_its_lock(connection, event_id, quantity, purchase_id):
     return sell(connection, event_id, quantity, purchase_id)
 
 def orphans_its_transaction(connection, event_id, quantity, purchase_id):
-    calls.append(purchase_id)
+    number = next(numbers)
     connection.tpc_begin(str(purchase_id))
     sold = sell(connection, event_id, quantity, purchase_id)
     connection.tpc_prepare()
-    if len(calls) != 40:
+    if number != 8:
         connection.tpc_commit()
     return sold
 """
@@ -99,8 +100,8 @@ def test_a_function_that_never_returns_ends_the_run_with_its_line(started, shop,
     process = started("loses_its_lock", "--seconds", "1", **SHORT)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 2, errors
-    assert "s in shop.py:17, in loses_its_lock: it did not return when its connection was cut" in errors
-    assert 'shop.py", line 17, in loses_its_lock' in errors
+    assert "s in shop.py:18, in loses_its_lock: it did not return when its connection was cut" in errors
+    assert 'shop.py", line 18, in loses_its_lock' in errors
     run = kept(shop)
     assert f"The results before it are kept in {Path('runs') / run.folder.name}" in errors
     history = run.trials[0].history()
@@ -144,8 +145,10 @@ def test_an_orphaned_prepared_transaction_keeps_no_trial_from_ending(shop, monke
     )  # fmt: skip
     run = lab.run(experiment, out=shop / "runs")
     assert len(run.trials) == 2
-    found = {verdict.check: verdict for verdict in run.verdicts[0][1]}["leaves_connection_clean"]
-    assert (found.status, found.summary) == ("INVALID", "once a prepared transaction was left in the server")
+    found = [each for _, verdicts in run.verdicts for each in verdicts if each.check == "leaves_connection_clean"]
+    assert ("INVALID", "once a prepared transaction was left in the server") in [
+        (each.status, each.summary) for each in found
+    ]
 
 
 @pytest.fixture
