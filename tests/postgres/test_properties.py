@@ -7,6 +7,7 @@ from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 from repository_story import MOST_MIGRATIONS, Story, examples
 
+from ticketlab import mutants
 from ticketlab.outcomes import Cause, Outcome
 from ticketlab.tickets import EventRepository, PurchaseResult, strategies
 
@@ -51,7 +52,7 @@ def test_a_repository_does_what_the_model_does(shared_database, name, stories):
 @pytest.mark.parametrize(
     ("repository", "strategy", "shown"),
     [
-        (EventRepository, "atomic_one_off", "purchase"),
+        (EventRepository, mutants.get("atomic_one_off"), "purchase"),
         (ForgetsTheStock, "atomic", "cancel"),
         (KeepsTheVersion, "atomic", "update"),
     ],

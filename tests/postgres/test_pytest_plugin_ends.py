@@ -118,7 +118,7 @@ def test_workers_have_servers_of_their_own_share_the_buyers_and_may_be_killed(
     assert f"Again:  {again}\n" in told
     assert re.search(r"^atomic +2 .* VALID\b", told, re.MULTILINE)  # one repeat is little evidence
     assert re.search(r"^buy +4 +100 .* INVALID$", told, re.MULTILINE)
-    assert "Each of 2 workers had a server of its own and its share of the buyers, at least two." in told
+    assert "Each of 2 xdist workers had its own server and a share of the buyers, at least two." in told
     served = {tuple(line.split()) for line in (pytester.path / "servers").read_text().splitlines()}
     assert len(served) == len({worker for worker, _ in served}) == len({url for _, url in served}) >= 2
     (kept,) = (pytester.path / "ticketlab-runs").iterdir()
