@@ -61,8 +61,12 @@ def test_02_work_for_nothing_grows_with_the_buyers_and_locks_waste_none(execute)
     assert "optimistic retried" in printed
 
 
-def test_03_the_gathered_sales_grow_with_the_buyers(execute):
-    """One purchase at a time sells no more to many than to some; gathered, many are sold several times as much."""
+def test_03_the_gathered_sales_grow_with_the_buyers(execute, monkeypatch):
+    """One purchase at a time sells no more to many than to some; gathered, many are sold several times as much.
+
+    On a disk: what is gathered is the wait for it, and in memory there is none.
+    """
+    monkeypatch.delenv("TMPDIR", raising=False)
     runs, _ = execute(
         "03_throughput_and_latency",
         server="embedded",
