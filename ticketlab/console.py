@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _TEN: Final = 10
 _THOUSAND: Final = 1_000
 _TEN_THOUSAND: Final = 10_000
-_SOLD_WIDTH: Final = 9
+_SOLD_WIDTH: Final = 8
 _LATENCY_WIDTH: Final = 11
 _SHORT: Final = {"pool_size": "pool", "repeat": "re-\npeat"}
 """Narrow headings, so that the names of strategies fit."""
