@@ -4,11 +4,10 @@ from typing import Final
 
 from psycopg.rows import TupleRow
 
-from ticketlab.outcomes import Cause
-from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult, sold, sold_out, unknown_event
-from ticketlab.tickets.sql import READ, SELL, sell_if_enough
+from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult
+from ticketlab.tickets.sql import SELL, sell_if_enough
 from ticketlab.tickets.strategies.naive import WRITE_BACK
-from ticketlab.tickets.strategy import ConflictError, Connection, commit_guard
+from ticketlab.tickets.strategy import Connection
 
 
 def edited(sql: str, *edits: tuple[str, str]) -> str:
@@ -45,18 +44,3 @@ SELL_UNDER_RANDOM_IDS: Final = edited(SELL, ("md5(%(purchase_id)s::text || numbe
 def write_back_if_enough(connection: Connection, request: PurchaseRequest, event: TupleRow | None) -> PurchaseResult:
     """As `tickets.sql.sell_if_enough`, but writes an absolute stock: correct only if the event cannot have changed."""
     return sell_if_enough(connection, request, event, statement=WRITE_BACK)
-
-
-def sell_if_unchanged(connection: Connection, request: PurchaseRequest, statement: str) -> PurchaseResult:
-    """As the strategy `optimistic`, but with another statement."""
-    event = connection.execute(READ, [request.event_id]).fetchone()
-    if event is None:
-        return unknown_event(request)
-    available, version = event
-    if available < request.quantity:
-        return sold_out(request, version=version, left=available)
-    with commit_guard():
-        rows = connection.execute(statement, request.parameters | {"version": version}).fetchall()
-    if not rows:
-        raise ConflictError(Cause.STALE_VERSION)
-    return sold(request, rows)

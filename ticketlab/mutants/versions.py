@@ -9,7 +9,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from ticketlab.mutants import mutant
-from ticketlab.mutants.sql import edited, sell_if_unchanged, write_back_if_enough
+from ticketlab.mutants.sql import edited, write_back_if_enough
 from ticketlab.outcomes import Cause
 from ticketlab.tickets import orm
 from ticketlab.tickets.database import Database
@@ -17,7 +17,7 @@ from ticketlab.tickets.orm import Event
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult, sold_out, unknown_event
 from ticketlab.tickets.sql import READ
 from ticketlab.tickets.strategies.atomic import SELL_IF_ENOUGH, atomic
-from ticketlab.tickets.strategies.optimistic import SELL_IF_UNCHANGED, optimistic
+from ticketlab.tickets.strategies.optimistic import SELL_IF_UNCHANGED, optimistic, sell_if_unchanged
 from ticketlab.tickets.strategies.orm_optimistic import orm_optimistic
 from ticketlab.tickets.strategies.orm_pessimistic import orm_pessimistic
 from ticketlab.tickets.strategies.pessimistic import LOCK, pessimistic

@@ -26,6 +26,21 @@ SELECT sold.*, event.available_tickets, event.version FROM sold, event
 """
 
 
+def sell_if_unchanged(connection: Connection, request: PurchaseRequest, statement: str) -> PurchaseResult:
+    """Read the event, and sell by a statement that returns rows only if the event has not changed since."""
+    event = connection.execute(READ, [request.event_id]).fetchone()
+    if event is None:
+        return unknown_event(request)
+    available, version = event
+    if available < request.quantity:
+        return sold_out(request, version=version, left=available)
+    with commit_guard():
+        rows = connection.execute(statement, request.parameters | {"version": version}).fetchall()
+    if not rows:
+        raise ConflictError(Cause.STALE_VERSION)
+    return sold(request, rows)
+
+
 @strategy(
     safe=True,
     derives_ticket_ids=True,
@@ -36,14 +51,4 @@ SELECT sold.*, event.available_tickets, event.version FROM sold, event
 )
 def optimistic(connection: Connection, request: PurchaseRequest) -> PurchaseResult:
     """Sell if the event has not changed since it was read."""
-    event = connection.execute(READ, [request.event_id]).fetchone()
-    if event is None:
-        return unknown_event(request)
-    available, version = event
-    if available < request.quantity:
-        return sold_out(request, version=version, left=available)
-    with commit_guard():
-        rows = connection.execute(SELL_IF_UNCHANGED, request.parameters | {"version": version}).fetchall()
-    if not rows:
-        raise ConflictError(Cause.STALE_VERSION)
-    return sold(request, rows)
+    return sell_if_unchanged(connection, request, SELL_IF_UNCHANGED)
