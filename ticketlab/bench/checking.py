@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from ticketlab import checks, environment
 from ticketlab.bench.synthetic import Shape
 from ticketlab.checks.verdict import Check, Status
-from ticketlab.errors import InvalidInputError, NotFoundError
+from ticketlab.errors import NotFoundError, check_values
 from ticketlab.runs.lab import Progress
 
 SIZES: Final = (10_000, 100_000, 1_000_000, 10_000_000)
@@ -75,9 +75,7 @@ class ChecksBench:
             f"repeats must be from 1 to {_MOST_REPEATS:,}": not 1 <= self.repeats <= _MOST_REPEATS,
             "each check once, and at least one": len({*self.checks}) != len(self.checks) or not self.checks,
         }
-        found = [error for error, is_wrong in errors.items() if is_wrong]
-        if found:
-            raise InvalidInputError(f"This bench is invalid: {'; '.join(found)}.")
+        check_values("This bench is invalid:", errors)
         for size in self.sizes:
             self.shape(size)
 

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import pandas as pd
 
-from ticketlab.errors import InvalidInputError
+from ticketlab.errors import check_values
 from ticketlab.history import parquet
 from ticketlab.history.ledger import EVENT_COLUMNS, TICKET_COLUMNS, Ledger
 from ticketlab.history.recording import COLUMNS, NOT_SEEN
@@ -61,9 +61,7 @@ class Shape:
             "unknown must be a share from 0 to 1": not 0 <= self.unknown <= 1,
             "seed must not be negative": self.seed < 0,
         }
-        found = [error for error, is_wrong in errors.items() if is_wrong]
-        if found:
-            raise InvalidInputError(f"This history is invalid: {'; '.join(found)}.")
+        check_values("This history is invalid:", errors)
 
     @property
     def buyers(self) -> int:

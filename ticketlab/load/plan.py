@@ -12,7 +12,7 @@ from uuid import UUID
 
 import numpy as np
 
-from ticketlab.errors import InvalidInputError
+from ticketlab.errors import check_values
 from ticketlab.outcomes import MAX_INTEGER
 
 _BLOCK = 1024
@@ -124,9 +124,7 @@ class Plan:
             "warm_up_s must not be negative, and finite": not 0 <= self.warm_up_s < math.inf,
             "seed must not be negative": self.seed < 0,
         }
-        found = [error for error, is_wrong in errors.items() if is_wrong]
-        if found:
-            raise InvalidInputError(f"This load is invalid: {'; '.join(found)}.")
+        check_values("This load is invalid:", errors)
 
     @property
     def sells_baskets(self) -> bool:

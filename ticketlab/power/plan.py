@@ -6,7 +6,7 @@ from random import Random
 from typing import Final, NamedTuple
 
 from ticketlab import mutants
-from ticketlab.errors import InvalidInputError
+from ticketlab.errors import InvalidInputError, check_values
 from ticketlab.load import Fault, FaultKind, Plan
 from ticketlab.mutants import Mutant, Trigger
 
@@ -119,9 +119,7 @@ class MutationPlan:
             "a mutant, or a trial of a safe strategy": not (self.mutants or self.trials),
             "a seed that is not negative": self.seed < 0,
         }
-        found = [error for error, is_wrong in errors.items() if is_wrong]
-        if found:
-            raise InvalidInputError(f"A measurement of the checks needs {'; '.join(found)}.")
+        check_values("A measurement of the checks needs", errors)
 
     @property
     def crashes(self) -> bool:

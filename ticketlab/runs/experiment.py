@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Self
 from pydantic import BeforeValidator, TypeAdapter
 
 from ticketlab.checks.progress import MAX_FAILURES
-from ticketlab.errors import InvalidInputError
+from ticketlab.errors import check_values
 from ticketlab.faults.schedule import Fault, FaultKind
 from ticketlab.history.arrays import LoadPart
 from ticketlab.load.plan import Plan
@@ -125,9 +125,7 @@ class Experiment:
             ),
             "a name of letters, digits, - and _": not self.name.replace("-", "").replace("_", "").isalnum(),
         }
-        found = [error for error, is_wrong in errors.items() if is_wrong]
-        if found:
-            raise InvalidInputError(f"An experiment needs {'; '.join(found)}.")
+        check_values("An experiment needs", errors)
         self.trials()  # raises for an invalid load before anything is started
 
     def trials(self) -> list[TrialPlan]:

@@ -15,7 +15,7 @@ import psycopg
 import sqlalchemy.exc
 from psycopg.rows import TupleRow
 
-from ticketlab.errors import InvalidInputError, UnavailableError
+from ticketlab.errors import UnavailableError, check_values
 from ticketlab.outcomes import CONFLICTS, RETRY_CAUSES, Cause, cause_of
 from ticketlab.tickets.database import NO_CONNECTION, Database
 from ticketlab.tickets.purchase import Basket, PurchaseRequest, PurchaseResult
@@ -72,9 +72,7 @@ class RetryPolicy:
             "a jitter from 0 to 1": not 0 <= self.jitter <= 1,
             f"causes among {', '.join(RETRY_CAUSES)}": not set(self.causes) <= set(RETRY_CAUSES),
         }
-        missing = [requirement for requirement, violated in errors.items() if violated]
-        if missing:
-            raise InvalidInputError(f"A retry policy needs {'; '.join(missing)}.")
+        check_values("A retry policy needs", errors)
 
     def pause_s(self, attempt: int) -> float:
         """Return a random pause after the given attempt, counted from 1."""
