@@ -63,7 +63,7 @@ def test_safe_strategies_stay_right_when_every_connection_is_cut(tmp_path):
 def test_faults_may_come_close_upon_one_another(tmp_path):
     """Connections break while they are being opened again, and a crash follows."""
     cuts = "disconnect@201", "lose-reply@201", "lose-request@201"
-    run = ran(tmp_path, "crash@200", *cuts, "crash@202", "disconnect@500", strategies=("atomic",))
+    run = ran(tmp_path, "crash@200", *cuts, "crash@202", "disconnect@500", strategies=("atomic",), purchases=5_000)
     (trial,) = run.trials
     assert [len(trial.faults_ns[kind]) for kind in FaultKind] == [2, 2, 1, 1]
     assert run.measures["verdict"].tolist() == ["VALID"]
