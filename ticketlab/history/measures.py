@@ -51,6 +51,29 @@ class Met:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultMet:
+    """One fault in one trial."""
+
+    fault: str
+    """The text of its option, such as "lose-reply@500"."""
+    strategy: str
+    met: Met | None
+    """The operations that it hit; None if the trial ended before the fault was injected."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The fault as plain data: `met` and `committed` count purchases, the last two fields count refunds."""
+        met = self.met or Met()
+        return {
+            "fault": self.fault,
+            "came": self.met is not None,
+            "met": met.purchases,
+            "committed": met.committed,
+            "refunds_met": met.refunds,
+            "refunds_made": met.refunded,
+        }
+
+
 def met(history: pd.DataFrame, ledger: Ledger, faults: Sequence[Span]) -> tuple[Met, ...]:
     """The operations hit by each fault. A fault at one instant is a span of length 0.
 

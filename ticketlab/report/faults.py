@@ -1,34 +1,9 @@
 """Sentences about the injected faults and the double calls of a run, for every view of it. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
-from ticketlab.history.measures import Met
+from ticketlab.history.measures import FaultMet, Met
 from ticketlab.report.phrases import join_names, pluralize
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FaultMet:
-    """One fault in one trial."""
-
-    fault: str
-    """The text of its option, such as "lose-reply@500"."""
-    strategy: str
-    met: Met | None
-    """The operations that it hit; None if the trial ended before the fault was injected."""
-
-    def as_json(self) -> dict[str, Any]:
-        """The fault as plain data: `met` and `committed` count purchases, the last two fields count refunds."""
-        met = self.met or Met()
-        return {
-            "fault": self.fault,
-            "came": self.met is not None,
-            "met": met.purchases,
-            "committed": met.committed,
-            "refunds_met": met.refunds,
-            "refunds_made": met.refunded,
-        }
 
 
 def untested(faults: Sequence[FaultMet]) -> list[str]:

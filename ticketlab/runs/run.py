@@ -24,8 +24,9 @@ from ticketlab.checks.verdict import Status, Verdict, overall
 from ticketlab.errors import NotFoundError
 from ticketlab.faults.schedule import Fault
 from ticketlab.history.arrays import LoadPart
+from ticketlab.history.measures import FaultMet
 from ticketlab.report.concerns import Concern, concerns, strict_failures
-from ticketlab.report.faults import FaultMet, double_calls_condition, sentences, untested, without_double_calls
+from ticketlab.report.faults import double_calls_condition, sentences, untested, without_double_calls
 from ticketlab.report.model import DURABILITY
 from ticketlab.report.phrases import pluralize
 from ticketlab.report.summary import summarise

@@ -24,9 +24,8 @@ from ticketlab.faults.schedule import Fault, FaultKind
 from ticketlab.history import measures, recording
 from ticketlab.history.index import IndexedHistory
 from ticketlab.history.ledger import Facts, Ledger
-from ticketlab.history.measures import Met, Span, met
+from ticketlab.history.measures import FaultMet, Met, Span, met
 from ticketlab.report.explain import story_of
-from ticketlab.report.faults import FaultMet
 
 _PLAIN_COLUMNS = (
     *("trial", "strategy", "safe", "buyers", "pool_size", "repeat", "seconds", "sold", "refunded"),
