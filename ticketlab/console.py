@@ -17,14 +17,13 @@ from rich.text import Text
 from ticketlab.checks.mutation_baseline import load_baseline
 from ticketlab.checks.verdict import Status, Verdict, overall
 from ticketlab.report import phrases
-from ticketlab.report.concerns import Concern, doubts, is_amber
-from ticketlab.report.confidence import bound, untried
 from ticketlab.report.explain import story_of
 from ticketlab.report.explain.story import printed
-from ticketlab.report.headline import IN_WORDS
+from ticketlab.report.headline import IN_WORDS, Concern, doubts, is_amber
 from ticketlab.report.headline import headline as verdict_on
+from ticketlab.report.limits import bound, untried
+from ticketlab.report.model import first_of_a_kind
 from ticketlab.report.phrases import has_multiple, setting_parts
-from ticketlab.report.tables import first_of_a_kind
 from ticketlab.runs.run import Run
 
 if TYPE_CHECKING:

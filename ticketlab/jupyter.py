@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from ticketlab.errors import InvalidInputError, NotFoundError, TicketlabError
-from ticketlab.report.formats import NOTEBOOK_MARK
+from ticketlab.report import NOTEBOOK_MARK
 from ticketlab.report.phrases import join_names
 
 if TYPE_CHECKING:

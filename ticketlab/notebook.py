@@ -15,7 +15,7 @@ from rich.console import Console
 
 from ticketlab import console
 from ticketlab.outcomes import OUTCOMES
-from ticketlab.report.progress_chart import live
+from ticketlab.report.curves import live
 from ticketlab.runs.experiment import Experiment
 from ticketlab.runs.run import Run
 

@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 
 from ticketlab.checks.mutation_baseline import load_baseline
 from ticketlab.errors import InvalidInputError, NotFoundError
-from ticketlab.report.formats import Format
+from ticketlab.report import Format
 from ticketlab.report.model import Report, RunResults
 from ticketlab.runs.run import Run
 from ticketlab.runs.trial_data import wrapping_write_errors

@@ -15,8 +15,8 @@ from command_line import call
 
 from ticketlab import jupyter, report_writer
 from ticketlab.errors import TicketlabError
-from ticketlab.report.formats import Format
-from ticketlab.report.tables import SECTIONS
+from ticketlab.report import Format
+from ticketlab.report.model import SECTIONS
 from ticketlab.runs.run import Run
 
 # One process makes the runs and pages that all of these look at.

@@ -13,7 +13,7 @@ import pytest
 
 from ticketlab import servers
 from ticketlab.errors import ServerError
-from ticketlab.servers import embedded, paths, reaper
+from ticketlab.servers import embedded, installation, reaper
 
 OPENS_A_SERVER = """
 import json, os, sys
@@ -140,7 +140,7 @@ def test_the_folder_is_closed_to_other_users(server):
     """Through the socket nobody is asked for a password, so nobody else may reach it."""
     status = folder_of(server).stat()
     assert status.st_mode & 0o777 == 0o700
-    assert status.st_uid == paths.account().uid
+    assert status.st_uid == installation.account().uid
 
 
 def test_a_normal_end_leaves_neither_process_nor_folder_and_the_log_can_still_be_read(is_running):

@@ -16,14 +16,14 @@ import pytest
 import ticketlab
 from ticketlab import servers
 from ticketlab.errors import ServerError
-from ticketlab.servers import installation, paths
+from ticketlab.servers import installation
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
 
 def test_a_cold_cache_may_be_filled_by_several_at_once(own_folder, monkeypatch):
     """Two that make the template at the same time get a server each, and leave one template."""
-    monkeypatch.setattr(paths, "cache", lambda: own_folder)
+    monkeypatch.setattr(installation, "cache", lambda: own_folder)
     with contextlib.ExitStack() as stack, ThreadPoolExecutor(2) as threads:
         opened = [servers.open("embedded") for _ in range(2)]
         assert len(list(threads.map(stack.enter_context, opened))) == 2
@@ -34,7 +34,7 @@ def test_a_cold_cache_may_be_filled_by_several_at_once(own_folder, monkeypatch):
 
 def test_without_a_cache_a_server_comes_up_all_the_same(monkeypatch):
     """A home that can not be written costs time, not the server."""
-    monkeypatch.setattr(paths, "cache", lambda: None)
+    monkeypatch.setattr(installation, "cache", lambda: None)
     with servers.open("embedded") as server, psycopg.connect(server.url):
         assert server.version
 
@@ -49,7 +49,7 @@ def test_binaries_in_a_closed_home_are_copied_to_where_the_servers_user_can_reac
     for part in (f"{package.name}/pginstall", f"{package.name}.libs"):
         (closed / part).symlink_to(package.parent / part)
     monkeypatch.setattr(installation, "wheel_binaries", lambda: closed / package.name / "pginstall" / "bin")
-    monkeypatch.setattr(paths, "cache", lambda: own_folder)
+    monkeypatch.setattr(installation, "cache", lambda: own_folder)
     with servers.open("embedded") as server, psycopg.connect(server.url):
         assert server.version
     assert any(entry.name.startswith("binaries-") for entry in own_folder.iterdir())
@@ -58,7 +58,7 @@ def test_binaries_in_a_closed_home_are_copied_to_where_the_servers_user_can_reac
 
 def test_without_the_wheel_a_local_installation_serves(monkeypatch):
     """Any PostgreSQL on this machine will do."""
-    owner = paths.account()
+    owner = installation.account()
     if not any(installation.installed(binaries, owner) for binaries in installation.local_binaries()):
         pytest.skip("there is no local installation of PostgreSQL")
     monkeypatch.setattr(installation, "wheel_binaries", lambda: None)

@@ -19,7 +19,7 @@ from ticketlab.errors import InvalidInputError, NotFoundError, UnavailableError
 from ticketlab.load import Plan, driver
 from ticketlab.load.driver import run_load
 from ticketlab.outcomes import Outcome
-from ticketlab.report.formats import Format
+from ticketlab.report import Format
 from ticketlab.runs import lab
 from ticketlab.runs.experiment import Experiment
 from ticketlab.runs.run import Run

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from ticketlab import report_writer, servers
-from ticketlab.report.formats import Format
+from ticketlab.report import Format
 from ticketlab.servers import installation
 
 SECRET = "hunter2-is-secret"

@@ -16,7 +16,7 @@ from ticketlab.runs import lab
 from ticketlab.runs.experiment import Experiment
 from ticketlab.tickets import Database, EventRepository, RetryPolicy, strategies
 from ticketlab.tickets.purchase import BasketLine
-from ticketlab.tickets.refund import GIVE_BACK
+from ticketlab.tickets.repository import GIVE_BACK
 from ticketlab.tickets.sql import SELL_ALL
 from ticketlab.tickets.strategies import lock_timeout
 

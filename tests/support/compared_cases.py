@@ -17,7 +17,7 @@ from small_cases import Event, Line, Operation, SmallCase
 
 from ticketlab import checks
 from ticketlab.checks.verdict import Status, Verdict, overall
-from ticketlab.formats.imports import check_import
+from ticketlab.formats import imports
 from ticketlab.history import parquet
 from ticketlab.history.ledger import Facts, Ledger
 from ticketlab.history.recording import COLUMNS, NOT_SEEN
@@ -76,7 +76,7 @@ def compared_without_tickets(case: SmallCase) -> Compared:
     """Both verdicts on a case of whose tickets nothing is known."""
     history, ledger = frames(replace(case, tickets=()))
     possible = brute_force.possible(case, tickets_known=False)
-    return Compared(case=case, possible=possible, verdicts=check_import.judge_answers(history, ledger))
+    return Compared(case=case, possible=possible, verdicts=imports.judge_answers(history, ledger))
 
 
 def is_wrong_without_tickets(found: Compared) -> bool:

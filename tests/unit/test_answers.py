@@ -5,7 +5,7 @@ import pytest
 from ticketlab.checks.mutation_baseline import MutantBaseline, MutationBaseline
 from ticketlab.history.arrays import LoadPart
 from ticketlab.report.answers import answers
-from ticketlab.report.concerns import Concern, ConcernKind
+from ticketlab.report.headline import Concern, ConcernKind
 
 
 @pytest.fixture

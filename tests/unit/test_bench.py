@@ -8,8 +8,7 @@ import pytest
 from ticketlab import bench
 from ticketlab.bench import pgbench, runner, subjects
 from ticketlab.bench import results as figures
-from ticketlab.bench.plan import HotEvent, safe_strategies
-from ticketlab.bench.results import BenchResults, BenchTrial, Spread
+from ticketlab.bench.results import BenchResults, BenchTrial, HotEvent, Spread, safe_strategies
 from ticketlab.bench.subjects import Claim, Subject, SubjectKind
 from ticketlab.errors import InvalidInputError, TicketlabError
 from ticketlab.servers import Server

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from ticketlab.bench import checking, checking_worker, tables
 from ticketlab.bench.checking import ALL_CHECKS, ChecksBench, named_checks, run_worker, slope
-from ticketlab.bench.seeded_violations import VIOLATIONS
+from ticketlab.bench.checking_worker import VIOLATIONS
 from ticketlab.errors import InvalidInputError, NotFoundError
 
 SMALL = ChecksBench(sizes=(1_000, 10_000), checks=("no_oversell", "strict_serializability"))

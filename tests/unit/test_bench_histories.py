@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ticketlab import checks
-from ticketlab.bench.seeded_violations import VIOLATIONS, with_violation
+from ticketlab.bench.checking_worker import VIOLATIONS, with_violation
 from ticketlab.bench.synthetic import Shape, generate
 from ticketlab.checks.verdict import Status
 from ticketlab.errors import InvalidInputError, NotFoundError

@@ -9,8 +9,7 @@ from typer.testing import CliRunner
 
 from ticketlab import bench, cli
 from ticketlab.bench import tables
-from ticketlab.bench.plan import BUYERS, HotEvent
-from ticketlab.bench.results import BenchResults, BenchTrial
+from ticketlab.bench.results import BUYERS, BenchResults, BenchTrial, HotEvent
 from ticketlab.bench.subjects import Subject, SubjectKind
 from ticketlab.servers import Server
 

@@ -10,7 +10,7 @@ import pytest
 
 from ticketlab import mutants
 from ticketlab.checks import CHECKS
-from ticketlab.cli import shells
+from ticketlab.cli import machine
 from ticketlab.tickets.strategies import registry
 
 TICKETLAB = str(Path(sys.executable).with_name("ticketlab"))
@@ -94,15 +94,15 @@ def test_another_shell_is_bad_input():
 class TestNames:
     def test_of_strategies_are_those_of_the_registry(self):
         """A strategy's file bears its name."""
-        assert shells.strategy_names() == sorted(registry())
+        assert machine.strategy_names() == sorted(registry())
 
     def test_of_mutants_are_known(self):
         """None is offered that would be refused."""
-        assert set(shells.mutant_names()) <= set(mutants.registry())
+        assert set(machine.mutant_names()) <= set(mutants.registry())
 
     def test_of_checks_are_known(self):
         """As those of mutants."""
-        assert set(shells.check_names()) <= {each.name for each in CHECKS}
+        assert set(machine.check_names()) <= {each.name for each in CHECKS}
 
 
 @pytest.mark.parametrize(
@@ -113,5 +113,5 @@ def test_nobody_waits_for_a_library(line):
     done = asked("bash", line, start=(sys.executable, "-X", "importtime", TICKETLAB))
     imported = {each.rpartition("|")[2].strip() for each in done.stderr.splitlines()}
     assert done.stdout
-    assert "ticketlab.cli.shells" in imported
+    assert "ticketlab.cli.machine" in imported
     assert not {"pandas", "sqlalchemy", "psycopg", "rich"} & imported

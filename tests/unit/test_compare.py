@@ -7,8 +7,8 @@ import pytest
 from rich.console import Console
 
 from ticketlab.errors import InvalidInputError
-from ticketlab.report.compare import ChangeKind, inconclusive, news_of, regressions, versus
-from ticketlab.report.compare.output import as_json, printed
+from ticketlab.report.comparison import ChangeKind, inconclusive, news_of, regressions, versus
+from ticketlab.report.comparison_output import as_json, printed
 from ticketlab.report.model import Report
 
 BEFORE, HALF, NOISY = [100.0, 110.0, 121.0], [50.0, 55.0, 60.5], [60.0, 110.0, 190.0]

@@ -5,8 +5,7 @@ import pytest
 
 from ticketlab.checks.verdict import Status
 from ticketlab.report import page
-from ticketlab.report.concerns import Concern, ConcernKind, concerns, is_amber, strict_failures
-from ticketlab.report.headline import headline
+from ticketlab.report.headline import Concern, ConcernKind, concerns, headline, is_amber, strict_failures
 from ticketlab.report.json_report import as_json
 from ticketlab.report.markdown import markdown
 from ticketlab.report.model import Report

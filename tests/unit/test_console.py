@@ -11,7 +11,7 @@ from ticketlab import console
 from ticketlab.checks import CHECKS
 from ticketlab.checks.verdict import Status, Verdict
 from ticketlab.history.recording import RETRIES
-from ticketlab.report.concerns import Concern, ConcernKind
+from ticketlab.report.headline import Concern, ConcernKind
 from ticketlab.report.summary import summarise
 from ticketlab.runs.experiment import Experiment
 

@@ -2,8 +2,7 @@
 
 import pytest
 
-from ticketlab.history.live_counts import LiveCounter, LiveCounts
-from ticketlab.history.recording import Recorder, collect
+from ticketlab.history.recording import LiveCounter, LiveCounts, Recorder, collect
 from ticketlab.outcomes import Cause, Kind, Outcome
 
 

@@ -12,8 +12,7 @@ from ticketlab.history.measures import double_called, second_calls
 from ticketlab.history.recording import Recorder, collect
 from ticketlab.load import Plan, buyers
 from ticketlab.load.driver import run_load
-from ticketlab.load.plan import PurchaseIntent, Second, When
-from ticketlab.load.second_calls import Offers, Once, SecondCall, SecondCalls
+from ticketlab.load.plan import Offers, Once, PurchaseIntent, Second, SecondCall, SecondCalls, When
 from ticketlab.outcomes import Cause, Outcome
 from ticketlab.tickets import PurchaseResult
 

@@ -9,8 +9,8 @@ from ticketlab.checks import atomic, no_oversell
 from ticketlab.checks.verdict import Anomaly, Status
 from ticketlab.history.ledger import Facts, Ledger
 from ticketlab.history.recording import collect
-from ticketlab.load import sampler as sampler_module
-from ticketlab.load.sampler import Sampler
+from ticketlab.runs import trial_runner as sampler_module
+from ticketlab.runs.trial_runner import Sampler
 
 OWNER = b"0123456789abcdef"
 

@@ -8,7 +8,7 @@ import pytest
 
 from ticketlab import jupyter, notebook
 from ticketlab.errors import InvalidInputError
-from ticketlab.history.live_counts import LiveCounts
+from ticketlab.history.recording import LiveCounts
 from ticketlab.outcomes import Outcome
 from ticketlab.report.style import Chart
 from ticketlab.runs import lab

@@ -13,8 +13,15 @@ from ticketlab.history.arrays import LoadPart
 from ticketlab.load import FaultKind
 from ticketlab.mutants import Trigger
 from ticketlab.power import tables
-from ticketlab.power.detection import Detection, DetectionRun, TrialOutcome, run_until_detected
-from ticketlab.power.false_positives import SafeTrial, judged, random_trials
+from ticketlab.power.detection import (
+    Detection,
+    DetectionRun,
+    SafeTrial,
+    TrialOutcome,
+    judged,
+    random_trials,
+    run_until_detected,
+)
 from ticketlab.power.plan import BUYERS, MutationPlan, ScheduledRun, escalated_trial, select_mutants
 from ticketlab.power.results import MutationResults, describe, needs_of
 from ticketlab.tickets import strategies

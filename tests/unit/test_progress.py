@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from ticketlab.checks.progress import ProgressCount, progress
+from ticketlab.checks.side_effects import ProgressCount, progress
 from ticketlab.history.index import IndexedHistory
 
 S = 1_000_000_000

@@ -46,6 +46,6 @@ def test_what_only_prints_text_imports_no_heavy_library(words):
 
 def test_reading_a_run_loads_no_client_of_a_database():
     """`ticketlab check` and `report` need no PostgreSQL, and do not wait for what talks to one."""
-    modules = "console", "notebook", "report_writer", "runs.run", "report.compare"
+    modules = "console", "notebook", "report_writer", "runs.run", "report.comparison"
     read = f"import {', '.join(f'ticketlab.{each}' for each in modules)}"
     assert loaded_after(read) == "['pandas', 'matplotlib', 'numpy', 'rich']"

@@ -10,9 +10,8 @@ import pytest
 
 from ticketlab.report import charts, page
 from ticketlab.report.captions import Caption
-from ticketlab.report.model import Report
+from ticketlab.report.model import EVIDENCE_SHOWN, SECTIONS, Report, found
 from ticketlab.report.page import ReportImage, comparison_of, timeline_of
-from ticketlab.report.tables import EVIDENCE_SHOWN, SECTIONS, found
 
 HOSTILE = '<script>alert("1")</script>'
 of_words = pytest.mark.usefixtures("unpainted")  # what is looked at is no picture

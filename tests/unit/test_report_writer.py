@@ -10,9 +10,9 @@ from command_line import call
 
 from ticketlab import report_writer
 from ticketlab.errors import InvalidInputError, NotFoundError
-from ticketlab.report.formats import Format
+from ticketlab.report import Format
 from ticketlab.report.markdown import markdown
-from ticketlab.report.tables import SECTIONS
+from ticketlab.report.model import SECTIONS
 from ticketlab.runs.experiment import Experiment
 from ticketlab.runs.run import Run
 from ticketlab.runs.trial_data import Trial

@@ -10,7 +10,7 @@ import pytest
 
 from ticketlab import servers
 from ticketlab.errors import InvalidInputError, ServerError
-from ticketlab.servers import installation, paths, reaper, spec
+from ticketlab.servers import installation, reaper
 from ticketlab.servers.external import LONGEST_PREFIX, with_database
 from ticketlab.servers.server import Server, address_of, arguments_of, checked_settings, refusal
 
@@ -147,18 +147,18 @@ def test_a_local_installation_is_looked_for_from_the_newest_on():
 
 def test_a_folder_is_closed_to_another_user_if_any_folder_above_it_is(tmp_path):
     """Rights are looked at all the way up."""
-    other = paths.OsUser(name="other", uid=os.geteuid() + 4242, gid=os.getegid() + 4242)
+    other = installation.OsUser(name="other", uid=os.geteuid() + 4242, gid=os.getegid() + 4242)
     inner = tmp_path / "closed" / "open"
     inner.mkdir(parents=True)
     inner.parent.chmod(0o700)
     assert not other.can_enter(inner)
-    assert paths.OsUser(name="own", uid=os.geteuid(), gid=os.getegid()).can_enter(inner)
+    assert installation.OsUser(name="own", uid=os.geteuid(), gid=os.getegid()).can_enter(inner)
 
 
 def test_a_user_without_a_home_has_no_cache(monkeypatch):
     """Nothing is made in whatever folder happens to be the current one."""
-    monkeypatch.setattr(paths, "cache_location", lambda: Path("~/.cache/ticketlab"))
-    assert paths.cache() is None
+    monkeypatch.setattr(installation, "cache_location", lambda: Path("~/.cache/ticketlab"))
+    assert installation.cache() is None
 
 
 def test_a_folder_whose_path_is_too_long_for_a_socket_is_passed_over(tmp_path, monkeypatch):
@@ -166,16 +166,16 @@ def test_a_folder_whose_path_is_too_long_for_a_socket_is_passed_over(tmp_path, m
     deep = tmp_path / ("d" * 100)
     deep.mkdir()
     monkeypatch.setenv("TMPDIR", str(deep))
-    assert paths.temporary(paths.account()) != deep
+    assert installation.temporary(installation.account()) != deep
 
 
 def test_without_any_folder_for_data_the_error_says_what_was_tried(monkeypatch):
     """And that TMPDIR is how to name one."""
     monkeypatch.setenv("TMPDIR", "/nowhere")
-    monkeypatch.setattr(paths, "ON_DISK", "/nowhere/else")
-    monkeypatch.setattr(paths.tempfile, "gettempdir", lambda: "/nowhere/at/all")
+    monkeypatch.setattr(installation, "ON_DISK", "/nowhere/else")
+    monkeypatch.setattr(installation.tempfile, "gettempdir", lambda: "/nowhere/at/all")
     with pytest.raises(ServerError, match=r"/nowhere, /nowhere/else, /nowhere/at/all.*Set TMPDIR"):
-        paths.temporary(paths.account())
+        installation.temporary(installation.account())
 
 
 def test_the_survey_answers_soon_and_for_everything(monkeypatch):
@@ -183,7 +183,7 @@ def test_the_survey_answers_soon_and_for_everything(monkeypatch):
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
     monkeypatch.setattr(installation, "wheel_binaries", lambda: None)
     monkeypatch.setattr(installation, "local_binaries", lambda: iter(()))
-    monkeypatch.setattr(paths, "cache_location", lambda: Path("/nowhere/cache"))
+    monkeypatch.setattr(installation, "cache_location", lambda: Path("/nowhere/cache"))
     began = time.monotonic()
     findings = servers.diagnose()
     assert time.monotonic() - began < 3
@@ -199,7 +199,7 @@ def test_the_survey_answers_soon_and_for_everything(monkeypatch):
 
 def test_a_probe_that_fails_is_a_finding_and_not_a_failure():
     """The doctor is asked when something is wrong."""
-    finding = spec._look("anything", lambda: 1 / 0)
+    finding = servers._look("anything", lambda: 1 / 0)
     assert finding == servers.Probe(name="anything", found=False, detail="division by zero")
 
 

@@ -8,7 +8,7 @@ from ticketlab import servers
 from ticketlab.errors import InvalidInputError, ServerError
 from ticketlab.faults.schedule import Fault
 from ticketlab.runs.experiment import Experiment
-from ticketlab.servers import ServerSpec, container, installation, paths, spec
+from ticketlab.servers import ServerSpec, container, installation
 from ticketlab.servers.installation import Installation
 
 
@@ -25,7 +25,7 @@ def machine(monkeypatch, tmp_path):
         monkeypatch.setattr(installation, "local_binaries", lambda: iter(others))
         monkeypatch.setattr(installation, "installed", lambda binaries, _owner: there.get(binaries))
         monkeypatch.setattr(container, "at_hand", lambda: list(images))
-        return paths.account(), tmp_path
+        return installation.account(), tmp_path
 
     return make
 
@@ -86,7 +86,7 @@ def test_without_any_installation_a_version_is_missing_as_all_are(machine):
 def test_what_is_at_hand_is_each_version_once_the_oldest_first(machine):
     """As it can be asked for."""
     machine("18.6", "9.6.24", "15.14", "15.9", "19beta1", images=(14, 18))
-    assert spec.available() == [
+    assert servers.available() == [
         "embedded:9",
         "embedded:15",
         "embedded:18",

@@ -5,8 +5,8 @@ import pytest
 
 from ticketlab.checks.mutation_baseline import MutationBaseline
 from ticketlab.history.arrays import LoadPart
-from ticketlab.report.confidence import at_most, bound
 from ticketlab.report.headline import headline
+from ticketlab.report.limits import at_most, bound
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,7 @@ Every subject sells the same event on the same server, in turn. Its claim is com
 an unproven claim is an error and has no speed.
 """
 
-from ticketlab.bench.plan import HotEvent
-from ticketlab.bench.results import BenchResults
+from ticketlab.bench.results import BenchResults, HotEvent
 from ticketlab.bench.runner import run
 
 __all__ = ["BenchResults", "HotEvent", "run"]

@@ -3,13 +3,12 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from ticketlab import checks, mutants, servers
-from ticketlab.bench.plan import HotEvent, ScheduledTrial
-from ticketlab.bench.results import BenchResults, BenchTrial
+from ticketlab.bench.results import BenchResults, BenchTrial, HotEvent, ScheduledTrial
 from ticketlab.bench.subjects import BenchContext, Claim, Subject, all_subjects
 from ticketlab.checks.verdict import Status
 from ticketlab.errors import InvalidInputError, TicketlabError
 from ticketlab.history.ledger import Ledger
-from ticketlab.history.live_counts import LiveCounts
+from ticketlab.history.recording import LiveCounts
 from ticketlab.runs import lab
 from ticketlab.runs.lab import Progress
 from ticketlab.runs.trial_runner import read_ledger

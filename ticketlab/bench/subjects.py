@@ -20,8 +20,7 @@ import pandas as pd
 import psycopg
 
 from ticketlab.bench import pgbench
-from ticketlab.history.live_counts import LiveCounts
-from ticketlab.history.recording import purchases_of
+from ticketlab.history.recording import LiveCounts, purchases_of
 from ticketlab.load import Plan, driver
 from ticketlab.outcomes import Outcome
 from ticketlab.tickets import Database, EventRepository, Strategy

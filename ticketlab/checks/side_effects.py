@@ -1,10 +1,27 @@
-"""Checks of what a purchase does to others: no deadlock, and nothing left on a connection or in the server. Pure."""
+"""Checks of what a strategy does to others: deadlocks, leftovers, and purchases that fail while seats are left.
+
+`progress` is no check: it is a verdict of its own. In: an `IndexedHistory` and the times of injected faults. Out: how
+many purchases were sold, how many failed while seats were left, and whether their share exceeds a limit.
+
+A purchase fails here if it ends as FAILED, CONFLICT, UNAVAILABLE or UNKNOWN. Seats were left if every event that it
+asked for had enough when it ended, by the sales and refunds answered until then. Not counted are
+
+- purchases whose id had bought before, or has another purchase that was sold;
+- purchases under way at an injected fault, and those within a second of it that lost their connection;
+- purchases under way while the server was down: from a crash to the first answer of a purchase that was called later.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
 from ticketlab.checks.capacity import first_operation
 from ticketlab.checks.verdict import Anomaly, Verdict, check, invalid, valid
+from ticketlab.history.arrays import Integers, Mask
 from ticketlab.history.index import IndexedHistory
 from ticketlab.history.recording import RETRIES
 from ticketlab.history.text import counted
@@ -53,3 +70,131 @@ def no_deadlock(case: IndexedHistory) -> Verdict:
         text = f"the server counted {counted(deadlocks, 'deadlock')} that no answer reports: the error was swallowed"
         return invalid(name, text, history.head(0), Anomaly.DEADLOCK)
     return valid(name, f"none of {counted(of, 'purchase')} met a deadlock")
+
+
+MAX_FAILURES: Final = 0.05
+"""The share of failures up to which a trial made progress, unless the experiment says otherwise."""
+_REACH_NS: Final = 1_000_000_000
+"""How far from its time a fault still cuts connections. The time of a cut is its beginning, that of a crash the time at
+which the server was down; both take about 50 ms."""
+_DOWN_AT_MOST_NS: Final = 3_000_000_000
+"""How long a crashed server counts as down, at most. It is restarted at once, so a later failure has another cause: a
+function may keep its broken connection for ever."""
+
+
+class ProgressStatus(StrEnum):
+    """Whether progress was made."""
+
+    PROGRESS = "PROGRESS"
+    NO_PROGRESS = "NO PROGRESS"
+    NOT_TRIED = "NOT TRIED"
+    """No purchase found seats."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgressCount:
+    """How the purchases of one trial that found seats ended."""
+
+    sold: int
+    failed: int
+    """Purchases that failed while seats were left."""
+    limit: float = MAX_FAILURES
+    """The largest share of failures with which a trial still makes progress."""
+
+    @property
+    def share(self) -> float:
+        """The share of failures; NaN if no purchase found seats."""
+        return self.failed / (self.sold + self.failed) if self.sold + self.failed else float("nan")
+
+    @property
+    def verdict(self) -> ProgressStatus:
+        """Whether the share is within the limit."""
+        if not self.sold + self.failed:
+            return ProgressStatus.NOT_TRIED
+        return ProgressStatus.NO_PROGRESS if self.share > self.limit else ProgressStatus.PROGRESS
+
+    def as_columns(self) -> dict[str, Any]:
+        """The columns of a frame of measures."""
+        return {
+            "found_seats": self.sold + self.failed,
+            "failed_with_seats": self.failed,
+            "failure_share": self.share,
+            "progress": str(self.verdict),
+        }
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain data: `share` (None if no purchase found seats), `failed`, `sold`, `limit`, `verdict`."""
+        share = self.share if self.sold + self.failed else None
+        counts = {"share": share, "failed": self.failed, "sold": self.sold}
+        return counts | {"limit": self.limit, "verdict": str(self.verdict)}
+
+
+def progress(case: IndexedHistory, *, faults_ns: Sequence[int] = (), limit: float = MAX_FAILURES) -> ProgressCount:
+    """The progress of one trial.
+
+    Args:
+        case: its history and ledger; the ledger knows the crashes.
+        faults_ns: the times of all injected faults, in ns since the start of the trial.
+        limit: the largest share of failures with which a trial still makes progress.
+    """
+    sold = int((case.sold_certain & case.sold & case.is_first_line).sum())
+    failures = _failures(case)
+    if failures.any():
+        failures &= ~(_met_a_fault(case, faults_ns) | _while_down(case))
+        without_seats = failures & (_seats_left(case) < case.quantity)
+        failures &= ~np.isin(case.operation, case.operation[without_seats])
+    return ProgressCount(sold=sold, failed=int((failures & case.is_first_line).sum()), limit=limit)
+
+
+def worst_progress(verdicts: Iterable[str]) -> str:
+    """NO PROGRESS if any is, else PROGRESS if any is."""
+    found = set(verdicts)
+    order = (ProgressStatus.NO_PROGRESS, ProgressStatus.PROGRESS)
+    return str(next((each for each in order if each in found), ProgressStatus.NOT_TRIED))
+
+
+def _failures(case: IndexedHistory) -> Mask:
+    """Rows of purchases that were neither sold nor refused, of ids that were not sold in another call."""
+    sold_ids = np.bincount(case.id[case.sold], minlength=case.ids) > 0
+    failures: Mask = case.purchases & ~case.sold & ~case.refused & ~case.repeated & ~sold_ids[case.id]
+    return failures
+
+
+def _seats_left(case: IndexedHistory) -> Integers:
+    """For each row the seats of its event that were left when its operation ended, by the answers.
+
+    A sale counts from its answer, a refund from its call. The changes are sorted by event and time, so two binary
+    searches give the sum of the changes of an event until a time.
+    """
+    ends = np.where(case.purchases, case.completed, case.invoked)
+    span = int(case.completed.max(initial=0)) + 1
+    rows = np.flatnonzero(case.changed_stock)
+    rows = rows[np.lexsort((ends[rows], case.event[rows]))]
+    keys = case.event[rows].astype(np.int64) * span + ends[rows]
+    sums = np.concatenate([[0], np.cumsum(case.stock_delta[rows])])
+    event = case.event.astype(np.int64)
+    until = np.searchsorted(keys, event * span + case.completed, side="right")
+    left: Integers = (
+        case.of_events("total", default=0)[case.event] + sums[until] - sums[np.searchsorted(keys, event * span)]
+    )
+    return left
+
+
+def _met_a_fault(case: IndexedHistory, faults_ns: Sequence[int]) -> Mask:
+    """Rows under way at the time of a fault, and those near it that lost their connection."""
+    lost = (case.history["cause"] == Cause.CONNECTION).to_numpy()
+    met = np.zeros(len(case), np.bool_)
+    for fault_ns in faults_ns:
+        met |= (case.invoked <= fault_ns) & (fault_ns <= case.completed)
+        met |= lost & (case.invoked <= fault_ns + _REACH_NS) & (fault_ns - _REACH_NS <= case.completed)
+    return met
+
+
+def _while_down(case: IndexedHistory) -> Mask:
+    """Rows under way while the server was down after a crash: until the answer of a purchase that was called later."""
+    down = np.zeros(len(case), np.bool_)
+    answered = case.sold | case.refused
+    for crash in case.ledger.crashes_ns:
+        up = case.completed[answered & (case.invoked > crash)].min(initial=crash + _DOWN_AT_MOST_NS)
+        down |= (case.completed >= crash) & (case.invoked < up)
+    return down

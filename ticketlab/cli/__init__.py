@@ -10,14 +10,10 @@ from typing import Annotated
 import typer
 
 from ticketlab.cli import machine, runs
-from ticketlab.cli.bench import bench
-from ticketlab.cli.compare import compare
-from ticketlab.cli.files import export
-from ticketlab.cli.machine import migrate
-from ticketlab.cli.options import EXIT_BAD_INPUT, EXIT_CODES, EXIT_DEFECT, Commands
-from ticketlab.cli.output import print_error
-from ticketlab.cli.power import power
-from ticketlab.cli.shells import completion
+from ticketlab.cli.bench import bench, power
+from ticketlab.cli.files import compare, export
+from ticketlab.cli.machine import completion, migrate
+from ticketlab.cli.output import EXIT_BAD_INPUT, EXIT_CODES, EXIT_DEFECT, Commands, print_error
 from ticketlab.errors import TicketlabError
 
 app = typer.Typer(

@@ -1,13 +1,18 @@
-"""`ticketlab strategies`, `doctor`, `lab` and `migrate`: what is installed, and the schema of a database."""
+"""`ticketlab strategies`, `doctor`, `lab`, `migrate` and `completion`: what is installed, and the schema of a database.
 
+Completion must be fast and importing a strategy takes a second, so names are read from the package's files.
+"""
+
+import json
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
+from typer.completion import get_completion_inspect_parameters, shell_complete
 
-from ticketlab.cli.options import EXIT_BAD_INPUT, AsJson, Commands, DatabaseUrl
-from ticketlab.cli.output import print_error, print_json, show
+from ticketlab.cli.output import EXIT_BAD_INPUT, AsJson, Commands, DatabaseUrl, print_error, print_json, show
 from ticketlab.errors import TicketlabError
 
 if TYPE_CHECKING:
@@ -16,6 +21,56 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from ticketlab.tickets import Database, Strategy
+
+
+_PACKAGE: Final = Path(__file__).parents[1]
+_VARIABLE: Final = "_TICKETLAB_COMPLETE"
+"""The environment variable by which a shell asks `ticketlab` for completions."""
+get_completion_inspect_parameters()  # called for its side effect: Typer registers its shells
+
+
+class Shell(StrEnum):
+    """The shells that have a completion script."""
+
+    BASH = "bash"
+    ZSH = "zsh"
+    FISH = "fish"
+
+
+def completion(
+    context: typer.Context,
+    shell: Annotated[Shell, typer.Argument(help="The shell that reads the script.", show_default=False)],
+) -> None:
+    """Print a script with which the shell completes commands, options and strategy names.
+
+    bash and zsh: put eval "$(ticketlab completion bash)" in .bashrc, or with zsh in .zshrc, after compinit.
+    fish: save the script as ~/.config/fish/completions/ticketlab.fish.
+
+    Example: ticketlab completion bash
+    """
+    application = context.find_root().command
+    raise typer.Exit(shell_complete(application, {}, "ticketlab", _VARIABLE, f"source_{shell}"))
+
+
+def strategy_names() -> list[str]:
+    """The names of the strategies, which are those of their files."""
+    files = (_PACKAGE / "tickets" / "strategies").glob("*.py")
+    return sorted(path.stem for path in files if path.stem != "__init__")
+
+
+def mutant_names() -> list[str]:
+    """The names of the mutants in the calibration."""
+    return [mutant["name"] for mutant in _mutants()]
+
+
+def check_names() -> list[str]:
+    """The names of the checks for which the calibration has a mutant."""
+    return sorted({mutant["check"] for mutant in _mutants()})
+
+
+def _mutants() -> list[dict[str, Any]]:
+    mutants: list[dict[str, Any]] = json.loads((_PACKAGE / "checks" / "mutation_baseline.json").read_bytes())["mutants"]
+    return mutants
 
 
 def strategies(as_json: AsJson = False) -> None:

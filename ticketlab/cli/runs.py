@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ticketlab.cli import files, options
+from ticketlab.cli import files, output
 from ticketlab.cli.files import EventsFile, RunOrFile, Stock, TicketsFile
-from ticketlab.cli.options import (
+from ticketlab.cli.machine import strategy_names
+from ticketlab.cli.output import (
     EXIT_BAD_INPUT,
     EXIT_INTERRUPTED,
     EXIT_WRONG,
@@ -19,12 +20,15 @@ from ticketlab.cli.options import (
     given_options,
     integers,
     number_range,
+    print_error,
+    print_json,
+    progress,
     setting_of,
+    show,
+    working,
 )
-from ticketlab.cli.output import print_error, print_json, progress, show, working
-from ticketlab.cli.shells import strategy_names
 from ticketlab.errors import InvalidInputError, TerminatedError, TicketlabError
-from ticketlab.report.formats import Format
+from ticketlab.report import Format
 
 if TYPE_CHECKING:
     from ticketlab.runs.run import Run
@@ -153,7 +157,7 @@ def run(
     from ticketlab.runs.experiment import DEFAULT_STRATEGIES, Experiment, limits_for_purchases
 
     events_each = number_range("--basket", basket)
-    names = options.all_strategies(baskets=events_each != (1, 1)) if all_strategies else strategy or DEFAULT_STRATEGIES
+    names = output.all_strategies(baskets=events_each != (1, 1)) if all_strategies else strategy or DEFAULT_STRATEGIES
     kind, url = servers.resolve(server, url)
     default = Experiment()
     limits: dict[str, Any] = {"seconds": default.seconds, "stock": default.stock}
@@ -182,7 +186,7 @@ def run(
         faults=tuple(Fault.parse(each) for each in fault or ()),
     )
     if thorough:
-        experiment = options.thorough(experiment, given=given_options(context))
+        experiment = output.thorough(experiment, given=given_options(context))
     try:
         with progress(quiet=quiet or as_json) as on_progress:
             made = lab.run(experiment, out=out, url=url, on_progress=on_progress)

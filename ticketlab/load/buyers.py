@@ -9,8 +9,7 @@ from uuid import UUID
 from ticketlab.errors import InvalidInputError, OwnCodeError
 from ticketlab.history.ids import MASK, PRIME, digest
 from ticketlab.history.recording import NOTHING_HANDED, Handed, Recorder
-from ticketlab.load.plan import Plan, PurchaseIntent
-from ticketlab.load.second_calls import Offers, SecondCall, SecondCalls
+from ticketlab.load.plan import Offers, Plan, PurchaseIntent, SecondCall, SecondCalls
 from ticketlab.outcomes import Cause, Kind, Outcome
 from ticketlab.tickets import EventRepository, PurchaseResult, SoldTicket
 from ticketlab.tickets.purchase import checked_uuid

@@ -17,11 +17,9 @@ import pandas as pd
 from ticketlab.errors import OwnCodeError, TerminatedError, TicketlabError
 from ticketlab.faults.schedule import Actions, Fault, FaultKind, FaultTrigger, InjectedFault
 from ticketlab.history import recording
-from ticketlab.history.live_counts import LiveCounter, LiveCounts
-from ticketlab.history.recording import Recorder
+from ticketlab.history.recording import LiveCounter, LiveCounts, Recorder
 from ticketlab.load import buyers
-from ticketlab.load.plan import Plan
-from ticketlab.load.second_calls import Offers
+from ticketlab.load.plan import Offers, Plan
 from ticketlab.tickets import EventRepository
 from ticketlab.tickets.user_code import Place, place_of
 

@@ -17,8 +17,7 @@ from ticketlab.checks.mutation_baseline import ENOUGH, MutantBaseline, MutationB
 from ticketlab.history.arrays import LoadPart
 from ticketlab.history.statistics import interval, upper_bound
 from ticketlab.mutants import Mutant, Trigger
-from ticketlab.power.detection import Detection, DetectionRun
-from ticketlab.power.false_positives import SafeTrial
+from ticketlab.power.detection import Detection, DetectionRun, SafeTrial
 from ticketlab.power.plan import BUYERS, POOL_SIZE, MutationPlan, mistake_of
 from ticketlab.report.model import DURABILITY
 

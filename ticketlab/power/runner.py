@@ -11,8 +11,7 @@ from ticketlab import mutants
 from ticketlab.errors import TicketlabError
 from ticketlab.mutants import Trigger
 from ticketlab.power import detection, tables
-from ticketlab.power.detection import DetectionRun, open_servers, run_until_detected
-from ticketlab.power.false_positives import SafeTrial, judged, random_trials
+from ticketlab.power.detection import DetectionRun, SafeTrial, judged, open_servers, random_trials, run_until_detected
 from ticketlab.power.plan import POOL_SIZE, MutationPlan, ScheduledRun
 from ticketlab.power.results import MutationResults, describe
 from ticketlab.runs import lab

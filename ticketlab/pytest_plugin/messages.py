@@ -14,8 +14,8 @@ from ticketlab import console, report_writer
 from ticketlab.checks.verdict import Status
 from ticketlab.errors import InvalidInputError
 from ticketlab.pytest_plugin import options
-from ticketlab.report.concerns import doubts
-from ticketlab.report.formats import Format
+from ticketlab.report import Format
+from ticketlab.report.headline import doubts
 from ticketlab.report.phrases import join_names, pluralize
 from ticketlab.runs.experiment import Experiment
 from ticketlab.runs.run import Run

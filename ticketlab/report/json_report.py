@@ -6,11 +6,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from ticketlab.report.answers import ReportAnswer, answers
+from ticketlab.report.answers import ReportAnswer, answers, limits
 from ticketlab.report.captions import captions_of
-from ticketlab.report.caveats import limits
-from ticketlab.report.comparison import DRIFT_WARNING, differences, side_by_side
-from ticketlab.report.model import Report, RunResults
+from ticketlab.report.model import DRIFT_WARNING, Report, RunResults, differences, side_by_side
 from ticketlab.report.summary import summarise
 
 VERSION: Final = 1

@@ -7,14 +7,20 @@ from typing import Final
 
 import jinja2
 
-from ticketlab.report.answers import answers
-from ticketlab.report.caveats import limits
-from ticketlab.report.comparison import DRIFT_WARNING, differences
-from ticketlab.report.formats import Format
-from ticketlab.report.model import Report
+from ticketlab.report import Format
+from ticketlab.report.answers import answers, limits
+from ticketlab.report.model import (
+    DRIFT_WARNING,
+    SECTIONS,
+    Report,
+    comparison_rows,
+    differences,
+    found,
+    pools_differ,
+    strategy_rows,
+)
 from ticketlab.report.page import TEMPLATES, ReportImage, comparison_of, pictures, timeline_of
 from ticketlab.report.phrases import capital, display_name, exact, number
-from ticketlab.report.tables import SECTIONS, comparison_rows, found, pools_differ, strategy_rows
 
 _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>#|~])")
 

@@ -16,13 +16,24 @@ import pandas as pd
 
 from ticketlab.report import captions, charts
 from ticketlab.report.answers import answers as answers_of
+from ticketlab.report.answers import limits
 from ticketlab.report.captions import Caption
-from ticketlab.report.caveats import limits
-from ticketlab.report.comparison import DRIFT_WARNING, differences, labelled_measures
-from ticketlab.report.model import DURABILITY, Report, RunResults
+from ticketlab.report.model import (
+    DRIFT_WARNING,
+    DURABILITY,
+    SECTIONS,
+    Report,
+    RunResults,
+    causes_of,
+    comparison_rows,
+    differences,
+    found,
+    labelled_measures,
+    pools_differ,
+    strategy_rows,
+)
 from ticketlab.report.phrases import capital, display_name, exact, number
 from ticketlab.report.style import Chart
-from ticketlab.report.tables import SECTIONS, causes_of, comparison_rows, found, pools_differ, strategy_rows
 
 _SVG_LIMIT: Final = 64_000
 """Bytes. A larger chart is embedded as a PNG, which is smaller then."""

@@ -1,10 +1,14 @@
-"""Summarises trials: one row per strategy and setting. Pure pandas; knows no charts and no pages."""
+"""Summarises trials: one row per strategy and setting, and which differences of speed are clear. Knows no charts.
+
+Every part of the report decides here whether one speed differs clearly from another: `ticketlab.history.statistics`
+compares the geometric means of the repeats.
+"""
 
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import pandas as pd
 
-from ticketlab.checks.progress import worst_progress
+from ticketlab.checks.side_effects import worst_progress
 from ticketlab.checks.verdict import worst
 from ticketlab.history.recording import RETRIES
 from ticketlab.report.phrases import GROUP, SETTING
@@ -13,6 +17,13 @@ if TYPE_CHECKING:
     from pandas.api.typing import DataFrameGroupBy
 
     Groups: TypeAlias = DataFrameGroupBy[Any, Any]
+from collections.abc import Sequence
+from math import inf, isnan, log, nan
+from typing import Any
+
+from ticketlab.history.statistics import Ratio, geometric_mean, ratio_of
+from ticketlab.report.caption import Caption, strategy_label
+from ticketlab.report.phrases import NO_TRIALS, has_multiple, matching_rows, number, pluralize
 
 COLUMNS: Final = (
     "strategy",
@@ -121,3 +132,147 @@ def _in_order(rows: pd.DataFrame) -> pd.DataFrame:
     appeared = {name: place for place, name in enumerate(rows["strategy"].drop_duplicates())}
     keys = rows.assign(place=rows["strategy"].map(appeared)).sort_values(["safe", "place", *SETTING])
     return rows.loc[keys.index].reset_index(drop=True)
+
+
+_SPEED: Final = "purchases_per_s"
+_HOW_CLEAR: Final = (
+    "A change compares the geometric means of the repeats. It is clear if its 95 % interval excludes 1 (Welch's t-test "
+    "on logarithms); a single repeat has no interval."
+)
+_CHANGE: Final = (*GROUP, "run", "first", "repeats", "typical_first", "typical", "ratio", "low", "high", "clear")
+
+
+def speed_ratio(measures: pd.DataFrame, first: pd.Series, second: pd.Series) -> Ratio:
+    """The speed of the second row of a summary, divided by that of the first."""
+    return ratio_of(*(matching_rows(measures, row)[_SPEED].tolist() for row in (first, second)))
+
+
+def leaders(ranked: pd.DataFrame, measures: pd.DataFrame) -> pd.DataFrame:
+    """The first of the ranked rows, and those that are not clearly slower than it.
+
+    A single repeat shows no spread: then it is the first row alone, and the sentence must say so.
+    """
+    if ranked.empty or ranked["repeats"].max() == 1:
+        return ranked.head(1)
+    ratios = [speed_ratio(measures, ranked.iloc[0], row) for _, row in ranked.iloc[1:].iterrows()]
+    return ranked[[True, *(not (ratio.clear and ratio.value < 1) for ratio in ratios)]]
+
+
+def comparison(measures: pd.DataFrame) -> Caption:
+    """The largest clear change of speed from the first run to another."""
+    kind = "Sales per second of each run with the range of the repeats, by strategy"
+    if measures.empty:
+        return Caption(kind=kind, title=NO_TRIALS)
+    changes = changes_of(measures)
+    clear = changes[changes["clear"]]
+    if changes.empty:
+        title = "The runs share no strategy and setting that sold anything"
+    elif len(clear):
+        row = clear.loc[max(clear.index, key=lambda index: _distance(clear["ratio"][index]))]
+        title = (
+            f"{strategy_label(row, changes)} made {number(row['typical'])} sales/s in {row['run']}, "
+            f"{number(row['ratio'])} times the {number(row['typical_first'])} in {row['first']}"
+        )
+    elif (changes["repeats"] == 1).all():
+        title = "With one repeat of a run no difference between the runs is clear"
+    else:
+        title = "No difference between the runs is clear"
+    return Caption(kind=kind, title=title, detail=_HOW_CLEAR)
+
+
+def _distance(ratio: float) -> float:
+    """How far a ratio is from 1: half as far as double, and 0 the farthest."""
+    return abs(log(ratio)) if ratio else inf
+
+
+def changes_of(measures: pd.DataFrame, column: str = _SPEED) -> pd.DataFrame:
+    """A column of every later run divided by the first run: one row per run, strategy and setting that both have.
+
+    Columns: those of GROUP; `run` and `first`, the names of the runs; `repeats`, the smaller number of both;
+    `typical_first` and `typical`, the geometric means; `ratio`, its limits `low` and `high` (NaN without an interval)
+    and `clear`. No row if the first run has only zeros, because there is no ratio.
+    """
+    first = next(iter(measures["run"]), "")
+    trials = measures.dropna(subset=[column]).groupby(["run", *GROUP], sort=False)[column]
+    samples = {key: list(values) for key, values in trials}
+    rows = [
+        _change(dict(zip(("run", *GROUP), key, strict=True)) | {"first": first}, samples[first, *key[1:]], values)
+        for key, values in samples.items()
+        if key[0] != first and any(samples.get((first, *key[1:]), ()))
+    ]
+    changes = pd.DataFrame(rows, columns=list(_CHANGE))
+    return changes[changes["ratio"].notna()].astype({"clear": bool}).reset_index(drop=True)
+
+
+def _change(about: dict[str, Any], first: Sequence[float], values: Sequence[float]) -> dict[str, Any]:
+    ratio = ratio_of(first, values)
+    return about | {
+        "repeats": min(len(first), len(values)),
+        "typical_first": geometric_mean(first),
+        "typical": geometric_mean(values),
+        "ratio": ratio.value,
+        "low": ratio.low,
+        "high": ratio.high,
+        "clear": ratio.clear,
+    }
+
+
+def change_text(row: pd.Series) -> str:
+    """A ratio with its limits, such as "0.5 (0.4 to 0.62)"; "unclear" is added if it is not clear."""
+    if isnan(row["ratio"]):
+        return number(nan)
+    limits = "" if isnan(row["low"]) else f" ({number(row['low'])} to {number(row['high'])})"
+    return f"{number(row['ratio'])}{limits}{'' if row['clear'] else ', unclear'}"
+
+
+def rates_by_run(measures: pd.DataFrame) -> pd.DataFrame:
+    """`summary.spread` of the sales per second of each run, in the order in which the runs appear."""
+    runs = measures.groupby("run", sort=False)
+    return pd.concat([spread(trials, _SPEED).assign(run=run) for run, trials in runs])
+
+
+def crossover(measures: pd.DataFrame, one: str, other: str) -> str:
+    """The number of buyers from which `other` is clearly faster than `one`, as a sentence; one per size of the pool."""
+    both = measures[measures["strategy"].isin([one, other])]
+    if not has_multiple(both["pool_size"]):
+        return _crossover(both, one, other)
+    return " ".join(
+        f"With a pool of {number(trials['pool_size'].iloc[0])}: {_crossover(trials, one, other)}"
+        for _, trials in both.groupby("pool_size")
+    )
+
+
+def _crossover(measures: pd.DataFrame, one: str, other: str) -> str:
+    ones, others = (_speeds_by_buyers(measures[measures["strategy"] == name]) for name in (one, other))
+    shared = sorted(ones.keys() & others.keys())
+    if not shared:
+        return f"{one} and {other} were not run with the same number of buyers."
+    if max(len(sample[buyers]) for sample in (ones, others) for buyers in shared) == 1:
+        return f"{one} and {other} were run once {_range(shared)}: one repeat shows no spread, so neither is faster."
+    ratios = pd.Series([ratio_of(ones[each], others[each]) for each in shared], index=shared)
+    ahead = ratios.map(lambda ratio: ratio.clear and ratio.value > 1)
+    behind = ratios.map(lambda ratio: ratio.clear and ratio.value < 1)
+    faster = f"{other} is clearly faster than {one}"
+    if ahead.all():
+        return f"{faster} {_range(shared)}."
+    if ahead.iloc[-1]:
+        first = next(each for each in shared if ahead.loc[each:].all())
+        other_speed, speed = (number(pd.Series(sample[first]).median()) for sample in (others, ones))
+        return f"From {pluralize(first, 'buyer')} on {faster}: {other_speed} and {speed} sales/s there."
+    if ahead.any():
+        last = ahead[ahead].index[-1]
+        return f"{faster} with {pluralize(last, 'buyer')}, but not with more buyers."
+    sentence = f"{one} and {other} do not differ clearly {_range(shared)}."
+    if behind.any():
+        sentence = f"{other} is not clearly faster than {one} at any number of buyers that was run."
+    return sentence
+
+
+def _speeds_by_buyers(trials: pd.DataFrame) -> dict[int, list[float]]:
+    return {int(buyers): trials.loc[trials["buyers"] == buyers, _SPEED].tolist() for buyers in set(trials["buyers"])}
+
+
+def _range(buyers: Sequence[int]) -> str:
+    if len(buyers) == 1:
+        return f"with {pluralize(buyers[0], 'buyer')}"
+    return f"at every number of buyers that was run, from {number(buyers[0])} to {number(buyers[-1])}"

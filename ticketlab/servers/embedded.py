@@ -20,9 +20,8 @@ import psycopg
 from psycopg import sql
 
 from ticketlab.errors import ServerError
-from ticketlab.servers import installation, paths, reaper
-from ticketlab.servers.installation import Installation
-from ticketlab.servers.paths import OsUser
+from ticketlab.servers import installation, reaper
+from ticketlab.servers.installation import Installation, OsUser
 from ticketlab.servers.server import CrashControl, Server, arguments_of, not_restarted, refusal
 
 HOST: Final = "127.0.0.1"
@@ -51,9 +50,9 @@ def serve(
     Raises:
         ServerError: there are no such binaries, or PostgreSQL refused the settings.
     """
-    owner = paths.account()
-    with paths.private(paths.temporary(owner), owner) as folder:
-        cache = paths.cache() or folder
+    owner = installation.account()
+    with installation.private(installation.temporary(owner), owner) as folder:
+        cache = installation.cache() or folder
         binaries = installation.find(owner, cache, major=major, tried=tried)
         postmaster = Postmaster(binaries, owner, folder, settings)
         shutil.copytree(_template(binaries, owner, cache), postmaster.data, symlinks=True)
@@ -220,9 +219,9 @@ def _template(binaries: Installation, owner: OsUser, cache: Path) -> Path:
     version = re.sub(r"[^\w.]+", "-", binaries.version).strip("-")
     name = cache / f"template-{version}-{owner.name}"
     if not name.exists():
-        with paths.private(cache, owner) as making:
+        with installation.private(cache, owner) as making:
             _initdb(binaries, owner, making / "data")
-            paths.publish(making / "data", name)
+            installation.publish(making / "data", name)
     return name
 
 

@@ -1,4 +1,7 @@
-"""The captions of the charts of trials: what was sold, how fast, and how often purchases were retried."""
+"""What each chart of trials shows, in a sentence and its details: titles, captions and alt texts. Draws nothing.
+
+A sentence claims no more than the repeats show: "fastest" is said only if the difference is clear.
+"""
 
 from typing import Final
 
@@ -6,8 +9,19 @@ import pandas as pd
 
 from ticketlab.history.recording import RETRIES
 from ticketlab.report import summary
-from ticketlab.report.captions.caption import Caption, at_most_buyers, each_row, strategy_label, without_violation
-from ticketlab.report.captions.comparison import leaders
+from ticketlab.report.caption import (
+    MOST_OPERATIONS,
+    Caption,
+    at_most_buyers,
+    each_row,
+    has_timeline,
+    made_twice,
+    overwrote,
+    story,
+    strategy_label,
+    timeline,
+    without_violation,
+)
 from ticketlab.report.phrases import (
     GROUP,
     NO_TRIALS,
@@ -21,7 +35,7 @@ from ticketlab.report.phrases import (
     percent,
     pluralize,
 )
-from ticketlab.report.summary import summarise
+from ticketlab.report.summary import change_text, changes_of, comparison, crossover, leaders, rates_by_run, summarise
 
 WASTED: Final = "Wasted: retried, or given up after a conflict. 'Sold out' answers do not count."
 
@@ -243,3 +257,35 @@ def captions_of(measures: pd.DataFrame, stock: pd.DataFrame) -> dict[str, Captio
     if measures[["retries", "conflicts"]].any(axis=None):
         captions["wasted"] = wasted(measures)
     return captions
+
+
+__all__ = [
+    "MOST_OPERATIONS",
+    "WASTED",
+    "Caption",
+    "captions_of",
+    "change_text",
+    "changes_of",
+    "comparison",
+    "conflict_share",
+    "crossover",
+    "has_timeline",
+    "latency",
+    "leaders",
+    "made_twice",
+    "outcomes",
+    "overwrote",
+    "rate_text",
+    "rates_by_run",
+    "retries",
+    "retries_text",
+    "share_text",
+    "stock_ends",
+    "stock_over_time",
+    "story",
+    "throughput",
+    "tickets_sold",
+    "timeline",
+    "wasted",
+    "without_violation",
+]

@@ -1,16 +1,17 @@
-"""How much a VALID verdict leaves possible: 0 violations in so many purchases is at most such a rate. Pure.
+"""How much a run proves: the rate that a VALID verdict leaves possible, and what its injected faults hit. Pure.
 
 A purchase is counted where it may have gone wrong: whatever came of it, but for those to which no connection was given,
 so that nothing was sent. The bound itself is `ticketlab.history.statistics.upper_bound`.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import pandas as pd
 
 from ticketlab.checks.mutation_baseline import MutationBaseline
 from ticketlab.history.arrays import LoadPart, words_of
+from ticketlab.history.measures import FaultMet, Met
 from ticketlab.history.statistics import CONFIDENCE, upper_bound
 from ticketlab.report.phrases import join_names, number, pluralize
 
@@ -100,3 +101,63 @@ def each_bound(measures: pd.DataFrame, strategies: Sequence[str]) -> str:
         for name, count in purchases_by(measures, strategies).items()
     ]
     return f"By strategy, exact (Clopper and Pearson, one-sided): {'; '.join(told)}."
+
+
+def untested(faults: Sequence[FaultMet]) -> list[str]:
+    """The faults that were not injected in any trial, or hit no operation."""
+    return [name for name, met in _by_fault(faults).items() if met is None or not met.operations]
+
+
+def sentences(faults: Sequence[FaultMet]) -> Iterator[str]:
+    """What each fault hit in all trials together; nothing about a fault that was never injected."""
+    for name, met in _by_fault(faults).items():
+        if met is not None:
+            yield _sentence(name, met)
+            if met.operations:
+                yield from _strategies_without(name, faults)
+
+
+def _by_fault(faults: Sequence[FaultMet]) -> dict[str, Met | None]:
+    totals: dict[str, Met | None] = {}
+    for each in faults:
+        before = totals.setdefault(each.fault, None)
+        totals[each.fault] = before if each.met is None else (before or Met()) + each.met
+    return totals
+
+
+def _sentence(name: str, met: Met) -> str:
+    counts = {"purchase": (met.purchases, met.committed), "refund": (met.refunds, met.refunded)}
+    parts = [
+        f"{pluralize(count, noun)}, of which {f'{committed:,}' if committed else 'none'} had committed"
+        for noun, (count, committed) in counts.items()
+        if count
+    ]
+    return f"{name} hit {'; and '.join(parts)}." if parts else f"{name} hit no purchase: this fault was not tested."
+
+
+def _strategies_without(name: str, faults: Sequence[FaultMet]) -> Iterator[str]:
+    strategies = dict.fromkeys(each.strategy for each in faults if each.fault == name)
+    without = [
+        each for each in strategies if untested([met for met in faults if (met.fault, met.strategy) == (name, each)])
+    ]
+    if without:
+        yield f"{name} hit no purchase of {join_names(without)}: it was not tested there."
+
+
+def double_calls_condition(shares: Iterable[float]) -> list[str]:
+    """The largest share of purchases that were called twice, as a part of a run's conditions; empty if it is 0."""
+    largest = max(shares, default=0.0)
+    return [f"{100 * largest:g} % of the purchases called twice"] if largest else []
+
+
+def without_double_calls(shares: Mapping[str, float]) -> Iterator[str]:
+    """A sentence for each strategy without double calls, because it does not claim to allow them.
+
+    Args:
+        shares: by strategy the share of purchases that were called twice.
+    """
+    largest = max(shares.values(), default=0.0)
+    cost = f" The others called {100 * largest:g} % of theirs twice, which lowers their sales/s." if largest else ""
+    for name, share in shares.items():
+        if not share:
+            yield f"{name} does not claim that a purchase id is sold only once, so no id was called twice.{cost}"

@@ -10,10 +10,10 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ticketlab.report.captions.caption import strategy_label
-from ticketlab.report.compare.versus import RunComparison, inconclusive, news_of
-from ticketlab.report.comparison import DRIFT_WARNING
+from ticketlab.report.caption import strategy_label
+from ticketlab.report.comparison import RunComparison, inconclusive, news_of
 from ticketlab.report.json_report import jsonable
+from ticketlab.report.model import DRIFT_WARNING
 from ticketlab.report.phrases import join_names, number, setting_parts
 
 _SAID: Final = {
