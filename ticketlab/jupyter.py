@@ -1,5 +1,7 @@
 """Runs notebooks in a kernel, and copies those of the package for JupyterLab."""
 
+from __future__ import annotations
+
 import asyncio
 import os
 import shutil
@@ -56,14 +58,14 @@ def execute_report(folders: Sequence[Path], on_progress: Callable[[str], None]) 
     return str(nbformat.writes(notebook)) + "\n"
 
 
-def _give_runs(notebook: "NotebookNode", folders: Sequence[Path]) -> None:
+def _give_runs(notebook: NotebookNode, folders: Sequence[Path]) -> None:
     """Set the runs in the parameter cell, and mark the first cell: a marked file may be overwritten."""
     first, parameters, *_ = notebook.cells
     first.metadata[NOTEBOOK_MARK] = True
     parameters.source = f"RUNS = {[str(each) for each in folders]}"
 
 
-def execute(notebook: "NotebookNode", *, on_cell: Callable[[int], None] = lambda _number: None) -> None:
+def execute(notebook: NotebookNode, *, on_cell: Callable[[int], None] = lambda _number: None) -> None:
     """Execute every cell of a notebook, and store its output in the notebook.
 
     Args:
@@ -98,7 +100,7 @@ def execute(notebook: "NotebookNode", *, on_cell: Callable[[int], None] = lambda
             raise TicketlabError(_failure_message(reached, error, log)) from error
 
 
-async def _run(client: "NotebookClient", manager: "AsyncKernelManager", folder: Path, log: Path) -> None:
+async def _run(client: NotebookClient, manager: AsyncKernelManager, folder: Path, log: Path) -> None:
     """Execute, and end the kernel whatever happens."""
     try:
         with log.open("wb") as output:

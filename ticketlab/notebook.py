@@ -3,6 +3,8 @@
 Works in any Python: outside of Jupyter the progress is a bar.
 """
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,10 +18,10 @@ from rich.console import Console
 from ticketlab import console
 from ticketlab.outcomes import OUTCOMES
 from ticketlab.report.curves import live
-from ticketlab.runs.experiment import Experiment
 from ticketlab.runs.run import Run
 
 if TYPE_CHECKING:
+    from ticketlab.runs.experiment import Experiment
     from ticketlab.runs.lab import Progress
     from ticketlab.tickets import Strategy
     from ticketlab.tickets.user_code import PurchaseFunction
@@ -36,7 +38,7 @@ _HASH_LENGTH: Final = 16
 def run(
     experiment: Experiment,
     *,
-    own: "Sequence[Strategy | PurchaseFunction]" = (),
+    own: Sequence[Strategy | PurchaseFunction] = (),
     saved: str | Path | None = None,
     out: Path = Path("runs"),
 ) -> Run:
@@ -87,7 +89,7 @@ def _executed_cells() -> list[str]:
 
 
 @contextmanager
-def _progress(experiment: Experiment) -> Iterator[Callable[["Progress"], None]]:
+def _progress(experiment: Experiment) -> Iterator[Callable[[Progress], None]]:
     if not Console().is_jupyter:
         with console.progress() as show:
             yield show
@@ -114,7 +116,7 @@ class _LiveView:
         self._figure = display(Pretty("…"), display_id=True)
         self._drawn_s = self._took_s = 0.0
 
-    def show(self, step: "Progress") -> None:
+    def show(self, step: Progress) -> None:
         """Update the line; draw the figure between trials and within a long one, as far as its share of time allows."""
         from IPython.display import Pretty
 
@@ -132,7 +134,7 @@ class _LiveView:
             self._drawn_s = time.monotonic()
             self._took_s = self._drawn_s - began_s
 
-    def _sample(self, step: "Progress", strategy: str) -> dict[str, Any]:
+    def _sample(self, step: Progress, strategy: str) -> dict[str, Any]:
         so_far = step.so_far
         counts = {outcome: so_far.outcomes.get(outcome, 0) for outcome in OUTCOMES}
         keys = {"trial": step.trial, "strategy": strategy, "seconds": so_far.seconds}

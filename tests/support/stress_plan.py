@@ -3,6 +3,8 @@
 Pure: knows tests by their names and by what they are known to take, and runs nothing.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +61,7 @@ class Shard:
     of: int
 
     @classmethod
-    def parse(cls, text: str) -> "Shard":
+    def parse(cls, text: str) -> Shard:
         """What is meant by 1/4.
 
         Raises:

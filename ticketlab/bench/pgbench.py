@@ -5,13 +5,15 @@ of each connection, which fills caches that a warmed-up pool has filled, and `--
 connected.
 """
 
+from __future__ import annotations
+
 import io
 import math
 import os
 import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 from uuid import UUID
 
 import numpy as np
@@ -19,7 +21,9 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from ticketlab import environment
 from ticketlab.errors import TicketlabError
-from ticketlab.load import Plan
+
+if TYPE_CHECKING:
+    from ticketlab.load import Plan
 
 FOR_UPDATE: Final = """\
 BEGIN;

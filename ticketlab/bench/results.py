@@ -16,12 +16,14 @@ Speeds are sales (of the limit tickets) per second. A ratio is there where both 
 there where it was measured; where a claim is unproven the speed is null.
 """
 
+from __future__ import annotations
+
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from statistics import median
-from typing import Any, Final, NamedTuple, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeAlias
 
 import pandas as pd
 
@@ -32,8 +34,10 @@ from ticketlab.load import Plan
 from ticketlab.outcomes import MAX_INTEGER
 from ticketlab.report.model import DURABILITY
 from ticketlab.runs.experiment import Experiment
-from ticketlab.servers import Server
 from ticketlab.tickets import strategies
+
+if TYPE_CHECKING:
+    from ticketlab.servers import Server
 
 BUYERS: Final = (1, 8, 16, 32, 64, 256)
 _SEATS: Final = 1_000_000

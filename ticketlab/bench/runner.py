@@ -1,19 +1,24 @@
 """Runs a hot-event bench: each subject in its turn on empty tables, its claim compared with the ledger."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from ticketlab import checks, mutants, servers
 from ticketlab.bench.results import BenchResults, BenchTrial, HotEvent, ScheduledTrial
 from ticketlab.bench.subjects import BenchContext, Claim, Subject, all_subjects
 from ticketlab.checks.verdict import Status
 from ticketlab.errors import InvalidInputError, TicketlabError
-from ticketlab.history.ledger import Ledger
-from ticketlab.history.recording import LiveCounts
 from ticketlab.runs import lab
 from ticketlab.runs.lab import Progress
 from ticketlab.runs.trial_runner import read_ledger
 from ticketlab.settings import Settings
 from ticketlab.tickets import Database, EventRepository, migrations, strategies, trial_tables
+
+if TYPE_CHECKING:
+    from ticketlab.history.ledger import Ledger
+    from ticketlab.history.recording import LiveCounts
 
 
 def run(

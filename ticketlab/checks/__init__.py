@@ -3,8 +3,10 @@
 A check that crashed or had nothing to judge is UNKNOWN, never VALID.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
@@ -15,7 +17,9 @@ from ticketlab.checks.order import no_false_sold_out, strict_serializability
 from ticketlab.checks.side_effects import leaves_connection_clean, no_deadlock
 from ticketlab.checks.verdict import Check, Status, Verdict, check, unknown
 from ticketlab.history.index import IndexedHistory
-from ticketlab.history.ledger import Ledger
+
+if TYPE_CHECKING:
+    from ticketlab.history.ledger import Ledger
 
 __all__ = [
     "CHECKS",

@@ -3,16 +3,21 @@
 Pure: opens no connection.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ticketlab.checks.capacity import apart_for_a_moment, first_operation, operations
 from ticketlab.checks.verdict import Anomaly, Verdict, check, invalid, valid
 from ticketlab.history.arrays import NEVER, Integers, Mask
-from ticketlab.history.index import IndexedHistory
 from ticketlab.history.recording import NOT_SEEN
 from ticketlab.history.text import counted, every, verb
+
+if TYPE_CHECKING:
+    from ticketlab.history.index import IndexedHistory
 
 
 @check

@@ -18,14 +18,20 @@ Example: 1 seat. Purchase 1 is called at 0 and answered "sold" at 10, purchase 2
 before the second sale, and nothing would be wrong.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
 
 from ticketlab.checks.verdict import Anomaly, Verdict, check, invalid, valid
 from ticketlab.history.arrays import NEVER, Integers, Mask
-from ticketlab.history.index import IndexedHistory
 from ticketlab.history.recording import NOT_SEEN
 from ticketlab.history.text import counted, every, plural, verb
+
+if TYPE_CHECKING:
+    from ticketlab.history.index import IndexedHistory
 
 
 def oversold_for_a_moment(case: IndexedHistory, name: str) -> Verdict | None:
@@ -70,7 +76,7 @@ def _samples(case: IndexedHistory) -> pd.DataFrame:
     return samples.assign(seats=samples["event"].map(seats))
 
 
-def _when(sample: "pd.Series[int]") -> str:
+def _when(sample: pd.Series[int]) -> str:
     return f"at {sample['at_ns'] / 1e9:.3f} s event {sample['event']}"
 
 
@@ -159,7 +165,7 @@ def setup_unchanged(case: IndexedHistory) -> Verdict:
     return valid(name, f"{events_have} the seats that were put on sale, {seats:,} in all")
 
 
-def _difference(event: "pd.Series[int]") -> str:
+def _difference(event: pd.Series[int]) -> str:
     seats = int(event["total"])
     put = f"event {event['event']}: {counted(seats, 'seat')} {verb(seats, 'was')} put on sale"
     if event["total_found"] == NOT_SEEN:
@@ -210,14 +216,14 @@ def _duplicate_ticket(case: IndexedHistory, name: str) -> Verdict | None:
     return invalid(name, text, case.rows(np.flatnonzero(bought)).assign(ticket=ticket[first]), Anomaly.OVERSELL)
 
 
-def _stock_anomaly(event: "pd.Series[int]") -> Anomaly:
+def _stock_anomaly(event: pd.Series[int]) -> Anomaly:
     if event["oversold"] > 0:
         return Anomaly.OVERSELL
     too_high = event["available"] > event["total"] - event["tickets"]
     return Anomaly.LOST_UPDATE if too_high else Anomaly.UNDERSELL
 
 
-def _disagreement(event: "pd.Series[int]") -> str:
+def _disagreement(event: pd.Series[int]) -> str:
     if event["oversold"] > 0:
         found = _tickets_for_seats(event["tickets"], event["total"])
         return f"event {event['event']}: {found}, {event['oversold']:,} too many"
@@ -230,7 +236,7 @@ def _tickets_for_seats(tickets: int, seats: int) -> str:
     return f"{counted(tickets, 'ticket')} for {counted(seats, 'seat')}"
 
 
-def _first_beyond_the_last_seat(case: IndexedHistory, event: "pd.Series[int]") -> pd.DataFrame:
+def _first_beyond_the_last_seat(case: IndexedHistory, event: pd.Series[int]) -> pd.DataFrame:
     """The first sale beyond the seats; none where refunds in between hide it."""
     rows = np.flatnonzero(case.changed_stock & (case.event == event["event"]))
     has_versions = (case.version[rows] != NOT_SEEN).all()

@@ -11,21 +11,25 @@ asked for had enough when it ended, by the sales and refunds answered until then
 - purchases under way while the server was down: from a crash to the first answer of a purchase that was called later.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 
 from ticketlab.checks.capacity import first_operation
 from ticketlab.checks.verdict import Anomaly, Verdict, check, invalid, valid
-from ticketlab.history.arrays import Integers, Mask
-from ticketlab.history.index import IndexedHistory
 from ticketlab.history.recording import RETRIES
 from ticketlab.history.text import counted
 from ticketlab.outcomes import Cause
+
+if TYPE_CHECKING:
+    from ticketlab.history.arrays import Integers, Mask
+    from ticketlab.history.index import IndexedHistory
 
 
 @check

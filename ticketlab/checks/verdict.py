@@ -1,16 +1,20 @@
 """A check, and its verdict: a status, a sentence, the anomaly, and the operations that prove it."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 import pandas as pd
 
 from ticketlab.history.index import IndexedHistory
-from ticketlab.history.ledger import Ledger
 from ticketlab.history.recording import NOT_SEEN, RETRIES
+
+if TYPE_CHECKING:
+    from ticketlab.history.ledger import Ledger
 
 EVIDENCE_LIMIT: Final = 20
 """Rows of evidence that a verdict keeps; its summary counts them all."""

@@ -1,5 +1,7 @@
 """`ticketlab bench` and `ticketlab power`: measure strategies against pgbench, and the checks against mutants."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -97,7 +99,7 @@ def hot_event(
     raise typer.Exit(EXIT_WRONG if results.errors else EXIT_INTERRUPTED if results.ended_early else 0)
 
 
-def _show_sales(results: "BenchResults") -> None:
+def _show_sales(results: BenchResults) -> None:
     from ticketlab.bench import tables
 
     shown = (tables.speeds(results), tables.ratios(results), "", tables.legend(results))
@@ -156,7 +158,7 @@ def checks(
     raise typer.Exit(EXIT_WRONG if results.errors else EXIT_INTERRUPTED if results.ended_early else 0)
 
 
-def _show_times(results: "checking.CheckResults") -> None:
+def _show_times(results: checking.CheckResults) -> None:
     from ticketlab.bench import tables
 
     shown = (tables.check_speeds(results), "", tables.check_peaks(results), "", tables.check_legend(results))
@@ -242,7 +244,7 @@ def power(
     raise typer.Exit(EXIT_WRONG if done.results.wrong else ended)
 
 
-def _list(names: "Sequence[str]", *, as_json: bool) -> None:
+def _list(names: Sequence[str], *, as_json: bool) -> None:
     from dataclasses import asdict
 
     from ticketlab import mutants
@@ -257,7 +259,7 @@ def _list(names: "Sequence[str]", *, as_json: bool) -> None:
         show(tables.mutants(listed))
 
 
-def _show(done: "Done") -> None:
+def _show(done: Done) -> None:
     from ticketlab.power import tables
 
     results = done.results
@@ -266,7 +268,7 @@ def _show(done: "Done") -> None:
     typer.echo(f"Results: {done.folder}")
 
 
-def _require_complete(plan: "MutationPlan") -> None:
+def _require_complete(plan: MutationPlan) -> None:
     """Refuse --keep for a smaller plan than the default: reports quote the calibration as one of all mutants."""
     from ticketlab.power.plan import MutationPlan
 
@@ -278,7 +280,7 @@ def _require_complete(plan: "MutationPlan") -> None:
         )
 
 
-def _keep(results: "MutationResults") -> bool:
+def _keep(results: MutationResults) -> bool:
     """Save the results as the calibration; returns False, and prints why, if that is not possible."""
     from ticketlab.checks import mutation_baseline
 

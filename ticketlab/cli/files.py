@@ -1,5 +1,7 @@
 """`ticketlab compare`, `check FILE` and `export`: compares saved runs, and exchanges histories with other programs."""
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Iterator
 from enum import StrEnum
@@ -137,7 +139,7 @@ def export(
     typer.echo(f"The history is saved in {out}", err=True)
 
 
-def _trial_of(trials: "list[Trial]", number: int | None, folder: Path) -> "Trial":
+def _trial_of(trials: list[Trial], number: int | None, folder: Path) -> Trial:
     if number is None and len(trials) == 1:
         return trials[0]
     for trial in trials:
@@ -217,7 +219,7 @@ def check(
     raise typer.Exit(EXIT_WRONG if overall(verdicts) is Status.INVALID else 0)
 
 
-def _table(source: Path) -> "Table":
+def _table(source: Path) -> Table:
     from ticketlab.formats.imports import Table
 
     if source == _STANDARD_INPUT:
@@ -225,7 +227,7 @@ def _table(source: Path) -> "Table":
     return Table.read(source)
 
 
-def _as_json(source: Path, imported: "ImportedHistory", verdicts: "Sequence[Verdict]") -> dict[str, Any]:
+def _as_json(source: Path, imported: ImportedHistory, verdicts: Sequence[Verdict]) -> dict[str, Any]:
     from ticketlab.checks.verdict import overall
     from ticketlab.report.explain import story_of
 

@@ -3,6 +3,8 @@
 Completion must be fast and importing a strategy takes a second, so names are read from the package's files.
 """
 
+from __future__ import annotations
+
 import json
 from dataclasses import asdict
 from enum import StrEnum
@@ -89,7 +91,7 @@ def strategies(as_json: AsJson = False) -> None:
         show(_strategy_table(found))
 
 
-def _installed() -> "Iterator[Strategy]":
+def _installed() -> Iterator[Strategy]:
     """Strategies of other packages; one that cannot be imported is reported, and the others are still listed."""
     from ticketlab.tickets.strategies import entry_point_strategies, get
 
@@ -100,7 +102,7 @@ def _installed() -> "Iterator[Strategy]":
             print_error(str(error))
 
 
-def _strategy_table(found: "Sequence[Strategy]") -> "Table":
+def _strategy_table(found: Sequence[Strategy]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
@@ -115,7 +117,7 @@ def _strategy_table(found: "Sequence[Strategy]") -> "Table":
     return table
 
 
-def _as_json(strategy: "Strategy") -> dict[str, Any]:
+def _as_json(strategy: Strategy) -> dict[str, Any]:
     fields = ("name", "summary", "cost", "when", "safe", "isolation")
     return {field: getattr(strategy, field) for field in fields} | {
         "sells_baskets": strategy.basket is not None,
@@ -237,7 +239,7 @@ def revert(versions: Versions = None, url: DatabaseUrl = None) -> None:
     typer.echo(f"{address}: " + (f"reverted {reverted}" if reverted else "nothing to revert"))
 
 
-def _database(url: str | None) -> "Database":
+def _database(url: str | None) -> Database:
     from ticketlab.settings import Settings
     from ticketlab.tickets import Database
 

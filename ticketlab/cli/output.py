@@ -3,6 +3,8 @@
 Tables and JSON go to standard output, progress and errors to standard error.
 """
 
+from __future__ import annotations
+
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -67,7 +69,7 @@ def all_strategies(*, baskets: bool) -> list[str]:
     return [name for name, each in found.items() if (each.basket if baskets else not each.basket_only)]
 
 
-def thorough(experiment: "Experiment", *, given: Collection[str]) -> "Experiment":
+def thorough(experiment: Experiment, *, given: Collection[str]) -> Experiment:
     """The experiment of --thorough: every feature of its strategies and server; the `given` options stay."""
     from ticketlab.mutants import get
     from ticketlab.runs.experiment import thorough
@@ -160,7 +162,7 @@ class _Output(io.FileIO):
 
     _is_lost = False
 
-    def write(self, data: "ReadableBuffer", /) -> int:
+    def write(self, data: ReadableBuffer, /) -> int:
         """Write, or end the program; what is still buffered is then discarded."""
         if self._is_lost:
             return memoryview(data).nbytes
@@ -181,19 +183,19 @@ def exit_on_broken_pipe() -> None:
     sys.stdout = io.TextIOWrapper(output, encoding=sys.stdout.encoding, errors=sys.stdout.errors)
 
 
-def terminal(*, stderr: bool = False) -> "Console":
+def terminal(*, stderr: bool = False) -> Console:
     """Standard output or standard error; without styles if NO_COLOR is set."""
     from rich.console import Console
 
     return Console(stderr=stderr, color_system=None if os.environ.get("NO_COLOR") else "auto")
 
 
-def show(*parts: "RenderableType") -> None:
+def show(*parts: RenderableType) -> None:
     """Print tables and lines, one below the other."""
     terminal().print(*parts, sep="\n", highlight=False)
 
 
-def print_json(value: "dict[str, Any] | Iterable[Any]") -> None:
+def print_json(value: dict[str, Any] | Iterable[Any]) -> None:
     """Print one JSON value."""
     typer.echo(json.dumps(value, indent=2))
 
@@ -204,7 +206,7 @@ def print_error(text: str) -> None:
 
 
 @contextmanager
-def progress(*, quiet: bool) -> "Iterator[Callable[[Progress], None]]":
+def progress(*, quiet: bool) -> Iterator[Callable[[Progress], None]]:
     """Show a progress bar on standard error; yields the callback to report progress to."""
     if quiet:
         yield lambda _progress: None
@@ -216,7 +218,7 @@ def progress(*, quiet: bool) -> "Iterator[Callable[[Progress], None]]":
 
 
 @contextmanager
-def working(activity: str, *, quiet: bool) -> "Iterator[Callable[[str], None]]":
+def working(activity: str, *, quiet: bool) -> Iterator[Callable[[str], None]]:
     """Show a status line while something is done; yields the callback to report its steps to."""
     if quiet:
         yield lambda _step: None

@@ -1,12 +1,13 @@
 """`ticketlab run`, `check` and `report`: makes a run, checks a saved one again, writes its report."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ticketlab.cli import files, output
-from ticketlab.cli.files import EventsFile, RunOrFile, Stock, TicketsFile
 from ticketlab.cli.machine import strategy_names
 from ticketlab.cli.output import (
     EXIT_BAD_INPUT,
@@ -31,6 +32,7 @@ from ticketlab.errors import InvalidInputError, TerminatedError, TicketlabError
 from ticketlab.report import Format
 
 if TYPE_CHECKING:
+    from ticketlab.cli.files import EventsFile, RunOrFile, Stock, TicketsFile
     from ticketlab.runs.run import Run
 
 RunFolders = Annotated[
@@ -254,7 +256,7 @@ def _check_run(folder: Path, *, as_json: bool, strict: bool) -> None:
     raise typer.Exit(EXIT_WRONG if _fails(saved, strict=strict) else 0)
 
 
-def _fails(made: "Run", *, strict: bool) -> bool:
+def _fails(made: Run, *, strict: bool) -> bool:
     """Whether the exit code is EXIT_WRONG; if only because of --strict, prints why."""
     reasons = made.strict_failures if strict else []
     if reasons and not made.failed_strategies:
@@ -299,7 +301,7 @@ def report(
     typer.echo(done, nl=out != "-")
 
 
-def _publish(made: "Run", *, as_json: bool, quiet: bool) -> Path | None:
+def _publish(made: Run, *, as_json: bool, quiet: bool) -> Path | None:
     """Print the run and write its report; returns the report's path, or None if it could not be written."""
     from ticketlab import console
 
@@ -315,11 +317,11 @@ def _publish(made: "Run", *, as_json: bool, quiet: bool) -> Path | None:
     return written
 
 
-def _saved(made: "Run") -> str:
+def _saved(made: Run) -> str:
     return f"The run is saved in {made.folder}; write its report with: ticketlab report {made.folder}"
 
 
-def _write_report_of(made: "Run", *, quiet: bool) -> Path | None:
+def _write_report_of(made: Run, *, quiet: bool) -> Path | None:
     """Write the report into the run's folder; returns None, and prints why, if that is not possible."""
     from ticketlab import report_writer
 

@@ -5,6 +5,8 @@ through a copy of its file descriptor, which cannot become another socket meanwh
 owner's descriptor stays open.
 """
 
+from __future__ import annotations
+
 import fcntl
 import os
 import socket
@@ -19,13 +21,14 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from ticketlab.tickets.database import Database
-from ticketlab.tickets.strategy import Connection
+if TYPE_CHECKING:
+    from ticketlab.tickets.database import Database
+    from ticketlab.tickets.strategy import Connection
 
 _DESCRIPTORS: Final = ("/proc/self/fd", "/dev/fd")
 """Folders that list the open file descriptors: of Linux, and of other systems."""

@@ -1,5 +1,7 @@
 """Faults as data, and the trigger that injects each of them once. Knows neither servers nor connections, only calls."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -83,7 +85,7 @@ class InjectedFault:
     over_ns: int
     """When its action returned: the server was up again, or the last broken connection replaced."""
 
-    def since(self, start_ns: int) -> "InjectedFault":
+    def since(self, start_ns: int) -> InjectedFault:
         """The same fault on a clock that starts at `start_ns`."""
         return InjectedFault(
             kind=self.kind,

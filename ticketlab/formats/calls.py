@@ -1,15 +1,19 @@
 """Shared by all exports: the calls of a history, their processes, and the versions that they report. Writes nothing."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import pandas as pd
 
-from ticketlab.history.arrays import Integers, Mask
-from ticketlab.history.ledger import Ledger
 from ticketlab.history.recording import NOT_SEEN
 from ticketlab.outcomes import CAUSES, OUTCOMES, Cause, Outcome
+
+if TYPE_CHECKING:
+    from ticketlab.history.arrays import Integers, Mask
+    from ticketlab.history.ledger import Ledger
 
 FIRST_VERSION = 1
 """The version with which every event begins; no operation made it."""

@@ -40,18 +40,22 @@ have a fixed length for any number of seats. But elle-cli has no option for Elle
 (`wfr-keys?`), so it finds fewer violations than in lists.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from ticketlab.errors import InvalidInputError
 from ticketlab.formats.calls import FIRST_VERSION, Calls, VersionInfo, is_any
-from ticketlab.history.arrays import Integers, Mask
-from ticketlab.history.ledger import Ledger
 from ticketlab.outcomes import Outcome
+
+if TYPE_CHECKING:
+    from ticketlab.history.arrays import Integers, Mask
+    from ticketlab.history.ledger import Ledger
 
 MOST_ELEMENTS: Final = 50_000_000
 """Elements of all lists in one export, about 400 MB."""

@@ -24,16 +24,21 @@ The state of an event is its `available`, at first `total`, its version, at firs
 Histories can be partitioned by event, and with baskets by groups of events that share a purchase.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from ticketlab.formats.calls import Calls, VersionInfo, is_any
-from ticketlab.history.ledger import Ledger
 from ticketlab.history.recording import NOT_SEEN
 from ticketlab.outcomes import Cause, Outcome
+
+if TYPE_CHECKING:
+    from ticketlab.history.ledger import Ledger
 
 
 def operations(history: pd.DataFrame, ledger: Ledger) -> Iterator[str]:

@@ -1,5 +1,7 @@
 """Purchase ids and ticket ids as integers: codes, 64-bit hashes and digests. Knows no history and no ledger."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -20,7 +22,7 @@ _ODD: Final = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F))
 """Multipliers of the two halves in the hash: arbitrary odd numbers."""
 
 
-def codes(*columns: "pd.Series[bytes]") -> tuple[Numbers, ...]:
+def codes(*columns: pd.Series[bytes]) -> tuple[Numbers, ...]:
     """Each column's ids as numbers from 0; equal ids have equal numbers in all columns.
 
     They are numbered by first occurrence, column by column. So there are no gaps, and the rows of the first column read
@@ -37,14 +39,14 @@ def codes(*columns: "pd.Series[bytes]") -> tuple[Numbers, ...]:
     return tuple(_spread(each, at, len(column)) for each, at, column in zip(by_column, starts, ids, strict=True))
 
 
-def distinct(column: "pd.Series[bytes]") -> bool:
+def distinct(column: pd.Series[bytes]) -> bool:
     """Whether no two ids of a column are equal. Ten times as fast as `codes` if they are not."""
     ids = _pairs(column)
     hashes = np.sort(_hashes(ids))
     return bool((hashes[1:] != hashes[:-1]).all()) or int(_numbered(ids).max()) + 1 == len(ids)
 
 
-def _pairs(column: "pd.Series[bytes]") -> Pairs:
+def _pairs(column: pd.Series[bytes]) -> Pairs:
     """The bytes of a column; not copied if it is one chunk."""
     array = pa.array(column)
     if isinstance(array, pa.ChunkedArray):

@@ -3,8 +3,11 @@
 Each array is computed when first used.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,8 +15,10 @@ import pandas as pd
 from ticketlab.history import effects, ids
 from ticketlab.history.arrays import HistoryArrays, Integers, Mask
 from ticketlab.history.effects import Effects, IdCall, Owners, Reports
-from ticketlab.history.ledger import Ledger
 from ticketlab.history.recording import NOT_SEEN
+
+if TYPE_CHECKING:
+    from ticketlab.history.ledger import Ledger
 
 
 class IndexedHistory(HistoryArrays):

@@ -1,17 +1,21 @@
 """Measures of a history: counts, rates, latencies, repeated calls, and operations hit by faults. Pure."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from ticketlab.history import ids
 from ticketlab.history.arrays import HistoryArrays, Integers, Mask
-from ticketlab.history.ledger import Ledger
 from ticketlab.history.recording import RETRIES, of_kind, operations_of, purchases_of
 from ticketlab.outcomes import Cause, Kind, Outcome
+
+if TYPE_CHECKING:
+    from ticketlab.history.ledger import Ledger
 
 _UNANSWERED: Final = (Outcome.FAILED, Outcome.UNAVAILABLE, Outcome.CONFLICT)
 
@@ -41,7 +45,7 @@ class Met:
         """Purchases and refunds."""
         return self.purchases + self.refunds
 
-    def __add__(self, other: "Met") -> "Met":
+    def __add__(self, other: Met) -> Met:
         """Those of both."""
         return Met(
             purchases=self.purchases + other.purchases,
@@ -305,7 +309,7 @@ def selling_time_s(history: pd.DataFrame, ledger: Ledger) -> float:
     return float((sales if gone else history)["completed_ns"].max()) / 1e9
 
 
-def _fewest_lines(lines: "pd.Series[int]") -> int:
+def _fewest_lines(lines: pd.Series[int]) -> int:
     """The number of lines of the smallest purchase: all purchases have a row with each smaller line number."""
     counts = np.bincount(lines)
     return int((counts == counts[0]).sum())
@@ -337,7 +341,7 @@ def stock_over_time(history: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
     )
 
 
-def _sold(history: pd.DataFrame) -> "pd.Series[bool]":
+def _sold(history: pd.DataFrame) -> pd.Series[bool]:
     """Mask of rows of sales, without answers that only confirm a sale."""
     return (history["outcome"] == Outcome.SOLD) & ~told_again(history)
 
@@ -354,12 +358,12 @@ def _first_calls(history: pd.DataFrame) -> pd.DataFrame:
     return history[~second & ~overtaken]
 
 
-def _refunded(history: pd.DataFrame) -> "pd.Series[bool]":
+def _refunded(history: pd.DataFrame) -> pd.Series[bool]:
     """Mask of rows of refunds that returned tickets."""
     return (history["outcome"] == Outcome.REFUNDED) & (history["cause"] != Cause.REPEATED)
 
 
-def _surely_refunded(history: pd.DataFrame, ledger: Ledger) -> "pd.Series[bool]":
+def _surely_refunded(history: pd.DataFrame, ledger: Ledger) -> pd.Series[bool]:
     """Mask of rows of refunds of unknown outcome whose purchase has nothing in the ledger."""
     unknown = (history["kind"] == Kind.REFUND) & (history["outcome"] == Outcome.UNKNOWN)
     if unknown.any():

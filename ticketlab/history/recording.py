@@ -8,6 +8,8 @@ purchase and one row per event.
 a reading looks at new rows only, of all buyers at once.
 """
 
+from __future__ import annotations
+
 from array import array
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -150,11 +152,11 @@ class Recorder:
         """The number of recorded purchases, without calls `again`."""
         return self._rows - self._not_counted
 
-    def since(self, row: int) -> "array[int]":
+    def since(self, row: int) -> array[int]:
         """A copy of the complete rows from `row` on, as NUMBERS; the buyer may be recording another."""
         return self._numbers[row * len(NUMBERS) : self._rows * len(NUMBERS)]
 
-    def ended(self, now_ns: int) -> "Recorder":
+    def ended(self, now_ns: int) -> Recorder:
         """A copy of the rows so far, which the buyer may still extend; an operation in progress is UNKNOWN in it."""
         while True:
             under_way, copy = self.under_way, self._copied()
@@ -165,7 +167,7 @@ class Recorder:
         return copy
 
     def record_unknown(
-        self, kind: Kind, lines: Sequence[tuple[int, int]], purchase_id: "UUID", invoked_ns: int, now_ns: int
+        self, kind: Kind, lines: Sequence[tuple[int, int]], purchase_id: UUID, invoked_ns: int, now_ns: int
     ) -> None:
         """Append an operation that has not ended, unless it was already recorded as the last one."""
         if self._numbers[-len(NUMBERS) :][_INVOKED : _INVOKED + 1] == array("q", [invoked_ns]):
@@ -187,7 +189,7 @@ class Recorder:
                 available=None,
             )
 
-    def _copied(self) -> "Recorder":
+    def _copied(self) -> Recorder:
         """A copy of the complete rows: a row is complete once its purchase id is appended."""
         copy = Recorder(self.buyer)
         copy._purchase_ids = self._purchase_ids[: len(self._purchase_ids) // 16 * 16]
@@ -317,7 +319,7 @@ class LiveCounter:
         ends = zip(ENDS, self._ends, strict=True)
         return {outcome: int(count) for (what, outcome), count in ends if count and what is kind}
 
-    def _first_lines(self, buyer: Column, invoked_ns: Column) -> "np.ndarray[tuple[int], np.dtype[np.bool]]":
+    def _first_lines(self, buyer: Column, invoked_ns: Column) -> np.ndarray[tuple[int], np.dtype[np.bool]]:
         """Mask of rows that begin an operation: other lines of a basket have the call time of the row before."""
         before_ns = np.roll(invoked_ns, 1)
         starts = buyer != np.roll(buyer, 1)

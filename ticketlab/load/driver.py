@@ -1,5 +1,7 @@
 """Drives a load: one thread per buyer, started together, watched, and ended in time. Judges nothing."""
 
+from __future__ import annotations
+
 import os
 import sys
 import threading
@@ -10,6 +12,7 @@ from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import pandas as pd
@@ -20,8 +23,10 @@ from ticketlab.history import recording
 from ticketlab.history.recording import LiveCounter, LiveCounts, Recorder
 from ticketlab.load import buyers
 from ticketlab.load.plan import Offers, Plan
-from ticketlab.tickets import EventRepository
 from ticketlab.tickets.user_code import Place, place_of
+
+if TYPE_CHECKING:
+    from ticketlab.tickets import EventRepository
 
 _HEAD_START_NS = 5_000_000
 """From agreeing on the start to the start: long enough for every thread to be waiting for it."""

@@ -1,11 +1,13 @@
 """Runs a measurement of the checks: every detection run, then the safe strategies, each trial on empty tables."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from ticketlab import mutants
 from ticketlab.errors import TicketlabError
@@ -16,8 +18,10 @@ from ticketlab.power.plan import POOL_SIZE, MutationPlan, ScheduledRun
 from ticketlab.power.results import MutationResults, describe
 from ticketlab.runs import lab
 from ticketlab.runs.lab import Progress
-from ticketlab.servers import Server
 from ticketlab.tickets import strategies
+
+if TYPE_CHECKING:
+    from ticketlab.servers import Server
 
 OnProgress: TypeAlias = Callable[[Progress], None]
 

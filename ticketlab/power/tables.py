@@ -1,10 +1,12 @@
 """The results as tables for a terminal of 80 columns and as Markdown, and their folder. Decides nothing."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from statistics import median
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pydantic import TypeAdapter
 from rich import box
@@ -13,10 +15,12 @@ from rich.text import Text
 
 from ticketlab.errors import NotFoundError
 from ticketlab.history import parquet
-from ticketlab.mutants import Mutant
 from ticketlab.power.results import MutantResult, MutationResults, describe
 from ticketlab.runs import lab
 from ticketlab.runs.trial_data import wrapping_read_errors
+
+if TYPE_CHECKING:
+    from ticketlab.mutants import Mutant
 
 _CHECK_WIDTH: Final = 25
 _FILE: Final = "power.json"

@@ -7,6 +7,8 @@ Wherever ticketlab is installed every pytest session loads this file, so it impo
 imports the lab when a test requests it. `options` reads the command line, the ini settings and the marks.
 """
 
+from __future__ import annotations
+
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Final
 
@@ -35,7 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def ticketlab_server(pytestconfig: pytest.Config) -> "Iterator[Server]":
+def ticketlab_server(pytestconfig: pytest.Config) -> Iterator[Server]:
     """A running PostgreSQL (ticketlab.servers.Server): one per session, with xdist one per worker."""
     from ticketlab.pytest_plugin import runner
 
@@ -44,7 +46,7 @@ def ticketlab_server(pytestconfig: pytest.Config) -> "Iterator[Server]":
 
 
 @pytest.fixture(scope="session")
-def _ticketlab_template(ticketlab_server: "Server") -> Iterator[str]:
+def _ticketlab_template(ticketlab_server: Server) -> Iterator[str]:
     """The name of the migrated database from which the others are copied."""
     from ticketlab.pytest_plugin import runner
 
@@ -53,7 +55,7 @@ def _ticketlab_template(ticketlab_server: "Server") -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def _ticketlab_copies(ticketlab_server: "Server", _ticketlab_template: str) -> "Iterator[DatabaseFactory]":
+def _ticketlab_copies(ticketlab_server: Server, _ticketlab_template: str) -> Iterator[DatabaseFactory]:
     """A factory of copies of the template."""
     from ticketlab.pytest_plugin import runner
 
@@ -62,7 +64,7 @@ def _ticketlab_copies(ticketlab_server: "Server", _ticketlab_template: str) -> "
 
 
 @pytest.fixture
-def ticketlab_database(_ticketlab_copies: "DatabaseFactory") -> "Iterator[Database]":
+def ticketlab_database(_ticketlab_copies: DatabaseFactory) -> Iterator[Database]:
     """A ticketlab.Database for one test: migrated, empty, dropped after the test."""
     with _ticketlab_copies() as database:
         yield database
@@ -71,10 +73,10 @@ def ticketlab_database(_ticketlab_copies: "DatabaseFactory") -> "Iterator[Databa
 @pytest.fixture
 def ticketlab_run(
     request: pytest.FixtureRequest,
-    ticketlab_server: "Server",
+    ticketlab_server: Server,
     _ticketlab_template: str,
     tmp_path_factory: pytest.TempPathFactory,
-) -> "Iterator[Runner]":
+) -> Iterator[Runner]:
     """`ticketlab_run("atomic", buyers=32)` runs a strategy, checks the run, and returns it as a ticketlab.Run.
 
     It takes the name of a strategy, "module:name", a purchase function, a Strategy or an Experiment.
@@ -127,7 +129,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
-def pytest_terminal_summary(terminalreporter: "pytest.TerminalReporter") -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the summary of the runs; in GitHub Actions, append it to the job's summary."""
     reports = [report for group in terminalreporter.stats.values() for report in group]
     if any(hasattr(report, options.RUNS) for report in reports):

@@ -1,11 +1,13 @@
 """The plugin's output: why a test failed, and the summary of all runs."""
 
+from __future__ import annotations
+
 import io
 import os
 import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from rich.console import Console
@@ -17,10 +19,12 @@ from ticketlab.pytest_plugin import options
 from ticketlab.report import Format
 from ticketlab.report.headline import doubts
 from ticketlab.report.phrases import join_names, pluralize
-from ticketlab.runs.experiment import Experiment
-from ticketlab.runs.run import Run
 from ticketlab.runs.trial_data import wrapping_write_errors
 from ticketlab.servers.server import address_of
+
+if TYPE_CHECKING:
+    from ticketlab.runs.experiment import Experiment
+    from ticketlab.runs.run import Run
 
 _WIDTH: Final = 80
 _OUTCOMES: Final = ("sales", "sold_out", "conflicts", "failed", "unavailable", "unknown")
@@ -131,7 +135,7 @@ _NO_CONTROL_IN_TESTS: Final = (
 _NUMBERS: Final = frozenset(_HEADINGS[1:4])
 
 
-def show(reports: Iterable[object], terminal: "pytest.TerminalReporter") -> None:
+def show(reports: Iterable[object], terminal: pytest.TerminalReporter) -> None:
     """Print the runs of all tests, and append them to the job's summary in GitHub Actions."""
     with_runs = [report for report in reports if hasattr(report, options.RUNS)]
     with_runs.sort(key=lambda report: float(getattr(report, "start", 0.0)))

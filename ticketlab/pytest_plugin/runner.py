@@ -1,5 +1,7 @@
 """Provides a test's server and databases, runs its experiments, and removes the runs of passed tests."""
 
+from __future__ import annotations
+
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -7,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import pytest
 from psycopg.conninfo import conninfo_to_dict
@@ -17,11 +19,13 @@ from ticketlab.errors import InvalidInputError, TicketlabError
 from ticketlab.pytest_plugin import messages, options
 from ticketlab.runs import lab
 from ticketlab.runs.experiment import Experiment, limits_for_purchases
-from ticketlab.runs.run import Run
 from ticketlab.runs.trial_data import wrapping_write_errors
 from ticketlab.settings import Settings
 from ticketlab.tickets import Database, Strategy, migrations
 from ticketlab.tickets.user_code import PurchaseFunction, adopt
+
+if TYPE_CHECKING:
+    from ticketlab.runs.run import Run
 
 DatabaseFactory: TypeAlias = Callable[[], AbstractContextManager[Database]]
 

@@ -3,9 +3,11 @@
 Which strategy is safe, which is the fastest, what was lost, how certain that is, and how to repeat the run.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
@@ -13,8 +15,10 @@ from ticketlab.checks.verdict import Status, worst
 from ticketlab.history.arrays import LoadPart, words_of
 from ticketlab.report.headline import ConcernKind, fastest, no_control_text
 from ticketlab.report.limits import evidence_texts, method_texts
-from ticketlab.report.model import RunResults
 from ticketlab.report.phrases import display_name, join_names, number, pluralize
+
+if TYPE_CHECKING:
+    from ticketlab.report.model import RunResults
 
 _REPEATED: Final = (
     "The seed reproduces the same purchase requests and the same order of trials.",

@@ -1,5 +1,7 @@
 """Charts with one row per strategy and setting: bars of counts, marks of measurements, and marks of several runs."""
 
+from __future__ import annotations
+
 from math import ceil
 from typing import Any, Final
 
@@ -270,7 +272,7 @@ def _looks(runs: list[str]) -> dict[str, tuple[str, str]]:
     return dict(zip(runs, zip(shades(INK, len(runs)), markers, strict=True), strict=True))
 
 
-def _draw_run(axes: Axes, place: float, rates: "pd.Series[float]", middle: float, look: tuple[str, str]) -> None:
+def _draw_run(axes: Axes, place: float, rates: pd.Series[float], middle: float, look: tuple[str, str]) -> None:
     color, marker = look
     interval(axes, place, rates.min(), rates.max(), color)
     mark(axes, place, middle, color, marker)

@@ -1,5 +1,7 @@
 """A caption, and the captions of operations on a timeline. Frames in, sentences out; draws nothing."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -107,7 +109,7 @@ def has_timeline(operations: pd.DataFrame) -> bool:
     return not operations.empty and {"invoked_ns", "completed_ns"} <= set(operations)
 
 
-def made_twice(operations: pd.DataFrame) -> "pd.Series[bool]":
+def made_twice(operations: pd.DataFrame) -> pd.Series[bool]:
     """Mask of sales and refunds that made a version of their event that another one made too: a lost update.
 
     Refusals and repeated answers made no version, so they do not count.
@@ -118,7 +120,7 @@ def made_twice(operations: pd.DataFrame) -> "pd.Series[bool]":
     return same.reindex(operations.index, fill_value=False)
 
 
-def overwrote(operations: pd.DataFrame) -> "pd.Series[bool]":
+def overwrote(operations: pd.DataFrame) -> pd.Series[bool]:
     """Mask of sales whose stock is not that of the version before less their tickets; for a refund plus its tickets.
 
     Only where one of these operations made the version before.

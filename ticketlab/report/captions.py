@@ -3,6 +3,8 @@
 A sentence claims no more than the repeats show: "fastest" is said only if the difference is clear.
 """
 
+from __future__ import annotations
+
 from typing import Final
 
 import pandas as pd
@@ -104,7 +106,7 @@ def outcomes(measures: pd.DataFrame) -> Caption:
     return Caption(kind=kind, title=title, detail=f"'Sold out' answers do not count in this share. {detail}")
 
 
-def conflict_share(rows: pd.DataFrame) -> "pd.Series[float]":
+def conflict_share(rows: pd.DataFrame) -> pd.Series[float]:
     """Purchases given up after conflicts as a share of all that were not answered 'sold out'; NaN without any."""
     worked_on = rows[["sales", "conflicts", "failed", "unavailable", "unknown"]].sum(axis=1)
     return rows["conflicts"] / worked_on.where(worked_on > 0)

@@ -4,22 +4,26 @@ A concern is why a run without a violation is amber, not green, and why it fails
 strategy that makes no progress, or of which little was seen, is not shown to be right.
 """
 
+from __future__ import annotations
+
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from ticketlab.checks.mutation_baseline import MutationBaseline
 from ticketlab.checks.side_effects import MAX_FAILURES, ProgressStatus
 from ticketlab.checks.verdict import Status, worst
-from ticketlab.history.arrays import LoadPart
 from ticketlab.report.captions import leaders, without_violation
 from ticketlab.report.limits import bound, detection_sentence, purchases_by, untried
 from ticketlab.report.phrases import GROUP, NO_TRIALS, has_multiple, join_names, number, oversold_text, pluralize
 from ticketlab.report.summary import summarise
+
+if TYPE_CHECKING:
+    from ticketlab.checks.mutation_baseline import MutationBaseline
+    from ticketlab.history.arrays import LoadPart
 
 FEWEST_REPEATS: Final = 3
 FEWEST_PURCHASES: Final = 300

@@ -4,16 +4,20 @@ A purchase is counted where it may have gone wrong: whatever came of it, but for
 so that nothing was sent. The bound itself is `ticketlab.history.statistics.upper_bound`.
 """
 
+from __future__ import annotations
+
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 
-from ticketlab.checks.mutation_baseline import MutationBaseline
 from ticketlab.history.arrays import LoadPart, words_of
 from ticketlab.history.measures import FaultMet, Met
 from ticketlab.history.statistics import CONFIDENCE, upper_bound
 from ticketlab.report.phrases import join_names, number, pluralize
+
+if TYPE_CHECKING:
+    from ticketlab.checks.mutation_baseline import MutationBaseline
 
 MADE: Final = ("sales", "sold_out", "conflicts", "failed", "unknown")
 """The columns of measures that together count the purchases that were sent."""
@@ -26,7 +30,7 @@ _MEANING: Final = (
 CONFIDENT: Final = f"at {CONFIDENCE * 100:.0f} % confidence"
 
 
-def purchases_by(measures: pd.DataFrame, strategies: Sequence[str]) -> "pd.Series[int]":
+def purchases_by(measures: pd.DataFrame, strategies: Sequence[str]) -> pd.Series[int]:
     """How many purchases each of these strategies made, all its trials together; in their order."""
     made = measures[list(MADE)].sum(axis="columns").groupby(measures["strategy"]).sum()
     return made.reindex(list(strategies), fill_value=0).astype("int64")

@@ -5,6 +5,8 @@ one panel per strategy, with a line over the size of the pool for each number of
 line is the best pool for that number of buyers.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -260,7 +262,7 @@ def _scale(all_axes: Sequence[Axes], shown: Sequence[_Panel], *, one_scale: bool
     return logarithmic
 
 
-def _values(panel: _Panel) -> "np.ndarray[Any, np.dtype[np.float64]]":
+def _values(panel: _Panel) -> np.ndarray[Any, np.dtype[np.float64]]:
     return np.concatenate([line.trials[line.column].dropna().to_numpy(dtype=float) for line in panel.lines])
 
 

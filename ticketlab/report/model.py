@@ -1,20 +1,24 @@
 """The data of a report: the results of one or several runs as plain records, and the contents of its tables. Pure."""
 
+from __future__ import annotations
+
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from ticketlab.checks.mutation_baseline import MutationBaseline
 from ticketlab.checks.verdict import Status
-from ticketlab.history.arrays import LoadPart
 from ticketlab.history.recording import RETRIES
 from ticketlab.report.captions import change_text, changes_of, rate_text
 from ticketlab.report.explain import story_of
 from ticketlab.report.headline import Concern, Headline, doubts, headline, is_amber
 from ticketlab.report.phrases import GROUP, display_name, join_names, matching_rows, setting_parts, varying_columns
 from ticketlab.report.summary import summarise
+
+if TYPE_CHECKING:
+    from ticketlab.checks.mutation_baseline import MutationBaseline
+    from ticketlab.history.arrays import LoadPart
 
 DURABILITY: Final = ("fsync", "full_page_writes", "synchronous_commit")
 """The settings of PostgreSQL that make a commit durable; shown with every number."""

@@ -3,12 +3,14 @@
 Templates and charts in, text out: nothing is executed, and nothing of Jupyter is imported.
 """
 
+from __future__ import annotations
+
 import base64
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import jinja2
 import numpy as np
@@ -17,7 +19,6 @@ import pandas as pd
 from ticketlab.report import captions, charts
 from ticketlab.report.answers import answers as answers_of
 from ticketlab.report.answers import limits
-from ticketlab.report.captions import Caption
 from ticketlab.report.model import (
     DRIFT_WARNING,
     DURABILITY,
@@ -33,7 +34,10 @@ from ticketlab.report.model import (
     strategy_rows,
 )
 from ticketlab.report.phrases import capital, display_name, exact, number
-from ticketlab.report.style import Chart
+
+if TYPE_CHECKING:
+    from ticketlab.report.captions import Caption
+    from ticketlab.report.style import Chart
 
 _SVG_LIMIT: Final = 64_000
 """Bytes. A larger chart is embedded as a PNG, which is smaller then."""

@@ -4,6 +4,8 @@ Every part of the report decides here whether one speed differs clearly from ano
 compares the geometric means of the repeats.
 """
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import pandas as pd
@@ -82,7 +84,7 @@ def summarise(measures: pd.DataFrame) -> pd.DataFrame:
     return _in_order(rows.reset_index())[list(COLUMNS)]
 
 
-def _extremes(groups: "Groups") -> pd.DataFrame:
+def _extremes(groups: Groups) -> pd.DataFrame:
     """The number of repeats, and their least and most."""
     return pd.DataFrame(
         {
@@ -97,7 +99,7 @@ def _extremes(groups: "Groups") -> pd.DataFrame:
     )
 
 
-def _medians(groups: "Groups") -> pd.DataFrame:
+def _medians(groups: Groups) -> pd.DataFrame:
     return groups[list(_MEDIANS)].median().rename(columns=_MEDIANS)
 
 
@@ -117,7 +119,7 @@ def spread(measures: pd.DataFrame, column: str) -> pd.DataFrame:
     return _in_order(rows.reset_index())
 
 
-def wasted(measures: pd.DataFrame) -> "pd.Series[float]":
+def wasted(measures: pd.DataFrame) -> pd.Series[float]:
     """For each trial the percentage of attempts that sold nothing although seats were left; NaN without attempts.
 
     Those are the attempts that were followed by another, and those that ended a purchase in a conflict. All attempts

@@ -1,5 +1,7 @@
 """The chart of a few operations as a timeline, from call to answer. Judges nothing."""
 
+from __future__ import annotations
+
 from collections.abc import Collection
 from math import ceil
 from typing import Any, Final
@@ -86,11 +88,11 @@ def _subtitle(drawn: pd.DataFrame, *, of: int, crashed: bool) -> str:
     return text + (f" The first {len(drawn)} of {number(of)}." if of > len(drawn) else "")
 
 
-def _wrong(drawn: pd.DataFrame) -> "pd.Series[bool]":
+def _wrong(drawn: pd.DataFrame) -> pd.Series[bool]:
     return drawn["wrong"] != "" if "wrong" in drawn else pd.Series(data=False, index=drawn.index)
 
 
-def _open(drawn: pd.DataFrame) -> "pd.Series[bool]":
+def _open(drawn: pd.DataFrame) -> pd.Series[bool]:
     """Mask of the operations without an answer."""
     return drawn["outcome"] == Outcome.UNKNOWN if "outcome" in drawn else pd.Series(data=False, index=drawn.index)
 

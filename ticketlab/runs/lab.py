@@ -1,5 +1,7 @@
 """Runs an experiment: brings up a server, runs and saves each trial, and judges the run. The only room that does."""
 
+from __future__ import annotations
+
 import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -7,20 +9,22 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ticketlab import environment, mutants, servers
 from ticketlab.errors import InvalidInputError, OwnCodeError, TerminatedError, TicketlabError
 from ticketlab.history.recording import LiveCounts
 from ticketlab.load import Fault, FaultKind
-from ticketlab.runs.experiment import Experiment, TrialPlan
 from ticketlab.runs.run import Run
 from ticketlab.runs.trial_data import Trial
 from ticketlab.runs.trial_runner import run_trial
-from ticketlab.servers import Server
 from ticketlab.settings import Settings
 from ticketlab.tickets import Database, Strategy, migrations, strategies
 from ticketlab.tickets.user_code import PurchaseFunction, adopt
+
+if TYPE_CHECKING:
+    from ticketlab.runs.experiment import Experiment, TrialPlan
+    from ticketlab.servers import Server
 
 _DEFAULT_MAX_CONNECTIONS: Final = 100
 SPARE_CONNECTIONS: Final = 10

@@ -6,6 +6,8 @@ a violation that was repaired before.
 Knows no experiment and no folder.
 """
 
+from __future__ import annotations
+
 import contextlib
 import threading
 import time
@@ -14,19 +16,21 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 from uuid import UUID
 
 from ticketlab.errors import OwnCodeError, TicketlabError
 from ticketlab.faults import connections
 from ticketlab.history.ledger import Facts, Ledger
-from ticketlab.history.recording import LiveCounts
 from ticketlab.load import Actions, Fault, FaultKind, Plan, driver
 from ticketlab.load.driver import LoadResult, run_load
-from ticketlab.servers import Server
 from ticketlab.tickets import Database, EventRepository, Strategy, leftovers, lending, trial_tables
-from ticketlab.tickets.strategy import Schema
 from ticketlab.tickets.trial_tables import Snapshots, TableSnapshot
+
+if TYPE_CHECKING:
+    from ticketlab.history.recording import LiveCounts
+    from ticketlab.servers import Server
+    from ticketlab.tickets.strategy import Schema
 
 Reading: TypeAlias = Iterable[tuple[int, int | None, int]]
 """For each event its number, the available tickets of its row or None, and its tickets; empty if it failed."""

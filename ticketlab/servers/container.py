@@ -3,6 +3,8 @@
 Knows the container engine and the postgres image. Does not depend on what the server is used for.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 import re
@@ -135,7 +137,7 @@ def has_image(client: Any, major: int | None = None) -> bool:  # noqa: ANN401  #
     return True
 
 
-def _container(name: str, image_name: str, settings: Mapping[str, str]) -> "PostgresContainer":
+def _container(name: str, image_name: str, settings: Mapping[str, str]) -> PostgresContainer:
     from testcontainers.community.postgres import PostgresContainer
 
     container = PostgresContainer(
@@ -147,7 +149,7 @@ def _container(name: str, image_name: str, settings: Mapping[str, str]) -> "Post
     return container.with_name(name).with_command(["postgres", *arguments_of(settings)])
 
 
-def _is_local(container: "PostgresContainer") -> bool:
+def _is_local(container: PostgresContainer) -> bool:
     """Whether the engine is this machine's own, so that the loopback address reaches its containers."""
     from testcontainers.core.config import ConnectionMode
 
@@ -156,7 +158,7 @@ def _is_local(container: "PostgresContainer") -> bool:
 
 
 @contextlib.contextmanager
-def _client_of(container: "PostgresContainer") -> Iterator["PostgresContainer"]:
+def _client_of(container: PostgresContainer) -> Iterator[PostgresContainer]:
     """Close the connection to the engine at the end; `cleanup_guard` removes the container."""
     try:
         yield container
@@ -164,7 +166,7 @@ def _client_of(container: "PostgresContainer") -> Iterator["PostgresContainer"]:
         container.get_docker_client().client.close()
 
 
-def _start(container: "PostgresContainer") -> None:
+def _start(container: PostgresContainer) -> None:
     from testcontainers.core.container import DockerContainer
 
     with _without_ryuk():
@@ -185,7 +187,7 @@ def _without_ryuk() -> Iterator[None]:
         testcontainers_config.ryuk_disabled = previous
 
 
-def _connected(container: "PostgresContainer", settings: Mapping[str, str], log: "_Log") -> psycopg.Connection:
+def _connected(container: PostgresContainer, settings: Mapping[str, str], log: _Log) -> psycopg.Connection:
     """Connect as soon as the server accepts it. During initialization it listens on no TCP port."""
     deadline = time.monotonic() + READY_TIMEOUT_S
     while time.monotonic() < deadline:
@@ -199,7 +201,7 @@ def _connected(container: "PostgresContainer", settings: Mapping[str, str], log:
     raise ServerError(f"PostgreSQL in {container.image} was not ready after {READY_TIMEOUT_S} s. Its log: {log.read()}")
 
 
-def _url(container: "PostgresContainer") -> str:
+def _url(container: PostgresContainer) -> str:
     host = container.get_container_host_ip()
     # Containers publish IPv4; localhost may be tried as IPv6 first.
     return container.get_connection_url(host=LOOPBACK if host == "localhost" else host)
@@ -208,7 +210,7 @@ def _url(container: "PostgresContainer") -> str:
 class _Log:
     """A container's log, readable after the container is removed."""
 
-    def __init__(self, container: "PostgresContainer") -> None:
+    def __init__(self, container: PostgresContainer) -> None:
         self._container = container
         self._kept: str | None = None
 

@@ -3,6 +3,8 @@
 Prepares, starts, crashes and stops a postmaster. Does not depend on what the server is used for.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 import re
@@ -14,15 +16,17 @@ import subprocess
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import psycopg
 from psycopg import sql
 
 from ticketlab.errors import ServerError
 from ticketlab.servers import installation, reaper
-from ticketlab.servers.installation import Installation, OsUser
 from ticketlab.servers.server import CrashControl, Server, arguments_of, not_restarted, refusal
+
+if TYPE_CHECKING:
+    from ticketlab.servers.installation import Installation, OsUser
 
 HOST: Final = "127.0.0.1"
 SUPERUSER: Final = "postgres"

@@ -7,6 +7,8 @@ PR_SET_PDEATHSIG would not do: it is sent when the starting *thread* ends, exist
 folder, a container or a database.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import select
@@ -67,7 +69,7 @@ def remove_folder(path: str) -> None:
     raise TimeoutError(f"{folder} still exists after {FOLDER_PATIENCE_S:.0f} s; remove it by hand")
 
 
-def kill_processes(folder: Path, postmaster: "subprocess.Popen[bytes]") -> None:
+def kill_processes(folder: Path, postmaster: subprocess.Popen[bytes]) -> None:
     """Kill the server in the folder as a crash would, and wait until its processes have ended.
 
     Raises:

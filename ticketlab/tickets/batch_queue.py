@@ -5,19 +5,23 @@ waiting purchases up to a limit, serves them as one batch, and passes the lead t
 meanwhile. So a buyer alone never waits, and batches grow with the duration of the previous batch.
 """
 
+from __future__ import annotations
+
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import repeat
 from operator import call
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 from uuid import UUID
 
 from ticketlab.errors import UnavailableError
-from ticketlab.tickets.database import Database
 from ticketlab.tickets.purchase import Basket, PurchaseRequest, PurchaseResult
 from ticketlab.tickets.strategy import CommitUnknownError, Connection, QueueFullError
+
+if TYPE_CHECKING:
+    from ticketlab.tickets.database import Database
 
 LARGEST_BATCH: Final = 512
 """The maximum number of purchases in one transaction."""

@@ -1,5 +1,7 @@
 """Database: the connection pool of the lab, for psycopg and SQLAlchemy. Knows leftovers, no tables."""
 
+from __future__ import annotations
+
 import logging
 import os
 import socket
@@ -7,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 from weakref import WeakSet
 
 import psycopg
@@ -20,9 +22,11 @@ from sqlalchemy.pool import NullPool
 
 from ticketlab.errors import TicketlabError, UnavailableError
 from ticketlab.outcomes import Cause, cause_of
-from ticketlab.settings import Settings
 from ticketlab.tickets import leftovers
 from ticketlab.tickets.leftovers import LeftBehind
+
+if TYPE_CHECKING:
+    from ticketlab.settings import Settings
 
 
 class PooledConnection(psycopg.Connection[TupleRow]):
@@ -184,7 +188,7 @@ class Database:
         discarded = isinstance(connection, PooledConnection) and connection.discarded
         leftovers.look(connection, self.left_behind, discarded=discarded, autocommit=autocommit)
 
-    def get_or_create(self, make: Callable[["Database"], T]) -> T:
+    def get_or_create(self, make: Callable[[Database], T]) -> T:
         """Return the companion object `make(self)`, created at first use and shared by all threads."""
         try:
             companion: T = self._companions[make]

@@ -3,18 +3,23 @@
 `run_with_retries` serves refunds too: see `refund`.
 """
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import psycopg
 import sqlalchemy.exc
 
 from ticketlab.errors import InvalidInputError, UnavailableError
 from ticketlab.outcomes import Cause, Outcome, cause_of
-from ticketlab.tickets.database import Database
 from ticketlab.tickets.purchase import Basket, PurchaseRequest, PurchaseResult, SoldTicket, bought_before
 from ticketlab.tickets.strategy import CommitUnknownError, ConflictError, QueueFullError, RetryPolicy, Strategy
+
+if TYPE_CHECKING:
+    from ticketlab.tickets.database import Database
 
 BOUGHT_BEFORE = "SELECT id, event_id, purchase_id, purchased_at FROM tickets WHERE purchase_id = %s ORDER BY id"
 

@@ -3,10 +3,13 @@
 The scripts are in `migrations/` of a checkout, or inside the installed package.
 """
 
+from __future__ import annotations
+
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from alembic import command
 from alembic.config import Config
@@ -17,7 +20,9 @@ from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
 from ticketlab.errors import TicketlabError
-from ticketlab.tickets.database import Database
+
+if TYPE_CHECKING:
+    from ticketlab.tickets.database import Database
 
 _PACKAGE = Path(__file__).parent.parent
 

@@ -4,9 +4,11 @@ A refund takes one round trip, whatever strategy sold. Refunded tickets are adde
 counts stock elsewhere while it sells: such a strategy looks at the row once the stock elsewhere is used up.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 import sqlalchemy
@@ -16,7 +18,6 @@ from sqlalchemy import delete, func, insert, select, tuple_, update
 from ticketlab.errors import InvalidInputError, NotFoundError, StaleVersionError
 from ticketlab.outcomes import MAX_INTEGER, Cause, Outcome
 from ticketlab.tickets import execution, strategies
-from ticketlab.tickets.database import Database
 from ticketlab.tickets.orm import MAX_NAME_LENGTH, Event, Ticket
 from ticketlab.tickets.purchase import (
     Basket,
@@ -28,6 +29,9 @@ from ticketlab.tickets.purchase import (
     checked_uuid,
 )
 from ticketlab.tickets.strategy import RetryPolicy, Strategy, pipelined_transaction, transaction
+
+if TYPE_CHECKING:
+    from ticketlab.tickets.database import Database
 
 # Lock all events first, in the order of their ids as everywhere, so that a refund that holds tickets cannot deadlock.
 # A separate statement, so that the next one gets a snapshot taken after the wait. A single statement would update the

@@ -1,11 +1,13 @@
 """Fills the tables before a trial, samples them during it and reads them after it. For the lab's databases only."""
 
+from __future__ import annotations
+
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 from uuid import UUID
 
 import psycopg
@@ -13,11 +15,13 @@ from psycopg.rows import TupleRow
 
 from ticketlab.errors import InvalidInputError, OwnCodeError, TicketlabError
 from ticketlab.outcomes import MAX_INTEGER
-from ticketlab.tickets.database import Database
 from ticketlab.tickets.purchase import checked_uuid
-from ticketlab.tickets.repository import EventRepository
 from ticketlab.tickets.strategy import Connection, Isolation, Schema, transaction
 from ticketlab.tickets.user_code import wrap_user_errors
+
+if TYPE_CHECKING:
+    from ticketlab.tickets.database import Database
+    from ticketlab.tickets.repository import EventRepository
 
 WARM_UP_SEATS: Final = 10_000
 """Seats of the warm-up event in tables of the user's own, which may have one row per seat."""

@@ -1,5 +1,7 @@
 """Adopts users' purchase functions and classes as strategies, and separates their errors from the lab's."""
 
+from __future__ import annotations
+
 import contextlib
 import importlib
 import importlib.util
@@ -295,7 +297,7 @@ class _Call(NamedTuple):
     """The names of the arguments after the first; empty if it takes the whole request."""
 
     @classmethod
-    def of(cls, function: Any, *, autocommit: bool) -> "_Call":  # noqa: ANN401 - whatever was given
+    def of(cls, function: Any, *, autocommit: bool) -> _Call:  # noqa: ANN401 - whatever was given
         """Read the function's signature; InvalidInputError if it is not that of a purchase function."""
         if not callable(function) or inspect.iscoroutinefunction(function):
             what = "a coroutine function" if callable(function) else "not a function"

@@ -17,6 +17,8 @@ Example: 1 seat; a sale in [0, 9] and a refusal in [1, 2]. The order sale, refus
 before it was answered. If the sale were called at 3, the refusal would have to come first, while a seat was left.
 """
 
+from __future__ import annotations
+
 import math
 import time
 from bisect import bisect_left, bisect_right
@@ -24,7 +26,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
 from operator import or_
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -41,12 +43,14 @@ from ticketlab.checks.search.model import (
 )
 from ticketlab.checks.serializability.versions import Undecided, Violation
 from ticketlab.checks.verdict import Anomaly, Status, Verdict, invalid, unknown, valid
-from ticketlab.history.arrays import Mask
-from ticketlab.history.index import IndexedHistory
-from ticketlab.history.ledger import Ledger
 from ticketlab.history.recording import NOT_SEEN
 from ticketlab.history.text import counted, every, plural
 from ticketlab.outcomes import Outcome
+
+if TYPE_CHECKING:
+    from ticketlab.history.arrays import Mask
+    from ticketlab.history.index import IndexedHistory
+    from ticketlab.history.ledger import Ledger
 
 NAME: Final = "linearizability"
 MOST_OPERATIONS: Final = 10_000

@@ -5,17 +5,21 @@ start and end; `apply` is one step; `differences` compares a state with the ledg
 of operations, and shares no code with the checks that use the versions.
 """
 
+from __future__ import annotations
+
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import pandas as pd
 
-from ticketlab.history.ledger import Ledger
 from ticketlab.history.recording import NOT_SEEN
 from ticketlab.outcomes import Cause, Kind, Outcome
+
+if TYPE_CHECKING:
+    from ticketlab.history.ledger import Ledger
 
 ALLOWED_OUTCOMES: Final = {
     Kind.PURCHASE: frozenset({Outcome.SOLD, Outcome.SOLD_OUT, Outcome.UNKNOWN}),

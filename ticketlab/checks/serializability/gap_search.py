@@ -19,16 +19,20 @@ Example: version 1 has 5 seats; versions 2 and 3 are gaps; version 4 sold 1 tick
 agrees: the -2 made version 2, the -1 version 3.
 """
 
+from __future__ import annotations
+
 import heapq
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from ticketlab.checks.serializability.real_time import Positions
-from ticketlab.history.arrays import Integers, Mask
 from ticketlab.history.recording import NOT_SEEN
+
+if TYPE_CHECKING:
+    from ticketlab.checks.serializability.real_time import Positions
+    from ticketlab.history.arrays import Integers, Mask
 
 _MOST_STEPS: Final = 50_000
 """Steps of `assign_writes` before it gives up."""

@@ -16,8 +16,11 @@ Example: versions 2 and 4 are reported, and a purchase of unknown outcome owns i
 Not for a history that is versionless as a whole: see `unversioned`.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from functools import cached_property, partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -27,10 +30,12 @@ from ticketlab.checks.serializability.gap_search import ReadConstraint, SearchLi
 from ticketlab.checks.serializability.real_time import Positions
 from ticketlab.checks.serializability.versions import VersionedRows, Violation
 from ticketlab.checks.verdict import Anomaly
-from ticketlab.history.arrays import Integers, Mask
-from ticketlab.history.index import IndexedHistory
 from ticketlab.history.recording import NOT_SEEN
 from ticketlab.history.text import counted, verb
+
+if TYPE_CHECKING:
+    from ticketlab.history.arrays import Integers, Mask
+    from ticketlab.history.index import IndexedHistory
 
 
 def check_missing_versions(versioned: VersionedRows) -> Violation | None:

@@ -17,6 +17,8 @@ Example: the writer of version 2 runs in [5, 6], that of version 3 in [1, 2], a 
 positions are 4, 6 and 7. Version 3 was answered at 2, before version 2 was called at 5: an inversion.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
@@ -55,11 +57,11 @@ class Positions:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __add__(self, other: "Positions") -> "Positions":
+    def __add__(self, other: Positions) -> Positions:
         """The rows of both."""
         return Positions.of(**{name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in _COLUMNS})
 
-    def of_event(self, event: int) -> "Positions":
+    def of_event(self, event: int) -> Positions:
         """The rows of one event."""
         first, end = np.searchsorted(self.event, [event, event + 1])
         return Positions(**{name: getattr(self, name)[first:end] for name in _COLUMNS})
@@ -191,7 +193,7 @@ def _time_edges(since: Integers, until: Integers) -> tuple[Integers, Integers]:
     return sources, targets
 
 
-def _cycle_through(graph: "csr_array[np.int8, tuple[int, int]]", start: int, count: int) -> list[int]:
+def _cycle_through(graph: csr_array[np.int8, tuple[int, int]], start: int, count: int) -> list[int]:
     """The operations on a shortest path from `start` back to itself."""
     from scipy.sparse.csgraph import breadth_first_order
 

@@ -12,14 +12,20 @@ Example: a purchase of 2 tickets makes version 4, and a refund of the same id ma
 sold. Without any sale of that id, the refund returned tickets that no buyer had bought.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ticketlab.checks.serializability.versions import VersionedRows, Violation, first_index
 from ticketlab.checks.verdict import Anomaly
-from ticketlab.history.arrays import Integers, Mask
-from ticketlab.history.index import IndexedHistory
 from ticketlab.history.recording import NOT_SEEN
 from ticketlab.history.text import counted
+
+if TYPE_CHECKING:
+    from ticketlab.history.arrays import Integers, Mask
+    from ticketlab.history.index import IndexedHistory
 
 
 def refunds(versioned: VersionedRows) -> Violation | None:

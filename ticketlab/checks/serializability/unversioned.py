@@ -18,19 +18,23 @@ Example: 2 seats; two sales in [0, 9], a refund of one of them in [10, 12], and 
 sale, refusal, refund explains it: the refusal comes while no seat is left.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import numpy as np
 
 from ticketlab.checks.search import linearizability
 from ticketlab.checks.serializability.versions import VersionedRows, Violation
 from ticketlab.checks.verdict import Anomaly
-from ticketlab.history.arrays import Integers, Mask
-from ticketlab.history.index import IndexedHistory
 from ticketlab.history.recording import NOT_SEEN
+
+if TYPE_CHECKING:
+    from ticketlab.history.arrays import Integers, Mask
+    from ticketlab.history.index import IndexedHistory
 
 MOST_STEPS: Final = 300_000
 """Configurations that the search looks at before it gives up."""

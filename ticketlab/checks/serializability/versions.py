@@ -17,20 +17,24 @@ Example: an event of 2 seats; version 2 sold 1 ticket and left 1, version 3 sold
 before it less the tickets sold, but -1 is below 0: an oversell, shown by the row of version 3.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 
 from ticketlab.checks.serializability import real_time
 from ticketlab.checks.serializability.real_time import Positions, sort_order
 from ticketlab.checks.verdict import Anomaly
-from ticketlab.history.arrays import Integers, Mask
-from ticketlab.history.index import IndexedHistory
 from ticketlab.history.recording import NOT_SEEN
 from ticketlab.history.text import counted
+
+if TYPE_CHECKING:
+    from ticketlab.history.arrays import Integers, Mask
+    from ticketlab.history.index import IndexedHistory
 
 
 class Violation(NamedTuple):

@@ -1,8 +1,10 @@
 """Builds a history and a ledger from the tables of imported files. Judges nothing."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 import pandas as pd
@@ -12,10 +14,12 @@ from ticketlab.errors import InvalidInputError
 from ticketlab.formats.imports.parsers import MOST, NameIndex, PurchaseIds, Range, ids, names, whole_numbers, words
 from ticketlab.formats.imports.table import ParseErrors, Table
 from ticketlab.history import parquet
-from ticketlab.history.arrays import Integers, Mask
 from ticketlab.history.ledger import EVENT_COLUMNS, TICKET_COLUMNS, Ledger
 from ticketlab.history.recording import COLUMNS, NOT_SEEN, RETRIES
 from ticketlab.outcomes import CAUSES, KINDS, OUTCOMES, Cause, Kind, Outcome
+
+if TYPE_CHECKING:
+    from ticketlab.history.arrays import Integers, Mask
 
 REQUIRED: Final = ("buyer", "event", "quantity", "purchase_id", "invoked_ns", "completed_ns", "outcome")
 OPTIONAL: Final = tuple(name for name in COLUMNS if name not in REQUIRED)

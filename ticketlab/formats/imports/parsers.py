@@ -1,18 +1,22 @@
 """Parses whole columns of text as numbers, words, names and ids. Collects errors in `ParseErrors`; raises nothing."""
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID, uuid5
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ticketlab.formats.imports.table import ParseErrors, Table
 from ticketlab.history import parquet
-from ticketlab.history.arrays import Integers, Mask
+
+if TYPE_CHECKING:
+    from ticketlab.formats.imports.table import ParseErrors, Table
+    from ticketlab.history.arrays import Integers, Mask
 
 MOST: Final = 8_999_999_999_999_999_999
 """The largest number that is read: larger ones may not fit in 64 bits."""
@@ -84,7 +88,7 @@ class NameIndex:
     """The distinct names: sorted if all are numbers, else by first occurrence."""
 
     @classmethod
-    def of(cls, *columns: pa.Array) -> "NameIndex":
+    def of(cls, *columns: pa.Array) -> NameIndex:
         """The names in these columns."""
         known = pc.unique(pa.concat_arrays(columns))
         known = known.filter(pc.not_equal(known, ""))
@@ -133,7 +137,7 @@ class PurchaseIds:
         numbers: Integers = array.dictionary_encode().indices.to_numpy().astype(np.int64)
         return numbers
 
-    def beside(self, others: "PurchaseIds") -> "PurchaseIds":
+    def beside(self, others: PurchaseIds) -> PurchaseIds:
         """The ids of both that were made from texts."""
         chosen = [each.texts.filter(pa.array(each.made)) for each in (self, others) if each.made.any()]
         texts = pc.unique(pa.concat_arrays(chosen)) if chosen else pa.array([], pa.string())

@@ -1,11 +1,13 @@
 """A CSV or Parquet file as columns of text, and the errors found in it. Knows no history."""
 
+from __future__ import annotations
+
 import io
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +16,9 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from ticketlab.errors import InvalidInputError
-from ticketlab.history.arrays import Integers, Mask
+
+if TYPE_CHECKING:
+    from ticketlab.history.arrays import Integers, Mask
 
 LISTED: Final = 20
 """Errors listed one by one; the rest is counted."""
