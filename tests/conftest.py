@@ -16,7 +16,8 @@ from hypothesis import settings
 
 from ticketlab.history import parquet
 from ticketlab.history.ledger import Ledger
-from ticketlab.history.recording import ABSENT, COLUMNS, NOT_SEEN, RETRIES
+from ticketlab.history.recording import ABSENT, COLUMNS
+from ticketlab.outcomes import NOT_SEEN, RETRIES
 from ticketlab.report.model import RunResults
 
 # jsonschema does without this grammar where it is not installed; to read it takes three seconds of each process.

@@ -28,7 +28,7 @@ from ticketlab.report.model import first_of_a_kind
 from ticketlab.report.phrases import has_multiple, setting_parts
 
 if TYPE_CHECKING:
-    from ticketlab.runs import lab
+    from ticketlab.runs import experiment
     from ticketlab.runs.run import Run
 
 _TEN: Final = 10
@@ -47,7 +47,7 @@ _HIDDEN_FIELDS: Final = {"in_file", "attempts", "scheduled_ns"}
 
 
 @contextmanager
-def progress(console: Console | None = None) -> Iterator[Callable[[lab.Progress], None]]:
+def progress(console: Console | None = None) -> Iterator[Callable[[experiment.Progress], None]]:
     """Show progress over the trials: a bar in a terminal, a line in a notebook. Yields the callback for `lab.run`."""
     console = console or Console()
     with _notebook_line() if console.is_jupyter else _terminal_bar(console) as show:
@@ -55,7 +55,7 @@ def progress(console: Console | None = None) -> Iterator[Callable[[lab.Progress]
 
 
 @contextmanager
-def _terminal_bar(console: Console) -> Iterator[Callable[[lab.Progress], None]]:
+def _terminal_bar(console: Console) -> Iterator[Callable[[experiment.Progress], None]]:
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
@@ -72,7 +72,7 @@ def _terminal_bar(console: Console) -> Iterator[Callable[[lab.Progress], None]]:
 
 
 @contextmanager
-def _notebook_line() -> Iterator[Callable[[lab.Progress], None]]:
+def _notebook_line() -> Iterator[Callable[[experiment.Progress], None]]:
     """One output line, updated in place without widgets; at the end it shows the duration of the run."""
     from IPython.display import Pretty, display
 
@@ -80,7 +80,7 @@ def _notebook_line() -> Iterator[Callable[[lab.Progress], None]]:
     line = display(Pretty("starting"), display_id=True)
     trials = 0
 
-    def show(step: lab.Progress) -> None:
+    def show(step: experiment.Progress) -> None:
         nonlocal trials
         trials = step.trials
         line.update(Pretty(f"{step.finished} of {step.trials} trials done; {step.doing}; {_purchases(step)}"))
@@ -89,7 +89,7 @@ def _notebook_line() -> Iterator[Callable[[lab.Progress], None]]:
     line.update(Pretty(f"{trials} trials in {time.monotonic() - began:.0f} s"))
 
 
-def _purchases(step: lab.Progress) -> str:
+def _purchases(step: experiment.Progress) -> str:
     count = step.so_far.purchases
     return f"{count:,} purchases" if count else ""
 

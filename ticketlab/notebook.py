@@ -21,8 +21,7 @@ from ticketlab.report.curves import live
 from ticketlab.runs.run import Run
 
 if TYPE_CHECKING:
-    from ticketlab.runs.experiment import Experiment
-    from ticketlab.runs.lab import Progress
+    from ticketlab.runs.experiment import Experiment, Progress
     from ticketlab.tickets import Strategy
     from ticketlab.tickets.user_code import PurchaseFunction
 

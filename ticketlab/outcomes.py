@@ -109,3 +109,10 @@ def cause_of(sqlstate: str | None, *, raised_in: str | None = None) -> Cause:
     if sqlstate == "40001" and raised_in == _SERIALIZABILITY:
         return Cause.SERIALIZATION
     return next((cause for prefix, cause in _BY_PREFIX.items() if sqlstate.startswith(prefix)), Cause.TRANSACTION)
+
+
+NOT_SEEN: Final = -(2**31)
+"""The version or stock of an operation that saw none. Not -1, because the stock of an oversold event can be -1."""
+
+RETRIES: Final = {cause: f"retries_{cause}" for cause in RETRY_CAUSES}
+"""For each cause the column that counts the attempts that ended by it and were retried."""

@@ -13,8 +13,8 @@ from ticketlab.checks.mutation_baseline import load_baseline
 from ticketlab.errors import InvalidInputError, NotFoundError
 from ticketlab.report import Format
 from ticketlab.report.model import Report, RunResults
+from ticketlab.runs.folders import wrapping_write_errors
 from ticketlab.runs.run import Run
-from ticketlab.runs.trial_data import wrapping_write_errors
 
 OnProgress: TypeAlias = Callable[[str], None]
 

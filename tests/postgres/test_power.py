@@ -88,7 +88,7 @@ def test_ctrl_c_keeps_what_was_measured(server, tmp_path):
 def test_ctrl_c_in_the_middle_of_a_trial_leaves_that_one_out(server, tmp_path, monkeypatch):
     """What its buyers had bought by then is not judged: the chase under way is no miss."""
     pressed = []
-    honest = runner.lab.progress_callback
+    honest = runner.trial_runner.progress_callback
 
     def pressing(step, on_progress):
         tell = honest(step, on_progress)
@@ -101,7 +101,7 @@ def test_ctrl_c_in_the_middle_of_a_trial_leaves_that_one_out(server, tmp_path, m
 
         return tick
 
-    monkeypatch.setattr(runner.lab, "progress_callback", pressing)
+    monkeypatch.setattr(runner.trial_runner, "progress_callback", pressing)
     exam = MutationPlan(mutants=("pessimistic_unlocked",), repeats=2, trials=0, server="external")
     results, _ = power.run(exam, out=tmp_path, url=server.url)
     assert pressed

@@ -20,7 +20,8 @@ from ticketlab.checks.verdict import Status, Verdict, overall
 from ticketlab.formats import imports
 from ticketlab.history import parquet
 from ticketlab.history.ledger import Facts, Ledger
-from ticketlab.history.recording import COLUMNS, NOT_SEEN
+from ticketlab.history.recording import COLUMNS
+from ticketlab.outcomes import NOT_SEEN
 
 WRONGLY_VALID: Final = "VALID, though it is impossible"
 WRONGLY_INVALID: Final = "INVALID, though it is possible"

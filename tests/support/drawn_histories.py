@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from ticketlab.history import parquet
 from ticketlab.history.ledger import Ledger
-from ticketlab.history.recording import COLUMNS, NOT_SEEN
-from ticketlab.outcomes import Cause, Kind, Outcome
+from ticketlab.history.recording import COLUMNS
+from ticketlab.outcomes import NOT_SEEN, Cause, Kind, Outcome
 
 SHOWN = ("version", "available")
 TICK = 10

@@ -7,8 +7,7 @@ buyer gives up, or after that, or never.
 
 from dataclasses import dataclass, field
 
-from ticketlab.history.recording import NOT_SEEN
-from ticketlab.outcomes import Cause, Kind, Outcome
+from ticketlab.outcomes import NOT_SEEN, Cause, Kind, Outcome
 
 FATES = ["answered"] * 16 + ["lost"] * 3 + ["failed"]
 FAILURES = {

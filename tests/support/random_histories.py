@@ -14,8 +14,8 @@ from played_histories import Play
 
 from ticketlab.history import parquet
 from ticketlab.history.ledger import Ledger
-from ticketlab.history.recording import COLUMNS, NOT_SEEN
-from ticketlab.outcomes import Cause, Kind, Outcome
+from ticketlab.history.recording import COLUMNS
+from ticketlab.outcomes import NOT_SEEN, Cause, Kind, Outcome
 
 NOBODY = 999
 TOTAL, AVAILABLE, VERSION = range(3)

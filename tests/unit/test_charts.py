@@ -13,7 +13,7 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from ticketlab.history.recording import NOT_SEEN, RETRIES
+from ticketlab.outcomes import NOT_SEEN, RETRIES
 from ticketlab.report import captions, charts
 from ticketlab.report.headline import headline
 from ticketlab.report.phrases import number, percent

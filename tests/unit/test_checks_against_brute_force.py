@@ -8,8 +8,7 @@ from brute_force import possible
 from compared_cases import compared, compared_without_tickets, is_wrong_without_tickets
 from generated_cases import generated
 
-from ticketlab.history.recording import NOT_SEEN
-from ticketlab.outcomes import Cause, Kind, Outcome
+from ticketlab.outcomes import NOT_SEEN, Cause, Kind, Outcome
 
 CASES = 600
 AT_ONCE = 50

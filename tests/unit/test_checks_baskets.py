@@ -15,7 +15,7 @@ from ticketlab.checks import (
 )
 from ticketlab.checks.verdict import Status
 from ticketlab.history.index import IndexedHistory
-from ticketlab.history.recording import NOT_SEEN
+from ticketlab.outcomes import NOT_SEEN
 
 VALID, INVALID = Status.VALID, Status.INVALID
 TWO_EVENTS = [(0, 5, 5, 1), (1, 5, 5, 1)]

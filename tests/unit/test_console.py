@@ -10,7 +10,7 @@ from rich.console import Console
 from ticketlab import console
 from ticketlab.checks import CHECKS
 from ticketlab.checks.verdict import Status, Verdict
-from ticketlab.history.recording import RETRIES
+from ticketlab.outcomes import RETRIES
 from ticketlab.report.headline import Concern, ConcernKind
 from ticketlab.report.summary import summarise
 from ticketlab.runs.experiment import Experiment

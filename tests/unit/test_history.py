@@ -5,8 +5,8 @@ import pytest
 
 from ticketlab.history import recording as histories
 from ticketlab.history.ledger import Ledger
-from ticketlab.history.recording import COLUMNS, NOT_SEEN, RETRIES, Recorder, collect, purchases_of
-from ticketlab.outcomes import Cause, Kind, Outcome
+from ticketlab.history.recording import COLUMNS, Recorder, collect, purchases_of
+from ticketlab.outcomes import NOT_SEEN, RETRIES, Cause, Kind, Outcome
 
 FIRST, SECOND = UUID(int=1).bytes, UUID(int=2).bytes
 

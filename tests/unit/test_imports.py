@@ -15,7 +15,8 @@ from ticketlab.formats import imports
 from ticketlab.formats.imports import NEEDS_NO_TICKETS, Table
 from ticketlab.formats.imports.parsers import IDS_OF_TEXT
 from ticketlab.history import recording as histories
-from ticketlab.history.recording import COLUMNS, NOT_SEEN
+from ticketlab.history.recording import COLUMNS
+from ticketlab.outcomes import NOT_SEEN
 
 HEADER = "buyer,event,quantity,purchase_id,invoked_ns,completed_ns,outcome"
 SALE = "3,0,2,00000000-0000-0000-0000-000000000001,10,20,sold"

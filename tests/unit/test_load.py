@@ -12,10 +12,10 @@ from uuid import UUID
 import pytest
 
 from ticketlab.errors import TicketlabError
-from ticketlab.history.recording import COLUMNS, NOT_SEEN, Recorder, collect
+from ticketlab.history.recording import COLUMNS, Recorder, collect
 from ticketlab.load import Plan, buyers, driver
 from ticketlab.load.driver import run_load
-from ticketlab.outcomes import Cause, Outcome
+from ticketlab.outcomes import NOT_SEEN, Cause, Outcome
 from ticketlab.tickets import PurchaseResult
 
 EVENTS = (UUID(int=1), UUID(int=2), UUID(int=3))

@@ -5,9 +5,9 @@ from uuid import UUID
 
 import pytest
 
-from ticketlab.history.recording import NOT_SEEN, Recorder, collect, purchases_of
+from ticketlab.history.recording import Recorder, collect, purchases_of
 from ticketlab.load import Plan, buyers
-from ticketlab.outcomes import Cause, Outcome
+from ticketlab.outcomes import NOT_SEEN, Cause, Outcome
 from ticketlab.tickets import PurchaseResult
 from ticketlab.tickets.purchase import BasketLine
 

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from ticketlab.history.measures import measure, stock_over_time
-from ticketlab.history.recording import RETRIES
+from ticketlab.outcomes import RETRIES
 
 MS = 1_000_000
 S = 1_000 * MS

@@ -11,8 +11,7 @@ from ticketlab.errors import InvalidInputError
 from ticketlab.history.recording import LiveCounts
 from ticketlab.outcomes import Outcome
 from ticketlab.report.style import Chart
-from ticketlab.runs import lab
-from ticketlab.runs.experiment import Experiment
+from ticketlab.runs.experiment import Experiment, Progress
 
 
 class Place:
@@ -41,7 +40,7 @@ def places(monkeypatch):
 def step(number, *, sold=0, seconds=0.0, finished=0):
     plan = Experiment(strategies=("naive", "atomic"), repeats=2).trials()[number - 1]
     so_far = LiveCounts(seconds=seconds, outcomes={Outcome.SOLD: sold} if sold else {}, tickets=sold)
-    return lab.Progress(trial=number, trials=4, doing=plan.strategy, plan=plan, so_far=so_far, finished=finished)
+    return Progress(trial=number, trials=4, doing=plan.strategy, plan=plan, so_far=so_far, finished=finished)
 
 
 class Clock:

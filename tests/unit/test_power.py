@@ -13,17 +13,9 @@ from ticketlab.history.arrays import LoadPart
 from ticketlab.load import FaultKind
 from ticketlab.mutants import Trigger
 from ticketlab.power import tables
-from ticketlab.power.detection import (
-    Detection,
-    DetectionRun,
-    SafeTrial,
-    TrialOutcome,
-    judged,
-    random_trials,
-    run_until_detected,
-)
+from ticketlab.power.detection import TrialOutcome, judged, random_trials, run_until_detected
 from ticketlab.power.plan import BUYERS, MutationPlan, ScheduledRun, escalated_trial, select_mutants
-from ticketlab.power.results import MutationResults, describe, needs_of
+from ticketlab.power.results import Detection, DetectionRun, MutationResults, SafeTrial, describe, needs_of
 from ticketlab.tickets import strategies
 
 UNLOCKED = mutants.registry()["pessimistic_unlocked"]

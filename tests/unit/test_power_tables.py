@@ -11,9 +11,8 @@ from ticketlab import cli, mutants, power
 from ticketlab.checks.mutation_baseline import MutationBaseline
 from ticketlab.errors import InvalidInputError
 from ticketlab.power import tables
-from ticketlab.power.detection import Detection, DetectionRun, SafeTrial
 from ticketlab.power.plan import MutationPlan
-from ticketlab.power.results import MutationResults, describe
+from ticketlab.power.results import Detection, DetectionRun, MutationResults, SafeTrial, describe
 from ticketlab.power.runner import Done
 
 ENVIRONMENT = {

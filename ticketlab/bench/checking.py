@@ -16,9 +16,10 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from ticketlab import checks, environment
 from ticketlab.bench.synthetic import Shape
-from ticketlab.checks.verdict import Check, Status
+from ticketlab.checks.base import Check
+from ticketlab.checks.verdict import Status
 from ticketlab.errors import NotFoundError, check_values
-from ticketlab.runs.lab import Progress
+from ticketlab.runs.experiment import Progress
 
 SIZES: Final = (10_000, 100_000, 1_000_000, 10_000_000)
 ALL_CHECKS: Final = "judge"

@@ -7,6 +7,8 @@ Each check is measured on a valid history, and on a copy with one violation of i
 is copied: both histories share everything else.
 """
 
+from __future__ import annotations
+
 import gc
 import json
 import os
@@ -18,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import pandas as pd
 from pydantic import TypeAdapter
@@ -26,11 +28,14 @@ from pydantic import TypeAdapter
 from ticketlab import checks
 from ticketlab.bench.checking import ALL_CHECKS, ChecksBench, named_checks
 from ticketlab.bench.synthetic import SyntheticHistory, generate
-from ticketlab.checks.verdict import Check, Verdict, worst
+from ticketlab.checks.verdict import Verdict, worst
 from ticketlab.errors import NotFoundError
 from ticketlab.history import parquet
 from ticketlab.history.ledger import TICKET_COLUMNS
 from ticketlab.outcomes import Cause, Outcome
+
+if TYPE_CHECKING:
+    from ticketlab.checks.base import Check
 
 _RESET_PEAK: Final = Path("/proc/self/clear_refs")
 """Linux resets the peak memory of this process when 5 is written here (docs.kernel.org/filesystems/proc.html)."""

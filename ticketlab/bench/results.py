@@ -32,8 +32,8 @@ from ticketlab.bench import subjects
 from ticketlab.bench.subjects import Subject, SubjectKind
 from ticketlab.load import Plan
 from ticketlab.outcomes import MAX_INTEGER
-from ticketlab.report.model import DURABILITY
 from ticketlab.runs.experiment import Experiment
+from ticketlab.settings import DURABILITY
 from ticketlab.tickets import strategies
 
 if TYPE_CHECKING:

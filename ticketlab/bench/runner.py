@@ -10,8 +10,8 @@ from ticketlab.bench.results import BenchResults, BenchTrial, HotEvent, Schedule
 from ticketlab.bench.subjects import BenchContext, Claim, Subject, all_subjects
 from ticketlab.checks.verdict import Status
 from ticketlab.errors import InvalidInputError, TicketlabError
-from ticketlab.runs import lab
-from ticketlab.runs.lab import Progress
+from ticketlab.runs import trial_runner
+from ticketlab.runs.experiment import Progress
 from ticketlab.runs.trial_runner import read_ledger
 from ticketlab.settings import Settings
 from ticketlab.tickets import Database, EventRepository, migrations, strategies, trial_tables
@@ -45,7 +45,7 @@ def run(
     if own_tables:
         raise InvalidInputError(f"The bench sells from ticketlab's own tables: leave out {', '.join(own_tables)}.")
     on_progress(Progress(trial=0, trials=0, doing=f"starting a server ({plan.server})"))
-    settings = lab.settings_for(plan.connections, server=plan.server)
+    settings = trial_runner.settings_for(plan.connections, server=plan.server)
     with servers.open(plan.server, settings=settings, url=url) as server:
         _check_connections(plan, server)
         subjects = all_subjects(chosen, servers.program("pgbench", beside=server.binaries))
@@ -54,7 +54,7 @@ def run(
                 migrations.upgrade(database)
                 trials = list(_run_trials(plan, subjects, database, on_progress=on_progress))
         except TicketlabError as error:
-            lab.attach_server_log(error, server)
+            trial_runner.attach_server_log(error, server)
             raise
         return BenchResults(plan=plan, server=server, subjects=subjects, trials=trials)
 
@@ -70,7 +70,7 @@ def _run_trials(
         step = Progress(trial=finished + 1, trials=len(schedule), doing=doing, finished=finished)
         try:
             on_progress(step)
-            on_tick = lab.progress_callback(step, on_progress)
+            on_tick = trial_runner.progress_callback(step, on_progress)
             yield _run_trial(by_name[trial.subject], trial, plan, database, on_tick=on_tick)
         except KeyboardInterrupt:
             if not finished:
@@ -128,7 +128,7 @@ def verify_claim(claim: Claim, ledger: Ledger) -> str:
 
 def _check_connections(plan: HotEvent, server: servers.Server) -> None:
     """Check at the start that an external server allows the largest number of buyers: its settings stay."""
-    allowed, needed = int(server.settings["max_connections"]), plan.connections + lab.SPARE_CONNECTIONS
+    allowed, needed = int(server.settings["max_connections"]), plan.connections + trial_runner.SPARE_CONNECTIONS
     if allowed < needed:
         raise InvalidInputError(
             f"The server allows {allowed:,} connections, and this bench opens up to {needed:,}. "

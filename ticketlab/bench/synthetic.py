@@ -16,8 +16,8 @@ import pandas as pd
 from ticketlab.errors import check_values
 from ticketlab.history import parquet
 from ticketlab.history.ledger import EVENT_COLUMNS, TICKET_COLUMNS, Ledger
-from ticketlab.history.recording import COLUMNS, NOT_SEEN
-from ticketlab.outcomes import CAUSES, KINDS, OUTCOMES, Cause, Kind, Outcome
+from ticketlab.history.recording import COLUMNS
+from ticketlab.outcomes import CAUSES, KINDS, NOT_SEEN, OUTCOMES, Cause, Kind, Outcome
 
 Integers: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 Mask: TypeAlias = np.ndarray[tuple[int], np.dtype[np.bool_]]

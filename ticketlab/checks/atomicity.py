@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ticketlab.checks.base import check
 from ticketlab.checks.capacity import apart_for_a_moment, first_operation, operations
-from ticketlab.checks.verdict import Anomaly, Verdict, check, invalid, valid
+from ticketlab.checks.verdict import Anomaly, Verdict, invalid, valid
 from ticketlab.history.arrays import NEVER, Integers, Mask
-from ticketlab.history.recording import NOT_SEEN
 from ticketlab.history.text import counted, every, verb
+from ticketlab.outcomes import NOT_SEEN
 
 if TYPE_CHECKING:
     from ticketlab.history.index import IndexedHistory

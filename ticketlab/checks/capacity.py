@@ -25,10 +25,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from ticketlab.checks.verdict import Anomaly, Verdict, check, invalid, valid
+from ticketlab.checks.base import check
+from ticketlab.checks.verdict import Anomaly, Verdict, invalid, valid
 from ticketlab.history.arrays import NEVER, Integers, Mask
-from ticketlab.history.recording import NOT_SEEN
 from ticketlab.history.text import counted, every, plural, verb
+from ticketlab.outcomes import NOT_SEEN
 
 if TYPE_CHECKING:
     from ticketlab.history.index import IndexedHistory

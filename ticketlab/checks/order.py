@@ -5,11 +5,12 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
+from ticketlab.checks.base import check
 from ticketlab.checks.capacity import first_operation, operations, oversold_by_answers
 from ticketlab.checks.serializability import missing_versions, refunds, unversioned, versions
 from ticketlab.checks.serializability.unversioned import min_free_seats
-from ticketlab.checks.serializability.versions import Undecided, VersionedRows, Violation
-from ticketlab.checks.verdict import Anomaly, Verdict, check, invalid, unknown, valid
+from ticketlab.checks.serializability.versions import VersionedRows
+from ticketlab.checks.verdict import Anomaly, Undecided, Verdict, Violation, invalid, unknown, valid
 from ticketlab.history.index import IndexedHistory
 from ticketlab.history.text import counted, every, verb
 

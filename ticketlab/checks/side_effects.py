@@ -13,19 +13,18 @@ asked for had enough when it ended, by the sales and refunds answered until then
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 
+from ticketlab.checks.base import check
 from ticketlab.checks.capacity import first_operation
-from ticketlab.checks.verdict import Anomaly, Verdict, check, invalid, valid
-from ticketlab.history.recording import RETRIES
+from ticketlab.checks.verdict import MAX_FAILURES, Anomaly, ProgressStatus, Verdict, invalid, valid
 from ticketlab.history.text import counted
-from ticketlab.outcomes import Cause
+from ticketlab.outcomes import RETRIES, Cause
 
 if TYPE_CHECKING:
     from ticketlab.history.arrays import Integers, Mask
@@ -76,23 +75,12 @@ def no_deadlock(case: IndexedHistory) -> Verdict:
     return valid(name, f"none of {counted(of, 'purchase')} met a deadlock")
 
 
-MAX_FAILURES: Final = 0.05
-"""The share of failures up to which a trial made progress, unless the experiment says otherwise."""
 _REACH_NS: Final = 1_000_000_000
 """How far from its time a fault still cuts connections. The time of a cut is its beginning, that of a crash the time at
 which the server was down; both take about 50 ms."""
 _DOWN_AT_MOST_NS: Final = 3_000_000_000
 """How long a crashed server counts as down, at most. It is restarted at once, so a later failure has another cause: a
 function may keep its broken connection for ever."""
-
-
-class ProgressStatus(StrEnum):
-    """Whether progress was made."""
-
-    PROGRESS = "PROGRESS"
-    NO_PROGRESS = "NO PROGRESS"
-    NOT_TRIED = "NOT TRIED"
-    """No purchase found seats."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,13 +136,6 @@ def progress(case: IndexedHistory, *, faults_ns: Sequence[int] = (), limit: floa
         without_seats = failures & (_seats_left(case) < case.quantity)
         failures &= ~np.isin(case.operation, case.operation[without_seats])
     return ProgressCount(sold=sold, failed=int((failures & case.is_first_line).sum()), limit=limit)
-
-
-def worst_progress(verdicts: Iterable[str]) -> str:
-    """NO PROGRESS if any is, else PROGRESS if any is."""
-    found = set(verdicts)
-    order = (ProgressStatus.NO_PROGRESS, ProgressStatus.PROGRESS)
-    return str(next((each for each in order if each in found), ProgressStatus.NOT_TRIED))
 
 
 def _failures(case: IndexedHistory) -> Mask:

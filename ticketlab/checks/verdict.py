@@ -1,21 +1,19 @@
-"""A check, and its verdict: a status, a sentence, the anomaly, and the operations that prove it."""
+"""A verdict: a status, a sentence, the anomaly, and the operations that prove it. Knows no check."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import pandas as pd
 
-from ticketlab.history.index import IndexedHistory
-from ticketlab.history.recording import NOT_SEEN, RETRIES
+from ticketlab.outcomes import NOT_SEEN, RETRIES
 
-if TYPE_CHECKING:
-    from ticketlab.history.ledger import Ledger
-
+MAX_FAILURES: Final = 0.05
+"""The share of failures up to which a trial made progress, unless the experiment says otherwise."""
 EVIDENCE_LIMIT: Final = 20
 """Rows of evidence that a verdict keeps; its summary counts them all."""
 _OFTEN_IDLE: Final = {"line", "handed_elsewhere", *RETRIES.values()}
@@ -66,6 +64,19 @@ class Anomaly(StrEnum):
     """A purchase left something on its connection or in the server."""
 
 
+class Violation(NamedTuple):
+    """One thing that is wrong."""
+
+    text: str
+    rows: Sequence[int]
+    """The fewest rows that show it."""
+    anomaly: Anomaly
+
+
+class Undecided(Exception):  # noqa: N818 - no error: the question is open, and the message says which
+    """Neither a violation nor an order was found."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """The answer of one check: a status, a sentence, and the rows that prove it."""
@@ -112,37 +123,25 @@ def worst(statuses: Iterable[str]) -> Status:
     return Status.VALID if found == {Status.VALID} else Status.UNKNOWN
 
 
+class ProgressStatus(StrEnum):
+    """Whether progress was made."""
+
+    PROGRESS = "PROGRESS"
+    NO_PROGRESS = "NO PROGRESS"
+    NOT_TRIED = "NOT TRIED"
+    """No purchase found seats."""
+
+
+def worst_progress(verdicts: Iterable[str]) -> str:
+    """NO PROGRESS if any is, else PROGRESS if any is."""
+    found = set(verdicts)
+    order = (ProgressStatus.NO_PROGRESS, ProgressStatus.PROGRESS)
+    return str(next((each for each in order if each in found), ProgressStatus.NOT_TRIED))
+
+
 def _readable(cell: Any) -> Any:  # noqa: ANN401 - a frame may hold any value
     """A cell as plain data: numbers, UUIDs as text, None for NOT_SEEN."""
     plain = getattr(cell, "item", lambda: cell)()
     if isinstance(plain, int | float) and plain == NOT_SEEN:
         return None
     return str(UUID(bytes=plain)) if isinstance(plain, bytes) else plain
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """A claim about a history and a ledger."""
-
-    name: str
-    """Its name in tables, verdicts and files."""
-    summary: str
-    """The claim, in one line."""
-    judge: Callable[[IndexedHistory], Verdict]
-    """Judges a case; if it raises, the verdict is UNKNOWN."""
-
-    def __call__(self, history: pd.DataFrame, ledger: Ledger) -> Verdict:
-        """The verdict on a history and a ledger."""
-        return self.judge(IndexedHistory(history, ledger))
-
-    def decide(self, case: IndexedHistory) -> Verdict:
-        """The verdict on a case; UNKNOWN if the check itself raises."""
-        try:
-            return self.judge(case)
-        except Exception as error:  # any error in a check leaves the claim undecided
-            return unknown(self.name, f"the check itself failed: {type(error).__name__}: {error}")
-
-
-def check(judge: Callable[[IndexedHistory], Verdict]) -> Check:
-    """Make a function a check of the same name; the first line of its docstring is the claim."""
-    return Check(getattr(judge, "__name__", repr(judge)), (judge.__doc__ or "").partition("\n")[0], judge)

@@ -119,8 +119,8 @@ def export(
     Example: ticketlab export runs/20261122-141500-hot-event --trial 1 --format elle-append --out history.json
     """
     from ticketlab.formats import FORMATS
+    from ticketlab.runs.folders import wrapping_read_errors
     from ticketlab.runs.run import Run
-    from ticketlab.runs.trial_data import wrapping_read_errors
 
     trial = _trial_of(Run(folder).trials, number, folder)
     with wrapping_read_errors(trial.folder):

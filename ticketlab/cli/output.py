@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
     from rich.console import Console, RenderableType
 
-    from ticketlab.runs.lab import Progress
+    from ticketlab.runs.experiment import Progress
 
 
 EXIT_WRONG: Final = 1

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 import pandas as pd
 
-from ticketlab.history.recording import NOT_SEEN
-from ticketlab.outcomes import CAUSES, OUTCOMES, Cause, Outcome
+from ticketlab.outcomes import CAUSES, NOT_SEEN, OUTCOMES, Cause, Outcome
 
 if TYPE_CHECKING:
     from ticketlab.history.arrays import Integers, Mask

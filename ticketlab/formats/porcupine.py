@@ -34,8 +34,7 @@ import pandas as pd
 import pyarrow as pa
 
 from ticketlab.formats.calls import Calls, VersionInfo, is_any
-from ticketlab.history.recording import NOT_SEEN
-from ticketlab.outcomes import Cause, Outcome
+from ticketlab.outcomes import NOT_SEEN, Cause, Outcome
 
 if TYPE_CHECKING:
     from ticketlab.history.ledger import Ledger

@@ -23,7 +23,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from ticketlab.history.arrays import NEVER, HistoryArrays, Integers, Mask
-from ticketlab.history.recording import NOT_SEEN
+from ticketlab.outcomes import NOT_SEEN
 
 
 class IdCall(NamedTuple):

@@ -15,7 +15,7 @@ import pandas as pd
 from ticketlab.history import effects, ids
 from ticketlab.history.arrays import HistoryArrays, Integers, Mask
 from ticketlab.history.effects import Effects, IdCall, Owners, Reports
-from ticketlab.history.recording import NOT_SEEN
+from ticketlab.outcomes import NOT_SEEN
 
 if TYPE_CHECKING:
     from ticketlab.history.ledger import Ledger

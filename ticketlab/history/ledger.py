@@ -10,7 +10,7 @@ import pandas as pd
 
 from ticketlab.history import ids, parquet
 from ticketlab.history.parquet import PURCHASE_ID
-from ticketlab.history.recording import NOT_SEEN
+from ticketlab.outcomes import NOT_SEEN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

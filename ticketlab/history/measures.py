@@ -11,13 +11,11 @@ import pandas as pd
 
 from ticketlab.history import ids
 from ticketlab.history.arrays import HistoryArrays, Integers, Mask
-from ticketlab.history.recording import RETRIES, of_kind, operations_of, purchases_of
-from ticketlab.outcomes import Cause, Kind, Outcome
+from ticketlab.history.recording import of_kind, operations_of, purchases_of
+from ticketlab.outcomes import RETRIES, Cause, Kind, Outcome
 
 if TYPE_CHECKING:
     from ticketlab.history.ledger import Ledger
-
-_UNANSWERED: Final = (Outcome.FAILED, Outcome.UNAVAILABLE, Outcome.CONFLICT)
 
 
 class Span(NamedTuple):
@@ -76,6 +74,23 @@ class FaultMet:
             "refunds_met": met.refunds,
             "refunds_made": met.refunded,
         }
+
+
+def untested(faults: Sequence[FaultMet]) -> list[str]:
+    """The faults that were not injected in any trial, or hit no operation."""
+    return [name for name, met in met_by_fault(faults).items() if met is None or not met.operations]
+
+
+def met_by_fault(faults: Sequence[FaultMet]) -> dict[str, Met | None]:
+    """By fault what it met in all trials together; None where it was never injected."""
+    totals: dict[str, Met | None] = {}
+    for each in faults:
+        before = totals.setdefault(each.fault, None)
+        totals[each.fault] = before if each.met is None else (before or Met()) + each.met
+    return totals
+
+
+_UNANSWERED: Final = (Outcome.FAILED, Outcome.UNAVAILABLE, Outcome.CONFLICT)
 
 
 def met(history: pd.DataFrame, ledger: Ledger, faults: Sequence[Span]) -> tuple[Met, ...]:

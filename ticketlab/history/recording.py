@@ -22,18 +22,12 @@ import pandas as pd
 from ticketlab.history import parquet
 from ticketlab.history.ids import MASK
 from ticketlab.history.parquet import PURCHASE_ID
-from ticketlab.outcomes import CAUSES, KINDS, OUTCOMES, RETRY_CAUSES, Cause, Kind, Outcome
+from ticketlab.outcomes import CAUSES, KINDS, NOT_SEEN, OUTCOMES, RETRIES, RETRY_CAUSES, Cause, Kind, Outcome
 
 if TYPE_CHECKING:
     from uuid import UUID
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-
-NOT_SEEN: Final = -(2**31)
-"""The version or stock of an operation that saw none. Not -1, because the stock of an oversold event can be -1."""
-
-RETRIES: Final = {cause: f"retries_{cause}" for cause in RETRY_CAUSES}
-"""For each cause the column that counts the attempts that ended by it and were retried."""
 
 COLUMNS: Final[dict[str, Any]] = {
     "buyer": "int32",  # the buyer's number, from 0

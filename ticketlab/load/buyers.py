@@ -1,9 +1,11 @@
 """One buyer of a load: warms up, buys, refunds, and records every call. Judges nothing."""
 
+from __future__ import annotations
+
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 from uuid import UUID
 
 from ticketlab.errors import InvalidInputError, OwnCodeError
@@ -11,8 +13,10 @@ from ticketlab.history.ids import MASK, PRIME, digest
 from ticketlab.history.recording import NOTHING_HANDED, Handed, Recorder
 from ticketlab.load.plan import Offers, Plan, PurchaseIntent, SecondCall, SecondCalls
 from ticketlab.outcomes import Cause, Kind, Outcome
-from ticketlab.tickets import EventRepository, PurchaseResult, SoldTicket
-from ticketlab.tickets.purchase import checked_uuid
+from ticketlab.tickets.purchase import PurchaseResult, SoldTicket, checked_uuid
+
+if TYPE_CHECKING:
+    from ticketlab.tickets.repository import EventRepository
 
 Rows: TypeAlias = Sequence[tuple[int, int, int | None, int | None]]
 """An answer, a row per event: the event's number, the tickets, and the version and available tickets reported."""

@@ -12,12 +12,11 @@ from dataclasses import dataclass, replace
 from functools import cache
 from itertools import chain, cycle
 from random import Random
-from typing import Annotated, Final
+from typing import Final
 from uuid import UUID
 
 import psycopg
 from psycopg.rows import TupleRow
-from pydantic import Field
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
@@ -28,6 +27,7 @@ from ticketlab.history.recording import LiveCounts
 from ticketlab.load import CUTS, Fault, FaultKind, Plan
 from ticketlab.mutants import Mutant
 from ticketlab.power.plan import ScheduledRun, TrialSpec, escalated_trial
+from ticketlab.power.results import Detection, DetectionRun, SafeTrial
 from ticketlab.runs.trial_runner import run_trial
 from ticketlab.servers import Server
 from ticketlab.settings import Settings
@@ -104,38 +104,6 @@ def open_servers(kind: str, *, url: str | None, crashes: bool) -> Iterator[tuple
             with Database(Settings.from_url(server.url)) as database:
                 migrations.upgrade(database)
         yield usual, crashing
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Detection:
-    """The first time that a check said INVALID of a mutant."""
-
-    check: str
-    buyers: int
-    """Of the trial in which it did."""
-    purchases: int
-    """All until then: those of this trial, and of the trials before it in the same detection run."""
-    seconds: float
-    """Of buying, likewise."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DetectionRun:
-    """One mutant once: trials until the expected check detected it, or until they had enough purchases."""
-
-    mutant: str
-    repeat: int
-    check: str
-    """The check that is expected to detect it."""
-    purchases: int
-    seconds: float
-    detections: Annotated[tuple[Detection, ...], Field(alias="catches")]
-    """By every check that detected it on the way, in that order."""
-
-    @property
-    def detection(self) -> Detection | None:
-        """By the expected check; None where it did not detect the mutant."""
-        return next((each for each in self.detections if each.check == self.check), None)
 
 
 def run_until_detected(
@@ -224,23 +192,6 @@ CRASHED: Final = 0.1
 FUNCTION_CUT: Final = 0.6
 """The share with connections cut for the functions that return True or False."""
 _SECONDS: Final = 30.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SafeTrial:
-    """The result of one trial of a safe strategy."""
-
-    number: int
-    """From 1; with the seed of the measurement it determines the plan."""
-    strategy: str
-    load: str
-    """In words."""
-    purchases: int
-    seconds: float
-    invalid: Mapping[str, str]
-    """False alarms: by check, its summary."""
-    unknown: Mapping[str, str]
-    """Of the checks that were UNKNOWN, likewise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,9 +17,57 @@ from ticketlab.checks.mutation_baseline import ENOUGH, MutantBaseline, MutationB
 from ticketlab.history.arrays import LoadPart
 from ticketlab.history.statistics import interval, upper_bound
 from ticketlab.mutants import Mutant, Trigger
-from ticketlab.power.detection import Detection, DetectionRun, SafeTrial
 from ticketlab.power.plan import BUYERS, POOL_SIZE, MutationPlan, mistake_of
-from ticketlab.report.model import DURABILITY
+from ticketlab.settings import DURABILITY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detection:
+    """The first time that a check said INVALID of a mutant."""
+
+    check: str
+    buyers: int
+    """Of the trial in which it did."""
+    purchases: int
+    """All until then: those of this trial, and of the trials before it in the same detection run."""
+    seconds: float
+    """Of buying, likewise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectionRun:
+    """One mutant once: trials until the expected check detected it, or until they had enough purchases."""
+
+    mutant: str
+    repeat: int
+    check: str
+    """The check that is expected to detect it."""
+    purchases: int
+    seconds: float
+    detections: Annotated[tuple[Detection, ...], Field(alias="catches")]
+    """By every check that detected it on the way, in that order."""
+
+    @property
+    def detection(self) -> Detection | None:
+        """By the expected check; None where it did not detect the mutant."""
+        return next((each for each in self.detections if each.check == self.check), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SafeTrial:
+    """The result of one trial of a safe strategy."""
+
+    number: int
+    """From 1; with the seed of the measurement it determines the plan."""
+    strategy: str
+    load: str
+    """In words."""
+    purchases: int
+    seconds: float
+    invalid: Mapping[str, str]
+    """False alarms: by check, its summary."""
+    unknown: Mapping[str, str]
+    """Of the checks that were UNKNOWN, likewise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +195,7 @@ class MutationResults:
     plan: Annotated[MutationPlan, Field(alias="exam")]
     """What was to be run; `exam` in power.json."""
     environment: Mapping[str, Any]
-    """As `lab.environment_info` returns it."""
+    """As `trial_runner.environment_info` returns it."""
     mutants: tuple[MutantInfo, ...]
     """Those of the plan."""
     runs: Annotated[tuple[DetectionRun, ...], Field(alias="chases")]

@@ -13,11 +13,11 @@ from ticketlab import mutants
 from ticketlab.errors import TicketlabError
 from ticketlab.mutants import Trigger
 from ticketlab.power import detection, tables
-from ticketlab.power.detection import DetectionRun, SafeTrial, judged, open_servers, random_trials, run_until_detected
+from ticketlab.power.detection import judged, open_servers, random_trials, run_until_detected
 from ticketlab.power.plan import POOL_SIZE, MutationPlan, ScheduledRun
-from ticketlab.power.results import MutationResults, describe
-from ticketlab.runs import lab
-from ticketlab.runs.lab import Progress
+from ticketlab.power.results import DetectionRun, MutationResults, SafeTrial, describe
+from ticketlab.runs import trial_runner
+from ticketlab.runs.experiment import Progress
 from ticketlab.tickets import strategies
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def run(
     began = datetime.now().astimezone()
     on_progress(Progress(trial=0, trials=0, doing=f"starting a server ({plan.server})"))
     with open_servers(plan.server, url=url, crashes=plan.crashes) as (usual, crashing):
-        environment = lab.environment_info(usual, seed=plan.seed, began=began)
+        environment = trial_runner.environment_info(usual, seed=plan.seed, began=began)
         measurement = _Measurement(plan=plan, usual=usual, crashing=crashing, on_progress=on_progress)
         try:
             measurement.run()
@@ -111,7 +111,7 @@ class _Measurement:
         plan, family = self.plan, strategies.registry()
         for spec in random_trials(family, trials=plan.trials, seed=plan.seed, may_crash=self.usual.can_crash):
             with self._step(f"{spec.strategy.name}, safe, trial {spec.number}") as step:
-                on_tick = lab.progress_callback(step, self.on_progress)
+                on_tick = trial_runner.progress_callback(step, self.on_progress)
                 outcome = detection.observe(
                     self.usual, spec.strategy, spec.trial, pool_size=spec.pool_size, on_tick=on_tick
                 )
@@ -121,7 +121,7 @@ class _Measurement:
         mutant = mutants.registry()[scheduled.mutant]
         server = self.crashing if mutant.trigger is Trigger.CRASH else self.usual
         assert server is not None
-        on_tick = lab.progress_callback(step, self.on_progress)
+        on_tick = trial_runner.progress_callback(step, self.on_progress)
         return run_until_detected(
             scheduled,
             mutant,
@@ -143,5 +143,5 @@ class _Measurement:
         except Exception as error:
             error.add_note(f"It happened in the measurement of {doing}.")
             if isinstance(error, TicketlabError):
-                lab.attach_server_log(error, self.usual)
+                trial_runner.attach_server_log(error, self.usual)
             raise

@@ -16,8 +16,7 @@ from rich.text import Text
 from ticketlab.errors import NotFoundError
 from ticketlab.history import parquet
 from ticketlab.power.results import MutantResult, MutationResults, describe
-from ticketlab.runs import lab
-from ticketlab.runs.trial_data import wrapping_read_errors
+from ticketlab.runs.folders import new, wrapping_read_errors
 
 if TYPE_CHECKING:
     from ticketlab.mutants import Mutant
@@ -32,7 +31,7 @@ def write(results: MutationResults, out: Path) -> Path:
     Raises:
         InvalidInputError: no folder can be created there.
     """
-    folder = lab.new(out, f"{datetime.now().astimezone():%Y%m%d-%H%M%S}-power")
+    folder = new(out, f"{datetime.now().astimezone():%Y%m%d-%H%M%S}-power")
     parquet.write(results.frame, folder / "catches.parquet")
     (folder / "power.md").write_text(page(results))
     saved = TypeAdapter(MutationResults).dump_json(results, indent=1, by_alias=True)

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from rich.console import Console
 
-from ticketlab import console, report_writer
+from ticketlab import console
 from ticketlab.checks.verdict import Status
 from ticketlab.errors import InvalidInputError
 from ticketlab.pytest_plugin import options
 from ticketlab.report import Format
 from ticketlab.report.headline import doubts
 from ticketlab.report.phrases import join_names, pluralize
-from ticketlab.runs.trial_data import wrapping_write_errors
+from ticketlab.runs.folders import wrapping_write_errors
 from ticketlab.servers.server import address_of
 
 if TYPE_CHECKING:
@@ -96,6 +96,8 @@ def is_worker(config: pytest.Config) -> bool:
 
 def write_report(run: Run, place: Path, *, here: Path) -> str:
     """Write a Markdown report without figures; returns its path relative to `here`, or why it could not be written."""
+    from ticketlab import report_writer
+
     try:
         with wrapping_write_errors(place.parent):
             place.parent.mkdir(parents=True, exist_ok=True)

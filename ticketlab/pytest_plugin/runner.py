@@ -19,7 +19,7 @@ from ticketlab.errors import InvalidInputError, TicketlabError
 from ticketlab.pytest_plugin import messages, options
 from ticketlab.runs import lab
 from ticketlab.runs.experiment import Experiment, limits_for_purchases
-from ticketlab.runs.trial_data import wrapping_write_errors
+from ticketlab.runs.folders import new, wrapping_write_errors
 from ticketlab.settings import Settings
 from ticketlab.tickets import Database, Strategy, migrations
 from ticketlab.tickets.user_code import PurchaseFunction, adopt
@@ -284,7 +284,7 @@ class Runner:
         """Copy the run to the folder of kept runs; if that cannot be written, keep the run where it is."""
         place = _place(self._item.config)
         try:
-            kept = lab.new(place, run.folder.name)
+            kept = new(place, run.folder.name)
             with wrapping_write_errors(kept):
                 shutil.copytree(run.folder, kept, dirs_exist_ok=True)
         except InvalidInputError:

@@ -11,9 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from ticketlab.history.recording import RETRIES
 from ticketlab.history.statistics import geometric_mean
-from ticketlab.outcomes import Cause, Outcome
+from ticketlab.outcomes import RETRIES, Cause, Outcome
 from ticketlab.report import captions, summary
 from ticketlab.report.layout import (
     BAR,

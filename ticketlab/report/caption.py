@@ -9,9 +9,8 @@ from typing import Final
 import pandas as pd
 
 from ticketlab.checks.verdict import Status
-from ticketlab.history.recording import NOT_SEEN
 from ticketlab.history.text import verb
-from ticketlab.outcomes import Cause, Outcome
+from ticketlab.outcomes import NOT_SEEN, Cause, Outcome
 from ticketlab.report.phrases import capital, has_multiple, in_setting, join_names, number, pluralize, setting_parts
 
 MOST_OPERATIONS: Final = 20

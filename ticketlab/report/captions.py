@@ -9,7 +9,7 @@ from typing import Final
 
 import pandas as pd
 
-from ticketlab.history.recording import RETRIES
+from ticketlab.outcomes import RETRIES
 from ticketlab.report import summary
 from ticketlab.report.caption import (
     MOST_OPERATIONS,

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from ticketlab.checks.side_effects import MAX_FAILURES, ProgressStatus
-from ticketlab.checks.verdict import Status, worst
+from ticketlab.checks.verdict import MAX_FAILURES, ProgressStatus, Status, worst
 from ticketlab.report.captions import leaders, without_violation
 from ticketlab.report.limits import bound, detection_sentence, purchases_by, untried
 from ticketlab.report.phrases import GROUP, NO_TRIALS, has_multiple, join_names, number, oversold_text, pluralize

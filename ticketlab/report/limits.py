@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import pandas as pd
 
 from ticketlab.history.arrays import LoadPart, words_of
-from ticketlab.history.measures import FaultMet, Met
+from ticketlab.history.measures import FaultMet, Met, met_by_fault, untested
 from ticketlab.history.statistics import CONFIDENCE, upper_bound
 from ticketlab.report.phrases import join_names, number, pluralize
 
@@ -107,26 +107,13 @@ def each_bound(measures: pd.DataFrame, strategies: Sequence[str]) -> str:
     return f"By strategy, exact (Clopper and Pearson, one-sided): {'; '.join(told)}."
 
 
-def untested(faults: Sequence[FaultMet]) -> list[str]:
-    """The faults that were not injected in any trial, or hit no operation."""
-    return [name for name, met in _by_fault(faults).items() if met is None or not met.operations]
-
-
 def sentences(faults: Sequence[FaultMet]) -> Iterator[str]:
     """What each fault hit in all trials together; nothing about a fault that was never injected."""
-    for name, met in _by_fault(faults).items():
+    for name, met in met_by_fault(faults).items():
         if met is not None:
             yield _sentence(name, met)
             if met.operations:
                 yield from _strategies_without(name, faults)
-
-
-def _by_fault(faults: Sequence[FaultMet]) -> dict[str, Met | None]:
-    totals: dict[str, Met | None] = {}
-    for each in faults:
-        before = totals.setdefault(each.fault, None)
-        totals[each.fault] = before if each.met is None else (before or Met()) + each.met
-    return totals
 
 
 def _sentence(name: str, met: Met) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from ticketlab.checks.verdict import Status
-from ticketlab.history.recording import RETRIES
+from ticketlab.outcomes import RETRIES
 from ticketlab.report.captions import change_text, changes_of, rate_text
 from ticketlab.report.explain import story_of
 from ticketlab.report.headline import Concern, Headline, doubts, headline, is_amber
@@ -19,9 +19,6 @@ from ticketlab.report.summary import summarise
 if TYPE_CHECKING:
     from ticketlab.checks.mutation_baseline import MutationBaseline
     from ticketlab.history.arrays import LoadPart
-
-DURABILITY: Final = ("fsync", "full_page_writes", "synchronous_commit")
-"""The settings of PostgreSQL that make a commit durable; shown with every number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -21,7 +21,6 @@ from ticketlab.report.answers import answers as answers_of
 from ticketlab.report.answers import limits
 from ticketlab.report.model import (
     DRIFT_WARNING,
-    DURABILITY,
     SECTIONS,
     Report,
     RunResults,
@@ -34,6 +33,7 @@ from ticketlab.report.model import (
     strategy_rows,
 )
 from ticketlab.report.phrases import capital, display_name, exact, number
+from ticketlab.settings import DURABILITY
 
 if TYPE_CHECKING:
     from ticketlab.report.captions import Caption

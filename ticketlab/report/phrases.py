@@ -6,8 +6,8 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from ticketlab.history.recording import RETRIES
 from ticketlab.history.text import counted, plural
+from ticketlab.outcomes import RETRIES
 
 NO_TRIALS: Final = "No trial was run"
 _LISTED: Final = 4

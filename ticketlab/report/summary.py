@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import pandas as pd
 
-from ticketlab.checks.side_effects import worst_progress
-from ticketlab.checks.verdict import worst
-from ticketlab.history.recording import RETRIES
+from ticketlab.checks.verdict import worst, worst_progress
+from ticketlab.outcomes import RETRIES
 from ticketlab.report.phrases import GROUP, SETTING
 
 if TYPE_CHECKING:

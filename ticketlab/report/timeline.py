@@ -11,8 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from ticketlab.history.recording import NOT_SEEN
-from ticketlab.outcomes import Outcome
+from ticketlab.outcomes import NOT_SEEN, Outcome
 from ticketlab.report import captions
 from ticketlab.report.bars import OUTCOME_LOOKS
 from ticketlab.report.layout import BAR, LEGEND_COLUMNS, LEGEND_LINE_IN, legend, spaced, value_label

@@ -11,10 +11,11 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import BeforeValidator, TypeAdapter
 
-from ticketlab.checks.side_effects import MAX_FAILURES
+from ticketlab.checks.verdict import MAX_FAILURES
 from ticketlab.errors import check_values
 from ticketlab.faults.schedule import Fault, FaultKind
 from ticketlab.history.arrays import LoadPart
+from ticketlab.history.recording import LiveCounts
 from ticketlab.load.plan import Plan
 
 DEFAULT_STRATEGIES: Final = ("naive", "pessimistic", "optimistic", "serializable", "atomic", "coalesced")
@@ -57,6 +58,23 @@ class TrialPlan:
         """The plan with its double calls: by default DOUBLE_CALLS if the strategy claims that an id buys once."""
         default = DOUBLE_CALLS if idempotent else 0.0
         return replace(self.plan, double_calls=default if self.double_calls is None else self.double_calls)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Where a run is."""
+
+    trial: int
+    """The current trial, from 1; 0 while the server starts."""
+    trials: int
+    doing: str
+    """The current step, in a few words."""
+    plan: TrialPlan | None = None
+    """The current trial of an experiment; None before the first and after the last, and in a bench."""
+    so_far: LiveCounts = field(default_factory=LiveCounts)
+    """The counts of the current trial."""
+    finished: int = 0
+    """Trials that are over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,46 +6,27 @@ import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
-from ticketlab import environment, mutants, servers
-from ticketlab.errors import InvalidInputError, OwnCodeError, TerminatedError, TicketlabError
-from ticketlab.history.recording import LiveCounts
+from ticketlab import mutants, servers
+from ticketlab.errors import InvalidInputError, TerminatedError, TicketlabError
 from ticketlab.load import Fault, FaultKind
+from ticketlab.runs.experiment import Progress
+from ticketlab.runs.folders import new
 from ticketlab.runs.run import Run
 from ticketlab.runs.trial_data import Trial
-from ticketlab.runs.trial_runner import run_trial
+from ticketlab.runs.trial_runner import attach_server_log, environment_info, progress_callback, run_trial, settings_for
 from ticketlab.settings import Settings
 from ticketlab.tickets import Database, Strategy, migrations, strategies
 from ticketlab.tickets.user_code import PurchaseFunction, adopt
 
 if TYPE_CHECKING:
+    from ticketlab.history.recording import LiveCounts
     from ticketlab.runs.experiment import Experiment, TrialPlan
     from ticketlab.servers import Server
-
-_DEFAULT_MAX_CONNECTIONS: Final = 100
-SPARE_CONNECTIONS: Final = 10
-"""Connections beside the pool's: those that PostgreSQL reserves for superusers, and the lab's own."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """Where a run is."""
-
-    trial: int
-    """The current trial, from 1; 0 while the server starts."""
-    trials: int
-    doing: str
-    """The current step, in a few words."""
-    plan: TrialPlan | None = None
-    """The current trial of an experiment; None before the first and after the last, and in a bench."""
-    so_far: LiveCounts = field(default_factory=LiveCounts)
-    """The counts of the current trial."""
-    finished: int = 0
-    """Trials that are over."""
 
 
 def run(
@@ -293,61 +274,3 @@ def _source(strategy: Strategy) -> str:
         return inspect.getsource(strategy.purchase)
     except (OSError, TypeError):
         return "its source is not available"
-
-
-def environment_info(server: Server, *, seed: int, began: datetime) -> dict[str, Any]:
-    """The machine, the versions, the server and its settings, as plain data."""
-    return environment.describe() | {
-        "began": began.isoformat(timespec="seconds"),
-        "seed": seed,
-        "server": {
-            "kind": server.kind,
-            "version": server.version,
-            "why": server.why,
-            "settings": dict(server.settings),
-        },
-    }
-
-
-def new(out: Path, name: str) -> Path:
-    """Create a folder of this name in `out`; with a number appended where the name is taken.
-
-    Raises:
-        InvalidInputError: it cannot be created.
-    """
-    number, folder = 1, out / name
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        while True:
-            try:
-                folder.mkdir()
-            except FileExistsError:  # of another run of the same second
-                number += 1
-                folder = out / f"{name}-{number}"
-            else:
-                return folder
-    except OSError as error:
-        raise InvalidInputError(
-            f"The run cannot be saved in {out}: {error.strerror}. Name a folder with --out."
-        ) from error
-
-
-def progress_callback(step: Progress, on_progress: Callable[[Progress], None]) -> Callable[[LiveCounts], None]:
-    """A trial's `on_tick`: reports the step of the run with the counts of the trial."""
-    return lambda so_far: on_progress(replace(step, so_far=so_far))
-
-
-def attach_server_log(error: TicketlabError, server: Server) -> None:
-    """Add the last line of the server's log to an error, unless the user's code raised it: that is not in the log."""
-    if not isinstance(error, OwnCodeError):
-        error.add_note(f"Last in the server's log: {server.log().strip().rpartition(chr(10))[2]}")
-
-
-def settings_for(connections: int, *, server: str) -> dict[str, str | int]:
-    """The server settings that allow this many connections; empty where the default of 100 is enough.
-
-    Empty for an external server too: its settings are its owner's.
-    """
-    needed = connections + SPARE_CONNECTIONS
-    too_few = needed > _DEFAULT_MAX_CONNECTIONS and server != "external"
-    return {"max_connections": needed} if too_few else {}

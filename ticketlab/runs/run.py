@@ -9,13 +9,15 @@ Observations are saved before they are judged, so that a run can be judged again
 without one was interrupted while it was being saved, and is not read.
 """
 
+from __future__ import annotations
+
 import json
 from collections import ChainMap, Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from pydantic import TypeAdapter
@@ -24,22 +26,15 @@ from ticketlab.checks.verdict import Status, Verdict, overall
 from ticketlab.errors import NotFoundError
 from ticketlab.faults.schedule import Fault
 from ticketlab.history.arrays import LoadPart
-from ticketlab.history.measures import FaultMet
-from ticketlab.report.headline import Concern, concerns, strict_failures
-from ticketlab.report.limits import double_calls_condition, sentences, untested, without_double_calls
-from ticketlab.report.model import DURABILITY
-from ticketlab.report.phrases import pluralize
-from ticketlab.report.summary import summarise
+from ticketlab.history.measures import FaultMet, untested
+from ticketlab.history.text import counted
 from ticketlab.runs.experiment import Experiment
-from ticketlab.runs.trial_data import (
-    Trial,
-    TrialAnalysis,
-    judge,
-    trial_as_json,
-    verdict_as_json,
-    wrapping_read_errors,
-    wrapping_write_errors,
-)
+from ticketlab.runs.folders import wrapping_read_errors, wrapping_write_errors
+from ticketlab.runs.trial_data import Trial, TrialAnalysis, judge, trial_as_json, verdict_as_json
+from ticketlab.settings import DURABILITY
+
+if TYPE_CHECKING:
+    from ticketlab.report.headline import Concern
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +100,8 @@ class Run:
     @cached_property
     def summary(self) -> pd.DataFrame:
         """A row per strategy and number of buyers, over the repeats; see `report.summary`."""
+        from ticketlab.report.summary import summarise
+
         return summarise(self.measures)
 
     @property
@@ -121,6 +118,8 @@ class Run:
     @cached_property
     def concerns(self) -> list[Concern]:
         """Why the run is amber and not green; see `report.headline.concerns`."""
+        from ticketlab.report.headline import concerns
+
         return concerns(
             self.measures,
             max_failures=self.experiment.max_failures,
@@ -136,6 +135,8 @@ class Run:
     @property
     def strict_failures(self) -> list[str]:
         """Why the run fails under --strict, in sentences; `failed_strategies` fail in any case."""
+        from ticketlab.report.headline import strict_failures
+
         return strict_failures(self.concerns, self.untested, self.verdict_rows())
 
     @property
@@ -191,6 +192,8 @@ class Run:
     @property
     def notes(self) -> list[str]:
         """Limits and causes of the results, in sentences, for tables and reports."""
+        from ticketlab.report.limits import sentences, without_double_calls
+
         notes = []
         if self.ended_early:
             cut_short = ", the last of them cut short" if self.trials[-1].interrupted else ""
@@ -243,7 +246,7 @@ class Run:
         ]
 
     def _refund_notes(self) -> Iterator[str]:
-        refunded = pluralize(int(self.measures["refunded"].sum()), "ticket")
+        refunded = counted(int(self.measures["refunded"].sum()), "ticket")
         yield (
             f"{refunded} refunded: 'sold' counts only the others. A buyer stops after its first 'sold out', so seats "
             "refunded later may stay unsold."
@@ -262,6 +265,8 @@ class Run:
     @property
     def conditions(self) -> str:
         """Server, durability, buyers, duration and repeats in one line, for tables and charts."""
+        from ticketlab.report.limits import double_calls_condition
+
         server, experiment = self._server, self.experiment
         fewest, most = experiment.basket
         sizes = f"{most}" if fewest == most else f"{fewest} to {most}"
@@ -273,12 +278,12 @@ class Run:
                 ", ".join(f"{name} {server.settings.get(name, '?')}" for name in DURABILITY),
                 f"{', '.join(map(str, experiment.buyers))} buyer{'s' if experiment.buyers != (1,) else ''}",
                 f"pool of {', '.join(map(str, experiment.pool_sizes))}",
-                f"{pluralize(experiment.events, 'event')} of {experiment.stock:,} seats{baskets}",
+                f"{counted(experiment.events, 'event')} of {experiment.stock:,} seats{baskets}",
                 *([f"{100 * experiment.refunds:g} % of the sales refunded"] if experiment.refunds else []),
                 *double_calls_condition(trial.double_calls or 0.0 for trial in self.trials),
                 f"at most {experiment.seconds:g} s{limit}",
                 *([", ".join(fault.words for fault in experiment.faults)] if experiment.faults else []),
-                pluralize(experiment.repeats, "repeat"),
+                counted(experiment.repeats, "repeat"),
             ]
         )
 

@@ -5,27 +5,25 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
 import pandas as pd
-import pyarrow as pa
 from pydantic import TypeAdapter
 
 from ticketlab import checks
-from ticketlab.checks.side_effects import MAX_FAILURES, ProgressCount, progress
-from ticketlab.checks.verdict import Status, Verdict
-from ticketlab.errors import InvalidInputError
+from ticketlab.checks.side_effects import ProgressCount, progress
+from ticketlab.checks.verdict import MAX_FAILURES, Status, Verdict
 from ticketlab.faults.schedule import Fault, FaultKind
 from ticketlab.history import measures, recording
 from ticketlab.history.index import IndexedHistory
 from ticketlab.history.ledger import Facts, Ledger
 from ticketlab.history.measures import FaultMet, Met, Span, met
-from ticketlab.report.explain import story_of
+from ticketlab.outcomes import RETRIES
+from ticketlab.runs.folders import wrapping_read_errors
 
 _PLAIN_COLUMNS = (
     *("trial", "strategy", "safe", "buyers", "pool_size", "repeat", "seconds", "sold", "refunded"),
@@ -186,7 +184,7 @@ def trial_as_json(row: Mapping[Any, Any], analysis: TrialAnalysis, planned: Sequ
         **{name: row[name] for name in _PLAIN_COLUMNS},
         "progress": analysis.progress.as_dict(),
         "history_sha256": trial.history_sha256,
-        "retries_by_cause": {str(cause): row[column] for cause, column in recording.RETRIES.items()},
+        "retries_by_cause": {str(cause): row[column] for cause, column in RETRIES.items()},
         "latency_ms": latency,
         "faults": [fault.as_json() for fault in analysis.faults(planned)],
         "checks": {
@@ -198,6 +196,8 @@ def trial_as_json(row: Mapping[Any, Any], analysis: TrialAnalysis, planned: Sequ
 
 def verdict_as_json(trial: Trial, verdict: Verdict) -> dict[str, Any]:
     """`check`, `status`, `anomaly`, `summary`, `evidence` and `story`; anomaly and story are empty unless INVALID."""
+    from ticketlab.report.explain import story_of
+
     fields = {
         "check": verdict.check,
         "status": str(verdict.status),
@@ -207,23 +207,3 @@ def verdict_as_json(trial: Trial, verdict: Verdict) -> dict[str, Any]:
     }
     context = {"crashes_ns": trial.crashes_ns, "autocommit": trial.facts.autocommit}
     return fields | {"story": story_of(fields | context).sentences if verdict.status is Status.INVALID else []}
-
-
-@contextmanager
-def wrapping_read_errors(folder: Path) -> Iterator[None]:
-    """Around reading saved files: turns any error of their contents into one that names the folder."""
-    try:
-        yield
-    except (OSError, LookupError, TypeError, ValueError, pa.ArrowException) as error:
-        raise InvalidInputError(
-            f"The files in {folder} cannot be read as those of a run: {type(error).__name__}: {error}"
-        ) from error
-
-
-@contextmanager
-def wrapping_write_errors(folder: Path) -> Iterator[None]:
-    """Around writing files: turns an error of the operating system into one that names the folder."""
-    try:
-        yield
-    except OSError as error:
-        raise InvalidInputError(f"Nothing can be written to {folder}: {error.strerror}.") from error

@@ -15,22 +15,68 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 from uuid import UUID
 
+from ticketlab import environment
 from ticketlab.errors import OwnCodeError, TicketlabError
 from ticketlab.faults import connections
 from ticketlab.history.ledger import Facts, Ledger
+from ticketlab.history.recording import LiveCounts
 from ticketlab.load import Actions, Fault, FaultKind, Plan, driver
 from ticketlab.load.driver import LoadResult, run_load
+from ticketlab.servers import Server
 from ticketlab.tickets import Database, EventRepository, Strategy, leftovers, lending, trial_tables
 from ticketlab.tickets.trial_tables import Snapshots, TableSnapshot
 
 if TYPE_CHECKING:
     from ticketlab.history.recording import LiveCounts
+    from ticketlab.runs.experiment import Progress
     from ticketlab.servers import Server
     from ticketlab.tickets.strategy import Schema
+
+_DEFAULT_MAX_CONNECTIONS: Final = 100
+
+SPARE_CONNECTIONS: Final = 10
+"""Connections beside the pool's: those that PostgreSQL reserves for superusers, and the lab's own."""
+
+
+def environment_info(server: Server, *, seed: int, began: datetime) -> dict[str, Any]:
+    """The machine, the versions, the server and its settings, as plain data."""
+    return environment.describe() | {
+        "began": began.isoformat(timespec="seconds"),
+        "seed": seed,
+        "server": {
+            "kind": server.kind,
+            "version": server.version,
+            "why": server.why,
+            "settings": dict(server.settings),
+        },
+    }
+
+
+def progress_callback(step: Progress, on_progress: Callable[[Progress], None]) -> Callable[[LiveCounts], None]:
+    """A trial's `on_tick`: reports the step of the run with the counts of the trial."""
+    return lambda so_far: on_progress(replace(step, so_far=so_far))
+
+
+def attach_server_log(error: TicketlabError, server: Server) -> None:
+    """Add the last line of the server's log to an error, unless the user's code raised it: that is not in the log."""
+    if not isinstance(error, OwnCodeError):
+        error.add_note(f"Last in the server's log: {server.log().strip().rpartition(chr(10))[2]}")
+
+
+def settings_for(connections: int, *, server: str) -> dict[str, str | int]:
+    """The server settings that allow this many connections; empty where the default of 100 is enough.
+
+    Empty for an external server too: its settings are its owner's.
+    """
+    needed = connections + SPARE_CONNECTIONS
+    too_few = needed > _DEFAULT_MAX_CONNECTIONS and server != "external"
+    return {"max_connections": needed} if too_few else {}
+
 
 Reading: TypeAlias = Iterable[tuple[int, int | None, int]]
 """For each event its number, the available tickets of its row or None, and its tickets; empty if it failed."""

@@ -41,11 +41,9 @@ from ticketlab.checks.search.model import (
     differences,
     partitions,
 )
-from ticketlab.checks.serializability.versions import Undecided, Violation
-from ticketlab.checks.verdict import Anomaly, Status, Verdict, invalid, unknown, valid
-from ticketlab.history.recording import NOT_SEEN
+from ticketlab.checks.verdict import Anomaly, Status, Undecided, Verdict, Violation, invalid, unknown, valid
 from ticketlab.history.text import counted, every, plural
-from ticketlab.outcomes import Outcome
+from ticketlab.outcomes import NOT_SEEN, Outcome
 
 if TYPE_CHECKING:
     from ticketlab.history.arrays import Mask

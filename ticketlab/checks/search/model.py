@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import pandas as pd
 
-from ticketlab.history.recording import NOT_SEEN
-from ticketlab.outcomes import Cause, Kind, Outcome
+from ticketlab.outcomes import NOT_SEEN, Cause, Kind, Outcome
 
 if TYPE_CHECKING:
     from ticketlab.history.ledger import Ledger

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from ticketlab.history.recording import NOT_SEEN
+from ticketlab.outcomes import NOT_SEEN
 
 if TYPE_CHECKING:
     from ticketlab.checks.serializability.real_time import Positions

@@ -28,12 +28,12 @@ from ticketlab.checks.search import linearizability
 from ticketlab.checks.serializability import gap_search, real_time
 from ticketlab.checks.serializability.gap_search import ReadConstraint, SearchLimitError, UnackedWrite, VersionGaps
 from ticketlab.checks.serializability.real_time import Positions
-from ticketlab.checks.serializability.versions import VersionedRows, Violation
-from ticketlab.checks.verdict import Anomaly
-from ticketlab.history.recording import NOT_SEEN
+from ticketlab.checks.verdict import Anomaly, Violation
 from ticketlab.history.text import counted, verb
+from ticketlab.outcomes import NOT_SEEN
 
 if TYPE_CHECKING:
+    from ticketlab.checks.serializability.versions import VersionedRows
     from ticketlab.history.arrays import Integers, Mask
     from ticketlab.history.index import IndexedHistory
 

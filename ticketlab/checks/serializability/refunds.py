@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ticketlab.checks.serializability.versions import VersionedRows, Violation, first_index
-from ticketlab.checks.verdict import Anomaly
-from ticketlab.history.recording import NOT_SEEN
+from ticketlab.checks.serializability.versions import VersionedRows, first_index
+from ticketlab.checks.verdict import Anomaly, Violation
 from ticketlab.history.text import counted
+from ticketlab.outcomes import NOT_SEEN
 
 if TYPE_CHECKING:
     from ticketlab.history.arrays import Integers, Mask

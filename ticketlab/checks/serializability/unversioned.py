@@ -28,11 +28,11 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 import numpy as np
 
 from ticketlab.checks.search import linearizability
-from ticketlab.checks.serializability.versions import VersionedRows, Violation
-from ticketlab.checks.verdict import Anomaly
-from ticketlab.history.recording import NOT_SEEN
+from ticketlab.checks.verdict import Anomaly, Violation
+from ticketlab.outcomes import NOT_SEEN
 
 if TYPE_CHECKING:
+    from ticketlab.checks.serializability.versions import VersionedRows
     from ticketlab.history.arrays import Integers, Mask
     from ticketlab.history.index import IndexedHistory
 

@@ -19,35 +19,21 @@ before it less the tickets sold, but -1 is below 0: an oversell, shown by the ro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from ticketlab.checks.serializability import real_time
 from ticketlab.checks.serializability.real_time import Positions, sort_order
-from ticketlab.checks.verdict import Anomaly
-from ticketlab.history.recording import NOT_SEEN
+from ticketlab.checks.verdict import Anomaly, Violation
 from ticketlab.history.text import counted
+from ticketlab.outcomes import NOT_SEEN
 
 if TYPE_CHECKING:
     from ticketlab.history.arrays import Integers, Mask
     from ticketlab.history.index import IndexedHistory
-
-
-class Violation(NamedTuple):
-    """One thing that is wrong."""
-
-    text: str
-    rows: Sequence[int]
-    """The fewest rows that show it."""
-    anomaly: Anomaly
-
-
-class Undecided(Exception):  # noqa: N818 - no error: the question is open, and the message says which
-    """Neither a violation nor an order was found."""
 
 
 @dataclass(frozen=True, kw_only=True)

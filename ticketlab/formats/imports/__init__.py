@@ -30,25 +30,29 @@ answers allow. If they allow several (an answer was lost, a row reports an earli
 calls of one id can end in several ways), it is UNKNOWN.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 
 from ticketlab import checks
 from ticketlab.checks.capacity import no_oversell, oversold_by_answers
-from ticketlab.checks.verdict import Check, Status, Verdict, unknown
+from ticketlab.checks.verdict import Status, Verdict, unknown
 from ticketlab.formats.imports.loader import MOST_TICKETS, ImportedHistory, read
 from ticketlab.formats.imports.table import Table
 from ticketlab.history.effects import MOST_CALLS, IdCall, explanations
 from ticketlab.history.index import IndexedHistory
 from ticketlab.history.ledger import TICKET_COLUMNS, Ledger
-from ticketlab.history.recording import NOT_SEEN
 from ticketlab.history.text import counted, verb
-from ticketlab.outcomes import Outcome
+from ticketlab.outcomes import NOT_SEEN, Outcome
+
+if TYPE_CHECKING:
+    from ticketlab.checks.base import Check
 
 NEEDS_NO_TICKETS: Final = frozenset({"no_deadlock", "strict_serializability"})
 """The checks that judge a history without its tickets, by name."""

@@ -15,8 +15,8 @@ from ticketlab.formats.imports.parsers import MOST, NameIndex, PurchaseIds, Rang
 from ticketlab.formats.imports.table import ParseErrors, Table
 from ticketlab.history import parquet
 from ticketlab.history.ledger import EVENT_COLUMNS, TICKET_COLUMNS, Ledger
-from ticketlab.history.recording import COLUMNS, NOT_SEEN, RETRIES
-from ticketlab.outcomes import CAUSES, KINDS, OUTCOMES, Cause, Kind, Outcome
+from ticketlab.history.recording import COLUMNS
+from ticketlab.outcomes import CAUSES, KINDS, NOT_SEEN, OUTCOMES, RETRIES, Cause, Kind, Outcome
 
 if TYPE_CHECKING:
     from ticketlab.history.arrays import Integers, Mask

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Final, TypeAlias
 
-from ticketlab.history.recording import NOT_SEEN, RETRIES
-from ticketlab.outcomes import Cause, Kind, Outcome
+from ticketlab.outcomes import NOT_SEEN, RETRIES, Cause, Kind, Outcome
 from ticketlab.report.phrases import capital, format_id, join_names, number, pluralize
 
 Row: TypeAlias = Mapping[str, Any]

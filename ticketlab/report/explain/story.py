@@ -13,7 +13,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from ticketlab.checks.verdict import Anomaly
-from ticketlab.history.recording import NOT_SEEN
+from ticketlab.outcomes import NOT_SEEN
 from ticketlab.report.explain import purchases, stock
 from ticketlab.report.explain.evidence import (
     BuyerCall,

@@ -13,7 +13,6 @@ from pkgutil import iter_modules
 from typing import Final
 
 from ticketlab.errors import NotFoundError
-from ticketlab.tickets import user_code
 from ticketlab.tickets.strategy import Strategy
 
 GROUP: Final = "ticketlab.strategies"
@@ -49,6 +48,8 @@ def get(name: str) -> Strategy:
     """
     if name in registry():
         return registry()[name]
+    from ticketlab.tickets import user_code
+
     if name in entry_point_strategies():
         return user_code.adopt(entry_point_strategies()[name].value, name=name)
     if ":" in name:
@@ -66,6 +67,8 @@ def is_external(name: str) -> bool:
 
 def blaming(name: str) -> AbstractContextManager[None]:
     """Wrap calls of this strategy: errors raised in the user's own code become OwnCodeError."""
+    from ticketlab.tickets import user_code
+
     return user_code.wrap_user_errors(
         name, when=lambda error: is_external(name) and user_code.raised_in_user_code(error)
     )
