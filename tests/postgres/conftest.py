@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from ticketlab import servers
-from ticketlab.servers import installation
+from ticketlab.servers import _installation
 from ticketlab.settings import Settings
 from ticketlab.tickets import Database, EventRepository, RetryPolicy, migrations
 from ticketlab.tickets.strategies import coalesced
@@ -44,8 +44,8 @@ def database_url(server):
 @pytest.fixture
 def own_folder():
     """A folder that the embedded server's user can enter, which pytest's own may not be."""
-    owner = installation.account()
-    with installation.private(installation.temporary(owner), owner) as folder:
+    owner = _installation.account()
+    with _installation.private(_installation.temporary(owner), owner) as folder:
         yield folder
 
 

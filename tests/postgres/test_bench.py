@@ -8,8 +8,8 @@ from uuid import uuid4
 import pytest
 
 from ticketlab import bench, servers
-from ticketlab.bench import pgbench, runner, subjects
-from ticketlab.bench.subjects import BenchContext
+from ticketlab.bench import _pgbench, _subjects, runner
+from ticketlab.bench._subjects import BenchContext
 from ticketlab.errors import InvalidInputError, OwnCodeError, TicketlabError, UnavailableError
 from ticketlab.load import Plan
 from ticketlab.tickets import EventRepository, strategies
@@ -44,9 +44,9 @@ def no_pgbench(monkeypatch):
 
 def falsified(monkeypatch, **changes):
     """Let the strategies' claims be changed before they are looked at."""
-    honest = subjects.sell_through_repository
+    honest = _subjects.sell_through_repository
     monkeypatch.setattr(
-        subjects,
+        _subjects,
         "sell_through_repository",
         lambda *words: replace(claim := honest(*words), **{name: change(claim) for name, change in changes.items()}),
     )
@@ -116,14 +116,16 @@ def test_a_strategy_that_counts_elsewhere_is_settled_before_it_is_read(context):
     counting = replace(
         strategies.get("atomic"), reconcile_stock=lambda _connection, events: settled.append(list(events))
     )
-    subjects.sell_through_repository(counting, context)
+    _subjects.sell_through_repository(counting, context)
     assert settled == [[context.event]]
 
 
 def test_conflicts_are_counted_and_not_sold(context):
     """An optimistic buyer who has one try collides; what he claims is what he sold."""
     hasty = replace(strategies.get("optimistic"), retry=strategies.get("pessimistic").retry)
-    claim = subjects.sell_through_repository(hasty, replace(context, plan=replace(context.plan, buyers=8, seconds=0.3)))
+    claim = _subjects.sell_through_repository(
+        hasty, replace(context, plan=replace(context.plan, buyers=8, seconds=0.3))
+    )
     assert claim.conflicts > 0
     assert claim.sold + claim.conflicts == claim.purchases
     assert claim.unanswered == 0
@@ -132,8 +134,8 @@ def test_conflicts_are_counted_and_not_sold(context):
 def test_what_a_bare_loop_or_the_limit_claims_is_in_the_tables(context):
     """Counted from outside, after each."""
     sold = 0
-    loops = [partial(subjects.sell_by_bare_sql, each) for each in subjects.BARE_PURCHASES.values()]
-    for sell in (*loops, subjects.sell_in_bulk):
+    loops = [partial(_subjects.sell_by_bare_sql, each) for each in _subjects.BARE_PURCHASES.values()]
+    for sell in (*loops, _subjects.sell_in_bulk):
         sold += sell(context).sold
         assert EventRepository(context.database).get(context.event).available_tickets == 10**6 - sold
 
@@ -145,17 +147,17 @@ def test_a_bare_loop_that_fails_ends_at_once_with_its_error(context):
         connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
 
     with pytest.raises(UnavailableError, match="terminating connection"):
-        subjects.sell_by_bare_sql(cut, replace(context, plan=replace(context.plan, seconds=600)))
+        _subjects.sell_by_bare_sql(cut, replace(context, plan=replace(context.plan, seconds=600)))
 
 
 def test_pgbench_is_not_given_the_password_as_an_argument(monkeypatch, context, pgbench_program):
     """Arguments can be read by every user of the machine."""
     calls = []
-    honest = pgbench.subprocess.run
+    honest = _pgbench.subprocess.run
     monkeypatch.setattr(
-        pgbench.subprocess, "run", lambda command, **options: calls.append(command) or honest(command, **options)
+        _pgbench.subprocess, "run", lambda command, **options: calls.append(command) or honest(command, **options)
     )
-    assert subjects.sell_by_pgbench(pgbench_program, pgbench.ONE_STATEMENT, context).sold > 0
+    assert _subjects.sell_by_pgbench(pgbench_program, _pgbench.ONE_STATEMENT, context).sold > 0
     password = context.database.settings.password.get_secret_value()
     assert password
     assert not any(password in word for word in calls[0])
@@ -164,13 +166,13 @@ def test_pgbench_is_not_given_the_password_as_an_argument(monkeypatch, context, 
 def test_a_pgbench_that_fails_is_told_in_its_own_words(context, pgbench_program):
     """A missing table, say."""
     with pytest.raises(TicketlabError, match='relation "nowhere" does not exist'):
-        subjects.sell_by_pgbench(pgbench_program, "SELECT * FROM nowhere;\n", context)
+        _subjects.sell_by_pgbench(pgbench_program, "SELECT * FROM nowhere;\n", context)
 
 
 def test_pgbench_that_sells_nothing_is_found_out(monkeypatch, server):
     """Its statement finds no seat, but its transactions are counted: a claim that the ledger does not bear out."""
-    script = pgbench.ONE_STATEMENT.replace("available_tickets >= 1", "available_tickets < 0")
-    monkeypatch.setattr(pgbench, "ONE_STATEMENT", script)
+    script = _pgbench.ONE_STATEMENT.replace("available_tickets >= 1", "available_tickets < 0")
+    monkeypatch.setattr(_pgbench, "ONE_STATEMENT", script)
     made = bench.run(bench.HotEvent(**SMALL | {"buyers": (2,)}), url=server.url)
     assert [error.split(",")[0] for error in made.errors] == ["pgbench_one_statement"]
     assert "the ledger has 0" in made.errors[0]

@@ -8,7 +8,7 @@ import pytest
 
 from ticketlab import servers
 from ticketlab.errors import ServerError
-from ticketlab.servers import cleanup, container, reaper
+from ticketlab.servers import _cleanup, _reaper, container
 
 pytestmark = [pytest.mark.slow, pytest.mark.container]
 
@@ -34,7 +34,7 @@ def engine():
 @pytest.fixture(scope="module")
 def containers():
     """The names of the containers that the engine has now."""
-    with contextlib.closing(reaper.engine_client(container.engine(), timeout_s=30)) as client:
+    with contextlib.closing(_reaper.engine_client(container.engine(), timeout_s=30)) as client:
         yield lambda: [name for each in client.api.containers(all=True) for name in names_of(each)]
 
 
@@ -55,7 +55,7 @@ def test_a_container_answers_with_the_settings_it_was_asked_for():
 def test_its_port_is_published_on_this_machine_only():
     """Nobody else on the network can reach a server that the lab started."""
     with servers.open("container"):
-        with contextlib.closing(reaper.engine_client(container.engine(), timeout_s=30)) as client:
+        with contextlib.closing(_reaper.engine_client(container.engine(), timeout_s=30)) as client:
             published = client.api.inspect_container(watched_container())["NetworkSettings"]["Ports"]
         assert {each["HostIp"] for ports in published.values() for each in ports or ()} == {"127.0.0.1"}
 
@@ -81,7 +81,7 @@ def test_auto_takes_a_container_where_an_engine_answers_and_says_why(containers)
 
 def watched_container():
     """The one that was made last: all tests may run on a container too."""
-    (watcher,) = cleanup._watchers.values()
+    (watcher,) = _cleanup._watchers.values()
     return [remains["name"] for remains in watcher._watched if remains["kind"] == "container"][-1]
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from ticketlab import servers
 from ticketlab.errors import ServerError
-from ticketlab.servers import embedded, installation, reaper
+from ticketlab.servers import _installation, _reaper, embedded
 
 OPENS_A_SERVER = """
 import json, os, sys
@@ -140,14 +140,14 @@ def test_the_folder_is_closed_to_other_users(server):
     """Through the socket nobody is asked for a password, so nobody else may reach it."""
     status = folder_of(server).stat()
     assert status.st_mode & 0o777 == 0o700
-    assert status.st_uid == installation.account().uid
+    assert status.st_uid == _installation.account().uid
 
 
 def test_a_normal_end_leaves_neither_process_nor_folder_and_the_log_can_still_be_read(is_running):
     """The end of the block is the end of the server; what it said is kept."""
     with servers.open("embedded") as server:
         folder = folder_of(server)
-        pids = reaper.processes_of(folder)
+        pids = _reaper.processes_of(folder)
         assert len(pids) > 3
     assert not folder.exists()
     assert not any(map(is_running, pids))
@@ -167,7 +167,7 @@ def test_a_process_that_is_ended_leaves_no_server(number, child, eventually, is_
     """After kill -9, kill and Ctrl-C alike: no postgres, no folder, no watcher."""
     with child(OPENS_A_SERVER) as (process, opened):
         folder = Path(opened["folder"])
-        pids = [*reaper.processes_of(folder), opened["watcher"]]
+        pids = [*_reaper.processes_of(folder), opened["watcher"]]
         assert all(map(is_running, pids))
         process.send_signal(number)
 
@@ -182,7 +182,7 @@ def test_a_frozen_server_is_removed_as_well(child, eventually, is_running):
     """A stopped process sees no signal but SIGKILL and SIGCONT."""
     with child(OPENS_A_SERVER) as (process, opened):
         folder = Path(opened["folder"])
-        pids = reaper.processes_of(folder)
+        pids = _reaper.processes_of(folder)
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
         process.kill()
@@ -227,6 +227,6 @@ with servers.open("embedded"):
     pass
 """
     with child(source, TMPDIR=str(own_folder)) as (process, making):
-        eventually(lambda: reaper.processes_of(Path(making)))
+        eventually(lambda: _reaper.processes_of(Path(making)))
         process.kill()
-        eventually(lambda: not list(own_folder.iterdir()) and not reaper.processes_of(Path(making)))
+        eventually(lambda: not list(own_folder.iterdir()) and not _reaper.processes_of(Path(making)))

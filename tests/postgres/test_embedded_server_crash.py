@@ -10,7 +10,7 @@ import pytest
 
 from ticketlab import servers
 from ticketlab.errors import ServerError
-from ticketlab.servers import embedded, reaper
+from ticketlab.servers import _reaper, embedded
 
 RESTARTS_A_SERVER = """
 import json, os, sys
@@ -39,7 +39,7 @@ def folder_of(server):
 
 def memory_of(folder):
     """The id of the shared memory segment of the server in this folder."""
-    return int((folder / "data" / "postmaster.pid").read_text().splitlines()[reaper.MEMORY_LINE].split()[1])
+    return int((folder / "data" / "postmaster.pid").read_text().splitlines()[_reaper.MEMORY_LINE].split()[1])
 
 
 def segments():
@@ -85,11 +85,11 @@ def test_a_crash_leaves_no_process_and_takes_no_shutdown(own_server, is_running)
     """All are gone when it returns, the sessions' too, and the log has no word of an end."""
     folder = folder_of(own_server)
     with psycopg.connect(own_server.url) as connection:
-        pids = reaper.processes_of(folder)
+        pids = _reaper.processes_of(folder)
         assert connection.info.backend_pid in pids
         own_server.crash()
     assert not any(map(is_running, pids))
-    assert reaper.processes_of(folder) == []
+    assert _reaper.processes_of(folder) == []
     assert "database system is ready" in own_server.log()
     assert "shutting down" not in own_server.log()
 
@@ -100,12 +100,12 @@ def test_crash_and_restart_can_be_called_again(own_server):
     own_server.crash()
     own_server.crash()
     own_server.restart()
-    pids = set(reaper.processes_of(folder))
+    pids = set(_reaper.processes_of(folder))
     own_server.restart()
     with psycopg.connect(own_server.url) as connection:
         began = "SELECT count(*) FROM pg_stat_activity WHERE backend_start < pg_postmaster_start_time()"
         assert connection.execute(began).fetchone() == (0,)
-    assert min(pids) in reaper.processes_of(folder)
+    assert min(pids) in _reaper.processes_of(folder)
 
 
 def test_a_server_can_be_crashed_many_times_and_its_log_tells_of_each(own_server):
@@ -168,7 +168,7 @@ def test_a_process_that_is_killed_after_a_crash_leaves_nothing(then, child, even
     """Before the restart and after it: no postgres, no folder, no watcher, no shared memory."""
     with child(RESTARTS_A_SERVER.format(then=then)) as (process, opened):
         folder = Path(opened["folder"])
-        pids, segment = reaper.processes_of(folder), memory_of(folder)
+        pids, segment = _reaper.processes_of(folder), memory_of(folder)
         assert bool(pids) == (then != "pass")
         assert all(map(is_running, [*pids, opened["watcher"]]))
         process.send_signal(signal.SIGKILL)
@@ -200,10 +200,10 @@ with servers.open("embedded") as server:
 
 def test_a_lock_file_that_names_no_segment_or_somebody_elses_frees_nothing(tmp_path):
     """A key that does not lead to the segment says that its number was given away since."""
-    (tmp_path / "postmaster.pid").write_text("\n".join(["1"] * reaper.MEMORY_LINE))
-    reaper._free_memory(tmp_path)
+    (tmp_path / "postmaster.pid").write_text("\n".join(["1"] * _reaper.MEMORY_LINE))
+    _reaper._free_memory(tmp_path)
     with servers.open("embedded") as server:
         segment = memory_of(folder_of(server))
-        (tmp_path / "postmaster.pid").write_text("1\n" * reaper.MEMORY_LINE + f"{NOBODYS_KEY} {segment}\n")
-        reaper._free_memory(tmp_path)
+        (tmp_path / "postmaster.pid").write_text("1\n" * _reaper.MEMORY_LINE + f"{NOBODYS_KEY} {segment}\n")
+        _reaper._free_memory(tmp_path)
         assert segment in segments()

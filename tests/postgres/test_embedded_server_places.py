@@ -16,14 +16,14 @@ import pytest
 import ticketlab
 from ticketlab import servers
 from ticketlab.errors import ServerError
-from ticketlab.servers import installation
+from ticketlab.servers import _installation
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
 
 def test_a_cold_cache_may_be_filled_by_several_at_once(own_folder, monkeypatch):
     """Two that make the template at the same time get a server each, and leave one template."""
-    monkeypatch.setattr(installation, "cache", lambda: own_folder)
+    monkeypatch.setattr(_installation, "cache", lambda: own_folder)
     with contextlib.ExitStack() as stack, ThreadPoolExecutor(2) as threads:
         opened = [servers.open("embedded") for _ in range(2)]
         assert len(list(threads.map(stack.enter_context, opened))) == 2
@@ -34,7 +34,7 @@ def test_a_cold_cache_may_be_filled_by_several_at_once(own_folder, monkeypatch):
 
 def test_without_a_cache_a_server_comes_up_all_the_same(monkeypatch):
     """A home that can not be written costs time, not the server."""
-    monkeypatch.setattr(installation, "cache", lambda: None)
+    monkeypatch.setattr(_installation, "cache", lambda: None)
     with servers.open("embedded") as server, psycopg.connect(server.url):
         assert server.version
 
@@ -42,14 +42,14 @@ def test_without_a_cache_a_server_comes_up_all_the_same(monkeypatch):
 @as_root
 def test_binaries_in_a_closed_home_are_copied_to_where_the_servers_user_can_reach_them(own_folder, monkeypatch):
     """A virtual environment under /root works, and its folders' modes stay as they are."""
-    package = installation.wheel_binaries().parent.parent
+    package = _installation.wheel_binaries().parent.parent
     closed = own_folder / "home"
     (closed / package.name).mkdir(parents=True)
     closed.chmod(0o700)
     for part in (f"{package.name}/pginstall", f"{package.name}.libs"):
         (closed / part).symlink_to(package.parent / part)
-    monkeypatch.setattr(installation, "wheel_binaries", lambda: closed / package.name / "pginstall" / "bin")
-    monkeypatch.setattr(installation, "cache", lambda: own_folder)
+    monkeypatch.setattr(_installation, "wheel_binaries", lambda: closed / package.name / "pginstall" / "bin")
+    monkeypatch.setattr(_installation, "cache", lambda: own_folder)
     with servers.open("embedded") as server, psycopg.connect(server.url):
         assert server.version
     assert any(entry.name.startswith("binaries-") for entry in own_folder.iterdir())
@@ -58,18 +58,18 @@ def test_binaries_in_a_closed_home_are_copied_to_where_the_servers_user_can_reac
 
 def test_without_the_wheel_a_local_installation_serves(monkeypatch):
     """Any PostgreSQL on this machine will do."""
-    owner = installation.account()
-    if not any(installation.installed(binaries, owner) for binaries in installation.local_binaries()):
+    owner = _installation.account()
+    if not any(_installation.installed(binaries, owner) for binaries in _installation.local_binaries()):
         pytest.skip("there is no local installation of PostgreSQL")
-    monkeypatch.setattr(installation, "wheel_binaries", lambda: None)
+    monkeypatch.setattr(_installation, "wheel_binaries", lambda: None)
     with servers.open("embedded") as server, psycopg.connect(server.url) as connection:
         assert connection.info.server_version // 10000 == int(server.version.split(".")[0])
 
 
 def test_without_any_postgresql_the_error_says_what_was_tried(monkeypatch):
     """All ways are named, so that the reader need not guess which one to repair."""
-    monkeypatch.setattr(installation, "wheel_binaries", lambda: None)
-    monkeypatch.setattr(installation, "local_binaries", lambda: iter(()))
+    monkeypatch.setattr(_installation, "wheel_binaries", lambda: None)
+    monkeypatch.setattr(_installation, "local_binaries", lambda: iter(()))
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
     with pytest.raises(ServerError, match=r"no container engine answered.*wheel.*local installations"), servers.open():
         pass

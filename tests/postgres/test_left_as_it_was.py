@@ -13,7 +13,7 @@ import pytest
 
 from ticketlab import report_writer, servers
 from ticketlab.report import Format
-from ticketlab.servers import installation
+from ticketlab.servers import _installation
 
 SECRET = "hunter2-is-secret"
 ESTATE = f"""
@@ -56,7 +56,7 @@ def lies_there(server, estate):
 
     def dumped(name, *options):
         beside = servers.program(name, beside=server.binaries) if server.binaries else None
-        program = beside or servers.program(name, beside=installation.wheel_binaries())
+        program = beside or servers.program(name, beside=_installation.wheel_binaries())
         done = subprocess.run([program, *options], capture_output=True, text=True, check=True)
         lines = done.stdout.splitlines()  # two of them bear a key that is drawn anew each time
         return [each for each in lines if not each.startswith(("\\restrict ", "\\unrestrict "))]

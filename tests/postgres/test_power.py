@@ -9,7 +9,7 @@ import pytest
 from ticketlab import mutants, power
 from ticketlab.errors import TicketlabError
 from ticketlab.mutants import Trigger
-from ticketlab.power import MutationPlan, detection, runner
+from ticketlab.power import MutationPlan, _detection, runner
 
 ONE_OF_EACH = {
     Trigger.LOAD: "pessimistic_unlocked",
@@ -122,7 +122,7 @@ def test_ctrl_c_before_the_first_chase_leaves_nothing(server, tmp_path):
 
 def test_a_trial_that_can_not_be_made_is_named_and_what_was_before_is_kept(server, tmp_path, monkeypatch):
     """The second chase fails: its name is told, and where the first one is."""
-    honest = detection.observe
+    honest = _detection.observe
 
     def failing(server, strategy, trial, **options):
         if strategy.name == "atomic_one_off":
@@ -130,7 +130,7 @@ def test_a_trial_that_can_not_be_made_is_named_and_what_was_before_is_kept(serve
             raise TicketlabError(message)
         return honest(server, strategy, trial, **options)
 
-    monkeypatch.setattr(detection, "observe", failing)
+    monkeypatch.setattr(_detection, "observe", failing)
     monkeypatch.setattr(MutationPlan, "schedule", lambda exam: (runner.ScheduledRun(name, 1) for name in exam.mutants))
     exam = MutationPlan(mutants=("pessimistic_unlocked", "atomic_one_off"), repeats=1, trials=0, server="external")
     with pytest.raises(TicketlabError, match="no database") as failed:

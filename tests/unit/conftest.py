@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from ticketlab.outcomes import Outcome
-from ticketlab.report.style import Chart
+from ticketlab.report._style import Chart
 from ticketlab.tickets import PurchaseRequest, PurchaseResult
 from ticketlab.tickets.batch_queue import BatchQueue
 

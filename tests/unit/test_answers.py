@@ -4,7 +4,7 @@ import pytest
 
 from ticketlab.checks.mutation_baseline import MutantBaseline, MutationBaseline
 from ticketlab.history.arrays import LoadPart
-from ticketlab.report.answers import answers
+from ticketlab.report._answers import answers
 from ticketlab.report.headline import Concern, ConcernKind
 
 

@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 
 from ticketlab import bench
-from ticketlab.bench import pgbench, runner, subjects
+from ticketlab.bench import _pgbench, _subjects, runner
 from ticketlab.bench import results as figures
+from ticketlab.bench._subjects import Claim, Subject, SubjectKind
 from ticketlab.bench.results import BenchResults, BenchTrial, HotEvent, Spread, safe_strategies
-from ticketlab.bench.subjects import Claim, Subject, SubjectKind
 from ticketlab.errors import InvalidInputError, TicketlabError
 from ticketlab.servers import Server
 from ticketlab.tickets import strategies
@@ -230,11 +230,11 @@ def test_a_bench_that_can_not_be_made_is_refused():
 def test_bare_loops_and_pgbench_come_with_what_they_are_compared_with(tmp_path):
     """A loop for each chosen strategy whose SQL it has; both scripts where there is a pgbench."""
     chosen = [strategies.get("atomic"), strategies.get("optimistic")]
-    assert [each.name for each in subjects.all_subjects(chosen, tmp_path)] == [
+    assert [each.name for each in _subjects.all_subjects(chosen, tmp_path)] == [
         *("atomic", "optimistic", "bare_atomic"),
         *("pgbench_for_update", "pgbench_one_statement", "limit"),
     ]
-    assert [each.name for each in subjects.all_subjects(chosen, None)] == [
+    assert [each.name for each in _subjects.all_subjects(chosen, None)] == [
         "atomic",
         "optimistic",
         "bare_atomic",
@@ -284,15 +284,15 @@ def log(*ends):
 def test_pgbench_is_counted_from_the_last_clients_first_transaction():
     """Client 1 came late, at 0.4 s: of the second after that five transactions are counted, and all seven claimed."""
     ends = [(0, 100), (1, 400_000), (0, 500_000), (0, 600_000), (1, 700_000), (0, 800_000), (1, 1_400_000)]
-    read = pgbench.read(log(*ends), clients=2, warm_up_s=0.0, seconds=1.0)
-    assert read == pgbench.LogSummary(transactions=7, per_s=5.0)
+    read = _pgbench.read(log(*ends), clients=2, warm_up_s=0.0, seconds=1.0)
+    assert read == _pgbench.LogSummary(transactions=7, per_s=5.0)
 
 
 def test_pgbench_is_counted_after_the_warm_up_and_for_no_longer_than_asked():
     """Ten a second throughout: of three seconds the second one is counted, in whichever order threads have logged."""
     ends = [(number % 2, 5_000_000 + number * 100_000) for number in range(31)]
-    read = pgbench.read(log(*reversed(ends)), clients=2, warm_up_s=1.0, seconds=1.0)
-    assert read == pgbench.LogSummary(transactions=31, per_s=10.0)
+    read = _pgbench.read(log(*reversed(ends)), clients=2, warm_up_s=1.0, seconds=1.0)
+    assert read == _pgbench.LogSummary(transactions=31, per_s=10.0)
 
 
 @pytest.mark.parametrize(
@@ -301,4 +301,4 @@ def test_pgbench_is_counted_after_the_warm_up_and_for_no_longer_than_asked():
 def test_clients_that_were_not_at_work_for_half_of_the_time_are_an_error(ends):
     """No transaction at all, a client without any, a client that came too late: no number is better than a guess."""
     with pytest.raises(TicketlabError, match="2 clients made a transaction"):
-        pgbench.read(log(*ends), clients=2, warm_up_s=0.0, seconds=1.0)
+        _pgbench.read(log(*ends), clients=2, warm_up_s=0.0, seconds=1.0)

@@ -9,9 +9,9 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from ticketlab.bench import checking, checking_worker, tables
+from ticketlab.bench import _checking_worker, checking, tables
+from ticketlab.bench._checking_worker import VIOLATIONS
 from ticketlab.bench.checking import ALL_CHECKS, ChecksBench, named_checks, run_worker, slope
-from ticketlab.bench.checking_worker import VIOLATIONS
 from ticketlab.errors import InvalidInputError, NotFoundError
 
 SMALL = ChecksBench(sizes=(1_000, 10_000), checks=("no_oversell", "strict_serializability"))
@@ -141,7 +141,7 @@ class TestProcesses:
         monkeypatch.setattr(ChecksBench, "repeats_of", lambda *_: 1)
         bench = dataclasses.replace(SMALL, sizes=(2_000,), repeats=1, **changes)
         results = checking.run(
-            bench, measure=lambda bench, turn: checking_worker.measure(bench, turn.operations, valid=turn.valid)
+            bench, measure=lambda bench, turn: _checking_worker.measure(bench, turn.operations, valid=turn.valid)
         )
         assert results.errors == []
         assert len(results.measured) == 2 * len(bench.subjects)
@@ -150,7 +150,7 @@ class TestProcesses:
         """Its standard input ends, and it does, though it is at work."""
         asked = {"plan": dataclasses.asdict(ChecksBench(sizes=(3_000_000,))), "operations": 3_000_000, "valid": True}
         process = subprocess.Popen(
-            [sys.executable, "-m", "ticketlab.bench.checking_worker", json.dumps(asked)],
+            [sys.executable, "-m", "ticketlab.bench._checking_worker", json.dumps(asked)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from ticketlab import checks
-from ticketlab.bench.checking_worker import VIOLATIONS, with_violation
-from ticketlab.bench.synthetic import Shape, generate
+from ticketlab.bench._checking_worker import VIOLATIONS, with_violation
+from ticketlab.bench._synthetic import Shape, generate
 from ticketlab.checks.verdict import Status
 from ticketlab.errors import InvalidInputError, NotFoundError
 from ticketlab.history.ledger import EVENT_COLUMNS, TICKET_COLUMNS

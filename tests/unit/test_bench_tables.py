@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 from ticketlab import bench, cli
 from ticketlab.bench import tables
+from ticketlab.bench._subjects import Subject, SubjectKind
 from ticketlab.bench.results import BUYERS, BenchResults, BenchTrial, HotEvent
-from ticketlab.bench.subjects import Subject, SubjectKind
 from ticketlab.servers import Server
 
 NAMES = {

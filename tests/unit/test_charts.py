@@ -15,9 +15,9 @@ from matplotlib.text import Text
 
 from ticketlab.outcomes import NOT_SEEN, RETRIES
 from ticketlab.report import captions, charts
+from ticketlab.report._style import INK, RED, style_for
 from ticketlab.report.headline import headline
 from ticketlab.report.phrases import number, percent
-from ticketlab.report.style import INK, RED, style_for
 from ticketlab.report.summary import COLUMNS, summarise, wasted
 
 CONDITIONS = (

@@ -4,7 +4,7 @@ import pytest
 from random_histories import random_case
 
 from ticketlab.checks import CHECKS
-from ticketlab.checks.search.linearizability import linearizable
+from ticketlab.checks.search._linearizability import linearizable
 from ticketlab.checks.verdict import Status, overall
 from ticketlab.history.index import IndexedHistory
 

@@ -3,7 +3,7 @@
 import pytest
 
 from ticketlab.checks import strict_serializability
-from ticketlab.checks.search import linearizability
+from ticketlab.checks.search import _linearizability
 from ticketlab.checks.verdict import Anomaly, Status
 
 VALID, INVALID, UNKNOWN = Status.VALID, Status.INVALID, Status.UNKNOWN
@@ -339,7 +339,7 @@ class TestRepeated:
         told = history(sold(2, stock, 0, 10, purchase_id=1), lost(1, 5, purchase_id=1), sold(3, 3, 11, 20))
         books = ledger(total=5, available=3, version=3, tickets=[1, 3])
         assert strict_serializability(told, books).status is with_search
-        monkeypatch.setattr(linearizability, "MOST_ROWS", 0)
+        monkeypatch.setattr(_linearizability, "MOST_ROWS", 0)
         assert strict_serializability(told, books).status is without
 
 

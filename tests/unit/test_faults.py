@@ -15,7 +15,7 @@ from ticketlab.history.arrays import LoadPart
 from ticketlab.load import Fault, FaultKind, Plan
 from ticketlab.load.driver import run_load
 from ticketlab.outcomes import Outcome
-from ticketlab.report.answers import limits
+from ticketlab.report._answers import limits
 from ticketlab.runs import lab
 from ticketlab.runs.experiment import Experiment
 from ticketlab.servers.server import Server

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from ticketlab.errors import InvalidInputError
-from ticketlab.formats import FORMATS, append, elle, operations, register
-from ticketlab.formats.calls import Calls
+from ticketlab.formats import FORMATS, _elle, append, operations, register
+from ticketlab.formats._calls import Calls
 from ticketlab.history.ledger import Ledger
 
 SALE = {"version": 2, "available": 1, "invoked_ns": 10, "completed_ns": 20}
@@ -124,7 +124,7 @@ class TestAppend:
 
     def test_lists_without_measure_are_refused(self, history, ledger, monkeypatch):
         """Before anything is written, and with another way to go."""
-        monkeypatch.setattr(elle, "MOST_ELEMENTS", 3)
+        monkeypatch.setattr(_elle, "MOST_ELEMENTS", 3)
         with pytest.raises(InvalidInputError, match=r"4 elements, more than 3.*elle-register"):
             append(history(SALE), ledger(total=9, version=4))
 

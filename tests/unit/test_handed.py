@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ticketlab.errors import OwnCodeError
 from ticketlab.history.ids import MASK, digest, marks
 from ticketlab.history.recording import NOTHING_HANDED, Recorder, collect
-from ticketlab.load.buyers import handed, rows_of
+from ticketlab.load._buyers import handed, rows_of
 from ticketlab.outcomes import NOT_SEEN, Cause, Outcome
 from ticketlab.tickets import PurchaseResult, SoldTicket
 

@@ -13,7 +13,7 @@ from ticketlab.checks.verdict import Anomaly, Status, Verdict
 from ticketlab.errors import InvalidInputError
 from ticketlab.formats import imports
 from ticketlab.formats.imports import NEEDS_NO_TICKETS, Table
-from ticketlab.formats.imports.parsers import IDS_OF_TEXT
+from ticketlab.formats.imports._parsers import IDS_OF_TEXT
 from ticketlab.history import recording as histories
 from ticketlab.history.recording import COLUMNS
 from ticketlab.outcomes import NOT_SEEN

@@ -10,7 +10,7 @@ from generated_cases import generated
 from random_histories import random_case
 from told import at, basket, refused, sold
 
-from ticketlab.checks.search.linearizability import MOST_OPERATIONS, linearizable
+from ticketlab.checks.search._linearizability import MOST_OPERATIONS, linearizable
 from ticketlab.checks.verdict import EVIDENCE_LIMIT, Status
 
 VALID, INVALID, UNKNOWN = Status.VALID, Status.INVALID, Status.UNKNOWN

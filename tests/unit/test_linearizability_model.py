@@ -3,7 +3,7 @@
 import pytest
 from told import at, basket, given_back, lost, refused, sold, told_before
 
-from ticketlab.checks.search.linearizability import linearizable
+from ticketlab.checks.search._linearizability import linearizable
 from ticketlab.checks.verdict import Status
 
 VALID, INVALID = Status.VALID, Status.INVALID

@@ -13,7 +13,7 @@ import pytest
 
 from ticketlab.errors import TicketlabError
 from ticketlab.history.recording import COLUMNS, Recorder, collect
-from ticketlab.load import Plan, buyers, driver
+from ticketlab.load import Plan, _buyers, driver
 from ticketlab.load.driver import run_load
 from ticketlab.outcomes import NOT_SEEN, Cause, Outcome
 from ticketlab.tickets import PurchaseResult
@@ -95,7 +95,7 @@ def bought(shop, plan, *, buyer=0, within_s=LONG_S, stopped=lambda: False):
     """The history of one buyer of the plan."""
     recorder = Recorder(buyer)
     until_ns = time.perf_counter_ns() + int(within_s * 1e9)
-    in_time(lambda: buyers.buy(shop, plan, recorder, EVENTS, until_ns=until_ns, stopped=stopped))
+    in_time(lambda: _buyers.buy(shop, plan, recorder, EVENTS, until_ns=until_ns, stopped=stopped))
     return collect([recorder], start_ns=0)
 
 
@@ -276,27 +276,27 @@ class TestWarmUp:
     def test_a_buyer_warms_up_once_at_least(self):
         """No time to warm up still opens the connection."""
         shop = Shop(sold)
-        in_time(lambda: buyers.warm_up(shop, Plan(warm_up_s=0), 0, WARM_UP, stopped=lambda: False))
+        in_time(lambda: _buyers.warm_up(shop, Plan(warm_up_s=0), 0, WARM_UP, stopped=lambda: False))
         assert len(shop.asked_of(WARM_UP)) == len(shop.asked) == 1
 
     def test_a_buyer_warms_up_for_as_long_as_was_asked(self):
         """Not one purchase but as many as the time holds."""
         began = time.perf_counter()
-        in_time(lambda: buyers.warm_up(Shop(sold), Plan(warm_up_s=0.05), 0, WARM_UP, stopped=lambda: False))
+        in_time(lambda: _buyers.warm_up(Shop(sold), Plan(warm_up_s=0.05), 0, WARM_UP, stopped=lambda: False))
         assert time.perf_counter() - began >= 0.05
 
     def test_a_warm_up_ends_when_stopped(self):
         """A minute's warm-up is over with the purchase in which it was stopped."""
         shop = Shop(sold)
         stopped = lambda: len(shop.asked) >= 3  # noqa: E731 - the condition is the test
-        in_time(lambda: buyers.warm_up(shop, Plan(warm_up_s=LONG_S), 0, WARM_UP, stopped=stopped))
+        in_time(lambda: _buyers.warm_up(shop, Plan(warm_up_s=LONG_S), 0, WARM_UP, stopped=stopped))
         assert len(shop.asked) == 3
 
     def test_a_warm_up_buys_few_tickets_at_a_time(self):
         """Four at most, of the warm-up's event, and less where less is wanted."""
         shop = Shop(sold)
         plan = Plan(quantity=(2, 50), warm_up_s=LONG_S)
-        in_time(lambda: buyers.warm_up(shop, plan, 0, WARM_UP, stopped=lambda: len(shop.asked) >= 300))
+        in_time(lambda: _buyers.warm_up(shop, plan, 0, WARM_UP, stopped=lambda: len(shop.asked) >= 300))
         assert {(event, quantity) for event, quantity, _ in shop.asked} == {(WARM_UP, 2), (WARM_UP, 3), (WARM_UP, 4)}
 
     def test_a_warm_up_is_no_part_of_the_trial(self):

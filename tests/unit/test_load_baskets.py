@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from ticketlab.history.recording import Recorder, collect
-from ticketlab.load import Plan, buyers
+from ticketlab.load import Plan, _buyers
 from ticketlab.outcomes import NOT_SEEN, Cause, Outcome
 from ticketlab.tickets import PurchaseResult
 from ticketlab.tickets.purchase import BasketLine
@@ -42,7 +42,7 @@ def bought(shop, plan, *, within_s=60.0):
     """The history of one buyer of the plan."""
     recorder = Recorder(0)
     until_ns = time.perf_counter_ns() + int(within_s * 1e9)
-    buyers.buy(shop, plan, recorder, EVENTS, until_ns=until_ns, stopped=lambda: False)
+    _buyers.buy(shop, plan, recorder, EVENTS, until_ns=until_ns, stopped=lambda: False)
     return collect([recorder], start_ns=0)
 
 
@@ -137,7 +137,7 @@ def test_of_many_events_the_last_two_are_found():
     events = tuple(shop.left)
     recorder = Recorder(0)
     plan = Plan(events=1_000, basket=(2, 2), seconds=60.0)
-    buyers.buy(shop, plan, recorder, events, until_ns=time.perf_counter_ns() + 60 * 10**9, stopped=lambda: False)
+    _buyers.buy(shop, plan, recorder, events, until_ns=time.perf_counter_ns() + 60 * 10**9, stopped=lambda: False)
     assert (shop.left[EVENTS[1]], shop.left[EVENTS[2]]) == (0, 0)
 
 
@@ -145,5 +145,5 @@ def test_a_trial_of_baskets_warms_up_by_a_basket_of_one():
     """The statements that the trial will use are prepared, on the one event that is there for it."""
     shop = Shop(told={"outcome": SOLD})
     plan = Plan(events=3, basket=(2, 3), quantity=(9, 9), warm_up_s=0.0)
-    buyers.warm_up(shop, plan, 0, WARM_UP, stopped=lambda: False)
+    _buyers.warm_up(shop, plan, 0, WARM_UP, stopped=lambda: False)
     assert [quantities for quantities, _ in shop.asked] == [{WARM_UP: 4}]

@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from ticketlab.history.recording import Recorder, collect, purchases_of
-from ticketlab.load import Plan, buyers
+from ticketlab.load import Plan, _buyers
 from ticketlab.outcomes import NOT_SEEN, Cause, Outcome
 from ticketlab.tickets import PurchaseResult
 from ticketlab.tickets.purchase import BasketLine
@@ -53,7 +53,7 @@ def bought(shop, plan, *, within_s=60.0):
     """The history of one buyer of the plan."""
     recorder = Recorder(0)
     until_ns = time.perf_counter_ns() + int(within_s * 1e9)
-    buyers.buy(shop, plan, recorder, EVENTS, until_ns=until_ns, stopped=lambda: False)
+    _buyers.buy(shop, plan, recorder, EVENTS, until_ns=until_ns, stopped=lambda: False)
     return collect([recorder], start_ns=0)
 
 
@@ -141,5 +141,5 @@ def test_who_warms_up_gives_back_too():
     """The statement of a refund is prepared by then, where refunds are part of the load, and else not asked for."""
     for share, cancelled in ((1.0, 1), (0.0, 0)):
         shop = Shop()
-        buyers.warm_up(shop, Plan(warm_up_s=0.0, refunds=share), 0, WARM_UP, stopped=lambda: False)
+        _buyers.warm_up(shop, Plan(warm_up_s=0.0, refunds=share), 0, WARM_UP, stopped=lambda: False)
         assert len(shop.cancelled) == cancelled

@@ -10,7 +10,7 @@ import pytest
 
 from ticketlab.history.measures import double_called, second_calls
 from ticketlab.history.recording import Recorder, collect
-from ticketlab.load import Plan, buyers
+from ticketlab.load import Plan, _buyers
 from ticketlab.load.driver import run_load
 from ticketlab.load.plan import Offers, Once, PurchaseIntent, Second, SecondCall, SecondCalls, When
 from ticketlab.outcomes import Cause, Outcome
@@ -62,7 +62,7 @@ def bought(shop, plan, *, within_s=60.0, stopped=lambda: False):
     """The history of the plan's first buyer, who is alone."""
     recorder = Recorder(0)
     until_ns = time.perf_counter_ns() + int(within_s * 1e9)
-    buyers.buy(shop, plan, recorder, EVENTS, until_ns=until_ns, stopped=stopped)
+    _buyers.buy(shop, plan, recorder, EVENTS, until_ns=until_ns, stopped=stopped)
     return collect([recorder], start_ns=0), recorder
 
 

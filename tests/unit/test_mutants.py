@@ -5,7 +5,7 @@ import pytest
 from ticketlab import mutants
 from ticketlab.errors import NotFoundError
 from ticketlab.mutants import Trigger
-from ticketlab.mutants.sql import edited
+from ticketlab.mutants._sql import edited
 from ticketlab.tickets import strategies
 
 MUTANTS = mutants.registry()

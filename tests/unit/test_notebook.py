@@ -10,7 +10,7 @@ from ticketlab import jupyter, notebook
 from ticketlab.errors import InvalidInputError
 from ticketlab.history.recording import LiveCounts
 from ticketlab.outcomes import Outcome
-from ticketlab.report.style import Chart
+from ticketlab.report._style import Chart
 from ticketlab.runs.experiment import Experiment, Progress
 
 

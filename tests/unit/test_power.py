@@ -13,7 +13,7 @@ from ticketlab.history.arrays import LoadPart
 from ticketlab.load import FaultKind
 from ticketlab.mutants import Trigger
 from ticketlab.power import tables
-from ticketlab.power.detection import TrialOutcome, judged, random_trials, run_until_detected
+from ticketlab.power._detection import TrialOutcome, judged, random_trials, run_until_detected
 from ticketlab.power.plan import BUYERS, MutationPlan, ScheduledRun, escalated_trial, select_mutants
 from ticketlab.power.results import Detection, DetectionRun, MutationResults, SafeTrial, describe, needs_of
 from ticketlab.tickets import strategies

@@ -10,7 +10,7 @@ import pytest
 
 from ticketlab import servers
 from ticketlab.errors import InvalidInputError, ServerError
-from ticketlab.servers import installation, reaper
+from ticketlab.servers import _installation, _reaper
 from ticketlab.servers.external import LONGEST_PREFIX, with_database
 from ticketlab.servers.server import Server, address_of, arguments_of, checked_settings, refusal
 
@@ -141,24 +141,24 @@ def test_a_refusal_shows_what_was_asked_for():
 def test_a_local_installation_is_looked_for_from_the_newest_on():
     """By number and not by letter: 9.6 is older than 10."""
     folders_found = [Path(f"/usr/lib/postgresql/{version}/bin") for version in ("9.6", "18", "10")]
-    newest_first = sorted(folders_found, key=installation._release, reverse=True)
+    newest_first = sorted(folders_found, key=_installation._release, reverse=True)
     assert [folder.parent.name for folder in newest_first] == ["18", "10", "9.6"]
 
 
 def test_a_folder_is_closed_to_another_user_if_any_folder_above_it_is(tmp_path):
     """Rights are looked at all the way up."""
-    other = installation.OsUser(name="other", uid=os.geteuid() + 4242, gid=os.getegid() + 4242)
+    other = _installation.OsUser(name="other", uid=os.geteuid() + 4242, gid=os.getegid() + 4242)
     inner = tmp_path / "closed" / "open"
     inner.mkdir(parents=True)
     inner.parent.chmod(0o700)
     assert not other.can_enter(inner)
-    assert installation.OsUser(name="own", uid=os.geteuid(), gid=os.getegid()).can_enter(inner)
+    assert _installation.OsUser(name="own", uid=os.geteuid(), gid=os.getegid()).can_enter(inner)
 
 
 def test_a_user_without_a_home_has_no_cache(monkeypatch):
     """Nothing is made in whatever folder happens to be the current one."""
-    monkeypatch.setattr(installation, "cache_location", lambda: Path("~/.cache/ticketlab"))
-    assert installation.cache() is None
+    monkeypatch.setattr(_installation, "cache_location", lambda: Path("~/.cache/ticketlab"))
+    assert _installation.cache() is None
 
 
 def test_a_folder_whose_path_is_too_long_for_a_socket_is_passed_over(tmp_path, monkeypatch):
@@ -166,24 +166,24 @@ def test_a_folder_whose_path_is_too_long_for_a_socket_is_passed_over(tmp_path, m
     deep = tmp_path / ("d" * 100)
     deep.mkdir()
     monkeypatch.setenv("TMPDIR", str(deep))
-    assert installation.temporary(installation.account()) != deep
+    assert _installation.temporary(_installation.account()) != deep
 
 
 def test_without_any_folder_for_data_the_error_says_what_was_tried(monkeypatch):
     """And that TMPDIR is how to name one."""
     monkeypatch.setenv("TMPDIR", "/nowhere")
-    monkeypatch.setattr(installation, "ON_DISK", "/nowhere/else")
-    monkeypatch.setattr(installation.tempfile, "gettempdir", lambda: "/nowhere/at/all")
+    monkeypatch.setattr(_installation, "ON_DISK", "/nowhere/else")
+    monkeypatch.setattr(_installation.tempfile, "gettempdir", lambda: "/nowhere/at/all")
     with pytest.raises(ServerError, match=r"/nowhere, /nowhere/else, /nowhere/at/all.*Set TMPDIR"):
-        installation.temporary(installation.account())
+        _installation.temporary(_installation.account())
 
 
 def test_the_survey_answers_soon_and_for_everything(monkeypatch):
     """Where nothing is found, each finding says what was missing."""
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
-    monkeypatch.setattr(installation, "wheel_binaries", lambda: None)
-    monkeypatch.setattr(installation, "local_binaries", lambda: iter(()))
-    monkeypatch.setattr(installation, "cache_location", lambda: Path("/nowhere/cache"))
+    monkeypatch.setattr(_installation, "wheel_binaries", lambda: None)
+    monkeypatch.setattr(_installation, "local_binaries", lambda: iter(()))
+    monkeypatch.setattr(_installation, "cache_location", lambda: Path("/nowhere/cache"))
     began = time.monotonic()
     findings = servers.diagnose()
     assert time.monotonic() - began < 3
@@ -205,7 +205,7 @@ def test_a_probe_that_fails_is_a_finding_and_not_a_failure():
 
 def test_the_watcher_imports_nothing_but_the_standard_library_when_it_starts():
     """It is started for every server, and where no package can be found."""
-    tree = ast.parse(Path(reaper.__file__).read_text())
+    tree = ast.parse(Path(_reaper.__file__).read_text())
     imported = {alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names}
     imported |= {node.module for node in tree.body if isinstance(node, ast.ImportFrom)}
     assert {name.partition(".")[0] for name in imported} <= sys.stdlib_module_names
@@ -231,8 +231,8 @@ def test_a_program_is_looked_for_in_local_installations_before_the_wheel(tmp_pat
     """One that does not run is passed over; where none runs there is none."""
     broken, works = executable(tmp_path / "broken", exit_code=1), executable(tmp_path / "works")
     wheel = executable(tmp_path / "wheel")
-    monkeypatch.setattr(installation, "wheel_binaries", lambda: wheel.parent)
-    monkeypatch.setattr(installation, "local_binaries", lambda: iter([broken.parent, works.parent]))
+    monkeypatch.setattr(_installation, "wheel_binaries", lambda: wheel.parent)
+    monkeypatch.setattr(_installation, "local_binaries", lambda: iter([broken.parent, works.parent]))
     assert servers.program("pgbench") == works
     works.unlink()
     assert servers.program("pgbench") == wheel

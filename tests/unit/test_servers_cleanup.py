@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from ticketlab.errors import ServerError
-from ticketlab.servers import cleanup, reaper
-from ticketlab.servers.cleanup import cleanup_guard
+from ticketlab.servers import _cleanup, _reaper
+from ticketlab.servers._cleanup import cleanup_guard
 
 DEADLINE_S = 20
 
@@ -43,7 +43,7 @@ def is_running(pid):
 @pytest.fixture(autouse=True)
 def a_watcher_of_its_own(monkeypatch):
     """Whatever else this process has somebody watch, such as a server of other tests, is not the test's."""
-    monkeypatch.setattr(cleanup, "_watchers", {})
+    monkeypatch.setattr(_cleanup, "_watchers", {})
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_a_watched_folder_is_gone_after_its_block_and_so_is_the_watcher(tmp_path
     folder = tmp_path / "folder"
     with cleanup_guard("folder", path=str(folder)):
         (folder / "data").mkdir(parents=True)
-        watcher = cleanup._watchers[os.getpid()]._process
+        watcher = _cleanup._watchers[os.getpid()]._process
         assert watcher.poll() is None
     assert not folder.exists()
     assert watcher.returncode == 0
@@ -77,9 +77,9 @@ def test_a_watched_folder_is_gone_after_its_block_and_so_is_the_watcher(tmp_path
 def test_one_watcher_watches_everything_of_a_process(tmp_path):
     """Things named later share it, and one that is done with does not end it."""
     with cleanup_guard("folder", path=str(tmp_path / "a")):
-        watcher = cleanup._watchers[os.getpid()]._process
+        watcher = _cleanup._watchers[os.getpid()]._process
         with cleanup_guard("folder", path=str(tmp_path / "b")):
-            assert cleanup._watchers[os.getpid()]._process is watcher
+            assert _cleanup._watchers[os.getpid()]._process is watcher
         assert watcher.poll() is None
 
 
@@ -132,7 +132,7 @@ def test_the_watcher_outlives_the_signals_that_end_its_parent(tmp_path):
     """A Ctrl-C, a hang-up or a service manager reaches whole groups of processes."""
     order = json.dumps({"watch": {"kind": "folder", "path": str(tmp_path / "folder")}})
     (tmp_path / "folder").mkdir()
-    watcher = cleanup._start()
+    watcher = _cleanup._start()
     eventually(lambda: ignores(watcher.pid, signal.SIGTERM))
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         watcher.send_signal(number)
@@ -149,7 +149,7 @@ def ignores(pid, number):
 def test_a_watcher_that_was_killed_is_replaced_and_told_everything_anew(tmp_path):
     """What was named to the first is known to the second."""
     with cleanup_guard("folder", path=str(tmp_path / "a")):
-        mine = cleanup._watchers[os.getpid()]
+        mine = _cleanup._watchers[os.getpid()]
         mine._process.kill()
         mine._process.communicate()
         with cleanup_guard("folder", path=str(tmp_path / "b")):
@@ -161,7 +161,7 @@ def test_a_watcher_that_was_killed_does_not_keep_the_block_from_ending(tmp_path)
     """Its work has been done here."""
     with cleanup_guard("folder", path=str(tmp_path / "a")):
         (tmp_path / "a").mkdir()
-        process = cleanup._watchers[os.getpid()]._process
+        process = _cleanup._watchers[os.getpid()]._process
         process.kill()
         process.wait()
     assert not (tmp_path / "a").exists()
@@ -169,15 +169,15 @@ def test_a_watcher_that_was_killed_does_not_keep_the_block_from_ending(tmp_path)
 
 def test_a_block_whose_thing_can_not_be_removed_ends_in_an_error_and_the_watcher_tries_again(tmp_path, monkeypatch):
     """The error names the thing; the watcher has not been told to forget it."""
-    monkeypatch.setattr(reaper, "FOLDER_PATIENCE_S", 0.0)
-    monkeypatch.setattr(reaper.shutil, "rmtree", lambda *_, **__: None)
+    monkeypatch.setattr(_reaper, "FOLDER_PATIENCE_S", 0.0)
+    monkeypatch.setattr(_reaper.shutil, "rmtree", lambda *_, **__: None)
     folder = tmp_path / "folder"
     with (
         pytest.raises(ServerError, match=f"Could not remove the folder {folder}"),
         cleanup_guard("folder", path=str(folder)),
     ):
         folder.mkdir()
-    mine = cleanup._watchers.pop(os.getpid())
+    mine = _cleanup._watchers.pop(os.getpid())
     mine._process.communicate(timeout=DEADLINE_S)
     assert not folder.exists()
 
@@ -190,7 +190,7 @@ def test_what_can_not_be_removed_is_told_and_does_not_keep_the_rest(tmp_path):
         {"watch": {"kind": "castle", "name": "Neuschwanstein", "url": "postgresql://u:s3cret@h/x"}},
     ]
     answer = subprocess.run(
-        [sys.executable, "-I", "-S", reaper.__file__, str(os.getpid())],
+        [sys.executable, "-I", "-S", _reaper.__file__, str(os.getpid())],
         input="".join(json.dumps(order) + "\n" for order in orders),
         stderr=subprocess.PIPE,
         text=True,
@@ -209,7 +209,7 @@ def test_processes_are_found_by_the_data_they_work_on(listing, tmp_path):
     works = subprocess.Popen([sys.executable, "-c", sleeping, "-D", str(data)])
     mentions = subprocess.Popen([sys.executable, "-c", sleeping, str(data)])
     try:
-        eventually(lambda: getattr(reaper, listing)(data) == [works.pid])
+        eventually(lambda: getattr(_reaper, listing)(data) == [works.pid])
     finally:
         for process in (works, mentions):
             process.kill()
@@ -218,14 +218,14 @@ def test_processes_are_found_by_the_data_they_work_on(listing, tmp_path):
 
 def test_what_runs_on_a_folders_data_is_ended_before_the_folder_goes(tmp_path, monkeypatch):
     """Also what does not listen to the signal for an immediate shutdown, and is frozen besides."""
-    monkeypatch.setattr(reaper, "QUIT_PATIENCE_S", 0.1)
+    monkeypatch.setattr(_reaper, "QUIT_PATIENCE_S", 0.1)
     folder = tmp_path / "folder"
     (folder / "data").mkdir(parents=True)
     source = "import signal, time; signal.signal(signal.SIGQUIT, signal.SIG_IGN); print(flush=True); time.sleep(60)"
     deaf = subprocess.Popen([sys.executable, "-c", source, "-D", str(folder / "data")], stdout=subprocess.PIPE)
     deaf.stdout.readline()
     deaf.send_signal(signal.SIGSTOP)
-    reaper.remove_folder(str(folder))
+    _reaper.remove_folder(str(folder))
     deaf.communicate()
     assert deaf.returncode == -signal.SIGKILL
     assert not folder.exists()

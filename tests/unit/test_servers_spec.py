@@ -8,8 +8,8 @@ from ticketlab import servers
 from ticketlab.errors import InvalidInputError, ServerError
 from ticketlab.faults.schedule import Fault
 from ticketlab.runs.experiment import Experiment
-from ticketlab.servers import ServerSpec, container, installation
-from ticketlab.servers.installation import Installation
+from ticketlab.servers import ServerSpec, _installation, container
+from ticketlab.servers._installation import Installation
 
 
 @pytest.fixture
@@ -21,11 +21,11 @@ def machine(monkeypatch, tmp_path):
             Path(f"/pg/{each}/bin"): Installation(binaries=Path(f"/pg/{each}/bin"), version=each) for each in versions
         }
         first, *others = there or [None]
-        monkeypatch.setattr(installation, "wheel_binaries", lambda: first)
-        monkeypatch.setattr(installation, "local_binaries", lambda: iter(others))
-        monkeypatch.setattr(installation, "installed", lambda binaries, _owner: there.get(binaries))
+        monkeypatch.setattr(_installation, "wheel_binaries", lambda: first)
+        monkeypatch.setattr(_installation, "local_binaries", lambda: iter(others))
+        monkeypatch.setattr(_installation, "installed", lambda binaries, _owner: there.get(binaries))
         monkeypatch.setattr(container, "at_hand", lambda: list(images))
-        return installation.account(), tmp_path
+        return _installation.account(), tmp_path
 
     return make
 
@@ -63,8 +63,8 @@ def test_an_external_server_takes_no_version():
 def test_the_wheel_comes_first_and_of_a_version_the_first_that_is_of_it(machine):
     """With no version asked for it is as it always was."""
     owner, cache = machine("18.6", "17.2", "15.14", "15.9")
-    assert installation.find(owner, cache).version == "18.6"
-    assert installation.find(owner, cache, major=15).version == "15.14"
+    assert _installation.find(owner, cache).version == "18.6"
+    assert _installation.find(owner, cache, major=15).version == "15.14"
 
 
 def test_a_version_that_is_missing_is_told_which_there_are(machine):
@@ -73,14 +73,14 @@ def test_a_version_that_is_missing_is_told_which_there_are(machine):
     with pytest.raises(
         ServerError, match=r"PostgreSQL 16 is not installed.*no engine.*: 18 in /pg/18.6/bin, 15 in .*ql-16"
     ):
-        installation.find(owner, cache, major=16, tried=["no engine"])
+        _installation.find(owner, cache, major=16, tried=["no engine"])
 
 
 def test_without_any_installation_a_version_is_missing_as_all_are(machine):
     """The error is the one that says what was tried."""
     owner, cache = machine()
     with pytest.raises(ServerError, match="No PostgreSQL found"):
-        installation.find(owner, cache, major=16)
+        _installation.find(owner, cache, major=16)
 
 
 def test_what_is_at_hand_is_each_version_once_the_oldest_first(machine):

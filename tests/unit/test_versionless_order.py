@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from ticketlab.checks.serializability.unversioned import Item, ItemKind, search
+from ticketlab.checks.serializability._unversioned import Item, ItemKind, search
 
 NEVER = 10**18
 

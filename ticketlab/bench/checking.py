@@ -15,7 +15,7 @@ from statistics import median
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from ticketlab import checks, environment
-from ticketlab.bench.synthetic import Shape
+from ticketlab.bench._synthetic import Shape
 from ticketlab.checks.base import Check
 from ticketlab.checks.verdict import Status
 from ticketlab.errors import NotFoundError, check_values
@@ -314,7 +314,7 @@ def run_worker(plan: ChecksBench, scheduled: ScheduledProcess) -> Reports:
     """
     arguments = {"plan": asdict(plan), **scheduled._asdict()}
     with subprocess.Popen(  # noqa: S603  # our own program
-        [sys.executable, "-P", "-m", "ticketlab.bench.checking_worker", json.dumps(arguments)],
+        [sys.executable, "-P", "-m", "ticketlab.bench._checking_worker", json.dumps(arguments)],
         stdin=subprocess.PIPE,  # never written to: the worker ends when this process does
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -28,8 +28,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeAlias
 import pandas as pd
 
 from ticketlab import environment
-from ticketlab.bench import subjects
-from ticketlab.bench.subjects import Subject, SubjectKind
+from ticketlab.bench import _subjects
+from ticketlab.bench._subjects import Subject, SubjectKind
 from ticketlab.load import Plan
 from ticketlab.outcomes import MAX_INTEGER
 from ticketlab.runs.experiment import Experiment
@@ -121,7 +121,7 @@ class HotEvent:
                     yield ScheduledTrial(name, buyers, repeat)
 
 
-BASES: Final = (subjects.FOR_UPDATE, subjects.ONE_STATEMENT, subjects.LIMIT)
+BASES: Final = (_subjects.FOR_UPDATE, _subjects.ONE_STATEMENT, _subjects.LIMIT)
 """The subjects that all others are compared with."""
 COLLAPSE_BUYERS: Final = 64
 _COLLAPSE: Final = 0.5
@@ -197,7 +197,7 @@ class BenchResults:
         found["bare"] = {
             cell: spread
             for subject in self.subjects
-            for cell, spread in ratios(self.frame, subjects.bare_name(subject.name)).items()
+            for cell, spread in ratios(self.frame, _subjects.bare_name(subject.name)).items()
             if cell[0] == subject.name
         }
         return found
@@ -272,7 +272,7 @@ class BenchResults:
                 "buyers": list(plan.buyers),
                 "cpus": environment.cpus(),
                 "interval": self.interval,
-                "limit_tickets": subjects.LIMIT_TICKETS,
+                "limit_tickets": _subjects.LIMIT_TICKETS,
                 "ended_early": self.ended_early,
             },
             "contenders": {

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ticketlab import checks, mutants, servers
+from ticketlab.bench._subjects import BenchContext, Claim, Subject, all_subjects
 from ticketlab.bench.results import BenchResults, BenchTrial, HotEvent, ScheduledTrial
-from ticketlab.bench.subjects import BenchContext, Claim, Subject, all_subjects
 from ticketlab.checks.verdict import Status
 from ticketlab.errors import InvalidInputError, TicketlabError
 from ticketlab.runs import trial_runner

@@ -9,10 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from ticketlab import environment
-from ticketlab.bench import subjects
+from ticketlab.bench import _subjects
+from ticketlab.bench._subjects import SubjectKind
 from ticketlab.bench.checking import ALL_CHECKS, CheckResults, Measured
 from ticketlab.bench.results import BenchResults, Cells, Spread
-from ticketlab.bench.subjects import SubjectKind
 
 _BUYERS: Final = 6
 """Numbers of buyers that fit side by side."""
@@ -21,9 +21,9 @@ _SIZES: Final = 5
 _THOUSAND: Final = 1_000
 _UNITS: Final = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 _HEADINGS: Final = {
-    subjects.FOR_UPDATE: "times pgbench FOR UPDATE",
-    subjects.ONE_STATEMENT: "times pgbench one statement",
-    subjects.LIMIT: "% of the limit",
+    _subjects.FOR_UPDATE: "times pgbench FOR UPDATE",
+    _subjects.ONE_STATEMENT: "times pgbench one statement",
+    _subjects.LIMIT: "% of the limit",
     "bare": "times the same SQL in a bare psycopg loop",
 }
 
@@ -46,7 +46,7 @@ def ratios(results: BenchResults) -> RenderableType:
     for base, cells in results.ratios.items():
         rows = [name for name in names if any(name == subject for subject, _ in cells)]
         if rows:
-            cell = _percent if base == subjects.LIMIT else _times
+            cell = _percent if base == _subjects.LIMIT else _times
             shown += ["", *_spread_tables(results, _HEADINGS[base], rows, cells, cell)]
     return Group(*shown)
 
@@ -55,7 +55,7 @@ def legend(results: BenchResults) -> Text:
     """What the numbers are, and under which conditions they were measured."""
     return Text(
         f"{results.interval}; ratios are of the same repeat and number of buyers\n"
-        f"limit: one INSERT of {subjects.LIMIT_TICKETS:,} tickets in one commit, in tickets/s, for any number of "
+        f"limit: one INSERT of {_subjects.LIMIT_TICKETS:,} tickets in one commit, in tickets/s, for any number of "
         f"buyers\n{results.conditions}",
         style="dim",
     )

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 
-from ticketlab.checks.atomicity import answers_match_tickets, atomic, durable, exactly_once
+from ticketlab.checks._atomicity import answers_match_tickets, atomic, durable, exactly_once
+from ticketlab.checks._order import no_false_sold_out, strict_serializability
 from ticketlab.checks.base import Check, check
 from ticketlab.checks.capacity import no_oversell, sales_in_ledger, setup_unchanged, tickets_accounted_for, with_count
-from ticketlab.checks.order import no_false_sold_out, strict_serializability
 from ticketlab.checks.side_effects import leaves_connection_clean, no_deadlock
 from ticketlab.checks.verdict import Status, Verdict, unknown
 from ticketlab.history.index import IndexedHistory

@@ -8,8 +8,8 @@ from typing import Final, TypeAlias
 
 import pandas as pd
 
-from ticketlab.formats.elle import append, register
-from ticketlab.formats.porcupine import operations
+from ticketlab.formats._elle import append, register
+from ticketlab.formats._porcupine import operations
 from ticketlab.history.ledger import Ledger
 
 __all__ = ["FORMATS", "append", "operations", "register"]

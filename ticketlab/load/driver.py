@@ -21,7 +21,7 @@ from ticketlab.errors import OwnCodeError, TerminatedError, TicketlabError
 from ticketlab.faults.schedule import Actions, Fault, FaultKind, FaultTrigger, InjectedFault
 from ticketlab.history import recording
 from ticketlab.history.recording import LiveCounter, LiveCounts, Recorder
-from ticketlab.load import buyers
+from ticketlab.load import _buyers
 from ticketlab.load.plan import Offers, Plan
 from ticketlab.tickets.user_code import Place, place_of
 
@@ -114,10 +114,10 @@ def run_load(
     def run_buyer(recorder: Recorder) -> None:
         pin_to_one_cpu()
         try:
-            deadlocks = buyers.warm_up(repository, plan, recorder.buyer, warm_up_event, stopped=stop.is_set)
+            deadlocks = _buyers.warm_up(repository, plan, recorder.buyer, warm_up_event, stopped=stop.is_set)
             warm_up_deadlocks.append(deadlocks)
             until_ns = start.wait_for_start() + int(plan.seconds * 1e9)
-            buyers.buy(repository, plan, recorder, events, until_ns=until_ns, stopped=stop.is_set, offers=offers)
+            _buyers.buy(repository, plan, recorder, events, until_ns=until_ns, stopped=stop.is_set, offers=offers)
         except BaseException:
             stop.set()
             raise

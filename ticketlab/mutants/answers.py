@@ -11,7 +11,7 @@ from threading import Thread
 import psycopg
 
 from ticketlab.mutants import PAUSE_S, Trigger, mutant
-from ticketlab.mutants.sql import SELL_UNDER_RANDOM_IDS, TAKE_STOCK, WRITE_TICKETS
+from ticketlab.mutants._sql import SELL_UNDER_RANDOM_IDS, TAKE_STOCK, WRITE_TICKETS
 from ticketlab.outcomes import Cause, Outcome
 from ticketlab.tickets.database import Database
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult, sold, unknown_event

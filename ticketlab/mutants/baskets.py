@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 from ticketlab.mutants import PAUSE_S, Trigger, mutant
-from ticketlab.mutants.sql import edited
+from ticketlab.mutants._sql import edited
 from ticketlab.tickets.purchase import Basket, PurchaseResult
 from ticketlab.tickets.sql import (
     READ_ALL,

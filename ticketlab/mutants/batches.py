@@ -5,8 +5,8 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 
 from ticketlab.mutants import Trigger, mutant
+from ticketlab.mutants._sql import WRITE_TICKETS
 from ticketlab.mutants.answers import commit_afterwards
-from ticketlab.mutants.sql import WRITE_TICKETS
 from ticketlab.outcomes import Outcome
 from ticketlab.tickets.batch_queue import Answer, BatchHandler, BatchQueue, Request
 from ticketlab.tickets.database import Database

@@ -1,8 +1,8 @@
 """Mutants of idempotence: a purchase id buys twice, or is answered before it has bought."""
 
 from ticketlab.mutants import Trigger, mutant
+from ticketlab.mutants._sql import edited
 from ticketlab.mutants.retries import sell_under_random_ids
-from ticketlab.mutants.sql import edited
 from ticketlab.outcomes import Cause, Outcome
 from ticketlab.tickets.execution import BOUGHT_BEFORE
 from ticketlab.tickets.purchase import (

@@ -4,7 +4,7 @@ import psycopg
 from psycopg.rows import TupleRow
 
 from ticketlab.mutants import mutant
-from ticketlab.mutants.sql import edited, write_back_if_enough
+from ticketlab.mutants._sql import edited, write_back_if_enough
 from ticketlab.outcomes import Cause, Outcome
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult, sold, sold_out, unknown_event
 from ticketlab.tickets.sql import READ, sell_if_enough

@@ -7,7 +7,7 @@ from uuid import uuid4
 import psycopg
 
 from ticketlab.mutants import PAUSE_S, Trigger, mutant
-from ticketlab.mutants.sql import SELL_UNDER_RANDOM_IDS, edited
+from ticketlab.mutants._sql import SELL_UNDER_RANDOM_IDS, edited
 from ticketlab.outcomes import Cause
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult, sold, sold_out, unknown_event
 from ticketlab.tickets.sql import READ, sell_if_enough

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ticketlab.mutants import PAUSE_S, mutant
-from ticketlab.mutants.sql import TAKE_STOCK, WRITE_TICKETS, edited, write_back_if_enough
+from ticketlab.mutants._sql import TAKE_STOCK, WRITE_TICKETS, edited, write_back_if_enough
 from ticketlab.tickets.purchase import PurchaseRequest, PurchaseResult, sold, sold_out, unknown_event
 from ticketlab.tickets.sql import READ, SELL
 from ticketlab.tickets.strategies.atomic import SELL_IF_ENOUGH, atomic

@@ -9,7 +9,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from ticketlab.mutants import mutant
-from ticketlab.mutants.sql import edited, write_back_if_enough
+from ticketlab.mutants._sql import edited, write_back_if_enough
 from ticketlab.outcomes import Cause
 from ticketlab.tickets import orm
 from ticketlab.tickets.database import Database

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from ticketlab import mutants
 from ticketlab.errors import TicketlabError
 from ticketlab.mutants import Trigger
-from ticketlab.power import detection, tables
-from ticketlab.power.detection import judged, open_servers, random_trials, run_until_detected
+from ticketlab.power import _detection, tables
+from ticketlab.power._detection import judged, open_servers, random_trials, run_until_detected
 from ticketlab.power.plan import POOL_SIZE, MutationPlan, ScheduledRun
 from ticketlab.power.results import DetectionRun, MutationResults, SafeTrial, describe
 from ticketlab.runs import trial_runner
@@ -112,7 +112,7 @@ class _Measurement:
         for spec in random_trials(family, trials=plan.trials, seed=plan.seed, may_crash=self.usual.can_crash):
             with self._step(f"{spec.strategy.name}, safe, trial {spec.number}") as step:
                 on_tick = trial_runner.progress_callback(step, self.on_progress)
-                outcome = detection.observe(
+                outcome = _detection.observe(
                     self.usual, spec.strategy, spec.trial, pool_size=spec.pool_size, on_tick=on_tick
                 )
                 self.safe.append(judged(spec, outcome))
@@ -127,7 +127,7 @@ class _Measurement:
             mutant,
             most=self.plan.purchases,
             seed=self.plan.seed,
-            observe=lambda trial: detection.observe(
+            observe=lambda trial: _detection.observe(
                 server, mutant.strategy, trial, pool_size=POOL_SIZE, on_tick=on_tick
             ),
         )

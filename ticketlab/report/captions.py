@@ -11,7 +11,7 @@ import pandas as pd
 
 from ticketlab.outcomes import RETRIES
 from ticketlab.report import summary
-from ticketlab.report.caption import (
+from ticketlab.report._caption import (
     MOST_OPERATIONS,
     Caption,
     at_most_buyers,

@@ -11,11 +11,11 @@ from typing import Final
 
 import pandas as pd
 
-from ticketlab.report import bars, captions, curves, lines
+from ticketlab.report import _bars, _lines, captions, curves
+from ticketlab.report._style import MUTED, Chart, new_chart, with_style
+from ticketlab.report._timeline import timeline as draw_timeline
 from ticketlab.report.captions import captions_of, has_timeline
 from ticketlab.report.phrases import NO_TRIALS, varying_columns
-from ticketlab.report.style import MUTED, Chart, new_chart, with_style
-from ticketlab.report.timeline import timeline as draw_timeline
 
 __all__ = [
     "captions_of",
@@ -37,7 +37,7 @@ __all__ = [
 @with_style
 def tickets_sold(measures: pd.DataFrame, conditions: str = "") -> Chart:
     """Tickets sold against the seats; oversold tickets are red."""
-    return _empty(conditions) if measures.empty else bars.tickets_sold(measures, conditions=conditions)
+    return _empty(conditions) if measures.empty else _bars.tickets_sold(measures, conditions=conditions)
 
 
 @with_style
@@ -51,7 +51,7 @@ def stock_over_time(stock: pd.DataFrame, conditions: str = "", *, controls: Coll
 @with_style
 def outcomes(measures: pd.DataFrame, conditions: str = "") -> Chart:
     """How purchases ended, as shares of all purchases."""
-    return _empty(conditions) if measures.empty else bars.outcomes(measures, conditions=conditions)
+    return _empty(conditions) if measures.empty else _bars.outcomes(measures, conditions=conditions)
 
 
 @with_style
@@ -59,7 +59,7 @@ def throughput(measures: pd.DataFrame, conditions: str = "") -> Chart:
     """Sales per second: one row per strategy, or lines over the buyers or the pool if these vary."""
     if measures.empty:
         return _empty(conditions)
-    chart = lines.throughput if varying_columns(measures) else bars.throughput
+    chart = _lines.throughput if varying_columns(measures) else _bars.throughput
     return chart(measures, conditions=conditions)
 
 
@@ -68,14 +68,14 @@ def latency(measures: pd.DataFrame, conditions: str = "") -> Chart:
     """Latency percentiles in ms: one row per strategy, or lines over the buyers or the pool if these vary."""
     if measures.empty:
         return _empty(conditions)
-    chart = lines.latency if varying_columns(measures) else bars.latency
+    chart = _lines.latency if varying_columns(measures) else _bars.latency
     return chart(measures, conditions=conditions)
 
 
 @with_style
 def retries(measures: pd.DataFrame, conditions: str = "") -> Chart:
     """Retries per sale by their cause."""
-    return _empty(conditions) if measures.empty else bars.retries(measures, conditions=conditions)
+    return _empty(conditions) if measures.empty else _bars.retries(measures, conditions=conditions)
 
 
 @with_style
@@ -83,7 +83,7 @@ def wasted(measures: pd.DataFrame, conditions: str = "") -> Chart:
     """The share of wasted attempts; see `summary.wasted`."""
     if measures.empty:
         return _empty(conditions)
-    chart = lines.wasted if varying_columns(measures) else bars.wasted
+    chart = _lines.wasted if varying_columns(measures) else _bars.wasted
     return chart(measures, conditions=conditions)
 
 
@@ -93,7 +93,7 @@ def comparison(measures: pd.DataFrame, conditions: str = "") -> Chart:
 
     `measures` also has the column `run`. `conditions` are those of all runs, in one text.
     """
-    return _empty(conditions) if measures.empty else bars.comparison(measures, conditions=conditions)
+    return _empty(conditions) if measures.empty else _bars.comparison(measures, conditions=conditions)
 
 
 @with_style

@@ -14,7 +14,7 @@ import pandas as pd
 from ticketlab.checks.verdict import Status
 from ticketlab.errors import InvalidInputError
 from ticketlab.history.statistics import Ratio
-from ticketlab.report.caption import strategy_label
+from ticketlab.report._caption import strategy_label
 from ticketlab.report.captions import changes_of
 from ticketlab.report.model import Report, RunResults, differences, labelled_measures
 from ticketlab.report.phrases import GROUP, join_names, matching_rows, number

@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ticketlab.report.caption import strategy_label
+from ticketlab.report._caption import strategy_label
 from ticketlab.report.comparison import RunComparison, inconclusive, news_of
 from ticketlab.report.json_report import jsonable
 from ticketlab.report.model import DRIFT_WARNING

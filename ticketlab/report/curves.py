@@ -12,10 +12,9 @@ from matplotlib.ticker import NullLocator
 
 from ticketlab.outcomes import OUTCOMES, Outcome
 from ticketlab.report import captions
-from ticketlab.report.bars import OUTCOME_LOOKS
-from ticketlab.report.layout import FEW, GREY, label, line_name, name_panel, panels
-from ticketlab.report.phrases import GROUP, SETTING, has_multiple, matching_rows, number, setting_parts, varying_columns
-from ticketlab.report.style import (
+from ticketlab.report._bars import OUTCOME_LOOKS
+from ticketlab.report._layout import FEW, GREY, label, line_name, name_panel, panels
+from ticketlab.report._style import (
     INK,
     MUTED,
     PALE_RED,
@@ -28,6 +27,7 @@ from ticketlab.report.style import (
     truncate_middle,
     with_style,
 )
+from ticketlab.report.phrases import GROUP, SETTING, has_multiple, matching_rows, number, setting_parts, varying_columns
 
 _TALL: Final = 4
 """Up to so many settings are stacked, each with its own key; more are in a grid with one key."""

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from ticketlab.report.answers import ReportAnswer, answers, limits
+from ticketlab.report._answers import ReportAnswer, answers, limits
 from ticketlab.report.captions import captions_of
 from ticketlab.report.model import DRIFT_WARNING, Report, RunResults, differences, side_by_side
 from ticketlab.report.summary import summarise

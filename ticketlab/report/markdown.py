@@ -8,7 +8,7 @@ from typing import Final
 import jinja2
 
 from ticketlab.report import Format
-from ticketlab.report.answers import answers, limits
+from ticketlab.report._answers import answers, limits
 from ticketlab.report.model import (
     DRIFT_WARNING,
     SECTIONS,

@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 
 from ticketlab.report import captions, charts
-from ticketlab.report.answers import answers as answers_of
-from ticketlab.report.answers import limits
+from ticketlab.report._answers import answers as answers_of
+from ticketlab.report._answers import limits
 from ticketlab.report.model import (
     DRIFT_WARNING,
     SECTIONS,
@@ -36,8 +36,8 @@ from ticketlab.report.phrases import capital, display_name, exact, number
 from ticketlab.settings import DURABILITY
 
 if TYPE_CHECKING:
+    from ticketlab.report._style import Chart
     from ticketlab.report.captions import Caption
-    from ticketlab.report.style import Chart
 
 _SVG_LIMIT: Final = 64_000
 """Bytes. A larger chart is embedded as a PNG, which is smaller then."""

@@ -23,7 +23,7 @@ from math import inf, isnan, log, nan
 from typing import Any
 
 from ticketlab.history.statistics import Ratio, geometric_mean, ratio_of
-from ticketlab.report.caption import Caption, strategy_label
+from ticketlab.report._caption import Caption, strategy_label
 from ticketlab.report.phrases import NO_TRIALS, has_multiple, matching_rows, number, pluralize
 
 COLUMNS: Final = (

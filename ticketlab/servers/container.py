@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 import psycopg
 
 from ticketlab.errors import ServerError
-from ticketlab.servers.cleanup import cleanup_guard
-from ticketlab.servers.reaper import engine_client
+from ticketlab.servers._cleanup import cleanup_guard
+from ticketlab.servers._reaper import engine_client
 from ticketlab.servers.server import Server, arguments_of, refusal
 
 if TYPE_CHECKING:

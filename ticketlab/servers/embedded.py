@@ -22,11 +22,11 @@ import psycopg
 from psycopg import sql
 
 from ticketlab.errors import ServerError
-from ticketlab.servers import installation, reaper
+from ticketlab.servers import _installation, _reaper
 from ticketlab.servers.server import CrashControl, Server, arguments_of, not_restarted, refusal
 
 if TYPE_CHECKING:
-    from ticketlab.servers.installation import Installation, OsUser
+    from ticketlab.servers._installation import Installation, OsUser
 
 HOST: Final = "127.0.0.1"
 SUPERUSER: Final = "postgres"
@@ -54,10 +54,10 @@ def serve(
     Raises:
         ServerError: there are no such binaries, or PostgreSQL refused the settings.
     """
-    owner = installation.account()
-    with installation.private(installation.temporary(owner), owner) as folder:
-        cache = installation.cache() or folder
-        binaries = installation.find(owner, cache, major=major, tried=tried)
+    owner = _installation.account()
+    with _installation.private(_installation.temporary(owner), owner) as folder:
+        cache = _installation.cache() or folder
+        binaries = _installation.find(owner, cache, major=major, tried=tried)
         postmaster = Postmaster(binaries, owner, folder, settings)
         shutil.copytree(_template(binaries, owner, cache), postmaster.data, symlinks=True)
         owner.chown(postmaster.data)
@@ -108,7 +108,7 @@ class Postmaster:
         if process is None:
             return
         try:
-            reaper.kill_processes(self.folder, process)
+            _reaper.kill_processes(self.folder, process)
         except TimeoutError as error:
             raise ServerError(f"PostgreSQL could not be crashed: {error}.") from error
         process.wait()  # an unreaped pid would make its lock file look valid
@@ -223,9 +223,9 @@ def _template(binaries: Installation, owner: OsUser, cache: Path) -> Path:
     version = re.sub(r"[^\w.]+", "-", binaries.version).strip("-")
     name = cache / f"template-{version}-{owner.name}"
     if not name.exists():
-        with installation.private(cache, owner) as making:
+        with _installation.private(cache, owner) as making:
             _initdb(binaries, owner, making / "data")
-            installation.publish(making / "data", name)
+            _installation.publish(making / "data", name)
     return name
 
 

@@ -9,8 +9,8 @@ import psycopg
 from psycopg import sql
 
 from ticketlab.errors import InvalidInputError, ServerError
-from ticketlab.servers.cleanup import cleanup_guard
-from ticketlab.servers.reaper import creation_lock
+from ticketlab.servers._cleanup import cleanup_guard
+from ticketlab.servers._reaper import creation_lock
 from ticketlab.servers.server import Server, address_of, unreachable
 
 CONNECT_TIMEOUT_S = 5

@@ -43,8 +43,8 @@ import pandas as pd
 from ticketlab import checks
 from ticketlab.checks.capacity import no_oversell, oversold_by_answers
 from ticketlab.checks.verdict import Status, Verdict, unknown
-from ticketlab.formats.imports.loader import MOST_TICKETS, ImportedHistory, read
-from ticketlab.formats.imports.table import Table
+from ticketlab.formats.imports._loader import MOST_TICKETS, ImportedHistory, read
+from ticketlab.formats.imports._table import Table
 from ticketlab.history.effects import MOST_CALLS, IdCall, explanations
 from ticketlab.history.index import IndexedHistory
 from ticketlab.history.ledger import TICKET_COLUMNS, Ledger

@@ -14,8 +14,8 @@ from rich.text import Text
 
 from ticketlab.checks.verdict import Anomaly
 from ticketlab.outcomes import NOT_SEEN
-from ticketlab.report.explain import purchases, stock
-from ticketlab.report.explain.evidence import (
+from ticketlab.report.explain import _purchases, _stock
+from ticketlab.report.explain._evidence import (
     BuyerCall,
     Evidence,
     Explanation,
@@ -173,18 +173,18 @@ class Story:
 
 
 REASONS: Final[Mapping[Anomaly, Callable[[Evidence], Explanation]]] = {
-    Anomaly.OVERSELL: stock.oversell,
-    Anomaly.UNDERSELL: stock.undersell,
-    Anomaly.LOST_UPDATE: stock.lost_update,
-    Anomaly.DIRTY_READ: stock.dirty_read,
-    Anomaly.PHANTOM_SALE: purchases.phantom_sale,
-    Anomaly.LOST_SALE: purchases.lost_sale,
-    Anomaly.FALSE_SOLD_OUT: purchases.false_sold_out,
-    Anomaly.STALE_READ: purchases.stale_read,
-    Anomaly.DOUBLE_SALE: purchases.double_sale,
-    Anomaly.DOUBLE_REFUND: purchases.double_refund,
-    Anomaly.HALF_PURCHASE: purchases.half_purchase,
-    Anomaly.DEADLOCK: purchases.deadlock,
+    Anomaly.OVERSELL: _stock.oversell,
+    Anomaly.UNDERSELL: _stock.undersell,
+    Anomaly.LOST_UPDATE: _stock.lost_update,
+    Anomaly.DIRTY_READ: _stock.dirty_read,
+    Anomaly.PHANTOM_SALE: _purchases.phantom_sale,
+    Anomaly.LOST_SALE: _purchases.lost_sale,
+    Anomaly.FALSE_SOLD_OUT: _purchases.false_sold_out,
+    Anomaly.STALE_READ: _purchases.stale_read,
+    Anomaly.DOUBLE_SALE: _purchases.double_sale,
+    Anomaly.DOUBLE_REFUND: _purchases.double_refund,
+    Anomaly.HALF_PURCHASE: _purchases.half_purchase,
+    Anomaly.DEADLOCK: _purchases.deadlock,
     Anomaly.CHANGED_SETUP: changed_setup,
     Anomaly.WRONG_TICKETS: wrong_tickets,
     Anomaly.UNCLEAN_CONNECTION: unclean_connection,

@@ -33,7 +33,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from ticketlab.formats.calls import Calls, VersionInfo, is_any
+from ticketlab.formats._calls import Calls, VersionInfo, is_any
 from ticketlab.outcomes import NOT_SEEN, Cause, Outcome
 
 if TYPE_CHECKING:

@@ -15,8 +15,9 @@ import pyarrow.compute as pc
 from ticketlab.history import parquet
 
 if TYPE_CHECKING:
-    from ticketlab.formats.imports.table import ParseErrors, Table
+    from ticketlab.formats.imports._table import ParseErrors, Table
     from ticketlab.history.arrays import Integers, Mask
+
 
 MOST: Final = 8_999_999_999_999_999_999
 """The largest number that is read: larger ones may not fit in 64 bits."""

@@ -23,7 +23,7 @@ from typing import Any, Final
 import platformdirs
 
 from ticketlab.errors import ServerError
-from ticketlab.servers.cleanup import cleanup_guard
+from ticketlab.servers._cleanup import cleanup_guard
 
 CACHE_OF_ROOT: Final = Path("/var/cache/ticketlab")
 """Not in root's home, which the user that runs the server cannot enter."""

@@ -19,7 +19,7 @@ from uuid import UUID, uuid4
 import pandas as pd
 import psycopg
 
-from ticketlab.bench import pgbench
+from ticketlab.bench import _pgbench
 from ticketlab.history.recording import LiveCounts, purchases_of
 from ticketlab.load import Plan, driver
 from ticketlab.outcomes import Outcome
@@ -106,7 +106,7 @@ class Subject:
 def all_subjects(strategies: Iterable[Strategy], program: Path | None) -> list[Subject]:
     """The strategies, their bare SQL where there is some, pgbench if its `program` is given, and the limit."""
     chosen = list(strategies)
-    scripts = {FOR_UPDATE: pgbench.FOR_UPDATE, ONE_STATEMENT: pgbench.ONE_STATEMENT} if program else {}
+    scripts = {FOR_UPDATE: _pgbench.FOR_UPDATE, ONE_STATEMENT: _pgbench.ONE_STATEMENT} if program else {}
     return [
         *(
             Subject(
@@ -253,7 +253,7 @@ def sell_by_pgbench(program: Path, script: str, context: BenchContext) -> Claim:
         TicketlabError: pgbench failed, or its clients did not all run for long enough.
     """
     url = context.database.settings.url
-    measured = pgbench.run(program, script, context.plan, event=context.event, url=url)
+    measured = _pgbench.run(program, script, context.plan, event=context.event, url=url)
     return Claim(sold=measured.transactions, per_s=measured.per_s, purchases=measured.transactions)
 
 

@@ -7,9 +7,9 @@ import numpy as np
 
 from ticketlab.checks.base import check
 from ticketlab.checks.capacity import first_operation, operations, oversold_by_answers
-from ticketlab.checks.serializability import missing_versions, refunds, unversioned, versions
-from ticketlab.checks.serializability.unversioned import min_free_seats
-from ticketlab.checks.serializability.versions import VersionedRows
+from ticketlab.checks.serializability import _missing_versions, _refunds, _unversioned, _versions
+from ticketlab.checks.serializability._unversioned import min_free_seats
+from ticketlab.checks.serializability._versions import VersionedRows
 from ticketlab.checks.verdict import Anomaly, Undecided, Verdict, Violation, invalid, unknown, valid
 from ticketlab.history.index import IndexedHistory
 from ticketlab.history.text import counted, every, verb
@@ -89,14 +89,14 @@ def _valid_as_answered(case: IndexedHistory, name: str) -> Verdict | None:
 
 
 STAGES: Final[Sequence[Stage]] = (
-    versions.check_versions,
-    versions.check_stock,
-    versions.check_refusals,
-    versions.check_real_time,
-    refunds.impossible_ids,
-    refunds.refunds,
-    missing_versions.check_missing_versions,
-    unversioned.refusals,
+    _versions.check_versions,
+    _versions.check_stock,
+    _versions.check_refusals,
+    _versions.check_real_time,
+    _refunds.impossible_ids,
+    _refunds.refunds,
+    _missing_versions.check_missing_versions,
+    _unversioned.refusals,
 )
 
 

@@ -4,7 +4,7 @@ from itertools import groupby, pairwise
 from typing import Final, NamedTuple
 
 from ticketlab.history.text import plural, verb
-from ticketlab.report.explain.evidence import (
+from ticketlab.report.explain._evidence import (
     BuyerCall,
     CallLine,
     EventState,

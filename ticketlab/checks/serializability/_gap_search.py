@@ -31,8 +31,9 @@ import numpy as np
 from ticketlab.outcomes import NOT_SEEN
 
 if TYPE_CHECKING:
-    from ticketlab.checks.serializability.real_time import Positions
+    from ticketlab.checks.serializability._real_time import Positions
     from ticketlab.history.arrays import Integers, Mask
+
 
 _MOST_STEPS: Final = 50_000
 """Steps of `assign_writes` before it gives up."""

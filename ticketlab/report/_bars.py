@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 from ticketlab.history.statistics import geometric_mean
 from ticketlab.outcomes import RETRIES, Cause, Outcome
 from ticketlab.report import captions, summary
-from ticketlab.report.layout import (
+from ticketlab.report._layout import (
     BAR,
     HEADING_PT,
     LEGEND_COLUMNS,
@@ -34,8 +34,8 @@ from ticketlab.report.layout import (
     value_label,
     with_positions,
 )
+from ticketlab.report._style import INK, MUTED, RED, THOUSANDS, Chart, shades, style_for, truncate_middle
 from ticketlab.report.phrases import GROUP, exact, has_multiple, matching_rows, number, percent, pluralize
-from ticketlab.report.style import INK, MUTED, RED, THOUSANDS, Chart, shades, style_for, truncate_middle
 from ticketlab.report.summary import summarise
 
 # Neutral tones and hatches: colours identify strategies, and red is reserved for oversold tickets.

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ticketlab.history.arrays import Integers, Mask
     from ticketlab.history.ledger import Ledger
 
+
 FIRST_VERSION = 1
 """The version with which every event begins; no operation made it."""
 

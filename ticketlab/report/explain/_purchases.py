@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from ticketlab.history.text import verb
 from ticketlab.outcomes import Outcome
-from ticketlab.report.explain import stock
-from ticketlab.report.explain.evidence import (
+from ticketlab.report.explain import _stock
+from ticketlab.report.explain._evidence import (
     BuyerCall,
     CallLine,
     Evidence,
@@ -44,7 +44,7 @@ def phantom_sale(evidence: Evidence) -> Explanation:
     short = "a change of the stock that no answer reports"
     if not lines_of(evidence.calls):
         return Explanation(short=short, why="The event has a version that no answer reports.")
-    return stock.unreported_version(evidence) or Explanation(
+    return _stock.unreported_version(evidence) or Explanation(
         short=short,
         why="No answer reports the version before or after the one shown here.",
         marks=marked(lines_of(evidence.calls), "next to an unreported version"),

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ticketlab.checks.serializability.versions import VersionedRows, first_index
+from ticketlab.checks.serializability._versions import VersionedRows, first_index
 from ticketlab.checks.verdict import Anomaly, Violation
 from ticketlab.history.text import counted
 from ticketlab.outcomes import NOT_SEEN

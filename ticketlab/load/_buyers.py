@@ -18,6 +18,7 @@ from ticketlab.tickets.purchase import PurchaseResult, SoldTicket, checked_uuid
 if TYPE_CHECKING:
     from ticketlab.tickets.repository import EventRepository
 
+
 Rows: TypeAlias = Sequence[tuple[int, int, int | None, int | None]]
 """An answer, a row per event: the event's number, the tickets, and the version and available tickets reported."""
 

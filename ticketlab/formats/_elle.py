@@ -50,12 +50,13 @@ import numpy as np
 import pandas as pd
 
 from ticketlab.errors import InvalidInputError
-from ticketlab.formats.calls import FIRST_VERSION, Calls, VersionInfo, is_any
+from ticketlab.formats._calls import FIRST_VERSION, Calls, VersionInfo, is_any
 from ticketlab.outcomes import Outcome
 
 if TYPE_CHECKING:
     from ticketlab.history.arrays import Integers, Mask
     from ticketlab.history.ledger import Ledger
+
 
 MOST_ELEMENTS: Final = 50_000_000
 """Elements of all lists in one export, about 400 MB."""

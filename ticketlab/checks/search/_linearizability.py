@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 import numpy as np
 import pandas as pd
 
-from ticketlab.checks.search.model import (
+from ticketlab.checks.search._model import (
     ALLOWED_OUTCOMES,
     NO_EFFECT,
     Operations,
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from ticketlab.history.arrays import Mask
     from ticketlab.history.index import IndexedHistory
     from ticketlab.history.ledger import Ledger
+
 
 NAME: Final = "linearizability"
 MOST_OPERATIONS: Final = 10_000

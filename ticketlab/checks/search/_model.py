@@ -20,6 +20,7 @@ from ticketlab.outcomes import NOT_SEEN, Cause, Kind, Outcome
 if TYPE_CHECKING:
     from ticketlab.history.ledger import Ledger
 
+
 ALLOWED_OUTCOMES: Final = {
     Kind.PURCHASE: frozenset({Outcome.SOLD, Outcome.SOLD_OUT, Outcome.UNKNOWN}),
     Kind.REFUND: frozenset({Outcome.REFUNDED, Outcome.UNKNOWN}),

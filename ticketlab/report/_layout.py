@@ -13,8 +13,8 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 from matplotlib.transforms import ScaledTranslation
 
+from ticketlab.report._style import INK, MUTED, THOUSANDS, Chart, log_axis, needs_log_scale, new_chart, truncate_middle
 from ticketlab.report.phrases import display_name, pluralize, setting_parts, varying_columns
-from ticketlab.report.style import INK, MUTED, THOUSANDS, Chart, log_axis, needs_log_scale, new_chart, truncate_middle
 
 ROW_IN: Final = 0.34
 LEGEND_LINE_IN: Final = 0.2

@@ -20,6 +20,7 @@ from ticketlab.errors import InvalidInputError
 if TYPE_CHECKING:
     from ticketlab.history.arrays import Integers, Mask
 
+
 LISTED: Final = 20
 """Errors listed one by one; the rest is counted."""
 _LONGEST: Final = 60

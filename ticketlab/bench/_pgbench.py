@@ -25,6 +25,7 @@ from ticketlab.errors import TicketlabError
 if TYPE_CHECKING:
     from ticketlab.load import Plan
 
+
 FOR_UPDATE: Final = """\
 BEGIN;
 SELECT available_tickets, version FROM events WHERE id = :event FOR UPDATE;

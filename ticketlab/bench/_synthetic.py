@@ -4,7 +4,7 @@ Each operation takes effect at an instant within its interval; a buyer's operati
 buyers overlap, as in a closed loop. Versions and available tickets are computed along those instants. First all seats
 but two of event 0 are sold; then most purchases are refused, and with `refunds` some seats are refunded and sold again.
 The last two seats are sold near the very end, and all later purchases are refused. Violations are added there: see
-`ticketlab.bench.checking_worker`.
+`ticketlab.bench._checking_worker`.
 """
 
 from dataclasses import dataclass

@@ -26,8 +26,8 @@ import pandas as pd
 from pydantic import TypeAdapter
 
 from ticketlab import checks
+from ticketlab.bench._synthetic import SyntheticHistory, generate
 from ticketlab.bench.checking import ALL_CHECKS, ChecksBench, named_checks
-from ticketlab.bench.synthetic import SyntheticHistory, generate
 from ticketlab.checks.verdict import Verdict, worst
 from ticketlab.errors import NotFoundError
 from ticketlab.history import parquet
@@ -36,6 +36,7 @@ from ticketlab.outcomes import Cause, Outcome
 
 if TYPE_CHECKING:
     from ticketlab.checks.base import Check
+
 
 _RESET_PEAK: Final = Path("/proc/self/clear_refs")
 """Linux resets the peak memory of this process when 5 is written here (docs.kernel.org/filesystems/proc.html)."""

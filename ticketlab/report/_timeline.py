@@ -13,10 +13,10 @@ from matplotlib.ticker import MaxNLocator
 
 from ticketlab.outcomes import NOT_SEEN, Outcome
 from ticketlab.report import captions
-from ticketlab.report.bars import OUTCOME_LOOKS
-from ticketlab.report.layout import BAR, LEGEND_COLUMNS, LEGEND_LINE_IN, legend, spaced, value_label
+from ticketlab.report._bars import OUTCOME_LOOKS
+from ticketlab.report._layout import BAR, LEGEND_COLUMNS, LEGEND_LINE_IN, legend, spaced, value_label
+from ticketlab.report._style import INK, MUTED, RED, THOUSANDS, Chart, new_chart
 from ticketlab.report.phrases import format_id, has_multiple, number, pluralize
-from ticketlab.report.style import INK, MUTED, RED, THOUSANDS, Chart, new_chart
 
 _ROW_IN: Final = 0.26
 _TEXT_ROW_IN: Final = 0.46

@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from ticketlab.checks.serializability import real_time
-from ticketlab.checks.serializability.real_time import Positions, sort_order
+from ticketlab.checks.serializability import _real_time
+from ticketlab.checks.serializability._real_time import Positions, sort_order
 from ticketlab.checks.verdict import Anomaly, Violation
 from ticketlab.history.text import counted
 from ticketlab.outcomes import NOT_SEEN
@@ -235,14 +235,14 @@ def _stock_at_version(versioned: VersionedRows, event: Integers, version: Intege
 def check_real_time(versioned: VersionedRows) -> Violation | None:
     """Two operations of an event whose order contradicts real time, or a cycle of operations on several events."""
     case, positions = versioned.case, versioned.positions
-    pair = real_time.inversion(positions)
+    pair = _real_time.inversion(positions)
     if pair is not None:
         first, second = (_label(case, row) for row in pair)
         text = f"event {case.event[pair[0]]}: {first} precedes {second}, but was called after that had been answered"
         return Violation(text, pair, Anomaly.STALE_READ)
     if case.is_first_line.all():
         return None
-    cycle = real_time.cycle(positions, case.operation[positions.rows])
+    cycle = _real_time.cycle(positions, case.operation[positions.rows])
     if not cycle:
         return None
     rows = np.flatnonzero(np.isin(case.operation, case.operation[list(cycle)]))

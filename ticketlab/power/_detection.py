@@ -5,6 +5,8 @@ versions and available tickets, and with refunds, cuts and crashes, the checks k
 most likely.
 """
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -12,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from itertools import chain, cycle
 from random import Random
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 import psycopg
@@ -23,17 +25,19 @@ from sqlalchemy.orm import Session
 from ticketlab import checks, servers
 from ticketlab.checks.verdict import Status, Verdict
 from ticketlab.history import recording
-from ticketlab.history.recording import LiveCounts
 from ticketlab.load import CUTS, Fault, FaultKind, Plan
-from ticketlab.mutants import Mutant
 from ticketlab.power.plan import ScheduledRun, TrialSpec, escalated_trial
 from ticketlab.power.results import Detection, DetectionRun, SafeTrial
 from ticketlab.runs.trial_runner import run_trial
-from ticketlab.servers import Server
 from ticketlab.settings import Settings
 from ticketlab.tickets import Database, Strategy, migrations
 from ticketlab.tickets.orm import Event, Ticket
 from ticketlab.tickets.user_code import adopt
+
+if TYPE_CHECKING:
+    from ticketlab.history.recording import LiveCounts
+    from ticketlab.mutants import Mutant
+    from ticketlab.servers import Server
 
 SETTINGS: Final = {
     # PostgreSQL's default of a second would block the buyers of each deadlock that long.

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator
 
 from ticketlab.errors import ServerError
-from ticketlab.servers import reaper
+from ticketlab.servers import _reaper
 
 ENDING_TIMEOUT_S = 10
 
@@ -39,10 +39,10 @@ def cleanup_guard(kind: str, **facts: str) -> Iterator[None]:
 
 def _remove(remains: dict[str, str]) -> None:
     try:
-        reaper.remove(remains)
+        _reaper.remove(remains)
     except Exception as error:
         raise ServerError(
-            f"Could not remove {reaper.described(remains)}: {error}. This is retried when the process ends."
+            f"Could not remove {_reaper.described(remains)}: {error}. This is retried when the process ends."
         ) from error
 
 
@@ -81,7 +81,7 @@ class _Watcher:
 def _start() -> subprocess.Popen[bytes]:
     """Start a watcher, without environment and site packages for speed; `sys.path` is sent later."""
     return subprocess.Popen(  # noqa: S603  # our own program
-        [sys.executable, "-I", "-S", reaper.__file__, str(os.getpid())],
+        [sys.executable, "-I", "-S", _reaper.__file__, str(os.getpid())],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         bufsize=0,  # an order that was sent arrives, even if this process dies

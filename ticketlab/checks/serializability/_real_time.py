@@ -30,6 +30,7 @@ from ticketlab.history.arrays import NEVER, Integers
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
+
 _COLUMNS = ("rows", "event", "position", "since", "until")
 _CYCLE_STARTS = 50
 """Members of a cycle from which a shortest one is searched."""

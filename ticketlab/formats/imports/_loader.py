@@ -11,8 +11,8 @@ import pandas as pd
 import pyarrow as pa
 
 from ticketlab.errors import InvalidInputError
-from ticketlab.formats.imports.parsers import MOST, NameIndex, PurchaseIds, Range, ids, names, whole_numbers, words
-from ticketlab.formats.imports.table import ParseErrors, Table
+from ticketlab.formats.imports._parsers import MOST, NameIndex, PurchaseIds, Range, ids, names, whole_numbers, words
+from ticketlab.formats.imports._table import ParseErrors, Table
 from ticketlab.history import parquet
 from ticketlab.history.ledger import EVENT_COLUMNS, TICKET_COLUMNS, Ledger
 from ticketlab.history.recording import COLUMNS
@@ -20,6 +20,7 @@ from ticketlab.outcomes import CAUSES, KINDS, NOT_SEEN, OUTCOMES, RETRIES, Cause
 
 if TYPE_CHECKING:
     from ticketlab.history.arrays import Integers, Mask
+
 
 REQUIRED: Final = ("buyer", "event", "quantity", "purchase_id", "invoked_ns", "completed_ns", "outcome")
 OPTIONAL: Final = tuple(name for name in COLUMNS if name not in REQUIRED)

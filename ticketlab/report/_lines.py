@@ -16,7 +16,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from ticketlab.report import captions, summary
-from ticketlab.report.layout import (
+from ticketlab.report._layout import (
     FEW,
     GREY,
     LineLabel,
@@ -28,8 +28,7 @@ from ticketlab.report.layout import (
     panels,
     wide,
 )
-from ticketlab.report.phrases import GROUP, SETTING, number, varying_columns
-from ticketlab.report.style import (
+from ticketlab.report._style import (
     INK,
     THOUSANDS,
     WIDTH_IN,
@@ -40,6 +39,7 @@ from ticketlab.report.style import (
     shades,
     style_for,
 )
+from ticketlab.report.phrases import GROUP, SETTING, number, varying_columns
 
 _AXES_IN: Final = 2.9
 _NAME_IN: Final = 0.33

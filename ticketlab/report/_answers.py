@@ -20,6 +20,7 @@ from ticketlab.report.phrases import display_name, join_names, number, pluralize
 if TYPE_CHECKING:
     from ticketlab.report.model import RunResults
 
+
 _REPEATED: Final = (
     "The seed reproduces the same purchase requests and the same order of trials.",
     "Expect the same verdicts on any machine, but the same speeds only on a similar one.",

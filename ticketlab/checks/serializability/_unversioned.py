@@ -27,14 +27,15 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import numpy as np
 
-from ticketlab.checks.search import linearizability
+from ticketlab.checks.search import _linearizability
 from ticketlab.checks.verdict import Anomaly, Violation
 from ticketlab.outcomes import NOT_SEEN
 
 if TYPE_CHECKING:
-    from ticketlab.checks.serializability.versions import VersionedRows
+    from ticketlab.checks.serializability._versions import VersionedRows
     from ticketlab.history.arrays import Integers, Mask
     from ticketlab.history.index import IndexedHistory
+
 
 MOST_STEPS: Final = 300_000
 """Configurations that the search looks at before it gives up."""
@@ -288,7 +289,7 @@ def refusals(versioned: VersionedRows) -> Violation | None:
             continue
         if violation is not None:
             return violation
-    return linearizability.search(case, unsolved) if unsolved else None
+    return _linearizability.search(case, unsolved) if unsolved else None
 
 
 class _NotExhaustedError(Exception):

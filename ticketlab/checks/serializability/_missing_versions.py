@@ -24,16 +24,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ticketlab.checks.search import linearizability
-from ticketlab.checks.serializability import gap_search, real_time
-from ticketlab.checks.serializability.gap_search import ReadConstraint, SearchLimitError, UnackedWrite, VersionGaps
-from ticketlab.checks.serializability.real_time import Positions
+from ticketlab.checks.search import _linearizability
+from ticketlab.checks.serializability import _gap_search, _real_time
+from ticketlab.checks.serializability._gap_search import ReadConstraint, SearchLimitError, UnackedWrite, VersionGaps
+from ticketlab.checks.serializability._real_time import Positions
 from ticketlab.checks.verdict import Anomaly, Violation
 from ticketlab.history.text import counted, verb
 from ticketlab.outcomes import NOT_SEEN
 
 if TYPE_CHECKING:
-    from ticketlab.checks.serializability.versions import VersionedRows
+    from ticketlab.checks.serializability._versions import VersionedRows
     from ticketlab.history.arrays import Integers, Mask
     from ticketlab.history.index import IndexedHistory
 
@@ -67,7 +67,7 @@ def check_missing_versions(versioned: VersionedRows) -> Violation | None:
     for event in np.setdiff1d(unversioned.read_events, unsolved).tolist():
         constraints = list(_read_constraints(unversioned, event, versions))
         last = int(versioned.final_version[event])
-        read, failed = gap_search.assign_reads(constraints, positions.of_event(event), last=last)
+        read, failed = _gap_search.assign_reads(constraints, positions.of_event(event), last=last)
         if failed is not None and not unversioned.has_writes(event):
             tickets = counted(case.quantity[failed.row], "ticket")
             text = f"event {event}: a call for {tickets} was refused, but enough were available throughout the call"
@@ -77,7 +77,7 @@ def check_missing_versions(versioned: VersionedRows) -> Violation | None:
         positions += _positions(case, read, is_read=1)
     if len(unversioned.events) and not unsolved and _contradicts(case, positions):
         unsolved = unversioned.events.tolist()
-    return linearizability.search(case, unsolved) if unsolved else None
+    return _linearizability.search(case, unsolved) if unsolved else None
 
 
 class _NeedsSearchError(Exception):
@@ -152,7 +152,7 @@ def _assign_writes(unversioned: UnversionedRows, event: int) -> dict[int, int] |
     if any(version - 1 not in known for version in version_gaps.missing):
         raise _NeedsSearchError  # the stock before a gap is unknown
     try:
-        written = gap_search.assign_writes(version_gaps, list(_write_candidates(unversioned, event, writes)))
+        written = _gap_search.assign_writes(version_gaps, list(_write_candidates(unversioned, event, writes)))
     except SearchLimitError:
         raise _NeedsSearchError from None
     if written is None:
@@ -276,6 +276,6 @@ def _positions(case: IndexedHistory, versions: dict[int, int], *, is_read: int) 
 
 def _contradicts(case: IndexedHistory, positions: Positions) -> bool:
     """Whether the positions contradict real time, within one event or across several."""
-    if real_time.inversion(positions) is not None:
+    if _real_time.inversion(positions) is not None:
         return True
-    return not case.is_first_line.all() and bool(real_time.cycle(positions, case.operation[positions.rows]))
+    return not case.is_first_line.all() and bool(_real_time.cycle(positions, case.operation[positions.rows]))
