@@ -4,6 +4,7 @@ import os
 import platform
 import subprocess
 import sys
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
@@ -43,6 +44,7 @@ def cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+@cache
 def installed(package: str) -> str:
     """The installed version of a package."""
     try:
@@ -51,6 +53,7 @@ def installed(package: str) -> str:
         return NOT_INSTALLED
 
 
+@cache
 def _processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -59,6 +62,7 @@ def _processor() -> str:
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
+@cache
 def _revision() -> str | None:
     """The git revision of the checkout this code runs from, marked if it has changes; None outside a checkout."""
     checkout = Path(__file__).parent.parent

@@ -1,7 +1,5 @@
 """Functions of a user's own, adopted as strategies: what is understood, and what is told where it is not."""
 
-from __future__ import annotations
-
 import json
 import sys
 import threading
@@ -124,7 +122,7 @@ class TestWhatAFunctionSays:
     def test_annotations_may_be_texts(self):
         """As they are in a module that postpones them."""
 
-        def buy(way: Session, event_id, quantity, purchase_id):
+        def buy(way: "Session", event_id, quantity, purchase_id):
             return True
 
         assert adopt(buy).resource is lending.session

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ticketlab.cli import files, output
+from ticketlab.cli.files import EventsFile, RunOrFile, Stock, TicketsFile
 from ticketlab.cli.machine import strategy_names
 from ticketlab.cli.output import (
     EXIT_BAD_INPUT,
@@ -32,7 +33,6 @@ from ticketlab.errors import InvalidInputError, TerminatedError, TicketlabError
 from ticketlab.report import Format
 
 if TYPE_CHECKING:
-    from ticketlab.cli.files import EventsFile, RunOrFile, Stock, TicketsFile
     from ticketlab.runs.run import Run
 
 RunFolders = Annotated[
