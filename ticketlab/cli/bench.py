@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ticketlab.cli.machine import check_names, strategy_names
+from ticketlab.cli.machine import check_names, mutant_names, strategy_names
 from ticketlab.cli.output import (
+    EXIT_BAD_INPUT,
     EXIT_INTERRUPTED,
     EXIT_WRONG,
     AsJson,
@@ -16,23 +18,18 @@ from ticketlab.cli.output import (
     Server,
     Url,
     integers,
+    print_error,
     print_json,
     progress,
+    server_option,
     show,
 )
-
-if TYPE_CHECKING:
-    from ticketlab.bench import BenchResults, checking
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-from ticketlab.cli.machine import mutant_names
-from ticketlab.cli.output import EXIT_BAD_INPUT, print_error, server_option
 from ticketlab.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ticketlab.bench import BenchResults, checking
     from ticketlab.power import MutationPlan, MutationResults
     from ticketlab.power.runner import Done
 

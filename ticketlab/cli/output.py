@@ -5,7 +5,12 @@ Tables and JSON go to standard output, progress and errors to standard error.
 
 from __future__ import annotations
 
+import io
+import json
+import os
+import sys
 from collections.abc import Collection
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -14,21 +19,12 @@ from typer.core import TyperGroup
 from ticketlab.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from ticketlab.runs.experiment import Experiment
-import io
-import json
-import os
-import sys
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from _typeshed import ReadableBuffer
     from rich.console import Console, RenderableType
 
-    from ticketlab.runs.experiment import Progress
+    from ticketlab.runs.experiment import Experiment, Progress
 
 
 EXIT_WRONG: Final = 1

@@ -11,7 +11,8 @@ a reading looks at new rows only, of all buyers at once.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -26,8 +27,7 @@ from ticketlab.outcomes import CAUSES, KINDS, NOT_SEEN, OUTCOMES, RETRIES, RETRY
 
 if TYPE_CHECKING:
     from uuid import UUID
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+
 
 COLUMNS: Final[dict[str, Any]] = {
     "buyer": "int32",  # the buyer's number, from 0

@@ -6,25 +6,23 @@ compares the geometric means of the repeats.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import inf, isnan, log, nan
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import pandas as pd
 
 from ticketlab.checks.verdict import worst, worst_progress
+from ticketlab.history.statistics import Ratio, geometric_mean, ratio_of
 from ticketlab.outcomes import RETRIES
-from ticketlab.report.phrases import GROUP, SETTING
+from ticketlab.report._caption import Caption, strategy_label
+from ticketlab.report.phrases import GROUP, NO_TRIALS, SETTING, has_multiple, matching_rows, number, pluralize
 
 if TYPE_CHECKING:
     from pandas.api.typing import DataFrameGroupBy
 
     Groups: TypeAlias = DataFrameGroupBy[Any, Any]
-from collections.abc import Sequence
-from math import inf, isnan, log, nan
-from typing import Any
 
-from ticketlab.history.statistics import Ratio, geometric_mean, ratio_of
-from ticketlab.report._caption import Caption, strategy_label
-from ticketlab.report.phrases import NO_TRIALS, has_multiple, matching_rows, number, pluralize
 
 COLUMNS: Final = (
     "strategy",
