@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.container]
 OPENS_A_CONTAINER = """
 import json, os, sys
 from ticketlab import servers
-from ticketlab.servers import cleanup
+from ticketlab.servers import _cleanup as cleanup
 
 with servers.open("container") as server:
     watcher = cleanup._watchers[os.getpid()]
@@ -122,7 +122,7 @@ def test_a_process_that_is_killed_between_naming_and_starting_a_container_leaves
     source = """
 import json, os, signal, sys
 from ticketlab import servers
-from ticketlab.servers import cleanup, container
+from ticketlab.servers import _cleanup as cleanup, container
 
 start = container._start
 def half(postgres):

@@ -19,7 +19,7 @@ OPENS_A_SERVER = """
 import json, os, sys
 import psycopg
 from ticketlab import servers
-from ticketlab.servers import cleanup
+from ticketlab.servers import _cleanup as cleanup
 
 with servers.open("embedded") as server, psycopg.connect(server.url) as connection:
     data = connection.execute("SHOW data_directory").fetchone()[0]

@@ -16,7 +16,7 @@ RESTARTS_A_SERVER = """
 import json, os, sys
 import psycopg
 from ticketlab import servers
-from ticketlab.servers import cleanup
+from ticketlab.servers import _cleanup as cleanup
 
 with servers.open("embedded") as server:
     with psycopg.connect(server.url) as connection:

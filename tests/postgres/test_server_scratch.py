@@ -14,7 +14,7 @@ HOLDS_A_DATABASE = """
 import json, os, sys
 import psycopg
 from ticketlab import servers
-from ticketlab.servers import cleanup
+from ticketlab.servers import _cleanup as cleanup
 
 with servers.scratch_database(os.environ["SERVER_URL"], prefix="mortal") as url, psycopg.connect(url) as connection:
     connection.execute("CREATE TABLE held (id int)")
@@ -82,7 +82,7 @@ def test_a_database_whose_creation_outlives_the_process_is_dropped_too(child, ev
     source = """
 import json, os, sys
 from ticketlab import servers
-from ticketlab.servers import cleanup, external
+from ticketlab.servers import _cleanup as cleanup, external
 
 create = external._create
 def announced(connection, name, *where):

@@ -19,7 +19,7 @@ DEADLINE_S = 20
 NAMES_A_FOLDER = """
 import json, os, signal, sys, time
 from pathlib import Path
-from ticketlab.servers import cleanup
+from ticketlab.servers import _cleanup as cleanup
 
 folder = Path(sys.argv[1])
 with cleanup.cleanup_guard("folder", path=str(folder)):
