@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from command_line import call
 
 from ticketlab import mutants
 from ticketlab.checks import CHECKS
@@ -17,17 +18,21 @@ TICKETLAB = str(Path(sys.executable).with_name("ticketlab"))
 KINDS = {"auto", "embedded", "container", "external"}
 
 
-def asked(shell, line, *, start=(TICKETLAB,)):
-    """What comes back for a line of which the last word is being typed."""
+def question(shell, line):
+    """The environment in which a shell asks how a line goes on, of which the last word is being typed."""
     words = line.split(" ")
-    question = {
+    return {
         "_TICKETLAB_COMPLETE": f"complete_{shell}",
         "COMP_WORDS": line,
         "COMP_CWORD": str(len(words) - 1),
         "_TYPER_COMPLETE_ARGS": line,
         "_TYPER_COMPLETE_FISH_ACTION": "get-args",
     }
-    return subprocess.run(start, capture_output=True, text=True, env=os.environ | question, check=True)
+
+
+def asked(shell, line):
+    """What comes back, in this process."""
+    return call(cwd=Path.cwd(), **question(shell, line))
 
 
 @pytest.mark.parametrize(
@@ -80,13 +85,13 @@ def test_bash_completes_by_the_script(words, offered):
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_each_shell_has_its_script(shell):
     """Which asks the command in the way that it answers."""
-    done = subprocess.run([TICKETLAB, "completion", shell], capture_output=True, text=True, check=True)
+    done = call("completion", shell, cwd=Path.cwd())
     assert f"_TICKETLAB_COMPLETE=complete_{shell}" in done.stdout
 
 
 def test_another_shell_is_bad_input():
     """Exit code 2, and those that there are."""
-    done = subprocess.run([TICKETLAB, "completion", "tcsh"], capture_output=True, text=True, check=False)
+    done = call("completion", "tcsh", cwd=Path.cwd())
     assert done.returncode == 2
     assert "bash" in done.stderr
 
@@ -110,7 +115,8 @@ class TestNames:
 )
 def test_nobody_waits_for_a_library(line):
     """To complete a name neither pandas nor SQLAlchemy is imported."""
-    done = asked("bash", line, start=(sys.executable, "-X", "importtime", TICKETLAB))
+    start, environment = (sys.executable, "-X", "importtime", TICKETLAB), os.environ | question("bash", line)
+    done = subprocess.run(start, capture_output=True, text=True, env=environment, check=True)
     imported = {each.rpartition("|")[2].strip() for each in done.stderr.splitlines()}
     assert done.stdout
     assert "ticketlab.cli.machine" in imported
