@@ -78,18 +78,6 @@ def test_a_part_of_a_column_has_its_own_numbers():
     assert_numbered(values + values[1:], joined.tolist())
 
 
-@pytest.mark.parametrize("kept", [0, 1, 3], ids=["one hash", "two hashes", "eight hashes"])
-def test_ids_that_the_hash_does_not_part_are_told_apart(monkeypatch, kept):
-    """Whoever chooses his ids by their hash costs time, and no more."""
-    hashed = ids._hashes
-    monkeypatch.setattr(
-        ids, "_hashes", lambda found: hashed(found) & np.uint64((2**64 - 1) << (64 - kept) & (2**64 - 1))
-    )
-    values = [number(each) for each in (1, 2, 3) * 40] + [number(each) for each in range(100)]
-    (found,) = ids.codes(column(*values))
-    assert_numbered(values, found.tolist())
-
-
 def test_ids_are_counted_as_they_first_come():
     """So that what is looked up by number lies in the order of the rows."""
     told, owned = ids.codes(column(*map(number, (9, 3, 7))), column(*map(number, (7, 1, 9, 0))))
@@ -103,10 +91,3 @@ def test_ids_are_counted_as_they_first_come():
 def test_ids_are_distinct_where_none_comes_twice(values, told):
     """However far apart."""
     assert ids.distinct(column(*map(number, values))) is told
-
-
-def test_ids_of_one_hash_may_be_distinct(monkeypatch):
-    """What the hash does not part is looked at in full."""
-    monkeypatch.setattr(ids, "_hashes", lambda found: np.zeros(len(found), np.uint64))
-    assert ids.distinct(column(*map(number, (1, 2, 3))))
-    assert not ids.distinct(column(*map(number, (1, 2, 1))))

@@ -113,10 +113,6 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-if __name__ == "__main__":
-    main()
-
-
 Violation: TypeAlias = Callable[[SyntheticHistory], SyntheticHistory]
 
 _UNUSED_ID: Final = bytes(15) + b"\1"
@@ -236,3 +232,7 @@ def _without_last_tickets(valid: SyntheticHistory, count: int) -> SyntheticHisto
 
 def _last_quantity(valid: SyntheticHistory) -> int:
     return int(valid.history["quantity"].iloc[valid.last_sale])
+
+
+if __name__ == "__main__":
+    main()
