@@ -345,8 +345,21 @@ def by_two_phases(connection: psycopg.Connection, event_id, quantity, purchase_i
 RIGHT = (clean, clean_after_use, by_connection, by_session, by_its_own_pool, by_a_pool_for_ever, by_two_phases)
 
 
-@pytest.mark.parametrize("function", RIGHT, ids=lambda each: each.__name__)
-@pytest.mark.parametrize("faults", [(), ("disconnect@8", "crash@16")], ids=["calm", "faults"])
+FAULTS = ("disconnect@8", "crash@16")
+RARER = (clean_after_use, by_connection, by_session, by_a_pool_for_ever)
+"""Faults meet these as they meet one of the others."""
+
+
+@pytest.mark.parametrize(
+    ("function", "faults"),
+    [
+        *(pytest.param(each, (), id=f"calm-{each.__name__}") for each in RIGHT),
+        *(
+            pytest.param(each, FAULTS, id=f"faults-{each.__name__}", marks=[pytest.mark.slow] * (each in RARER))
+            for each in RIGHT
+        ),
+    ],
+)
 def test_a_right_function_leaves_nothing(tried, monkeypatch, function, faults):
     monkeypatch.setattr(driver, "GRACE_S", 3.0)  # a cut between two phases holds the event's row until it is over
     verdicts, facts = tried(function, *faults, purchases=60, stock=50, seconds=5.0)

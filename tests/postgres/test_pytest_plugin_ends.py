@@ -139,6 +139,7 @@ def test_ctrl_c_ends_the_session_and_not_only_the_run(pytester, session, own_fol
     assert list(own_folder.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_killed_session_leaves_no_database_on_the_server_of_others(pytester, session, eventually, server):
     """Neither the test's, nor the template, nor that in which the session itself was."""
     before = databases(server.url)

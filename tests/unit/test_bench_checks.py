@@ -135,7 +135,15 @@ class TestProcesses:
         assert len(results.measured) == 2 * (2 + 1)
         assert all(each.peak_bytes > 10**7 for each in results.measured)
 
-    @pytest.mark.parametrize("changes", [{"baskets": True}, {"refunds": True}, {"events": 50, "refunds": True}])
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            pytest.param({"baskets": True}, marks=pytest.mark.slow),
+            pytest.param({"refunds": True}, marks=pytest.mark.slow),
+            {"events": 50, "refunds": True, "baskets": True},
+            pytest.param({"events": 50, "refunds": True}, marks=pytest.mark.slow),
+        ],
+    )
     def test_other_histories_are_judged_right_too(self, monkeypatch, changes):
         """Baskets, refunds, many events: measured by what the processes run, in this one, and once each."""
         monkeypatch.setattr(ChecksBench, "repeats_of", lambda *_: 1)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 from drawn_histories import NOT_SEEN, drawn, joined, right, wanted
 from hypothesis import given
 from hypothesis import strategies as st
@@ -166,6 +167,7 @@ NOT_DRAWN = {"no_deadlock", "setup_unchanged", "leaves_connection_clean", "answe
 """Checks that go by what no drawn history has: deadlocks, and what the lab knows from outside."""
 
 
+@pytest.mark.slow
 def test_the_drawn_are_of_both_kinds():
     """Or that verdicts stay the same would show little: each check finds some of them wrong, and not all."""
     found = {each.name: set() for each in CHECKS if each.name not in NOT_DRAWN}

@@ -90,6 +90,7 @@ def test_the_page_imports_nothing_of_jupyter(folder):
     assert not [each for each in loaded if each in JUPYTER or each.startswith("jupyter")]
 
 
+@pytest.mark.slow
 def test_without_jupyter_there_is_a_page(folder):
     """And it is the same."""
     run = folder()
