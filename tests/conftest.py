@@ -13,6 +13,7 @@ from uuid import UUID
 import pandas as pd
 import pytest
 from hypothesis import settings
+from verdicts import of_trial, proven
 
 from ticketlab.history import parquet
 from ticketlab.history.ledger import Ledger
@@ -144,12 +145,12 @@ def trial():
 def verdict():
     """One verdict of the check that nobody oversells, with so many rows of evidence."""
 
-    def make(strategy, status, summary, rows=0, **fields):
-        evidence = [{"buyer": 1, "purchase_id": f"purchase-{row}", "version": 100 + row} for row in range(rows)]
-        return {
-            "trial": 1, "strategy": strategy, "safe": strategy != "naive", "buyers": 16, "pool_size": 20, "repeat": 1,
-            "check": "no_oversell", "status": status, "summary": summary, "evidence": evidence,
-        } | fields  # fmt: skip
+    def make(strategy, status, summary, *, rows=0, evidence=(), check="no_oversell", anomaly=None, **setting):
+        evidence = evidence or [
+            {"buyer": 1, "purchase_id": f"purchase-{row}", "version": 100 + row} for row in range(rows)
+        ]
+        told = proven(*evidence, anomaly=anomaly, check=check, status=status, summary=summary)
+        return of_trial(told, **{"strategy": strategy, "safe": strategy != "naive"} | setting)
 
     return make
 

@@ -19,8 +19,7 @@ from rich.text import Text
 from ticketlab.checks.mutation_baseline import load_baseline
 from ticketlab.checks.verdict import Status, Verdict, overall
 from ticketlab.report import phrases
-from ticketlab.report.explain import story_of
-from ticketlab.report.explain.story import printed
+from ticketlab.report.explain import printed, story_of
 from ticketlab.report.headline import IN_WORDS, Concern, doubts, is_amber
 from ticketlab.report.headline import headline as verdict_on
 from ticketlab.report.limits import bound, untried
@@ -28,6 +27,7 @@ from ticketlab.report.model import first_of_a_kind
 from ticketlab.report.phrases import has_multiple, setting_parts
 
 if TYPE_CHECKING:
+    from ticketlab.report.explain import TrialVerdict
     from ticketlab.runs import experiment
     from ticketlab.runs.run import Run
 
@@ -143,21 +143,22 @@ def violations(run: Run) -> list[RenderableType]:
 
     An anomaly is defined where it first occurs.
     """
-    rows = [row for row in run.verdict_rows() if row["status"] != Status.VALID]
-    first = first_of_a_kind([row for row in rows if row["status"] == Status.INVALID])
+    found = [each for each in run.trial_verdicts if each.verdict.status is not Status.VALID]
+    first = first_of_a_kind([each for each in found if each.verdict.status is Status.INVALID])
     parts: list[RenderableType] = []
     explained: set[str] = set()
-    for row in rows:
-        parts.append(_violation_line(row))
-        if row in first:
-            parts += [*printed(story_of(row), explained), ""]
+    for each in found:
+        parts.append(_violation_line(each))
+        if each in first:
+            parts += [*printed(each.story, explained), ""]
     return parts
 
 
-def _violation_line(row: Mapping[str, Any]) -> Text:
-    name = f"{phrases.capital(row['anomaly'])} · " if row["anomaly"] else ""
-    text = f"{name}trial {row['trial']}, {row['strategy']}, {row['check']}: {row['summary']}"
-    return Text(text, style=_STYLES[Status(row["status"])])
+def _violation_line(found: TrialVerdict) -> Text:
+    verdict = found.verdict
+    name = f"{phrases.capital(verdict.anomaly)} · " if verdict.anomaly else ""
+    text = f"{name}trial {found.trial}, {found.strategy}, {verdict.check}: {verdict.summary}"
+    return Text(text, style=_STYLES[verdict.status])
 
 
 def verdict_table(found: Sequence[Verdict], *, unit: str = "row") -> list[RenderableType]:
@@ -176,8 +177,7 @@ def verdict_table(found: Sequence[Verdict], *, unit: str = "row") -> list[Render
     for each in found:
         if each.evidence:
             rows = [Text(f"{each.check}, {_evidence_line(row, unit)}") for row in each.evidence[:_EVIDENCE_ROWS]]
-            story = story_of({"check": each.check, "anomaly": each.anomaly, "evidence": each.evidence})
-            parts += ["", *rows, *printed(story, explained)]
+            parts += ["", *rows, *printed(story_of(each), explained)]
     return parts
 
 
@@ -237,8 +237,9 @@ def _table(*headings: str, left: Collection[str]) -> Table:
 
 
 def _first_failure(run: Run, strategy: str) -> str:
-    rows = [row for row in run.verdict_rows() if row["strategy"] == strategy and row["status"] != "VALID"]
-    return f"{rows[0]['summary']} (trial {rows[0]['trial']}, {rows[0]['check']})."
+    of_it = (each for each in run.trial_verdicts if each.strategy == strategy)
+    first = next(each for each in of_it if each.verdict.status is not Status.VALID)
+    return f"{first.verdict.summary} (trial {first.trial}, {first.verdict.check})."
 
 
 def _name(row: pd.Series, *, among: pd.DataFrame) -> Text:

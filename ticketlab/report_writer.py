@@ -139,7 +139,7 @@ def _results(run: Run, name: str) -> RunResults:
         measures=run.measures,
         stock=run.stock,
         trials=run.trial_rows(),
-        verdicts=run.verdict_rows(),
+        verdicts=run.trial_verdicts,
         experiment=run.experiment.as_dict(),
         environment=run.environment,
         notes=run.notes,

@@ -10,7 +10,7 @@ from corpus.loads import experiment, found, is_found_as_meant, judging, summarie
 from ticketlab import Strategy
 from ticketlab.checks.verdict import Anomaly, Status
 from ticketlab.outcomes import Outcome
-from ticketlab.report.explain.story import VOID_LOCK
+from ticketlab.report.explain import VOID_LOCK
 
 SHORT = {"buyers": 12, "seats": 60, "purchases": 180, "seconds": 30.0}
 """Ended by its purchases, or because all is sold, and not by the clock: a slow machine shows the same."""

@@ -51,7 +51,7 @@ def test_a_history_from_a_file_was_not_looked_at(history, ledger):
 
 def test_the_story_says_what_was_left(seen):
     verdict = seen(leaves_connection_clean, left_behind={OPEN: 12})
-    story = story_of({"check": verdict.check, "anomaly": verdict.anomaly, "evidence": list(verdict.evidence)})
+    story = story_of(verdict)
     assert story.short == OPEN
     assert story.why.startswith(f"12 times {OPEN}. The next purchase on this connection inherits it")
 

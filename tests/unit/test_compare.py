@@ -43,7 +43,7 @@ def judged(verdict, trial, results):
             verdict(strategy, "INVALID", f"{each} in event 7.", anomaly=each, check=f"no_{each}") for each in anomalies
         ]
         if status == "UNKNOWN":
-            found = [verdict(strategy, status, "too little was seen.", anomaly="")]
+            found = [verdict(strategy, status, "too little was seen.", anomaly=None)]
         return results(row, run=name, verdicts=found, **fields)
 
     return make

@@ -152,12 +152,12 @@ def test_rows_are_amber_by_their_own_setting(run):
     ]
 
 
-def test_strict_fails_for_no_progress_untested_faults_and_undecided_checks(run):
+def test_strict_fails_for_no_progress_untested_faults_and_undecided_checks(run, verdict):
     """Each in a sentence; little evidence and a missing control do not fail, nor does an undecided control."""
     verdicts = [
-        {"trial": 2, "strategy": "mine", "safe": True, "check": "atomic", "status": "UNKNOWN"},
-        {"trial": 3, "strategy": "naive", "safe": False, "check": "atomic", "status": "UNKNOWN"},
-        {"trial": 1, "strategy": "mine", "safe": True, "check": "atomic", "status": "VALID"},
+        verdict("mine", "UNKNOWN", "", check="atomic", trial=2),
+        verdict("naive", "UNKNOWN", "", check="atomic", trial=3),
+        verdict("mine", "VALID", "", check="atomic"),
     ]
     assert strict_failures(concerns(run(**STUCK)), ["crash after 9 purchases"], verdicts) == [
         NO_PROGRESS,

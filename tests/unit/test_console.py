@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 from rich.console import Console
+from verdicts import of_trial, proven
 
 from ticketlab import console
 from ticketlab.checks import CHECKS
@@ -157,16 +158,21 @@ def test_a_trial_without_progress_says_so_beside_its_verdict():
 
 def run_with(*rows):
     """A run with these verdicts, each of the strategy naive unless it says otherwise."""
+    evidence = [
+        {"buyer": buyer, "event": 0, "quantity": 1, "outcome": "sold", "version": 8, "available": 40,
+         "invoked_ns": 1_000_000, "completed_ns": 2_000_000 + buyer}
+        for buyer in (3, 7)
+    ]  # fmt: skip
     plain = {
-        "trial": 1, "strategy": "naive", "safe": False, "check": "strict_serializability", "status": "INVALID",
-        "anomaly": "lost update", "summary": "event 0: version 8 was made twice",
-        "evidence": [
-            {"buyer": buyer, "event": 0, "quantity": 1, "outcome": "sold", "version": 8, "available": 40,
-             "invoked_ns": 1_000_000, "completed_ns": 2_000_000 + buyer}
-            for buyer in (3, 7)
-        ],
+        "check": "strict_serializability", "status": "INVALID", "anomaly": "lost update",
+        "summary": "event 0: version 8 was made twice", "evidence": evidence,
     }  # fmt: skip
-    return SimpleNamespace(verdict_rows=lambda: [plain | row for row in rows])
+    told = [{name: row.get(name, value) for name, value in plain.items()} for row in rows]
+    settings = [{name: value for name, value in row.items() if name not in plain} for row in rows]
+    found = [proven(*each.pop("evidence"), **each) for each in told]
+    return SimpleNamespace(
+        trial_verdicts=[of_trial(each, **setting) for each, setting in zip(found, settings, strict=True)]
+    )
 
 
 def shown_faults(*rows):

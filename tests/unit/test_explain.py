@@ -1,11 +1,13 @@
 """Every anomaly as a story: who bought what, when, and why that is wrong, told from literal evidence."""
 
 import pytest
+from verdicts import proven
 
 from ticketlab import checks
-from ticketlab.checks.verdict import Anomaly
-from ticketlab.report.explain import TERMS, story_of
-from ticketlab.report.explain.story import REASONS, VOID_LOCK
+from ticketlab.checks.diagnosis import Reason
+from ticketlab.checks.verdict import Anomaly, Status
+from ticketlab.report.explain import TERMS, VOID_LOCK, story_of
+from ticketlab.report.explain._reasons import WORDS
 
 OF_THREE, OF_SEVEN = "3ed86a36-40e9-4a4b-8ca2-947abfd7968c", "d5809c06-e1a4-4a2c-ace2-df6d8e44b978"
 THREE_BOUGHT = (
@@ -46,9 +48,9 @@ def event(**fields):
     return {"event": 0, "total": 100, "available": 40, "version": 61, "tickets": 60, "oversold": 0} | fields
 
 
-def told(anomaly, *rows, **fields):
+def told(anomaly, *rows, **context):
     """The story of this evidence."""
-    return story_of({"check": "the_check", "anomaly": anomaly, "evidence": list(rows)} | fields)
+    return story_of(proven(*rows, anomaly=anomaly), **context)
 
 
 def marks(story):
@@ -69,7 +71,8 @@ def test_a_void_lock_is_named_where_each_statement_committed_by_itself(anomaly, 
 
 def test_every_anomaly_has_a_story_and_a_term():
     """A name that a check may give is told, and explained: with no evidence at all too."""
-    assert set(REASONS) == set(TERMS) == set(Anomaly)
+    assert set(TERMS) == set(Anomaly)
+    assert set(WORDS) | {Reason.LOST} == set(Reason)
     for anomaly in Anomaly:
         story = told(anomaly)
         assert story.name == anomaly
@@ -476,11 +479,10 @@ def test_a_history_of_others_is_told_by_its_own_names():
 
 
 def test_without_a_name_only_what_happened_is_told():
-    """A check of somebody's own may give none, and an older run knows none: the check's own sentence says why."""
-    for anomaly in ({}, {"anomaly": ""}, {"anomaly": "something new"}):
-        story = story_of({"check": "my_check", "evidence": [operation()]} | anomaly)
-        assert (story.name, story.sentences, story.meaning) == ("my_check", [THREE_BOUGHT], "")
-        assert marks(story) == [""]
+    """A check of somebody's own may give none: the check's own sentence says why."""
+    story = story_of(proven(operation(), check="my_check"))
+    assert (story.name, story.sentences, story.meaning) == ("my_check", [THREE_BOUGHT], "")
+    assert marks(story) == [""]
 
 
 class TestFromTheChecks:
@@ -492,11 +494,7 @@ class TestFromTheChecks:
 
         def tell(*operations, **books):
             found = checks.judge(history(*operations), ledger(**books))
-            return {
-                each.anomaly: story_of({"check": each.check, "anomaly": each.anomaly, "evidence": each.evidence})
-                for each in reversed(found)
-                if each.anomaly
-            }
+            return {each.anomaly: story_of(each) for each in reversed(found) if each.anomaly}
 
         return tell
 
@@ -530,6 +528,18 @@ class TestFromTheChecks:
         lines = [{"line": line, "event": line, "purchase_id": 1, "version": 2, "available": 9} for line in (0, 1)]
         found = stories(*lines, events=[(0, 10, 9, 2), (1, 10, 9, 2)], tickets=((0, 1),))
         assert "This purchase has no ticket of event 1 in the ledger." in found[Anomaly.HALF_PURCHASE].happened
+
+
+def test_a_verdict_says_what_is_wrong_with_which_calls(history, ledger):
+    """A violation alone has a diagnosis: what was expected, the calls that show it and the line that is wrong."""
+    sold = [{"buyer": 1, "version": 2, "available": 8, "quantity": 2}, {"buyer": 2, "version": 3, "available": 8}]
+    found = checks.judge(history(*sold), ledger(total=10, available=7, version=3, tickets=(1, 1, 2)))
+    (wrong,) = [each for each in found if each.status is Status.INVALID]
+    diagnosis = wrong.diagnosis
+    assert (wrong.anomaly, diagnosis.reason, diagnosis.expected) == (Anomaly.LOST_UPDATE, Reason.OVERWRITTEN, 7)
+    assert [call.buyer for call in diagnosis.calls] == ["1", "2"]
+    assert [(line.place, line.version, line.available) for line in diagnosis.lines] == [(1, 3, 8)]
+    assert {each.diagnosis for each in found if each is not wrong} == {None}
 
 
 @pytest.mark.parametrize(

@@ -315,11 +315,11 @@ def judged(monkeypatch):
     """A judge of the order who finds nothing wrong, and the number of tickets that he was shown."""
     shown = []
 
-    def judge(_history, ledger, _chosen):
-        shown.append(len(ledger.tickets))
+    def decide(case, _chosen):
+        shown.append(len(case.ledger.tickets))
         return (Verdict(check="strict_serializability", status=Status.VALID, summary="in order"),)
 
-    monkeypatch.setattr(checks, "judge", judge)
+    monkeypatch.setattr(checks, "decide", decide)
     return shown
 
 
@@ -335,7 +335,7 @@ def judged(monkeypatch):
 )
 def test_each_event_has_the_name_that_the_file_gives_it(monkeypatch, summary, in_its_words):
     said = (Verdict(check="strict_serializability", status=Status.VALID, summary=summary),)
-    monkeypatch.setattr(checks, "judge", lambda _history, _ledger, _chosen: said)
+    monkeypatch.setattr(checks, "decide", lambda _case, _chosen: said)
     found = imports.judge(read(SOLD_TO_BOB, SOLD_TO_BOB.replace("rock", "jazz").replace("order-1", "order-2")))
     assert [each.summary for each in found] == [in_its_words]
 

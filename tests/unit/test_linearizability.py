@@ -10,8 +10,9 @@ from generated_cases import generated
 from random_histories import random_case
 from told import at, basket, refused, sold
 
+from ticketlab.checks.evidence import EVIDENCE_LIMIT
 from ticketlab.checks.search._linearizability import MOST_OPERATIONS, linearizable
-from ticketlab.checks.verdict import EVIDENCE_LIMIT, Status
+from ticketlab.checks.verdict import Status
 
 VALID, INVALID, UNKNOWN = Status.VALID, Status.INVALID, Status.UNKNOWN
 

@@ -97,7 +97,7 @@ class TestMarkdown:
 
     def test_a_hostile_name_is_a_name_like_any_other(self, trial, verdict, results):
         """It makes no markup, no cell and no heading."""
-        evil = verdict(HOSTILE, "INVALID", HOSTILE, check=HOSTILE) | {"evidence": [{HOSTILE: HOSTILE}]}
+        evil = verdict(HOSTILE, "INVALID", HOSTILE, check=HOSTILE, evidence=[{HOSTILE: HOSTILE}])
         run = results(
             trial(HOSTILE, 131), name=HOSTILE, run=HOSTILE, conditions=HOSTILE, command=f"```{HOSTILE}",
             verdicts=[evil], notes=[HOSTILE], environment={HOSTILE: HOSTILE},

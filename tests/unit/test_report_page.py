@@ -188,11 +188,11 @@ def test_the_operations_of_a_story_are_drawn_and_the_evidence_is_folded(lost_upd
     assert re.search(r"<details>\s*<summary>The evidence, row by row</summary>", lost_update)
 
 
-def test_the_timeline_is_of_the_operations_that_are_told_and_no_others(verdict):
+def test_the_timeline_is_of_the_operations_that_are_told_and_no_others(verdict, trial):
     """Of a long evidence those two that made one version."""
     crowd = [EARLY | {"buyer": 10 + number, "version": 20 + number, "available": None} for number in range(9)]
     wrong = verdict("naive", "INVALID", "31 too many", anomaly="lost update", evidence=[*crowd, EARLY, LATE])
-    (shown,) = found(SimpleNamespace(verdicts=[wrong], measures=pd.DataFrame([wrong])))["violations"]
+    (shown,) = found(SimpleNamespace(verdicts=[wrong], measures=pd.DataFrame([trial("naive")])))["violations"]
     (axes,) = timeline_of(shown, "").chart.axes
     assert [each.get_text() for each in axes.get_yticklabels()] == ["buyer 1", "buyer 2"]
     assert [each.get_gid() for each in axes.patches] == ["operation", "wrong"] * 2
@@ -256,7 +256,7 @@ def test_no_text_of_a_run_becomes_markup(trial, results):
 @of_words
 def test_a_hostile_strategy_is_a_name_like_any_other(trial, verdict, results):
     """The name of a strategy is escaped in text, attributes, evidence and settings."""
-    evil = verdict(HOSTILE, "INVALID", HOSTILE, check=HOSTILE) | {"evidence": [{HOSTILE: HOSTILE}]}
+    evil = verdict(HOSTILE, "INVALID", HOSTILE, check=HOSTILE, evidence=[{HOSTILE: HOSTILE}])
     html = page_of(
         results(
             trial(HOSTILE, 131), verdicts=[evil], environment={HOSTILE: HOSTILE}, experiment={HOSTILE: HOSTILE},

@@ -13,10 +13,10 @@ import pandas as pd
 
 from ticketlab.checks._atomicity import answers_match_tickets, atomic, durable, exactly_once
 from ticketlab.checks._order import no_false_sold_out, strict_serializability
-from ticketlab.checks.base import Check, check
+from ticketlab.checks.base import Check, check, unknown
 from ticketlab.checks.capacity import no_oversell, sales_in_ledger, setup_unchanged, tickets_accounted_for, with_count
 from ticketlab.checks.side_effects import leaves_connection_clean, no_deadlock
-from ticketlab.checks.verdict import Status, Verdict, unknown
+from ticketlab.checks.verdict import Status, Verdict
 from ticketlab.history.index import IndexedHistory
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ticketlab.checks.base import check
+from ticketlab.checks.base import check, invalid, valid
 from ticketlab.checks.capacity import apart_for_a_moment, first_operation, operations
-from ticketlab.checks.verdict import Anomaly, Verdict, invalid, valid
+from ticketlab.checks.verdict import Anomaly, Verdict
 from ticketlab.history.arrays import NEVER, Integers, Mask
 from ticketlab.history.text import counted, every, verb
 from ticketlab.outcomes import NOT_SEEN

@@ -5,12 +5,12 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
-from ticketlab.checks.base import check
+from ticketlab.checks.base import check, invalid, unknown, valid
 from ticketlab.checks.capacity import first_operation, operations, oversold_by_answers
 from ticketlab.checks.serializability import _missing_versions, _refunds, _unversioned, _versions
 from ticketlab.checks.serializability._unversioned import min_free_seats
 from ticketlab.checks.serializability._versions import VersionedRows
-from ticketlab.checks.verdict import Anomaly, Undecided, Verdict, Violation, invalid, unknown, valid
+from ticketlab.checks.verdict import Anomaly, Undecided, Verdict, Violation
 from ticketlab.history.index import IndexedHistory
 from ticketlab.history.text import counted, every, verb
 

@@ -1,4 +1,4 @@
-"""A check: a claim about a history and a ledger, made from a function by the decorator `check`.
+"""A check: a claim about a history and a ledger, made from a function by the decorator `check`; and its verdicts.
 
 A check that raises leaves its claim undecided.
 """
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from ticketlab.checks.verdict import Verdict, unknown
+from ticketlab.checks.evidence import evidence_of, plain_rows
+from ticketlab.checks.verdict import Anomaly, Status, Verdict
 
 if TYPE_CHECKING:
     from ticketlab.history.index import IndexedHistory
@@ -46,3 +47,28 @@ class Check:
 def check(judge: Callable[[IndexedHistory], Verdict]) -> Check:
     """Make a function a check of the same name; the first line of its docstring is the claim."""
     return Check(getattr(judge, "__name__", repr(judge)), (judge.__doc__ or "").partition("\n")[0], judge)
+
+
+def valid(check: str, summary: str) -> Verdict:
+    """The claim holds."""
+    return Verdict(check=check, status=Status.VALID, summary=summary)
+
+
+def invalid(check: str, summary: str, rows: pd.DataFrame, anomaly: Anomaly | None = None) -> Verdict:
+    """The claim does not hold. The first EVIDENCE_LIMIT rows are its evidence; with an anomaly they are diagnosed."""
+    from ticketlab.checks.diagnosis import diagnose
+
+    found = evidence_of(plain_rows(rows))
+    return Verdict(
+        check=check,
+        status=Status.INVALID,
+        summary=summary,
+        anomaly=anomaly,
+        operations=found,
+        diagnosis=diagnose(anomaly, found),
+    )
+
+
+def unknown(check: str, summary: str) -> Verdict:
+    """The claim was not decided."""
+    return Verdict(check=check, status=Status.UNKNOWN, summary=summary)

@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from ticketlab.checks.base import check
-from ticketlab.checks.verdict import Anomaly, Verdict, invalid, valid
+from ticketlab.checks.base import check, invalid, valid
+from ticketlab.checks.verdict import Anomaly, Verdict
 from ticketlab.history.arrays import NEVER, Integers, Mask
 from ticketlab.history.text import counted, every, plural, verb
 from ticketlab.outcomes import NOT_SEEN

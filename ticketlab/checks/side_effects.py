@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from ticketlab.checks.base import check
+from ticketlab.checks.base import check, invalid, valid
 from ticketlab.checks.capacity import first_operation
-from ticketlab.checks.verdict import MAX_FAILURES, Anomaly, ProgressStatus, Verdict, invalid, valid
+from ticketlab.checks.verdict import MAX_FAILURES, Anomaly, ProgressStatus, Verdict
 from ticketlab.history.text import counted
 from ticketlab.outcomes import RETRIES, Cause
 

@@ -1,25 +1,21 @@
-"""A verdict: a status, a sentence, the anomaly, and the operations that prove it. Knows no check."""
+"""A verdict: a status, a sentence, the anomaly, the operations that prove it, and what is wrong with them.
+
+Knows no check.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final, NamedTuple
-from uuid import UUID
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-import pandas as pd
-
-from ticketlab.outcomes import NOT_SEEN, RETRIES
+if TYPE_CHECKING:
+    from ticketlab.checks.diagnosis import Diagnosis
+    from ticketlab.checks.evidence import Evidence, Row
 
 MAX_FAILURES: Final = 0.05
 """The share of failures up to which a trial made progress, unless the experiment says otherwise."""
-EVIDENCE_LIMIT: Final = 20
-"""Rows of evidence that a verdict keeps; its summary counts them all."""
-_OFTEN_IDLE: Final = {"line", "handed_elsewhere", *RETRIES.values()}
-"""Columns that are left out if they hold only zeros."""
-_INTERNAL: Final = {"handed", "handed_digest"}
-"""Columns that are left out: a check that uses them describes what it found in its summary."""
 
 
 class Status(StrEnum):
@@ -79,35 +75,22 @@ class Undecided(Exception):  # noqa: N818 - no error: the question is open, and 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """The answer of one check: a status, a sentence, and the rows that prove it."""
+    """The answer of one check. `ticketlab.checks.base` makes it: `valid`, `invalid`, `unknown`."""
 
     check: str
     status: Status
     summary: str
-    evidence: Sequence[Mapping[str, Any]] = ()
-    """Up to EVIDENCE_LIMIT rows: operations, events or purchases, by column."""
     anomaly: Anomaly | None = None
     """What went wrong, if INVALID."""
+    operations: Evidence | None = None
+    """What proves it, if INVALID."""
+    diagnosis: Diagnosis | None = None
+    """What is wrong with the operations, if the check named an anomaly."""
 
-
-def valid(check: str, summary: str) -> Verdict:
-    """The claim holds."""
-    return Verdict(check=check, status=Status.VALID, summary=summary)
-
-
-def invalid(check: str, summary: str, rows: pd.DataFrame, anomaly: Anomaly | None = None) -> Verdict:
-    """The claim does not hold. The first EVIDENCE_LIMIT rows are its evidence, without empty and internal columns."""
-    shown = rows.head(EVIDENCE_LIMIT)
-    names = [str(name) for name in shown if name not in _INTERNAL]
-    columns = {name: [_readable(each) for each in shown[name].tolist()] for name in names}
-    kept = {name: cells for name, cells in columns.items() if name not in _OFTEN_IDLE or any(cells)}
-    evidence = tuple(dict(zip(kept, row, strict=True)) for row in zip(*kept.values(), strict=True))
-    return Verdict(check=check, status=Status.INVALID, summary=summary, evidence=evidence, anomaly=anomaly)
-
-
-def unknown(check: str, summary: str) -> Verdict:
-    """The claim was not decided."""
-    return Verdict(check=check, status=Status.UNKNOWN, summary=summary)
+    @property
+    def evidence(self) -> Sequence[Row]:
+        """The operations as plain data: up to EVIDENCE_LIMIT operations, events or purchases, by column."""
+        return self.operations.rows if self.operations else ()
 
 
 def overall(verdicts: Iterable[Verdict]) -> Status:
@@ -137,11 +120,3 @@ def worst_progress(verdicts: Iterable[str]) -> str:
     found = set(verdicts)
     order = (ProgressStatus.NO_PROGRESS, ProgressStatus.PROGRESS)
     return str(next((each for each in order if each in found), ProgressStatus.NOT_TRIED))
-
-
-def _readable(cell: Any) -> Any:  # noqa: ANN401 - a frame may hold any value
-    """A cell as plain data: numbers, UUIDs as text, None for NOT_SEEN."""
-    plain = getattr(cell, "item", lambda: cell)()
-    if isinstance(plain, int | float) and plain == NOT_SEEN:
-        return None
-    return str(UUID(bytes=plain)) if isinstance(plain, bytes) else plain

@@ -242,7 +242,7 @@ def _as_json(source: Path, imported: ImportedHistory, verdicts: Sequence[Verdict
                 "status": str(each.status),
                 "anomaly": str(each.anomaly or ""),
                 "summary": each.summary,
-                "story": story_of({"anomaly": each.anomaly, "evidence": each.evidence}).sentences,
+                "story": story_of(each).sentences,
                 "evidence": list(each.evidence),
             }
             for each in verdicts

@@ -114,8 +114,9 @@ def shown(path: Path, here: Path) -> str:
 
 def _anomalies(run: Run, strategy: str) -> str:
     """The names of the anomalies that were found, or "undecided"."""
-    rows = [row for row in run.verdict_rows() if row["strategy"] == strategy and row["status"] == Status.INVALID]
-    return join_names(list(dict.fromkeys(row["anomaly"] or row["check"] for row in rows))) or "undecided"
+    found = run.trial_verdicts
+    wrong = [each.name for each in found if each.strategy == strategy and each.verdict.status is Status.INVALID]
+    return join_names(list(dict.fromkeys(wrong))) or "undecided"
 
 
 def _explained(run: Run) -> list[str]:

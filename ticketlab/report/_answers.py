@@ -18,6 +18,7 @@ from ticketlab.report.limits import evidence_texts, method_texts
 from ticketlab.report.phrases import display_name, join_names, number, pluralize
 
 if TYPE_CHECKING:
+    from ticketlab.report.explain import TrialVerdict
     from ticketlab.report.model import RunResults
 
 
@@ -91,7 +92,7 @@ def _lost(run: RunResults) -> Iterator[str]:
         yield "Every purchase was answered: none failed or was given up after conflicts."
     for name in run.measures["strategy"].unique():
         for violations in _by_check(_violations(run, name)):
-            if violations[0]["check"] != _OVERSELL:
+            if violations[0].verdict.check != _OVERSELL:
                 yield f"{_named(run, name)}: {_first_violation(violations)}."
 
 
@@ -119,7 +120,7 @@ def _sure(run: RunResults) -> Iterator[str]:
     yield from _concerns(run, ConcernKind.LITTLE_EVIDENCE)
     if not _controls(run):
         yield from _concerns(run, ConcernKind.NO_CONTROL) or [no_control_text()]
-    if undecided := [each for each in run.verdicts if each["status"] == Status.UNKNOWN]:
+    if undecided := [each for each in run.verdicts if each.verdict.status is Status.UNKNOWN]:
         yield f"Undecided: {pluralize(len(undecided), 'verdict')} of {number(len(run.verdicts))}."
 
 
@@ -154,23 +155,23 @@ def _with_verdict(measures: pd.DataFrame, status: Status | None) -> list[str]:
     return [name for name, verdict in found.items() if status in (None, verdict)]
 
 
-def _violations(run: RunResults, strategy: str) -> list[Mapping[str, Any]]:
+def _violations(run: RunResults, strategy: str) -> list[TrialVerdict]:
     """The INVALID verdicts of a strategy, in order of execution."""
-    return [each for each in run.verdicts if each["strategy"] == strategy and each["status"] == Status.INVALID]
+    return [each for each in run.verdicts if each.strategy == strategy and each.verdict.status is Status.INVALID]
 
 
-def _by_check(violations: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
-    checks = dict.fromkeys(each["check"] for each in violations)
-    return [[each for each in violations if each["check"] == check] for check in checks]
+def _by_check(violations: Sequence[TrialVerdict]) -> list[list[TrialVerdict]]:
+    checks = dict.fromkeys(each.verdict.check for each in violations)
+    return [[each for each in violations if each.verdict.check == check] for check in checks]
 
 
-def _first_violation(violations: Sequence[Mapping[str, Any]]) -> str:
+def _first_violation(violations: Sequence[TrialVerdict]) -> str:
     """The summary of the first violation, its check and trial, and the number of further ones."""
     if not violations:
         return "found INVALID"
     first = violations[0]
     more = f", and {number(len(violations) - 1)} more" if len(violations) > 1 else ""
-    return f"{first['summary']} ({first['check']}, trial {first['trial']}{more})"
+    return f"{first.verdict.summary} ({first.verdict.check}, trial {first.trial}{more})"
 
 
 def _named(run: RunResults, strategy: object) -> str:

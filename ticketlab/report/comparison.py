@@ -3,11 +3,13 @@
 `ticketlab.report.summary.changes_of` decides how much two speeds differ and whether that is clear.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from math import isfinite
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
@@ -19,6 +21,9 @@ from ticketlab.report.captions import changes_of
 from ticketlab.report.model import Report, RunResults, differences, labelled_measures
 from ticketlab.report.phrases import GROUP, join_names, matching_rows, number
 from ticketlab.report.summary import summarise
+
+if TYPE_CHECKING:
+    from ticketlab.report.explain import TrialVerdict
 
 MEASURED: Final = ("purchases_per_s", "p95_ms")
 """The columns of measures that are compared, the second run divided by the first."""
@@ -80,7 +85,7 @@ def _restricted(run: RunResults, strategies: Collection[str]) -> RunResults:
     """A run with only these strategies; with all of them if none is given."""
     if not strategies:
         return run
-    verdicts = [each for each in run.verdicts if each["strategy"] in strategies]
+    verdicts = [each for each in run.verdicts if each.strategy in strategies]
     return replace(run, measures=run.measures[run.measures["strategy"].isin(list(strategies))], verdicts=verdicts)
 
 
@@ -144,8 +149,8 @@ def _verdict_change(both: RunComparison, name: str, row: pd.Series, before: pd.D
     was = Status(before["verdict"].iloc[0]) if len(before) else None
     now = Status(row["verdict"])
     violations = _with_status(both.second.verdicts, row, now)
-    known = set(map(_anomaly, _with_status(both.first.verdicts, row, now)))
-    new = [each for each in violations if _anomaly(each) not in known]
+    known = {each.name for each in _with_status(both.first.verdicts, row, now)}
+    new = [each for each in violations if each.name not in known]
     turn = _change_kind(was, now, new)
     if turn is None:
         return None
@@ -154,7 +159,7 @@ def _verdict_change(both: RunComparison, name: str, row: pd.Series, before: pd.D
     return VerdictChange(strategy=row["strategy"], safe=bool(row["safe"]), turn=turn, sentence=sentence)
 
 
-def _change_kind(was: Status | None, now: Status, new: Sequence[Mapping[str, Any]]) -> ChangeKind | None:
+def _change_kind(was: Status | None, now: Status, new: Sequence[TrialVerdict]) -> ChangeKind | None:
     if now is Status.INVALID:
         return ChangeKind.WRONG if was is not Status.INVALID else ChangeKind.WORSE if new else None
     if was is Status.INVALID:
@@ -162,17 +167,12 @@ def _change_kind(was: Status | None, now: Status, new: Sequence[Mapping[str, Any
     return ChangeKind.UNDECIDED if now is Status.UNKNOWN and was is not Status.UNKNOWN else None
 
 
-def _with_status(verdicts: Sequence[Mapping[str, Any]], row: pd.Series, status: Status) -> list[Mapping[str, Any]]:
+def _with_status(verdicts: Sequence[TrialVerdict], row: pd.Series, status: Status) -> list[TrialVerdict]:
     """The verdicts of a strategy and setting with this status; none if it is VALID."""
-    wanted = {name: row[name] for name in GROUP} | {"status": status}
     if status is Status.VALID:
         return []
-    return [each for each in verdicts if all(each[name] == value for name, value in wanted.items())]
-
-
-def _anomaly(verdict: Mapping[str, Any]) -> str:
-    """The anomaly; the check if it named none."""
-    return str(verdict.get("anomaly") or verdict["check"])
+    of_it = [each for each in verdicts if all(getattr(each, name) == row[name] for name in GROUP)]
+    return [each for each in of_it if each.verdict.status is status]
 
 
 def _from_to(was: Status | None, now: Status) -> str:
@@ -181,13 +181,13 @@ def _from_to(was: Status | None, now: Status) -> str:
     return f"{now} as before, with a new anomaly" if was is now else f"{was} in the first run, {now} in the second"
 
 
-def _because(violations: Sequence[Mapping[str, Any]]) -> str:
+def _because(violations: Sequence[TrialVerdict]) -> str:
     """The anomalies, and the summary of the first violation."""
     if not violations:
         return ""
     first = violations[0]
-    anomalies = join_names(list(dict.fromkeys(map(_anomaly, violations))))
-    return f": {anomalies}. In trial {first['trial']}, {first['check']}: {str(first['summary']).rstrip('.')}"
+    anomalies = join_names(list(dict.fromkeys(each.name for each in violations)))
+    return f": {anomalies}. In trial {first.trial}, {first.verdict.check}: {first.verdict.summary.rstrip('.')}"
 
 
 def regressions(both: RunComparison, *, below: float) -> list[str]:

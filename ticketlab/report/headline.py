@@ -6,11 +6,11 @@ strategy that makes no progress, or of which little was seen, is not shown to be
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 
@@ -23,6 +23,7 @@ from ticketlab.report.summary import summarise
 if TYPE_CHECKING:
     from ticketlab.checks.mutation_baseline import MutationBaseline
     from ticketlab.history.arrays import LoadPart
+    from ticketlab.report.explain import TrialVerdict
 
 FEWEST_REPEATS: Final = 3
 FEWEST_PURCHASES: Final = 300
@@ -85,21 +86,19 @@ def is_amber(row: pd.Series, found: Sequence[Concern]) -> bool:
     return bool(row["verdict"] == Status.VALID and (doubts(row, found) or without_control))
 
 
-def strict_failures(
-    found: Iterable[Concern], untested: Sequence[str], verdicts: Iterable[Mapping[str, Any]]
-) -> list[str]:
+def strict_failures(found: Iterable[Concern], untested: Sequence[str], verdicts: Iterable[TrialVerdict]) -> list[str]:
     """Sentences why a run fails under --strict; none if it passes.
 
     Args:
         found: the concerns: no progress fails, little evidence does not.
         untested: the faults that did not come in every trial or met no purchase, in words.
-        verdicts: rows with `trial`, `strategy`, `safe`, `check` and `status`; UNKNOWN of a safe strategy fails.
+        verdicts: of all trials; UNKNOWN of a safe strategy fails.
     """
-    undecided = [each for each in verdicts if each["safe"] and each["status"] == Status.UNKNOWN]
+    undecided = [each for each in verdicts if each.safe and each.verdict.status is Status.UNKNOWN]
     return [
         *(each.text for each in found if each.kind is ConcernKind.NO_PROGRESS),
         *(f"Not tested in every trial: the {each}." for each in untested),
-        *(f"Undecided: trial {each['trial']}, {each['strategy']}, {each['check']}." for each in undecided),
+        *(f"Undecided: trial {each.trial}, {each.strategy}, {each.verdict.check}." for each in undecided),
     ]
 
 

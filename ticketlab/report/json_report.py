@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from ticketlab.checks.verdict import Status
 from ticketlab.report._answers import ReportAnswer, answers, limits
 from ticketlab.report.captions import captions_of
 from ticketlab.report.model import DRIFT_WARNING, Report, RunResults, differences, side_by_side
@@ -54,7 +55,7 @@ def _run(run: RunResults) -> dict[str, Any]:
         "summary": summarise(run.measures).to_dict("records"),
         "figures": {name: each.caption for name, each in captions_of(run.measures, run.stock).items()},
         "trials": run.trials,
-        "violations": [each for each in run.verdicts if each["status"] != "VALID"],
+        "violations": [each.as_json() for each in run.verdicts if each.verdict.status is not Status.VALID],
         "experiment": run.experiment,
         "environment": run.environment,
     }

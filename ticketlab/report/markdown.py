@@ -40,7 +40,7 @@ def files(report: Report) -> dict[str, bytes]:
     """The pictures of the text by file name."""
     shown = {picture_name(0, each): each for each in ([comparison_of(report)] if report.several else [])}
     for place, run in enumerate(report.runs, start=1):
-        timelines = [timeline_of(each, run.conditions) for each in found(run)["violations"] if each["unfolded"]]
+        timelines = [timeline_of(each, run.conditions) for each in found(run)["violations"] if each.unfolded]
         shown |= {picture_name(place, each): each for each in [*pictures(run), *filter(None, timelines)]}
     return {name: picture.png for name, picture in shown.items()}
 

@@ -11,14 +11,23 @@ import pandas as pd
 from ticketlab.checks.verdict import Status
 from ticketlab.outcomes import RETRIES
 from ticketlab.report.captions import change_text, changes_of, rate_text
-from ticketlab.report.explain import story_of
 from ticketlab.report.headline import Concern, Headline, doubts, headline, is_amber
-from ticketlab.report.phrases import GROUP, display_name, join_names, matching_rows, setting_parts, varying_columns
+from ticketlab.report.phrases import (
+    GROUP,
+    SETTING,
+    display_name,
+    join_names,
+    matching_rows,
+    setting_parts,
+    varying_columns,
+)
 from ticketlab.report.summary import summarise
 
 if TYPE_CHECKING:
     from ticketlab.checks.mutation_baseline import MutationBaseline
+    from ticketlab.checks.verdict import Verdict
     from ticketlab.history.arrays import LoadPart
+    from ticketlab.report.explain import Story, TrialVerdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -39,9 +48,8 @@ class RunResults:
     trials: Sequence[Mapping[str, Any]] = ()
     """As `ticketlab check --json` prints them: `trial`, its setting and numbers, `verdict`, `progress` (see
     `checks.side_effects.ProgressCount.as_dict`), `history_sha256`."""
-    verdicts: Sequence[Mapping[str, Any]] = ()
-    """Each with `trial`, its setting, `check`, `status`, `summary` and `evidence` (rows); if they are known also with
-    `anomaly`, `crashes_ns`, `autocommit` and `story` (sentences)."""
+    verdicts: Sequence[TrialVerdict] = ()
+    """Of all trials, in order of execution."""
     experiment: Mapping[str, Any] = field(default_factory=dict)
     """The fields of the experiment."""
     environment: Mapping[str, Any] = field(default_factory=dict)
@@ -187,38 +195,50 @@ def causes_of(measures: pd.DataFrame) -> dict[str, str]:
     return {str(cause): column for cause, column in RETRIES.items() if not measures.empty and measures[column].any()}
 
 
-def found(run: RunResults) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ShownVerdict:
+    """A verdict that is not VALID, as a report shows it."""
+
+    trial: int
+    verdict: Verdict
+    name: str
+    """The trial in words: its strategy, its setting if there are several, its repeat."""
+    story: Story
+    unfolded: bool = False
+    """Whether it is expanded, with a timeline."""
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns of the evidence that is shown."""
+        return list(dict.fromkeys(column for row in self.verdict.evidence[:EVIDENCE_SHOWN] for column in row))
+
+    @property
+    def cells(self) -> list[list[Any]]:
+        """Its rows; a cell without a value is empty."""
+        columns, shown = self.columns, self.verdict.evidence[:EVIDENCE_SHOWN]
+        return [["" if (cell := row.get(column)) is None else cell for column in columns] for row in shown]
+
+
+def found(run: RunResults) -> dict[str, list[ShownVerdict]]:
     """The violations of a run, those of strategies that claim to be safe first, and the undecided checks."""
-    verdicts = [{**each, "name": _name(each, run.measures)} for each in run.verdicts]
-    wrong = [_with_evidence(each) for each in verdicts if each["status"] == Status.INVALID]
-    wrong.sort(key=lambda each: not each["safe"])
+    wrong, undecided = (
+        [each for each in run.verdicts if each.verdict.status is status] for status in (Status.INVALID, Status.UNKNOWN)
+    )
+    wrong.sort(key=lambda each: not each.safe)
+    unfolded = first_of_a_kind(wrong)[:UNFOLDED]
     return {
-        "violations": [{**each, "unfolded": each in first_of_a_kind(wrong)[:UNFOLDED]} for each in wrong],
-        "undecided": [each for each in verdicts if each["status"] == Status.UNKNOWN],
+        "violations": [_shown(each, run.measures, unfolded=each in unfolded) for each in wrong],
+        "undecided": [_shown(each, run.measures) for each in undecided],
     }
 
 
-def _name(verdict: Mapping[str, Any], measures: pd.DataFrame) -> str:
-    """The trial of a verdict in words: its strategy, its setting if there are several, its repeat."""
-    setting = setting_parts(pd.Series(verdict), measures)
-    return ", ".join([display_name(verdict["strategy"], verdict["safe"]), *setting, f"repeat {verdict['repeat']}"])
+def _shown(found: TrialVerdict, measures: pd.DataFrame, *, unfolded: bool = False) -> ShownVerdict:
+    setting = setting_parts(pd.Series({name: getattr(found, name) for name in SETTING}), measures)
+    name = ", ".join([display_name(found.strategy, found.safe), *setting, f"repeat {found.repeat}"])
+    return ShownVerdict(trial=found.trial, verdict=found.verdict, name=name, story=found.story, unfolded=unfolded)
 
 
-def first_of_a_kind(violations: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def first_of_a_kind(violations: Sequence[TrialVerdict]) -> list[TrialVerdict]:
     """The first violation of each strategy and check."""
-    kinds = {(each["strategy"], each["check"]): each for each in reversed(violations)}
-    return [each for each in violations if kinds[each["strategy"], each["check"]] is each]
-
-
-def _with_evidence(verdict: Mapping[str, Any]) -> dict[str, Any]:
-    """A verdict with its story, and the columns and rows of its evidence to show."""
-    evidence: Sequence[Mapping[str, Any]] = list(verdict.get("evidence", ()))
-    shown = evidence[:EVIDENCE_SHOWN]
-    columns = list(dict.fromkeys(column for row in shown for column in row))
-    return {
-        **verdict,
-        "story": story_of(verdict),
-        "columns": columns,
-        "cells": [["" if (cell := row.get(column)) is None else cell for column in columns] for row in shown],
-        "kept": len(evidence),
-    }
+    kinds = {(each.strategy, each.verdict.check): each for each in reversed(violations)}
+    return [each for each in violations if kinds[each.strategy, each.verdict.check] is each]

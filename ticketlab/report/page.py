@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import jinja2
 import numpy as np
@@ -38,6 +38,7 @@ from ticketlab.settings import DURABILITY
 if TYPE_CHECKING:
     from ticketlab.report._style import Chart
     from ticketlab.report.captions import Caption
+    from ticketlab.report.model import ShownVerdict
 
 _SVG_LIMIT: Final = 64_000
 """Bytes. A larger chart is embedded as a PNG, which is smaller then."""
@@ -100,15 +101,15 @@ def comparison_of(report: Report) -> ReportImage:
     return ReportImage(name="comparison", chart=chart, finding=captions.comparison(measures))
 
 
-def timeline_of(violation: Mapping[str, Any], conditions: str) -> ReportImage | None:
+def timeline_of(violation: ShownVerdict, conditions: str) -> ReportImage | None:
     """The chart of the operations in the `story` of a violation; None if it has none."""
-    story = violation["story"]
+    story = violation.story
     operations = pd.DataFrame([dict(each) for each in story.operations])
     if not charts.has_timeline(operations):
         return None
     finding = captions.story(story.name, story.short, operations)
     chart = charts.timeline(operations, conditions, title=finding.title, crashes_ns=story.crashes_ns)
-    return ReportImage(name=f"timeline-{violation['trial']}-{violation['check']}", chart=chart, finding=finding)
+    return ReportImage(name=f"timeline-{violation.trial}-{violation.verdict.check}", chart=chart, finding=finding)
 
 
 def _shared(report: Report) -> str:

@@ -30,10 +30,11 @@ from ticketlab.history.measures import FaultMet, untested
 from ticketlab.history.text import counted
 from ticketlab.runs.experiment import Experiment
 from ticketlab.runs.folders import wrapping_read_errors, wrapping_write_errors
-from ticketlab.runs.trial_data import Trial, TrialAnalysis, judge, trial_as_json, verdict_as_json
+from ticketlab.runs.trial_data import Trial, TrialAnalysis, judge, trial_as_json
 from ticketlab.settings import DURABILITY
 
 if TYPE_CHECKING:
+    from ticketlab.report.explain import TrialVerdict
     from ticketlab.report.headline import Concern
 
 
@@ -77,6 +78,11 @@ class Run:
     def verdicts(self) -> list[tuple[Trial, tuple[Verdict, ...]]]:
         """Each trial with its verdicts, in order of execution."""
         return [(each.trial, each.verdicts) for each in self._judged]
+
+    @property
+    def trial_verdicts(self) -> list[TrialVerdict]:
+        """Every verdict with the setting of its trial, in order of execution."""
+        return [verdict for each in self._judged for verdict in each.trial_verdicts]
 
     @cached_property
     def measures(self) -> pd.DataFrame:
@@ -137,7 +143,7 @@ class Run:
         """Why the run fails under --strict, in sentences; `failed_strategies` fail in any case."""
         from ticketlab.report.headline import strict_failures
 
-        return strict_failures(self.concerns, self.untested, self.verdict_rows())
+        return strict_failures(self.concerns, self.untested, self.trial_verdicts)
 
     @property
     def tried(self) -> frozenset[LoadPart]:
@@ -288,17 +294,8 @@ class Run:
         )
 
     def verdict_rows(self) -> list[dict[str, Any]]:
-        """Every verdict as plain data: the trial's setting, `crashes_ns`, `autocommit`, and `verdict_as_json`."""
-        return [
-            {
-                **trial.setting,
-                "crashes_ns": list(trial.crashes_ns),
-                "autocommit": trial.facts.autocommit,
-                **verdict_as_json(trial, each),
-            }
-            for trial, verdicts in self.verdicts
-            for each in verdicts
-        ]
+        """Every verdict as plain data; see `TrialVerdict.as_json`."""
+        return [each.as_json() for each in self.trial_verdicts]
 
     def save_judgement(self) -> None:
         """Write verdicts.json and measures.parquet.

@@ -3,20 +3,22 @@
 `trial.json` is written last: a trial without one was interrupted while it was being saved, and is not read.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 from pydantic import TypeAdapter
 
 from ticketlab import checks
 from ticketlab.checks.side_effects import ProgressCount, progress
-from ticketlab.checks.verdict import MAX_FAILURES, Status, Verdict
+from ticketlab.checks.verdict import MAX_FAILURES, Verdict
 from ticketlab.faults.schedule import Fault, FaultKind
 from ticketlab.history import measures, recording
 from ticketlab.history.index import IndexedHistory
@@ -24,6 +26,9 @@ from ticketlab.history.ledger import Facts, Ledger
 from ticketlab.history.measures import FaultMet, Met, Span, met
 from ticketlab.outcomes import RETRIES
 from ticketlab.runs.folders import wrapping_read_errors
+
+if TYPE_CHECKING:
+    from ticketlab.report.explain import TrialVerdict
 
 _PLAIN_COLUMNS = (
     *("trial", "strategy", "safe", "buyers", "pool_size", "repeat", "seconds", "sold", "refunded"),
@@ -133,6 +138,15 @@ class TrialAnalysis:
     double_calls: int
     """Purchases whose id another purchase had before."""
 
+    @property
+    def trial_verdicts(self) -> list[TrialVerdict]:
+        """Each verdict with what its views show of the trial."""
+        from ticketlab.report import explain
+
+        trial = self.trial
+        about: Mapping[str, Any] = {"crashes_ns": trial.crashes_ns, "autocommit": trial.facts.autocommit}
+        return [explain.TrialVerdict(**trial.setting, **about, verdict=each) for each in self.verdicts]
+
     def faults(self, planned: Sequence[Fault]) -> list[FaultMet]:
         """What each of the experiment's faults met in this trial."""
         left = {kind: list(met) for kind, met in self.met.items()}
@@ -177,7 +191,7 @@ def trial_as_json(row: Mapping[Any, Any], analysis: TrialAnalysis, planned: Sequ
         planned: the faults of its experiment.
     """
     trial = analysis.trial
-    verdicts = {verdict.check: verdict_as_json(trial, verdict) for verdict in analysis.verdicts}
+    verdicts = [each.as_json() for each in analysis.trial_verdicts]
     # JSON has no NaN: a trial without any attempt has no latency.
     latency = {name: None if pd.isna(row[f"{name}_ms"]) else row[f"{name}_ms"] for name in measures.PERCENTILES}
     return {
@@ -188,22 +202,6 @@ def trial_as_json(row: Mapping[Any, Any], analysis: TrialAnalysis, planned: Sequ
         "latency_ms": latency,
         "faults": [fault.as_json() for fault in analysis.faults(planned)],
         "checks": {
-            check: {name: verdict[name] for name in ("status", "anomaly", "summary", "story")}
-            for check, verdict in verdicts.items()
+            each["check"]: {name: each[name] for name in ("status", "anomaly", "summary", "story")} for each in verdicts
         },
     }
-
-
-def verdict_as_json(trial: Trial, verdict: Verdict) -> dict[str, Any]:
-    """`check`, `status`, `anomaly`, `summary`, `evidence` and `story`; anomaly and story are empty unless INVALID."""
-    from ticketlab.report.explain import story_of
-
-    fields = {
-        "check": verdict.check,
-        "status": str(verdict.status),
-        "anomaly": str(verdict.anomaly or ""),
-        "summary": verdict.summary,
-        "evidence": list(verdict.evidence),
-    }
-    context = {"crashes_ns": trial.crashes_ns, "autocommit": trial.facts.autocommit}
-    return fields | {"story": story_of(fields | context).sentences if verdict.status is Status.INVALID else []}

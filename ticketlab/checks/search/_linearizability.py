@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 import numpy as np
 import pandas as pd
 
+from ticketlab.checks.base import invalid, unknown, valid
 from ticketlab.checks.search._model import (
     ALLOWED_OUTCOMES,
     NO_EFFECT,
@@ -41,7 +42,7 @@ from ticketlab.checks.search._model import (
     differences,
     partitions,
 )
-from ticketlab.checks.verdict import Anomaly, Status, Undecided, Verdict, Violation, invalid, unknown, valid
+from ticketlab.checks.verdict import Anomaly, Status, Undecided, Verdict, Violation
 from ticketlab.history.text import counted, every, plural
 from ticketlab.outcomes import NOT_SEEN, Outcome
 

@@ -41,8 +41,11 @@ import numpy as np
 import pandas as pd
 
 from ticketlab import checks
+from ticketlab.checks.base import unknown
 from ticketlab.checks.capacity import no_oversell, oversold_by_answers
-from ticketlab.checks.verdict import Status, Verdict, unknown
+from ticketlab.checks.diagnosis import diagnose
+from ticketlab.checks.evidence import evidence_of
+from ticketlab.checks.verdict import Status, Verdict
 from ticketlab.formats.imports._loader import MOST_TICKETS, ImportedHistory, read
 from ticketlab.formats.imports._table import Table
 from ticketlab.history.effects import MOST_CALLS, IdCall, explanations
@@ -75,7 +78,7 @@ def judge_answers(
     case = IndexedHistory(history, ledger)
     oversold = oversold_by_answers(case, no_oversell.name)
     final, open_question = _final_ledger(case)
-    verdicts = checks.judge(history, ledger if final is None else final, chosen)
+    verdicts = checks.decide(case if final is None else IndexedHistory(history, final), chosen)
     if oversold is None and final is not None:  # the final stock in the file may disagree with the answers
         by_stock = (each for each in verdicts if each.check == no_oversell.name and each.status is Status.INVALID)
         oversold = next(by_stock, None)
@@ -143,7 +146,8 @@ def _possible_ends(calls: Sequence[IdCall]) -> list[Mapping[int, int]]:
 
 def _translate(verdict: Verdict, foreign: ImportedHistory) -> Verdict:
     summary = _EVENTS.sub(lambda found: f"{found[1]} {_names(found[2], foreign)}", verdict.summary)
-    return replace(verdict, summary=summary, evidence=tuple(_named(row, foreign) for row in verdict.evidence))
+    named = evidence_of([_named(row, foreign) for row in verdict.evidence])
+    return replace(verdict, summary=summary, operations=named, diagnosis=diagnose(verdict.anomaly, named))
 
 
 def _names(numbers: str, foreign: ImportedHistory) -> str:
