@@ -33,7 +33,7 @@ from ticketlab.bench._subjects import Subject, SubjectKind
 from ticketlab.load import Plan
 from ticketlab.outcomes import MAX_INTEGER
 from ticketlab.runs.experiment import Experiment
-from ticketlab.settings import DURABILITY
+from ticketlab.environment import DURABILITY
 from ticketlab.tickets import strategies
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from ticketlab.history.arrays import LoadPart
 from ticketlab.history.statistics import interval, upper_bound
 from ticketlab.mutants import Mutant, Trigger
 from ticketlab.power.plan import BUYERS, POOL_SIZE, MutationPlan, mistake_of
-from ticketlab.settings import DURABILITY
+from ticketlab.environment import DURABILITY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

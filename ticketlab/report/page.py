@@ -33,7 +33,7 @@ from ticketlab.report.model import (
     strategy_rows,
 )
 from ticketlab.report.phrases import capital, display_name, exact, number
-from ticketlab.settings import DURABILITY
+from ticketlab.environment import DURABILITY
 
 if TYPE_CHECKING:
     from ticketlab.report._style import Chart

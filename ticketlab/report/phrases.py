@@ -115,5 +115,5 @@ def in_setting(row: pd.Series, among: pd.DataFrame) -> str:
 
 def matching_rows(frame: pd.DataFrame, row: pd.Series, columns: Sequence[str] = GROUP) -> pd.DataFrame:
     """The rows of a frame that agree with a row in these columns: by default its repeats."""
-    same: pd.DataFrame = frame[np.logical_and.reduce([frame[column] == row[column] for column in columns])]
+    same: pd.DataFrame = frame[np.logical_and.reduce([frame[column].to_numpy() == row[column] for column in columns])]
     return same

@@ -31,7 +31,7 @@ from ticketlab.history.text import counted
 from ticketlab.runs.experiment import Experiment
 from ticketlab.runs.folders import wrapping_read_errors, wrapping_write_errors
 from ticketlab.runs.trial_data import Trial, TrialAnalysis, judge, trial_as_json, verdict_as_json
-from ticketlab.settings import DURABILITY
+from ticketlab.environment import DURABILITY
 
 if TYPE_CHECKING:
     from ticketlab.report.headline import Concern
