@@ -16,6 +16,7 @@ import jinja2
 import numpy as np
 import pandas as pd
 
+from ticketlab.environment import DURABILITY
 from ticketlab.report import captions, charts
 from ticketlab.report._answers import answers as answers_of
 from ticketlab.report._answers import limits
@@ -33,7 +34,6 @@ from ticketlab.report.model import (
     strategy_rows,
 )
 from ticketlab.report.phrases import capital, display_name, exact, number
-from ticketlab.environment import DURABILITY
 
 if TYPE_CHECKING:
     from ticketlab.report._style import Chart

@@ -23,6 +23,7 @@ import pandas as pd
 from pydantic import TypeAdapter
 
 from ticketlab.checks.verdict import Status, Verdict, overall
+from ticketlab.environment import DURABILITY
 from ticketlab.errors import NotFoundError
 from ticketlab.faults.schedule import Fault
 from ticketlab.history.arrays import LoadPart
@@ -31,7 +32,6 @@ from ticketlab.history.text import counted
 from ticketlab.runs.experiment import Experiment
 from ticketlab.runs.folders import wrapping_read_errors, wrapping_write_errors
 from ticketlab.runs.trial_data import Trial, TrialAnalysis, judge, trial_as_json, verdict_as_json
-from ticketlab.environment import DURABILITY
 
 if TYPE_CHECKING:
     from ticketlab.report.headline import Concern
