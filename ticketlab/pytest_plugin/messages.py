@@ -114,7 +114,7 @@ def shown(path: Path, here: Path) -> str:
 
 def _anomalies(run: Run, strategy: str) -> str:
     """The names of the anomalies that were found, or "undecided"."""
-    rows = [row for row in run.verdict_rows() if row["strategy"] == strategy and row["status"] == Status.INVALID]
+    rows = run.results.verdicts_of(strategy, Status.INVALID)
     return join_names(list(dict.fromkeys(row["anomaly"] or row["check"] for row in rows))) or "undecided"
 
 

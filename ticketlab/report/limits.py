@@ -48,14 +48,8 @@ def evidence_texts(
     measures: pd.DataFrame, strategies: Sequence[str], power: MutationBaseline | None, tried: Collection[LoadPart]
 ) -> list[str]:
     """How sure a VALID verdict on these strategies is: their bound, and how many mutants the checks detect."""
-    purchases = purchases_by(measures, strategies)
-    trials = int(measures["strategy"].isin(strategies).sum())
-    told = f"0 violations in {pluralize(purchases.sum(), 'purchase')} of {pluralize(trials, 'trial')}"
-    whose = "of a strategy's purchases " if len(purchases) > 1 else ""
-    return [
-        f"{told}: {at_most(int(purchases.min()))} {whose}go wrong, {CONFIDENT}.",
-        *([detection_sentence(power, measures, strategies, tried)] if power else []),
-    ]
+    found = [bound(measures, strategies)]
+    return [*found, detection_sentence(power, measures, strategies, tried)] if power else found
 
 
 def method_texts(

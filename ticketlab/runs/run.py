@@ -35,6 +35,7 @@ from ticketlab.runs.trial_data import Trial, TrialAnalysis, judge, trial_as_json
 
 if TYPE_CHECKING:
     from ticketlab.report.headline import Concern
+    from ticketlab.report.model import RunResults
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,11 +99,33 @@ class Run:
         return pd.concat(curves, ignore_index=True)
 
     @cached_property
-    def summary(self) -> pd.DataFrame:
-        """A row per strategy and number of buyers, over the repeats; see `report.summary`."""
-        from ticketlab.report.summary import summarise
+    def results(self) -> RunResults:
+        """The results as reports, the terminal and the pytest plugin show them."""
+        from ticketlab.checks.mutation_baseline import load_baseline
+        from ticketlab.report.model import RunResults
 
-        return summarise(self.measures)
+        return RunResults(
+            run=self.folder.resolve().name,
+            name=self.experiment.name,
+            command=self.experiment.command(),
+            conditions=self.conditions,
+            measures=self.measures,
+            stock=self.stock,
+            trials=self.trial_rows(),
+            verdicts=self.verdict_rows(),
+            experiment=self.experiment.as_dict(),
+            environment=self.environment,
+            notes=self.notes,
+            wrong=self.failed_strategies,
+            concerns=self.concerns,
+            tried=self.tried,
+            power=load_baseline(),
+        )
+
+    @property
+    def summary(self) -> pd.DataFrame:
+        """A row per strategy and setting, over the repeats; see `report.summary`."""
+        return self.results.summary
 
     @property
     def failed_strategies(self) -> list[str]:
@@ -137,7 +160,7 @@ class Run:
         """Why the run fails under --strict, in sentences; `failed_strategies` fail in any case."""
         from ticketlab.report.headline import strict_failures
 
-        return strict_failures(self.concerns, self.untested, self.verdict_rows())
+        return strict_failures(self.concerns, self.untested, self.results.verdicts)
 
     @property
     def tried(self) -> frozenset[LoadPart]:
@@ -306,7 +329,7 @@ class Run:
         Raises:
             InvalidInputError: the folder cannot be written.
         """
-        verdicts = json.dumps(self.verdict_rows(), indent=2) + "\n"
+        verdicts = json.dumps(self.results.verdicts, indent=2) + "\n"
         with wrapping_write_errors(self.folder):
             (self.folder / "verdicts.json").write_text(verdicts)
             self.measures.to_parquet(self.folder / "measures.parquet", index=False)
@@ -317,7 +340,7 @@ class Run:
             "run": str(self.folder),
             "environment": self.environment,
             "concerns": [asdict(concern) for concern in self.concerns],
-            "trials": self.trial_rows(),
+            "trials": self.results.trials,
         }
 
     def trial_rows(self) -> list[dict[str, Any]]:

@@ -3,6 +3,8 @@
 `trial.json` is written last: a trial without one was interrupted while it was being saved, and is not read.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -10,7 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from itertools import chain
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pandas as pd
 from pydantic import TypeAdapter
@@ -31,8 +33,6 @@ _PLAIN_COLUMNS = (
     *("sales", "sold_out", "conflicts", "failed", "unavailable", "unknown", "oversold"),
     *("double_called", "refunds_failed", "refunds_unknown", "purchases_per_s", "retries", "verdict"),
 )
-
-_adapter = cache(TypeAdapter)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,11 +113,16 @@ class Trial:
         unfinished.write_text(json.dumps(fields, indent=2) + "\n")
         unfinished.rename(self.folder / "trial.json")  # atomic: never a partial file
 
-    @classmethod
-    def read(cls, folder: Path) -> Self:
+    @staticmethod
+    def read(folder: Path) -> Trial:
         """The trial saved in a folder."""
         saved = json.loads((folder / "trial.json").read_text())
-        return _adapter(cls).validate_python({**saved, "folder": folder})
+        return _of_fields().validate_python({**saved, "folder": folder})
+
+
+@cache
+def _of_fields() -> TypeAdapter[Trial]:
+    return TypeAdapter(Trial)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
