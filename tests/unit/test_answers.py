@@ -169,6 +169,7 @@ class TestSure:
     def test_what_the_bound_means_and_what_it_does_not(self, answer, trial):
         """How often such a run would find nothing all the same; under which load; and that purchases compete."""
         told = answer("sure", trial("atomic"))
+        assert "The bound is exact (Clopper and Pearson, one-sided)." in told
         assert "If more went wrong, fewer than 5 of 100 such runs would find nothing." in told
         assert "Purchases that compete for an event are not independent" in told
 

@@ -166,7 +166,7 @@ def run_with(*rows):
             for buyer in (3, 7)
         ],
     }  # fmt: skip
-    return SimpleNamespace(verdict_rows=lambda: [plain | row for row in rows])
+    return SimpleNamespace(results=SimpleNamespace(verdicts=[plain | row for row in rows]))
 
 
 def shown_faults(*rows):

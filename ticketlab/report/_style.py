@@ -18,6 +18,7 @@ from zlib import crc32
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axis import XAxis, YAxis
+from matplotlib.backend_bases import RendererBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import to_hex, to_rgb
@@ -68,6 +69,7 @@ SETTINGS: Final[dict[str, Any]] = {
     "axes.titlesize": 9,
     "axes.titleweight": "bold",
     "figure.facecolor": "white",
+    "font.sans-serif": ["DejaVu Sans"],  # it ships with Matplotlib; no search for others
     "font.size": 9,
     "grid.color": FAINT,
     "grid.linewidth": 0.6,
@@ -118,6 +120,19 @@ _R = TypeVar("_R")
 
 class Chart(Figure):
     """A figure that a notebook displays without pyplot."""
+
+    _drawn_by: RendererBase | None = None
+
+    def draw(self, renderer: RendererBase) -> None:
+        """Draw with a renderer. The layout measures with the same one, so that each text is measured once."""
+        self._drawn_by = renderer
+        try:
+            super().draw(renderer)
+        finally:
+            self._drawn_by = None
+
+    def _get_renderer(self) -> RendererBase:
+        return self._drawn_by or super()._get_renderer()  # type: ignore[misc]
 
     # Both draw directly on the canvas: savefig would draw everything twice, the first time only for the layout.
     def png(self, dpi: int = 160) -> bytes:

@@ -27,6 +27,7 @@ _MEANING: Final = (
     "The bound holds for this load only. It treats purchases as independent of one another.",
     "Purchases that compete for an event are not independent, so the true bound may be wider.",
 )
+_EXACT: Final = "exact (Clopper and Pearson, one-sided)"
 CONFIDENT: Final = f"at {CONFIDENCE * 100:.0f} % confidence"
 
 
@@ -93,12 +94,14 @@ def bound(measures: pd.DataFrame, strategies: Sequence[str]) -> str:
 
 
 def each_bound(measures: pd.DataFrame, strategies: Sequence[str]) -> str:
-    """The bound of each of them, in one sentence."""
+    """The bound of each of them, in one sentence; of a single one `bound` tells it."""
+    if len(strategies) == 1:
+        return f"The bound is {_EXACT}."
     told = [
         f"{name} 0 in {pluralize(count, 'purchase')}, {at_most(count)}"
         for name, count in purchases_by(measures, strategies).items()
     ]
-    return f"By strategy, exact (Clopper and Pearson, one-sided): {'; '.join(told)}."
+    return f"By strategy, {_EXACT}: {'; '.join(told)}."
 
 
 def sentences(faults: Sequence[FaultMet]) -> Iterator[str]:
