@@ -199,7 +199,8 @@ def causes_of(measures: pd.DataFrame) -> dict[str, str]:
 
 def found(run: RunResults) -> dict[str, Any]:
     """The violations of a run, those of strategies that claim to be safe first, and the undecided checks."""
-    verdicts = [{**each, "name": _name(each, run.measures)} for each in run.verdicts]
+    failed = [each for each in run.verdicts if each["status"] != Status.VALID]
+    verdicts = [{**each, "name": _name(each, run.measures)} for each in failed]
     wrong = [_with_evidence(each) for each in verdicts if each["status"] == Status.INVALID]
     wrong.sort(key=lambda each: not each["safe"])
     return {
