@@ -16,12 +16,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from rich.text import Text
 
-from ticketlab.checks.mutation_baseline import load_baseline
 from ticketlab.checks.verdict import Status, Verdict, overall
 from ticketlab.report import phrases
 from ticketlab.report.explain import printed, story_of
 from ticketlab.report.headline import IN_WORDS, Concern, doubts, is_amber
-from ticketlab.report.headline import headline as verdict_on
 from ticketlab.report.limits import bound, untried
 from ticketlab.report.model import first_of_a_kind
 from ticketlab.report.phrases import has_multiple, setting_parts
@@ -143,7 +141,7 @@ def violations(run: Run) -> list[RenderableType]:
 
     An anomaly is defined where it first occurs.
     """
-    found = [each for each in run.trial_verdicts if each.verdict.status is not Status.VALID]
+    found = [each for each in run.results.verdicts if each.verdict.status is not Status.VALID]
     first = first_of_a_kind([each for each in found if each.verdict.status is Status.INVALID])
     parts: list[RenderableType] = []
     explained: set[str] = set()
@@ -216,7 +214,7 @@ def findings(run: Run) -> list[Text]:
 
 def headline(run: Run) -> list[Text]:
     """The verdict on the run, in the words of its report."""
-    found = verdict_on(run.measures, load_baseline(), concerns=run.concerns, tried=run.tried)
+    found = run.results.headline
     return [Text(found.words, style=_AMBER if found.is_amber else _STYLES[found.status]), *map(Text, found.sentences)]
 
 
@@ -237,8 +235,7 @@ def _table(*headings: str, left: Collection[str]) -> Table:
 
 
 def _first_failure(run: Run, strategy: str) -> str:
-    of_it = (each for each in run.trial_verdicts if each.strategy == strategy)
-    first = next(each for each in of_it if each.verdict.status is not Status.VALID)
+    first, *_ = run.results.verdicts_of(strategy, Status.INVALID, Status.UNKNOWN)
     return f"{first.verdict.summary} (trial {first.trial}, {first.verdict.check})."
 
 

@@ -9,6 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
+DURABILITY: Final = ("fsync", "full_page_writes", "synchronous_commit")
+"""The settings of PostgreSQL that make a commit durable; shown with every number."""
 NOT_INSTALLED: Final = "not installed"
 PACKAGES: Final = (
     "ticketlab",

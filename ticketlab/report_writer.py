@@ -6,13 +6,13 @@ needs Jupyter; it shows the same fragments as the HTML page.
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Final, TypeAlias
 
-from ticketlab.checks.mutation_baseline import load_baseline
 from ticketlab.errors import InvalidInputError, NotFoundError
 from ticketlab.report import Format
-from ticketlab.report.model import Report, RunResults
+from ticketlab.report.model import Report
 from ticketlab.runs.folders import wrapping_write_errors
 from ticketlab.runs.run import Run
 
@@ -46,11 +46,12 @@ def write(
     """
     place = out or default_place(runs, form)
     _check_overwrite(place, form)
-    figures = place.with_name(f"{place.stem}_files") if form is Format.MD else None
-    text = render(runs, form=form, figures=figures.name if figures else None, on_progress=on_progress)
+    figures = place.with_name(f"{place.stem}_files")
+    report = None if form is Format.IPYNB else _judged(runs, on_progress)
+    text = _text(report, form, figures.name, on_progress) if report else _executed(_folders(runs), on_progress)
     with wrapping_write_errors(place.parent):
-        if figures:
-            _write_figures(report_of(runs), figures)
+        if report and form is Format.MD:
+            _write_figures(report, figures)
         _replace(place, text)
     return place
 
@@ -59,14 +60,21 @@ def render(
     runs: Sequence[Run],
     *,
     form: Format,
-    figures: str | None = None,
     on_progress: OnProgress = lambda _doing: None,
 ) -> str:
-    """The text of a report; see `write`. A markdown report links to figures in the folder `figures`."""
+    """The text of a report; see `write`. A markdown report has no figures."""
     if form is Format.IPYNB:
         return _executed(_folders(runs), on_progress)
+    return _text(_judged(runs, on_progress), form, None, on_progress)
+
+
+def _judged(runs: Sequence[Run], on_progress: OnProgress) -> Report:
     on_progress("judging")
-    report = report_of(runs)
+    return report_of(runs)
+
+
+def _text(report: Report, form: Format, figures: str | None, on_progress: OnProgress) -> str:
+    """The text of a report; a markdown report links to figures in the folder `figures`, if there is one."""
     if form is Format.HTML:
         return _page(report, on_progress)
     if form is Format.JSON:
@@ -93,7 +101,7 @@ def report_of(runs: Sequence[Run]) -> Report:
         InvalidInputError: there is no run, one is given twice, or its files cannot be read.
     """
     folders = _folders(runs)
-    return Report(runs=[_results(run, name) for run, name in zip(runs, _names(folders), strict=True)])
+    return Report(runs=[replace(run.results, run=name) for run, name in zip(runs, _names(folders), strict=True)])
 
 
 def default_place(runs: Sequence[Run], form: Format) -> Path:
@@ -128,26 +136,6 @@ def _names(folders: Sequence[Path]) -> list[str]:
         if len(set(names)) == len(names):
             return names
     return [str(each) for each in folders]
-
-
-def _results(run: Run, name: str) -> RunResults:
-    return RunResults(
-        run=name,
-        name=run.experiment.name,
-        command=run.experiment.command(),
-        conditions=run.conditions,
-        measures=run.measures,
-        stock=run.stock,
-        trials=run.trial_rows(),
-        verdicts=run.trial_verdicts,
-        experiment=run.experiment.as_dict(),
-        environment=run.environment,
-        notes=run.notes,
-        wrong=run.failed_strategies,
-        concerns=run.concerns,
-        tried=run.tried,
-        power=load_baseline(),
-    )
 
 
 def _page(report: Report, on_progress: OnProgress) -> str:

@@ -1,16 +1,13 @@
 """The address of the database and the size of its pool, from `DB_*` variables and `.env`. Opens no connection."""
 
 from pathlib import Path
-from typing import Final, Self
+from typing import Self
 from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ticketlab.errors import InvalidInputError
-
-DURABILITY: Final = ("fsync", "full_page_writes", "synchronous_commit")
-"""The settings of PostgreSQL that make a commit durable; shown with every number."""
 
 
 class Settings(BaseSettings):

@@ -54,7 +54,7 @@ class TestSafe:
         """However many there are: who is left out might be the one that is asked about."""
         names = [f"way_{number}" for number in range(9)]
         told = answer("safe", *map(trial, names))
-        assert told.startswith("No violation in 9 trials: ")
+        assert told.endswith(": 9 trials without a violation.")
         assert all(name in told for name in names)
 
     def test_who_was_proven_wrong_is_said_not_to_be(self, answer, trial, verdict):
@@ -66,7 +66,7 @@ class TestSafe:
     def test_one_bad_trial_is_enough(self, answer, trial, verdict):
         """A strategy that held twice and broke once is not safe."""
         trials = trial("atomic"), trial("atomic"), trial("atomic", 131)
-        assert "No violation" not in answer(
+        assert "without a violation" not in answer(
             "safe", *trials, verdicts=[verdict("atomic", "INVALID", "31 too many", trial=3)]
         )
 
@@ -158,8 +158,8 @@ class TestSure:
         few = trial("coalesced", 60, conflicts=3, failed=1, unknown=4, unavailable=9)
         told = answer("sure", trial("atomic", 90), few)
         assert told.startswith(
-            "0 violations in 190 purchases of 2 trials: at most 3.5 % (1 in 28) of a strategy's purchases go wrong, at "
-            "95 % confidence."
+            "0 violations in 190 purchases, at least 84 by each strategy: at most 3.5 % (1 in 28) of a strategy's "
+            "purchases go wrong, at 95 % confidence."
         )
         assert (
             "By strategy, exact (Clopper and Pearson, one-sided): atomic 0 in 106 purchases, at most 2.79 % (1 in 35); "
@@ -169,6 +169,7 @@ class TestSure:
     def test_what_the_bound_means_and_what_it_does_not(self, answer, trial):
         """How often such a run would find nothing all the same; under which load; and that purchases compete."""
         told = answer("sure", trial("atomic"))
+        assert "The bound is exact (Clopper and Pearson, one-sided)." in told
         assert "If more went wrong, fewer than 5 of 100 such runs would find nothing." in told
         assert "Purchases that compete for an event are not independent" in told
 

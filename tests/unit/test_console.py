@@ -170,9 +170,8 @@ def run_with(*rows):
     told = [{name: row.get(name, value) for name, value in plain.items()} for row in rows]
     settings = [{name: value for name, value in row.items() if name not in plain} for row in rows]
     found = [proven(*each.pop("evidence"), **each) for each in told]
-    return SimpleNamespace(
-        trial_verdicts=[of_trial(each, **setting) for each, setting in zip(found, settings, strict=True)]
-    )
+    verdicts = [of_trial(each, **setting) for each, setting in zip(found, settings, strict=True)]
+    return SimpleNamespace(results=SimpleNamespace(verdicts=verdicts))
 
 
 def shown_faults(*rows):

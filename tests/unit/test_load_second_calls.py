@@ -8,6 +8,8 @@ from uuid import UUID
 
 import pytest
 
+from ticketlab.history.index import IndexedHistory
+from ticketlab.history.ledger import Ledger
 from ticketlab.history.measures import double_called, second_calls
 from ticketlab.history.recording import Recorder, collect
 from ticketlab.load import Plan, _buyers
@@ -186,10 +188,11 @@ class TestBuy:
         shop = Shop(derives_ticket_ids=False)
         history, recorder = bought(shop, Plan(buyers=1, purchases=30, double_calls=1.0, **plan))
         assert set(Counter(each for *_, each in shop.asked).values()) == {2}
-        assert (len(shop.asked), len(recorder), double_called(history)) == (60, 30, 30)
+        case = IndexedHistory(history, Ledger.of(events=[], tickets=[]))
+        assert (len(shop.asked), len(recorder), double_called(case)) == (60, 30, 30)
         calls = history[history["line"] == 0]
         assert Counter(calls["cause"]) == {"none": 30, "repeated": 30}
-        assert (calls["cause"] == "repeated").to_numpy().tolist() == second_calls(history)[calls.index].tolist()
+        assert (calls["cause"] == "repeated").to_numpy().tolist() == second_calls(case)[calls.index].tolist()
         assert (calls["invoked_ns"] <= calls["completed_ns"]).all()
 
     def test_the_same_seed_makes_the_same_calls(self):

@@ -2,11 +2,20 @@ import math
 
 import pytest
 
-from ticketlab.history.measures import measure, stock_over_time
+from ticketlab.history import measures
+from ticketlab.history.index import IndexedHistory
 from ticketlab.outcomes import RETRIES
 
 MS = 1_000_000
 S = 1_000 * MS
+
+
+def measure(history, ledger):
+    return measures.measure(IndexedHistory(history, ledger))
+
+
+def stock_over_time(history, ledger):
+    return measures.stock_over_time(IndexedHistory(history, ledger))
 
 
 def test_outcomes_tickets_and_retries_are_counted(history, ledger):

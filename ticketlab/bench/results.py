@@ -30,10 +30,10 @@ import pandas as pd
 from ticketlab import environment
 from ticketlab.bench import _subjects
 from ticketlab.bench._subjects import Subject, SubjectKind
+from ticketlab.environment import DURABILITY
 from ticketlab.load import Plan
 from ticketlab.outcomes import MAX_INTEGER
 from ticketlab.runs.experiment import Experiment
-from ticketlab.settings import DURABILITY
 from ticketlab.tickets import strategies
 
 if TYPE_CHECKING:

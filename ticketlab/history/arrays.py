@@ -64,9 +64,14 @@ class HistoryArrays:
         return self._numbers("completed_ns")
 
     @cached_property
+    def line(self) -> Integers:
+        """The place of each row in its operation, from 0."""
+        return self._numbers("line")
+
+    @cached_property
     def is_first_line(self) -> Mask:
         """Whether a row is the first of its operation."""
-        leads: Mask = self.history["line"].to_numpy() == 0
+        leads: Mask = self.line == 0
         return leads
 
     @cached_property

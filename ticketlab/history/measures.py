@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 import pandas as pd
 
-from ticketlab.history import ids
-from ticketlab.history.arrays import HistoryArrays, Integers, Mask
-from ticketlab.history.recording import of_kind, operations_of, purchases_of
-from ticketlab.outcomes import RETRIES, Cause, Kind, Outcome
+from ticketlab.history.arrays import NEVER, Integers, Mask
+from ticketlab.history.recording import operations_of
+from ticketlab.outcomes import OUTCOMES, RETRIES, Cause, Kind, Outcome
 
 if TYPE_CHECKING:
+    from ticketlab.history.index import IndexedHistory
     from ticketlab.history.ledger import Ledger
 
 
@@ -142,50 +142,37 @@ def _sum(mask: Mask) -> int:
     return int(np.count_nonzero(mask))
 
 
-def second_calls(history: pd.DataFrame) -> Mask:
+def second_calls(case: IndexedHistory) -> Mask:
     """Mask of rows of purchases whose id was called before by another purchase, with any outcome.
 
     The first call of an id is the one that was invoked first. An id that buys again after a refund is included.
     """
-    columns = HistoryArrays(history)
-    rows, numbers = _called_again(columns, columns.purchases)
-    order = np.lexsort((rows, columns.invoked[rows], numbers))
-    return _of_operations(columns, rows[order][~_starts(numbers[order])])
+    rows = _called_again(case, case.purchases)
+    order = np.lexsort((rows, case.invoked[rows], case.id[rows]))
+    return _of_operations(case, rows[order][~_starts(case.id[rows[order]])])
 
 
-def told_again(history: pd.DataFrame) -> Mask:
+def _told_again(case: IndexedHistory) -> Mask:
     """Mask of rows of purchases answered as sold that only confirm a sale reported by another answer.
 
     An id has one sale, and one more for each refund that returned tickets. So many of its answers report a sale: first
     those without the cause REPEATED, by time of answer. The others confirm.
     """
-    columns = HistoryArrays(history)
-    rows, numbers = _called_again(columns, columns.sold)
-    if not len(rows):
-        return np.zeros(len(columns), np.bool_)
-    order = np.lexsort((columns.completed[rows], columns.repeated[rows], numbers))
-    rows, numbers = rows[order], numbers[order]
-    starts = np.flatnonzero(_starts(numbers))
+    rows = _called_again(case, case.sold)
+    rows = rows[np.lexsort((case.completed[rows], case.repeated[rows], case.id[rows]))]
+    starts = np.flatnonzero(_starts(case.id[rows]))
     place = np.arange(len(rows)) - np.repeat(starts, np.diff(starts, append=len(rows)))
-    return _of_operations(columns, rows[place > _refunds(columns, rows)])
+    return _of_operations(case, rows[place > case.count_by_id(case.refunded)[case.id[rows]]])
 
 
-def double_called(history: pd.DataFrame) -> int:
+def double_called(case: IndexedHistory) -> int:
     """The number of purchase ids that were called more than once."""
-    columns = HistoryArrays(history)
-    _, numbers = _called_again(columns, columns.purchases)
-    return len(np.unique(numbers))
+    return _sum(case.count_by_id(case.purchases) > 1)
 
 
-def _called_again(columns: HistoryArrays, chosen: Mask) -> tuple[Integers, Integers]:
-    """For ids with several chosen operations: the first row of each operation, and the number of its id."""
-    rows = np.flatnonzero(chosen & columns.is_first_line)
-    column = columns.history["purchase_id"].iloc[rows]
-    if len(rows) == 0 or ids.distinct(column):
-        return rows[:0], rows[:0]
-    (numbers,) = ids.codes(column)
-    several = np.bincount(numbers)[numbers] > 1
-    return rows[several], numbers[several]
+def _called_again(case: IndexedHistory, chosen: Mask) -> Integers:
+    """The first row of each chosen operation whose id has several of them."""
+    return np.flatnonzero(chosen & case.is_first_line & (case.count_by_id(chosen) > 1)[case.id])
 
 
 def _starts(numbers: Integers) -> Mask:
@@ -195,22 +182,11 @@ def _starts(numbers: Integers) -> Mask:
     return starts
 
 
-def _refunds(columns: HistoryArrays, rows: Integers) -> Integers:
-    """For each row the number of refunds of its id that returned tickets."""
-    refunds = np.flatnonzero(columns.refunded & columns.is_first_line)
-    if not len(refunds):
-        return np.zeros(len(rows), np.int64)
-    owners = columns.history["purchase_id"]
-    of_rows, of_refunds = ids.codes(owners.iloc[rows], owners.iloc[refunds])
-    counts = np.bincount(of_refunds, minlength=1 + int(max(of_rows.max(), of_refunds.max())))
-    return counts[of_rows]
-
-
-def _of_operations(columns: HistoryArrays, rows: Integers) -> Mask:
+def _of_operations(case: IndexedHistory, rows: Integers) -> Mask:
     """Mask of all rows of the operations that begin with these rows."""
-    chosen = np.zeros(len(columns), np.bool_)
+    chosen = np.zeros(len(case), np.bool_)
     chosen[rows] = True
-    return chosen[np.flatnonzero(columns.is_first_line)[columns.operation]] if len(rows) else chosen
+    return chosen[np.flatnonzero(case.is_first_line)[case.operation]] if len(rows) else chosen
 
 
 PERCENTILES: Final = {"p50": 50, "p95": 95, "p99": 99}
@@ -268,45 +244,43 @@ class Measures:
         return asdict(self)
 
 
-def measure(history: pd.DataFrame, ledger: Ledger) -> Measures:
+def measure(case: IndexedHistory) -> Measures:
     """The numbers of one trial."""
-    seats = ledger.seats()
-    purchases = purchases_of(_first_calls(history))
-    outcomes = purchases["outcome"].value_counts()
-    refunds = operations_of(of_kind(history, Kind.REFUND))["outcome"].value_counts()
-    refunded = int(history.loc[_refunded(history), "quantity"].sum())
-    sold = history[_sold(history)]
-    sales = len(operations_of(sold))
-    worked_on = purchases[purchases["outcome"].isin([Outcome.SOLD, Outcome.CONFLICT])]
-    latency_ms = (worked_on["completed_ns"] - worked_on["scheduled_ns"]).to_numpy() / 1e6
+    sales, calls, first = _sales(case), _first_calls(case), case.is_first_line
+    outcomes = _outcomes(case, calls & first)
+    refunds = _outcomes(case, ~case.purchases & first)
+    refunded = int(case.quantity[case.refunded].sum())
+    purchases = case.rows(calls & first)
+    worked_on = purchases["outcome"].isin([Outcome.SOLD, Outcome.CONFLICT]).to_numpy()
+    latency_ms = (purchases["completed_ns"] - purchases["scheduled_ns"]).to_numpy()[worked_on] / 1e6
     percents = list(PERCENTILES.values())
     percentiles = np.percentile(latency_ms, percents) if len(latency_ms) else np.full(len(percents), np.nan)
     latencies = {f"{name}_ms": float(value) for name, value in zip(PERCENTILES, percentiles, strict=True)}
     retries: dict[str, Any] = {name: int(purchases[name].sum()) for name in RETRIES.values()}
-    seconds = selling_time_s(history, ledger)
+    seconds = _selling_time_s(case, sales, calls)
     return Measures(
         seconds=seconds,
-        seats=int(seats["total"].sum()),
-        tickets=int(seats["tickets"].sum()),
-        oversold=int(seats["oversold"].sum()),
-        sold=int(sold["quantity"].sum()) - refunded,
+        seats=int(case.seats["total"].sum()),
+        tickets=int(case.seats["tickets"].sum()),
+        oversold=int(case.seats["oversold"].sum()),
+        sold=int(case.quantity[sales].sum()) - refunded,
         refunded=refunded,
-        sales=sales,
-        sold_out=int(outcomes[Outcome.SOLD_OUT]),
-        conflicts=int(outcomes[Outcome.CONFLICT]),
-        failed=int(outcomes[Outcome.FAILED]),
-        unavailable=int(outcomes[Outcome.UNAVAILABLE]),
-        unknown=int(outcomes[Outcome.UNKNOWN]),
-        double_called=double_called(history),
-        refunds_failed=int(refunds[[Outcome.CONFLICT, Outcome.FAILED, Outcome.UNAVAILABLE]].sum()),
-        refunds_unknown=int(refunds[Outcome.UNKNOWN]),
-        purchases_per_s=sales / seconds if seconds else 0.0,
+        sales=_sum(sales & first),
+        sold_out=outcomes[Outcome.SOLD_OUT],
+        conflicts=outcomes[Outcome.CONFLICT],
+        failed=outcomes[Outcome.FAILED],
+        unavailable=outcomes[Outcome.UNAVAILABLE],
+        unknown=outcomes[Outcome.UNKNOWN],
+        double_called=double_called(case),
+        refunds_failed=sum(refunds[each] for each in _UNANSWERED),
+        refunds_unknown=refunds[Outcome.UNKNOWN],
+        purchases_per_s=_sum(sales & first) / seconds if seconds else 0.0,
         retries=int((purchases["attempts"] - 1).sum()),
         **(latencies | retries),
     )
 
 
-def selling_time_s(history: pd.DataFrame, ledger: Ledger) -> float:
+def _selling_time_s(case: IndexedHistory, sales: Mask, calls: Mask) -> float:
     """Seconds from the start to the last sale if the stock is gone, else to the end of the last purchase.
 
     The stock is gone if no event has enough seats left for its smallest purchase; with baskets, if fewer events have
@@ -314,73 +288,63 @@ def selling_time_s(history: pd.DataFrame, ledger: Ledger) -> float:
     not sold again are left. A strategy that sells little and then only collides had stock throughout, so its time is
     not cut short. Refunds and second calls do not extend the time.
     """
-    sales, history = history[_sold(history)], of_kind(_first_calls(history), Kind.PURCHASE)
-    if history.empty:
+    if not calls.any():
         return 0.0
-    seats = ledger.seats().set_index("event")
-    smallest = history.groupby("event")["quantity"].min()
-    left = (seats["total"] - seats["tickets"]).reindex(smallest.index) >= smallest
-    gone = len(sales) and left.sum() < _fewest_lines(sales["line"])
-    return float((sales if gone else history)["completed_ns"].max()) / 1e9
+    left = case.of_events("total", default=0)
+    left -= np.bincount(case.ticket_event, minlength=case.events)
+    smallest = np.full(case.events, NEVER)
+    np.minimum.at(smallest, case.event[calls], case.quantity[calls])
+    gone = sales.any() and _sum(left >= smallest) < _fewest_lines(case.line[sales])
+    return float(case.completed[sales if gone else calls].max()) / 1e9
 
 
-def _fewest_lines(lines: pd.Series[int]) -> int:
+def _fewest_lines(lines: Integers) -> int:
     """The number of lines of the smallest purchase: all purchases have a row with each smaller line number."""
     counts = np.bincount(lines)
     return int((counts == counts[0]).sum())
 
 
-def stock_over_time(history: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
+def stock_over_time(case: IndexedHistory) -> pd.DataFrame:
     """The seats left after each sale and refund, by the answers: columns `seconds` and `left`.
 
     A sale, of a whole basket, counts from its answer; a refund from its call, for its tickets may be sold again before
     it is answered. A refund of unknown outcome counts if its purchase has nothing in the ledger. The frame starts at
     time 0 with all seats, and falls below 0 only if more was sold than there was.
     """
-    sales, refunds = _sold(history), _refunded(history) | _surely_refunded(history, ledger)
-    changes = pd.DataFrame(
-        {
-            "ns": np.where(sales, history["completed_ns"], history["invoked_ns"]),
-            "change": np.where(sales, -1, 1) * history["quantity"].astype("int64"),
-            "line": history["line"],
-        }
-    )[sales | refunds].sort_values("ns", kind="stable")
-    seats = int(ledger.events["total"].sum())
+    sales = _sales(case)
+    at_ns = np.where(sales, case.completed, case.invoked)
+    rows = np.flatnonzero(sales | case.refunded | (case.refund_unknown & (case.owned[case.id] == 0)))
+    rows = rows[np.argsort(at_ns[rows], kind="stable")]
+    change = np.where(sales, -1, 1)[rows] * case.quantity[rows]
+    seats = int(case.ledger.events["total"].sum())
     # The rows of a basket are consecutive: the last has the sum of all.
-    last = np.append(changes["line"].to_numpy()[1:], 0)[: len(changes)] == 0
+    last = np.append(case.line[rows][1:], 0)[: len(rows)] == 0
     return pd.DataFrame(
         {
-            "seconds": np.concatenate([[0.0], changes["ns"].to_numpy()[last] / 1e9]),
-            "left": seats + np.concatenate([[0], changes["change"].to_numpy().cumsum()[last]]),
+            "seconds": np.concatenate([[0.0], at_ns[rows][last] / 1e9]),
+            "left": seats + np.concatenate([[0], change.cumsum()[last]]),
         }
     )
 
 
-def _sold(history: pd.DataFrame) -> pd.Series[bool]:
+def _sales(case: IndexedHistory) -> Mask:
     """Mask of rows of sales, without answers that only confirm a sale."""
-    return (history["outcome"] == Outcome.SOLD) & ~told_again(history)
+    return case.sold & ~_told_again(case)
 
 
-def _first_calls(history: pd.DataFrame) -> pd.DataFrame:
-    """The rows without second calls, and without first calls that the second call overtook.
+def _first_calls(case: IndexedHistory) -> Mask:
+    """Mask of rows of purchases without second calls, and without first calls that the second call overtook.
 
     A first call that failed because its id already owned other tickets was overtaken: see `Cause.REPEATED`.
     """
-    second = second_calls(history)
+    second = second_calls(case)
     if not second.any():
-        return history
-    overtaken = (history["outcome"] == Outcome.FAILED) & (history["cause"] == Cause.REPEATED)
-    return history[~second & ~overtaken]
+        return case.purchases
+    overtaken = (case.history["outcome"] == Outcome.FAILED).to_numpy() & case.repeated
+    return case.purchases & ~second & ~overtaken
 
 
-def _refunded(history: pd.DataFrame) -> pd.Series[bool]:
-    """Mask of rows of refunds that returned tickets."""
-    return (history["outcome"] == Outcome.REFUNDED) & (history["cause"] != Cause.REPEATED)
-
-
-def _surely_refunded(history: pd.DataFrame, ledger: Ledger) -> pd.Series[bool]:
-    """Mask of rows of refunds of unknown outcome whose purchase has nothing in the ledger."""
-    unknown = (history["kind"] == Kind.REFUND) & (history["outcome"] == Outcome.UNKNOWN)
-    if unknown.any():
-        unknown[unknown] = ~history.loc[unknown, "purchase_id"].isin(ledger.tickets["purchase_id"])
-    return unknown
+def _outcomes(case: IndexedHistory, rows: Mask) -> dict[Outcome, int]:
+    """How many of these rows have each outcome."""
+    counts = np.bincount(case.history["outcome"].cat.codes.to_numpy()[rows], minlength=len(OUTCOMES))
+    return dict(zip(OUTCOMES, counts.tolist(), strict=True))

@@ -30,16 +30,26 @@ def read(path: Path, columns: Mapping[str, Any], *, absent: Mapping[str, int] = 
     Raises:
         OSError, ValueError, pyarrow.ArrowException: the file cannot be read or has other contents.
     """
-    saved = set(pq.read_schema(path).names)
-    missing = [name for name in columns if name not in saved and name not in absent]
-    if missing:
-        raise ValueError(f"{path.name} lacks {', '.join(missing)}: it was saved by another version of ticketlab")
-    table = pq.read_table(path, columns=[name for name in columns if name in saved])
+    with pq.ParquetFile(path) as file:
+        saved = set(file.schema_arrow.names)
+        missing = [name for name in columns if name not in saved and name not in absent]
+        if missing:
+            raise ValueError(f"{path.name} lacks {', '.join(missing)}: it was saved by another version of ticketlab")
+        table = file.read([name for name in columns if name in saved])
     frame: pd.DataFrame = table.to_pandas(types_mapper={pa.binary(16): PURCHASE_ID}.get)
     for index, name in enumerate(columns):
         if name not in saved:
             frame.insert(index, name, absent[name])
-    for name, kind in columns.items():
+    found = dict(zip(frame.columns, frame.dtypes, strict=True))
+    others = {name: kind for name, kind in columns.items() if not _equal(found[name], kind)}
+    for name, kind in others.items():
         if isinstance(kind, pd.CategoricalDtype) and not frame[name].isin(kind.categories).all():
             raise ValueError(f"column {name} of {path.name} holds more than {', '.join(kind.categories)}")
-    return frame.astype(dict(columns))
+    return frame.astype(others) if others else frame
+
+
+def _equal(found: Any, wanted: Any) -> bool:  # noqa: ANN401 - whatever pandas takes for a type
+    """Whether a column has this type already; categories must also have the same order, so that codes agree."""
+    if isinstance(found, pd.CategoricalDtype) and isinstance(wanted, pd.CategoricalDtype):
+        return found.categories.equals(wanted.categories)
+    return bool(found == wanted)

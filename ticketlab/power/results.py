@@ -14,11 +14,11 @@ import pandas as pd
 from pydantic import Field
 
 from ticketlab.checks.mutation_baseline import ENOUGH, MutantBaseline, MutationBaseline
+from ticketlab.environment import DURABILITY
 from ticketlab.history.arrays import LoadPart
 from ticketlab.history.statistics import interval, upper_bound
 from ticketlab.mutants import Mutant, Trigger
 from ticketlab.power.plan import BUYERS, POOL_SIZE, MutationPlan, mistake_of
-from ticketlab.settings import DURABILITY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -114,9 +114,8 @@ def shown(path: Path, here: Path) -> str:
 
 def _anomalies(run: Run, strategy: str) -> str:
     """The names of the anomalies that were found, or "undecided"."""
-    found = run.trial_verdicts
-    wrong = [each.name for each in found if each.strategy == strategy and each.verdict.status is Status.INVALID]
-    return join_names(list(dict.fromkeys(wrong))) or "undecided"
+    wrong = run.results.verdicts_of(strategy, Status.INVALID)
+    return join_names(list(dict.fromkeys(each.name for each in wrong))) or "undecided"
 
 
 def _explained(run: Run) -> list[str]:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from ticketlab.checks.verdict import Status, worst
 from ticketlab.history.arrays import LoadPart, words_of
-from ticketlab.report.headline import ConcernKind, fastest, no_control_text
+from ticketlab.report.headline import ConcernKind, fastest, held_sentence, no_control_text
 from ticketlab.report.limits import evidence_texts, method_texts
 from ticketlab.report.phrases import display_name, join_names, number, pluralize
 
@@ -69,10 +69,9 @@ def _answer(
 def _safe(run: RunResults) -> Iterator[str]:
     held, wrong, undecided = (_claiming(run, status) for status in (Status.VALID, Status.INVALID, Status.UNKNOWN))
     if held:
-        trials = int(run.measures["strategy"].isin(held).sum())
-        yield f"No violation in {pluralize(trials, 'trial')}: {_all(held)}."
+        yield held_sentence(run.measures, held, most=len(held))
     for name in wrong:
-        yield f"{name} is not safe: {_first_violation(_violations(run, name))}."
+        yield f"{name} is not safe: {_first_violation(run.verdicts_of(name, Status.INVALID))}."
     yield from _concerns(run, ConcernKind.NO_PROGRESS)
     if undecided:
         yield f"Undecided, and so not shown to be safe: {_all(undecided)}."
@@ -91,7 +90,7 @@ def _lost(run: RunResults) -> Iterator[str]:
     if not run.measures[list(_UNSOLD)].to_numpy().any():
         yield "Every purchase was answered: none failed or was given up after conflicts."
     for name in run.measures["strategy"].unique():
-        for violations in _by_check(_violations(run, name)):
+        for violations in _by_check(run.verdicts_of(name, Status.INVALID)):
             if violations[0].verdict.check != _OVERSELL:
                 yield f"{_named(run, name)}: {_first_violation(violations)}."
 
@@ -153,11 +152,6 @@ def _controls(run: RunResults, status: Status | None = None) -> list[str]:
 def _with_verdict(measures: pd.DataFrame, status: Status | None) -> list[str]:
     found = {str(name): worst(each) for name, each in measures.groupby("strategy", sort=False)["verdict"]}
     return [name for name, verdict in found.items() if status in (None, verdict)]
-
-
-def _violations(run: RunResults, strategy: str) -> list[TrialVerdict]:
-    """The INVALID verdicts of a strategy, in order of execution."""
-    return [each for each in run.verdicts if each.strategy == strategy and each.verdict.status is Status.INVALID]
 
 
 def _by_check(violations: Sequence[TrialVerdict]) -> list[list[TrialVerdict]]:

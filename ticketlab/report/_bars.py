@@ -197,9 +197,9 @@ def latency(measures: pd.DataFrame, *, conditions: str) -> Chart:
         rows, captions.latency(measures).title, subtitle, conditions, row_in=ROW_IN * 1.25, legend_in=LEGEND_LINE_IN
     )
     for place, row in with_positions(rows):
-        look = style_for(row["strategy"])
+        look, trials = style_for(row["strategy"]), matching_rows(measures, row)
         for column, (marker, offset) in _PERCENTILE_LOOKS.items():
-            values = matching_rows(measures, row)[column].dropna()
+            values = trials[column].dropna()
             if values.empty:
                 continue
             y = place + offset

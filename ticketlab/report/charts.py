@@ -6,7 +6,8 @@
 hold. The name of a time column ends in its unit. The chart of an empty frame says that it is empty.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from functools import partial
 from typing import Final
 
 import pandas as pd
@@ -21,6 +22,7 @@ __all__ = [
     "captions_of",
     "comparison",
     "controls_of",
+    "drawings",
     "figures",
     "has_timeline",
     "latency",
@@ -117,18 +119,26 @@ def timeline(
 
 def figures(measures: pd.DataFrame, stock: pd.DataFrame, conditions: str = "") -> dict[str, Chart]:
     """All charts by name, in the order of the report; those of retries and of wasted attempts only if there are any."""
-    controls = controls_of(measures)
-    charts = {
-        "tickets_sold": tickets_sold(measures, conditions),
-        "stock_over_time": stock_over_time(stock, conditions, controls=controls),
-        "outcomes": outcomes(measures, conditions),
-        "throughput": throughput(measures, conditions),
-        "latency": latency(measures, conditions),
+    return {name: draw() for name, draw in drawings(measures, stock, conditions).items()}
+
+
+def drawings(measures: pd.DataFrame, stock: pd.DataFrame, conditions: str = "") -> dict[str, Callable[[], Chart]]:
+    """The functions that draw `figures`, by name."""
+
+    def of_trials(chart: Callable[[pd.DataFrame, str], Chart]) -> Callable[[], Chart]:
+        return partial(chart, measures, conditions)
+
+    charts: dict[str, Callable[[], Chart]] = {
+        "tickets_sold": of_trials(tickets_sold),
+        "stock_over_time": partial(stock_over_time, stock, conditions, controls=controls_of(measures)),
+        "outcomes": of_trials(outcomes),
+        "throughput": of_trials(throughput),
+        "latency": of_trials(latency),
     }
     if measures["retries"].any():
-        charts["retries"] = retries(measures, conditions)
+        charts["retries"] = of_trials(retries)
     if measures[["retries", "conflicts"]].any(axis=None):
-        charts["wasted"] = wasted(measures, conditions)
+        charts["wasted"] = of_trials(wasted)
     return charts
 
 

@@ -16,8 +16,17 @@ import pandas as pd
 
 from ticketlab.checks.verdict import MAX_FAILURES, ProgressStatus, Status, worst
 from ticketlab.report.captions import leaders, without_violation
-from ticketlab.report.limits import bound, detection_sentence, purchases_by, untried
-from ticketlab.report.phrases import GROUP, NO_TRIALS, has_multiple, join_names, number, oversold_text, pluralize
+from ticketlab.report.limits import evidence_texts, purchases_by, untried
+from ticketlab.report.phrases import (
+    GROUP,
+    LISTED,
+    NO_TRIALS,
+    has_multiple,
+    join_names,
+    number,
+    oversold_text,
+    pluralize,
+)
 from ticketlab.report.summary import summarise
 
 if TYPE_CHECKING:
@@ -225,15 +234,13 @@ def headline(
         .agg(lambda verdicts: str(worst(verdicts)))
         .reset_index()
     )
-    trials = measures["strategy"].value_counts()
     sentences: list[str] = []
     for status in (Status.INVALID, Status.UNKNOWN, Status.VALID):
         names = list(found.loc[found["safe"] & (found["verdict"] == status), "strategy"])
         if names:
-            sentences.append(_verdict_sentence(status, names, int(trials[names].sum())))
+            sentences.append(_verdict_sentence(status, names, measures))
         if names and status is Status.VALID:
-            sentences.append(bound(measures, names))
-            sentences += [detection_sentence(power, measures, names, tried or ())] if power else []
+            sentences += evidence_texts(measures, names, power, tried or ())
             sentences += [said] if tried is not None and (said := untried(tried)) else []
     controls = found[~found["safe"]]
     detected = controls[controls["verdict"] == Status.INVALID]
@@ -252,13 +259,19 @@ def headline(
     return Headline(status=status, sentences=tuple(sentences), concerns=tuple(concerns))
 
 
-def _verdict_sentence(status: Status, names: Sequence[str], trials: int) -> str:
+def _verdict_sentence(status: Status, names: Sequence[str], measures: pd.DataFrame) -> str:
     many = len(names) > 1
     if status is Status.INVALID:
         return f"Not safe, although {'they claim' if many else 'it claims'} to be: {join_names(names)}."
     if status is Status.UNKNOWN:
         return f"Undecided: {join_names(names)}. The checks could not decide."
-    return f"{join_names(names)}: {pluralize(trials, 'trial')} without a violation."
+    return held_sentence(measures, names)
+
+
+def held_sentence(measures: pd.DataFrame, names: Sequence[str], most: int = LISTED) -> str:
+    """The strategies without a violation, at most so many by name, and their trials."""
+    trials = int(measures["strategy"].isin(names).sum())
+    return f"{join_names(names, most)}: {pluralize(trials, 'trial')} without a violation."
 
 
 def _detected_sentence(control: str, measures: pd.DataFrame) -> str:

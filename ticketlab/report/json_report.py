@@ -10,7 +10,6 @@ from ticketlab.checks.verdict import Status
 from ticketlab.report._answers import ReportAnswer, answers, limits
 from ticketlab.report.captions import captions_of
 from ticketlab.report.model import DRIFT_WARNING, Report, RunResults, differences, side_by_side
-from ticketlab.report.summary import summarise
 
 VERSION: Final = 1
 """Increased if a field is removed or changes its meaning; new fields may be added at any time."""
@@ -52,7 +51,7 @@ def _run(run: RunResults) -> dict[str, Any]:
         "notes": run.notes,
         "limits": limits(run),
         "command": run.command,
-        "summary": summarise(run.measures).to_dict("records"),
+        "summary": run.summary.to_dict("records"),
         "figures": {name: each.caption for name, each in captions_of(run.measures, run.stock).items()},
         "trials": run.trials,
         "violations": [each.as_json() for each in run.verdicts if each.verdict.status is not Status.VALID],

@@ -27,6 +27,7 @@ _MEANING: Final = (
     "The bound holds for this load only. It treats purchases as independent of one another.",
     "Purchases that compete for an event are not independent, so the true bound may be wider.",
 )
+_EXACT: Final = "exact (Clopper and Pearson, one-sided)"
 CONFIDENT: Final = f"at {CONFIDENCE * 100:.0f} % confidence"
 
 
@@ -48,14 +49,8 @@ def evidence_texts(
     measures: pd.DataFrame, strategies: Sequence[str], power: MutationBaseline | None, tried: Collection[LoadPart]
 ) -> list[str]:
     """How sure a VALID verdict on these strategies is: their bound, and how many mutants the checks detect."""
-    purchases = purchases_by(measures, strategies)
-    trials = int(measures["strategy"].isin(strategies).sum())
-    told = f"0 violations in {pluralize(purchases.sum(), 'purchase')} of {pluralize(trials, 'trial')}"
-    whose = "of a strategy's purchases " if len(purchases) > 1 else ""
-    return [
-        f"{told}: {at_most(int(purchases.min()))} {whose}go wrong, {CONFIDENT}.",
-        *([detection_sentence(power, measures, strategies, tried)] if power else []),
-    ]
+    found = [bound(measures, strategies)]
+    return [*found, detection_sentence(power, measures, strategies, tried)] if power else found
 
 
 def method_texts(
@@ -99,12 +94,14 @@ def bound(measures: pd.DataFrame, strategies: Sequence[str]) -> str:
 
 
 def each_bound(measures: pd.DataFrame, strategies: Sequence[str]) -> str:
-    """The bound of each of them, in one sentence."""
+    """The bound of each of them, in one sentence; of a single one `bound` tells it."""
+    if len(strategies) == 1:
+        return f"The bound is {_EXACT}."
     told = [
         f"{name} 0 in {pluralize(count, 'purchase')}, {at_most(count)}"
         for name, count in purchases_by(measures, strategies).items()
     ]
-    return f"By strategy, exact (Clopper and Pearson, one-sided): {'; '.join(told)}."
+    return f"By strategy, {_EXACT}: {'; '.join(told)}."
 
 
 def sentences(faults: Sequence[FaultMet]) -> Iterator[str]:

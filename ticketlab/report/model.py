@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
@@ -30,9 +31,9 @@ if TYPE_CHECKING:
     from ticketlab.report.explain import Story, TrialVerdict
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class RunResults:
-    """The results of one run, and all that a reader needs to judge them."""
+    """The results of one run, and all that a reader needs to judge them: what every view of a run reads."""
 
     run: str
     """The name of its folder."""
@@ -65,10 +66,19 @@ class RunResults:
     power: MutationBaseline | None = None
     """What the checks detected in their calibration, if that is known."""
 
-    @property
+    @cached_property
     def headline(self) -> Headline:
         """The verdict on the run."""
         return headline(self.measures, self.power, concerns=self.concerns, tried=self.tried)
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """A row per strategy and setting, over the repeats; see `report.summary`."""
+        return summarise(self.measures)
+
+    def verdicts_of(self, strategy: str, *statuses: Status) -> list[TrialVerdict]:
+        """The verdicts on a strategy with one of these statuses, in order of execution."""
+        return [each for each in self.verdicts if each.strategy == strategy and each.verdict.status in statuses]
 
     @property
     def sections(self) -> dict[str, dict[str, str]]:
@@ -130,7 +140,7 @@ def side_by_side(report: Report) -> pd.DataFrame:
     with `low`, `high` and `clear`, as `captions.changes_of` has them: 1 for the first run, NaN if there is none.
     """
     each_run = enumerate(report.runs, start=1)
-    rows = pd.concat([summarise(run.measures).assign(run=run.run, place=place) for place, run in each_run])
+    rows = pd.concat([run.summary.assign(run=run.run, place=place) for place, run in each_run])
     columns = ["ratio", "low", "high", "clear"]
     rows = rows.merge(changes_of(labelled_measures(report))[["run", *GROUP, *columns]], on=["run", *GROUP], how="left")
     rows.loc[(rows["place"] == 1) & (rows["per_s"] > 0), "ratio"] = 1.0
@@ -163,7 +173,7 @@ SECTIONS: Final = {
 
 def strategy_rows(run: RunResults) -> list[dict[str, Any]]:
     """The summary as the table shows it, each row with the numbers of its trials."""
-    rows = summarise(run.measures)
+    rows = run.summary
     trials = [list(matching_rows(run.measures, row)["trial"]) for _, row in rows.iterrows()]
     return [{**row, "trials": numbers} for row, numbers in zip(_records(rows, run.concerns), trials, strict=True)]
 

@@ -9,6 +9,7 @@ import base64
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +17,7 @@ import jinja2
 import numpy as np
 import pandas as pd
 
+from ticketlab.environment import DURABILITY
 from ticketlab.report import captions, charts
 from ticketlab.report._answers import answers as answers_of
 from ticketlab.report._answers import limits
@@ -33,7 +35,6 @@ from ticketlab.report.model import (
     strategy_rows,
 )
 from ticketlab.report.phrases import capital, display_name, exact, number
-from ticketlab.settings import DURABILITY
 
 if TYPE_CHECKING:
     from ticketlab.report._style import Chart
@@ -45,6 +46,9 @@ _SVG_LIMIT: Final = 64_000
 
 _POINTS_LIMIT: Final = _SVG_LIMIT // 16
 """Points of a line whose SVG would exceed the limit: a point takes at least 16 bytes."""
+
+_DPI: Final = 200
+"""Dots per inch of a PNG."""
 
 _SHORTER: Final = (
     (re.compile(rb"<!--.*?-->|<metadata>.*?</metadata>", re.DOTALL), b""),
@@ -62,43 +66,44 @@ _PART: Final = " · "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportImage:
-    """A chart with its caption."""
+    """A chart with its caption. It is drawn only where a format shows it."""
 
     name: str
-    chart: Chart
+    draw: Callable[[], Chart]
     finding: Caption
 
     @property
     def address(self) -> str:
         """The chart as a data URL: SVG, or PNG if the SVG would be too large."""
-        svg = b"" if self._is_crowded else _compact(self.chart.svg())
+        chart = self.draw()
+        svg = b"" if _is_crowded(chart) else _compact(chart.svg())
         fits = 0 < len(svg) <= _SVG_LIMIT
-        return _data_uri("image/svg+xml", svg) if fits else _data_uri("image/png", self.png)
-
-    @property
-    def _is_crowded(self) -> bool:
-        """Whether the chart has so many points that its SVG would be too large."""
-        lines = [line for axes in self.chart.axes for line in axes.lines]
-        return sum(np.size(line.get_xdata()) for line in lines) > _POINTS_LIMIT
+        return _data_uri("image/svg+xml", svg) if fits else _data_uri("image/png", chart.png(dpi=_DPI))
 
     @property
     def png(self) -> bytes:
         """The content of a PNG file."""
-        return self.chart.png(dpi=200)
+        return self.draw().png(dpi=_DPI)
+
+
+def _is_crowded(chart: Chart) -> bool:
+    """Whether a chart has so many points that its SVG would be too large."""
+    lines = [line for axes in chart.axes for line in axes.lines]
+    return sum(np.size(line.get_xdata()) for line in lines) > _POINTS_LIMIT
 
 
 def pictures(run: RunResults) -> list[ReportImage]:
     """Every chart of a run, in the order of the report."""
     found = charts.captions_of(run.measures, run.stock)
-    figures = charts.figures(run.measures, run.stock, run.conditions)
-    return [ReportImage(name=name, chart=chart, finding=found[name]) for name, chart in figures.items()]
+    figures = charts.drawings(run.measures, run.stock, run.conditions)
+    return [ReportImage(name=name, draw=draw, finding=found[name]) for name, draw in figures.items()]
 
 
 def comparison_of(report: Report) -> ReportImage:
     """The chart of the speed of the strategies in several runs."""
     measures = labelled_measures(report)
-    chart = charts.comparison(measures, _shared(report))
-    return ReportImage(name="comparison", chart=chart, finding=captions.comparison(measures))
+    draw = partial(charts.comparison, measures, _shared(report))
+    return ReportImage(name="comparison", draw=draw, finding=captions.comparison(measures))
 
 
 def timeline_of(violation: ShownVerdict, conditions: str) -> ReportImage | None:
@@ -108,8 +113,8 @@ def timeline_of(violation: ShownVerdict, conditions: str) -> ReportImage | None:
     if not charts.has_timeline(operations):
         return None
     finding = captions.story(story.name, story.short, operations)
-    chart = charts.timeline(operations, conditions, title=finding.title, crashes_ns=story.crashes_ns)
-    return ReportImage(name=f"timeline-{violation.trial}-{violation.verdict.check}", chart=chart, finding=finding)
+    draw = partial(charts.timeline, operations, conditions, title=finding.title, crashes_ns=story.crashes_ns)
+    return ReportImage(name=f"timeline-{violation.trial}-{violation.verdict.check}", draw=draw, finding=finding)
 
 
 def _shared(report: Report) -> str:

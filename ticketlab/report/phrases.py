@@ -10,7 +10,7 @@ from ticketlab.history.text import counted, plural
 from ticketlab.outcomes import RETRIES
 
 NO_TRIALS: Final = "No trial was run"
-_LISTED: Final = 4
+LISTED: Final = 4
 """The most names that a sentence lists before it says "and n more"."""
 _ONE_PERCENT: Final = 0.01
 
@@ -48,7 +48,7 @@ def has_multiple(column: pd.Series) -> bool:
     return len(column.unique()) > 1
 
 
-def join_names(names: Sequence[str], most: int = _LISTED) -> str:
+def join_names(names: Sequence[str], most: int = LISTED) -> str:
     """Names as a list within a sentence: at most so many, then "and n more"."""
     if len(names) > most:
         names = [*names[: most - 1], f"{len(names) - most + 1} more"]
@@ -115,5 +115,5 @@ def in_setting(row: pd.Series, among: pd.DataFrame) -> str:
 
 def matching_rows(frame: pd.DataFrame, row: pd.Series, columns: Sequence[str] = GROUP) -> pd.DataFrame:
     """The rows of a frame that agree with a row in these columns: by default its repeats."""
-    same: pd.DataFrame = frame[np.logical_and.reduce([frame[column] == row[column] for column in columns])]
+    same: pd.DataFrame = frame[np.logical_and.reduce([frame[column].to_numpy() == row[column] for column in columns])]
     return same

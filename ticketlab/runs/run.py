@@ -23,6 +23,7 @@ import pandas as pd
 from pydantic import TypeAdapter
 
 from ticketlab.checks.verdict import Status, Verdict, overall
+from ticketlab.environment import DURABILITY
 from ticketlab.errors import NotFoundError
 from ticketlab.faults.schedule import Fault
 from ticketlab.history.arrays import LoadPart
@@ -31,11 +32,11 @@ from ticketlab.history.text import counted
 from ticketlab.runs.experiment import Experiment
 from ticketlab.runs.folders import wrapping_read_errors, wrapping_write_errors
 from ticketlab.runs.trial_data import Trial, TrialAnalysis, judge, trial_as_json
-from ticketlab.settings import DURABILITY
 
 if TYPE_CHECKING:
     from ticketlab.report.explain import TrialVerdict
     from ticketlab.report.headline import Concern
+    from ticketlab.report.model import RunResults
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,11 +105,33 @@ class Run:
         return pd.concat(curves, ignore_index=True)
 
     @cached_property
-    def summary(self) -> pd.DataFrame:
-        """A row per strategy and number of buyers, over the repeats; see `report.summary`."""
-        from ticketlab.report.summary import summarise
+    def results(self) -> RunResults:
+        """The results as reports, the terminal and the pytest plugin show them."""
+        from ticketlab.checks.mutation_baseline import load_baseline
+        from ticketlab.report.model import RunResults
 
-        return summarise(self.measures)
+        return RunResults(
+            run=self.folder.resolve().name,
+            name=self.experiment.name,
+            command=self.experiment.command(),
+            conditions=self.conditions,
+            measures=self.measures,
+            stock=self.stock,
+            trials=self.trial_rows(),
+            verdicts=self.trial_verdicts,
+            experiment=self.experiment.as_dict(),
+            environment=self.environment,
+            notes=self.notes,
+            wrong=self.failed_strategies,
+            concerns=self.concerns,
+            tried=self.tried,
+            power=load_baseline(),
+        )
+
+    @property
+    def summary(self) -> pd.DataFrame:
+        """A row per strategy and setting, over the repeats; see `report.summary`."""
+        return self.results.summary
 
     @property
     def failed_strategies(self) -> list[str]:
@@ -314,7 +337,7 @@ class Run:
             "run": str(self.folder),
             "environment": self.environment,
             "concerns": [asdict(concern) for concern in self.concerns],
-            "trials": self.trial_rows(),
+            "trials": self.results.trials,
         }
 
     def trial_rows(self) -> list[dict[str, Any]]:

@@ -9,9 +9,10 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from pydantic import TypeAdapter
@@ -115,11 +116,16 @@ class Trial:
         unfinished.write_text(json.dumps(fields, indent=2) + "\n")
         unfinished.rename(self.folder / "trial.json")  # atomic: never a partial file
 
-    @classmethod
-    def read(cls, folder: Path) -> Self:
+    @staticmethod
+    def read(folder: Path) -> Trial:
         """The trial saved in a folder."""
         saved = json.loads((folder / "trial.json").read_text())
-        return TypeAdapter(cls).validate_python({**saved, "folder": folder})
+        return _of_fields().validate_python({**saved, "folder": folder})
+
+
+@cache
+def _of_fields() -> TypeAdapter[Trial]:
+    return TypeAdapter(Trial)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,17 +172,16 @@ def judge(trial: Trial, *, max_failures: float = MAX_FAILURES) -> TrialAnalysis:
         InvalidInputError: its files cannot be read, or have other contents.
     """
     with wrapping_read_errors(trial.folder):
-        observed, ledger = trial.history(), trial.ledger()
-        measured = measures.measure(observed, ledger)
-        stock = measures.stock_over_time(observed, ledger)
-    case = IndexedHistory(observed, ledger)
+        case = IndexedHistory(trial.history(), trial.ledger())
+        measured = measures.measure(case)
+        stock = measures.stock_over_time(case)
     return TrialAnalysis(
         trial=trial,
         verdicts=checks.decide(case),
         measures=measured,
         stock=stock,
         without_version=case.sales_without_version,
-        met={kind: met(observed, ledger, trial.faults_of(kind)) for kind in FaultKind},
+        met={kind: met(case.history, case.ledger, trial.faults_of(kind)) for kind in FaultKind},
         progress=progress(case, faults_ns=list(chain(*trial.faults_ns.values())), limit=max_failures),
         double_calls=int((case.purchases & case.is_first_line).sum() - (case.count_by_id(case.purchases) > 0).sum()),
     )
