@@ -155,6 +155,7 @@ def test_a_killed_server_leaves_no_shared_memory():
         with servers.open("embedded") as server:
             segment = memory_of(folder_of(server))
             assert segment in segments()
+            assert list((folder_of(server) / "data" / "pg_dynshmem").iterdir()) != []  # nor in /dev/shm
             server.crash()
             if restart:
                 server.restart()

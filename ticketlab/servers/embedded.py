@@ -154,10 +154,11 @@ class Postmaster:
         return None if self._becomes_ready(self._process) else self.log()[length_before:]
 
     def _launch(self) -> subprocess.Popen[bytes]:
-        listening = {"port": str(self.port), "listen_addresses": HOST, "unix_socket_directories": str(self.folder)}
+        own = {"port": str(self.port), "listen_addresses": HOST, "unix_socket_directories": str(self.folder)}
+        own["dynamic_shared_memory_type"] = "mmap"  # segments are files in the folder, and are removed with it
         with (self.folder / "log").open("ab") as log:
             return subprocess.Popen(  # noqa: S603  # our own path, and settings that were checked
-                [self.binaries / "postgres", "-D", self.data, *arguments_of(listening), *arguments_of(self.settings)],
+                [self.binaries / "postgres", "-D", self.data, *arguments_of(own), *arguments_of(self.settings)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
