@@ -195,7 +195,8 @@ def test_a_process_that_is_killed_while_starting_a_server_leaves_nothing(moment,
     source = f"""
 import json, os, shutil, signal
 from ticketlab import servers
-from ticketlab.servers.embedded import OsUser, Postmaster
+from ticketlab.servers._installation import OsUser
+from ticketlab.servers.embedded import Postmaster
 
 def die(*arguments, **options):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -215,7 +216,7 @@ def test_a_process_that_is_killed_during_initdb_leaves_nothing(child, eventually
     source = """
 import json
 from ticketlab import servers
-from ticketlab.servers import embedded, paths
+from ticketlab.servers import _installation as paths, embedded
 
 initdb = embedded._initdb
 def announced(binaries, owner, data):
