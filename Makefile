@@ -25,7 +25,7 @@ check: $(STAMP)  ## Lint, format and types
 	$(BIN)/mypy
 
 test: check  ## Checks and tests; ON=container:16 on another server than the embedded one
-	$(BIN)/pytest -n 2 --dist loadgroup -m 'not slow' $(if $(ON),--on $(ON))
+	$(BIN)/pytest -n 3 --dist loadgroup -m 'not slow' $(if $(ON),--on $(ON))
 
 test-all: test  ## What is slow by nature too: executed notebooks, browsers, wheels, containers
 	$(BIN)/pytest -n 2 --dist loadgroup -m slow $(if $(ON),--on $(ON))

@@ -367,7 +367,13 @@ def test_a_right_function_leaves_nothing(tried, monkeypatch, function, faults):
     assert overall(verdicts.values()) is Status.VALID
 
 
-@pytest.mark.parametrize("name", [each.name for each in strategies.registry().values()])
+KINDS = {"naive", "atomic", "coalesced", "pessimistic", "pipelined", "orm_optimistic", "sharded", "server_function"}
+"""One strategy of each way to use a connection; the others are their variants."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(each, marks=[pytest.mark.slow] * (each not in KINDS)) for each in strategies.registry()]
+)
 @pytest.mark.parametrize(
     "faults", [pytest.param((), id="calm"), pytest.param(("disconnect@15",), id="cut", marks=pytest.mark.slow)]
 )
