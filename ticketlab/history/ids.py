@@ -29,12 +29,6 @@ def codes(*columns: pd.Series[bytes]) -> tuple[Numbers, ...]:
     return tuple(np.split(numbers, np.cumsum([len(each) for each in columns])[:-1]))
 
 
-def distinct(column: pd.Series[bytes]) -> bool:
-    """Whether no two ids of a column are equal."""
-    (numbers,) = codes(column)
-    return int(numbers.max(initial=-1)) + 1 == len(column)
-
-
 def _array(column: pd.Series[bytes]) -> pa.Array:
     array = pa.array(column)
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array

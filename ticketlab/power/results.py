@@ -31,7 +31,7 @@ class Detection:
     purchases: int
     """All until then: those of this trial, and of the trials before it in the same detection run."""
     seconds: float
-    """Of buying, likewise."""
+    """How long the buyers bought until then, all these trials together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,7 @@ class SafeTrial:
     invalid: Mapping[str, str]
     """False alarms: by check, its summary."""
     unknown: Mapping[str, str]
-    """Of the checks that were UNKNOWN, likewise."""
+    """By check that was UNKNOWN, its summary."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

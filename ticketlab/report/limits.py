@@ -94,14 +94,14 @@ def bound(measures: pd.DataFrame, strategies: Sequence[str]) -> str:
 
 
 def each_bound(measures: pd.DataFrame, strategies: Sequence[str]) -> str:
-    """The bound of each of them, in one sentence; of a single one `bound` tells it."""
+    """The bound of each of them, in one sentence; `bound` has that of a single one."""
     if len(strategies) == 1:
         return f"The bound is {_EXACT}."
-    told = [
+    bounds = [
         f"{name} 0 in {pluralize(count, 'purchase')}, {at_most(count)}"
         for name, count in purchases_by(measures, strategies).items()
     ]
-    return f"By strategy, {_EXACT}: {'; '.join(told)}."
+    return f"By strategy, {_EXACT}: {'; '.join(bounds)}."
 
 
 def sentences(faults: Sequence[FaultMet]) -> Iterator[str]:
